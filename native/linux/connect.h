@@ -1,0 +1,21 @@
+/* Connects to unix sockets on the commands' behalf: only to sockets made inside the sandbox.
+ *
+ * A path can be changed by another thread between any look at it and the kernel's own (so CONTINUE is never an answer here): the
+ * launcher copies the address once, opens what it names, decides by the inode, and connects the command's own socket to exactly
+ * that inode. A socket's inode is never bound twice. */
+#ifndef CONNECT_H
+#define CONNECT_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct refused_connect { pid_t thread; char program[16]; char path[112]; };
+
+/* Starts answering `listener` in threads of this process. With `private_network`, what is inside is asked of the kernel
+ * (sock_diag lists the sockets of the own network namespace); else binds are carried out too and remembered.
+ * Each refusal is written to `refusals`, a pipe, as struct refused_connect. Returns 0, or -1 with errno. */
+int start_connecting(int listener, bool private_network, int refusals);
+
+#endif

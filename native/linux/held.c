@@ -1,0 +1,389 @@
+#include "held.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+struct watched_name { int watch; uint32_t hash; };
+
+/* File systems where another machine changes things and inotify does not hear of it. Source: linux/magic.h. */
+static const unsigned long REMOTE_FILE_SYSTEMS[] = {
+	0x6969 /* nfs */, 0x517b /* smb */, 0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */, 0x01021997 /* 9p */, 0x65735546 /* fuse */,
+	0x00c36400 /* ceph */, 0x5346414f /* afs */,
+};
+enum { WATCHED_EVENTS = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW };
+
+/* Other launchers that rely on the same removed placeholder let go of it in their own time, within milliseconds. */
+enum { PLACEHOLDER_TRIES = 100 };
+
+static bool tells_of_all_changes(const char *path)
+{
+	struct statfs buffer;
+
+	if (statfs(path, &buffer) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof REMOTE_FILE_SYSTEMS / sizeof REMOTE_FILE_SYSTEMS[0]; i++)
+		if ((unsigned long)buffer.f_type == REMOTE_FILE_SYSTEMS[i])
+			return false;
+	return true;
+}
+
+static uint32_t hash_name(int watch, const char *name, size_t length)
+{
+	uint32_t value = 2166136261U ^ (uint32_t)watch;
+
+	for (size_t i = 0; i < length; i++)
+		value = (value ^ (unsigned char)name[i]) * 16777619U;
+	return value == 0 ? 1 : value;
+}
+
+static bool is_watched(const struct held_paths *held, int watch, uint32_t hash)
+{
+	for (uint32_t i = hash & (held->names_size - 1); held->names[i].hash != 0; i = (i + 1) & (held->names_size - 1))
+		if (held->names[i].hash == hash && held->names[i].watch == watch)
+			return true;
+	return false;
+}
+
+static void remember_name(struct held_paths *held, int watch, uint32_t hash)
+{
+	uint32_t i = hash & (held->names_size - 1);
+
+	while (held->names[i].hash != 0)
+		i = (i + 1) & (held->names_size - 1);
+	held->names[i] = (struct watched_name){ watch, hash };
+	held->n_names++;
+}
+
+/* Watches each directory on the way to `path` for the name that leads on. Watches of one directory are one watch. */
+static void watch_path(struct held_paths *held, const char *path)
+{
+	char directory[PATH_MAX];
+
+	for (const char *slash = path; slash != NULL; slash = strchr(slash + 1, '/')) {
+		const char *name = slash + 1;
+		size_t length = strcspn(name, "/");
+		uint32_t hash;
+		int watch;
+
+		if (slash == path)
+			strcpy(directory, "/");
+		else
+			memcpy(directory, path, (size_t)(slash - path)), directory[slash - path] = 0;
+		watch = inotify_add_watch(held->inotify, directory, WATCHED_EVENTS);
+		if (watch < 0) {
+			/* A part that is missing is seen through the watch above it. */
+			if (errno != ENOENT && errno != ENOTDIR)
+				held->reliable = false;
+			return;
+		}
+		hash = hash_name(watch, name, length);
+		if (is_watched(held, watch, hash))
+			continue;
+		if (held->n_names * 2 >= held->names_size) {
+			held->reliable = false;
+			return;
+		}
+		remember_name(held, watch, hash);
+		if (!tells_of_all_changes(directory))
+			held->reliable = false;
+	}
+}
+
+static void watch_all(struct held_paths *held)
+{
+	memset(held->names, 0, held->names_size * sizeof *held->names);
+	held->n_names = 0;
+	held->reliable = held->inotify >= 0;
+	for (uint32_t i = 0; held->inotify >= 0 && i < held->n_rows; i++)
+		watch_path(held, held->rows[i].step->path);
+}
+
+bool held_may_have_changed(struct held_paths *held)
+{
+	char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
+	bool changed = !held->reliable && held->n_rows > 0;
+	ssize_t length;
+
+	if (held->inotify < 0)
+		return changed;
+	while ((length = read(held->inotify, buffer, sizeof buffer)) > 0) {
+		const struct inotify_event *event;
+
+		for (char *at = buffer; at < buffer + length; at += sizeof *event + event->len) {
+			event = (const struct inotify_event *)at;
+			if (event->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
+				changed = true;
+			else if (event->len > 0 && is_watched(held, event->wd, hash_name(event->wd, event->name, strlen(event->name))))
+				changed = true;
+		}
+	}
+	return changed;
+}
+
+static bool is_empty_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	bool empty = directory != NULL;
+
+	if (directory == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	while (empty && (entry = readdir(directory)) != NULL)
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	closedir(directory);
+	return empty;
+}
+
+static bool still_held(const struct held *row)
+{
+	const char *path = row->state == HELD_PLACEHOLDER ? row->placeholder_path : row->step->path;
+	struct identity found;
+	bool mount_root;
+
+	return identify(AT_FDCWD, path, &found, &mount_root, NULL) == 0 && mount_root && same_identity(found, row->shown);
+}
+
+static int hold_open_object(const struct held_paths *held, struct held *row, int fd, const char *path)
+{
+	struct identity identity;
+	bool directory;
+
+	if (identify(fd, "", &identity, NULL, &directory) != 0 || hold_object(held->mounts, fd, row->step->effect, directory) != 0)
+		return -1;
+	return identify(AT_FDCWD, path, &row->shown, NULL, NULL);
+}
+
+/* Finds the first part of `path` that does not exist: its parent, open, and the length up to and with that part. */
+static int open_existing_parent(const char *path, size_t *through, char *parent_path)
+{
+	int parent = open_exact("/");
+
+	strcpy(parent_path, "/");
+	for (const char *slash = path; parent >= 0; ) {
+		const char *next = strchr(slash + 1, '/');
+		size_t length = next == NULL ? strlen(path) : (size_t)(next - path);
+		char part[PATH_MAX];
+		int fd;
+
+		memcpy(part, path, length);
+		part[length] = 0;
+		fd = open_exact(part);
+		if (fd < 0 || next == NULL) {
+			if (fd >= 0)
+				close(fd);
+			*through = length;
+			return parent;
+		}
+		close(parent);
+		parent = fd;
+		strcpy(parent_path, part);
+		slash = next;
+	}
+	return parent;
+}
+
+/* Takes a placeholder at the first missing part. Where commands could not make that part either (no right, read-only), there is
+ * nothing to hold: the watch tells when the host makes it. */
+static int hold_missing(struct held_paths *held, struct held *row)
+{
+	char parent_path[PATH_MAX], path[PATH_MAX];
+	size_t through = 0;
+	int parent = open_existing_parent(row->step->path, &through, parent_path);
+	bool last = through == strlen(row->step->path);
+	int result, fd;
+
+	if (parent < 0)
+		return -1;
+	memcpy(path, row->step->path, through);
+	path[through] = 0;
+	for (int tries = 0; ; tries++) {
+		static const struct timespec PAUSE = { .tv_nsec = 1000000 };
+
+		result = take_placeholder(held->journal, parent, parent_path, strrchr(path, '/') + 1, !last || row->step->entry != ENTRY_FILE, &row->placeholder);
+		if (result >= 0 || errno != EAGAIN || tries == PLACEHOLDER_TRIES)
+			break;
+		nanosleep(&PAUSE, NULL);
+	}
+	if (result < 0) {
+		int error = errno;
+
+		close(parent);
+		errno = error;
+		row->state = HELD_NOTHING;
+		return error == EROFS || error == EACCES || error == EPERM ? 0 : -1;
+	}
+	fd = open_exact(path);
+	if (fd < 0 || hold_open_object(held, row, fd, path) != 0) {
+		int error = errno;
+
+		if (fd >= 0)
+			close(fd);
+		if (result == 1)
+			give_up_placeholder(held->journal, parent, strrchr(path, '/') + 1, &row->placeholder);
+		close(parent);
+		errno = error;
+		return -1;
+	}
+	close(fd);
+	close(parent);
+	free(row->placeholder_path);
+	row->placeholder_path = result == 1 ? strdup(path) : NULL;
+	/* An object that is not ours and not the whole path is an ancestor that appeared meanwhile: the caller looks again. */
+	row->state = result == 1 ? HELD_PLACEHOLDER : last ? HELD_OBJECT : HELD_NOTHING;
+	return result == 1 && row->placeholder_path == NULL ? -1 : 0;
+}
+
+/* Holds whatever is at the path now. Returns -1 with errno where that cannot be done. */
+static int hold_again(struct held_paths *held, struct held *row)
+{
+	int fd;
+
+	if (row->state == HELD_PLACEHOLDER) {
+		close(row->placeholder.lock);
+		row->state = HELD_NOTHING;
+	}
+	fd = open_exact(row->step->path);
+	if (fd >= 0) {
+		int result = hold_open_object(held, row, fd, row->step->path);
+
+		close(fd);
+		row->state = result == 0 ? HELD_OBJECT : HELD_NOTHING;
+		return result;
+	}
+	row->state = HELD_NOTHING;
+	/* What we may not look at, commands may not either: they have our uid and fewer rights. */
+	if (errno == EACCES)
+		return 0;
+	if (errno != ENOENT && errno != ENOTDIR)
+		return -1;
+	return row->step->kind == MOUNT_WATCH || !held->active ? 0 : hold_missing(held, row);
+}
+
+int take_placeholders(struct held_paths *held, struct failure *failure)
+{
+	if (held->active)
+		return 0;
+	held->active = true;
+	for (uint32_t i = 0; i < held->n_rows; i++) {
+		struct held *row = &held->rows[i];
+
+		if (row->state != HELD_NOTHING)
+			continue;
+		if (INJECTED(placeholder) || hold_again(held, row) != 0)
+			return fail(failure, STEP_placeholder, row->step->path);
+	}
+	return 0;
+}
+
+void give_up_placeholders(struct held_paths *held)
+{
+	held->active = false;
+	for (uint32_t i = 0; i < held->n_rows; i++) {
+		struct held *row = &held->rows[i];
+		char parent_path[PATH_MAX];
+		char *slash;
+		int parent;
+
+		if (row->state != HELD_PLACEHOLDER)
+			continue;
+		umount2(row->placeholder_path, MNT_DETACH | UMOUNT_NOFOLLOW);
+		strcpy(parent_path, row->placeholder_path);
+		slash = strrchr(parent_path, '/');
+		*slash = 0;
+		parent = open_exact(slash == parent_path ? "/" : parent_path);
+		/* A parent that is gone took the placeholder with it; the record is swept by a later start. */
+		if (parent >= 0) {
+			give_up_placeholder(held->journal, parent, slash + 1, &row->placeholder);
+			close(parent);
+		} else {
+			close(row->placeholder.lock);
+		}
+		row->state = HELD_NOTHING;
+	}
+}
+
+int recheck_held(struct held_paths *held, const char **path, struct failure *failure)
+{
+	int change = HELD_UNCHANGED;
+
+	*path = NULL;
+	if (INJECTED(recheck))
+		return fail(failure, STEP_recheck, NULL);
+	for (uint32_t i = 0; i < held->n_rows; i++) {
+		struct held *row = &held->rows[i];
+		enum held_state before = row->state;
+		int fd;
+
+		if (before == HELD_NOTHING) {
+			fd = open_exact(row->step->path);
+			if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES) && (row->step->kind == MOUNT_WATCH || !held->active || errno == EACCES))
+				continue;
+			if (fd >= 0)
+				close(fd);
+		} else if (still_held(row)) {
+			continue;
+		}
+		if (hold_again(held, row) != 0)
+			return fail(failure, STEP_recheck, row->step->path);
+		if (row->state == HELD_NOTHING && before == HELD_NOTHING)
+			continue;
+		if (change == HELD_UNCHANGED)
+			change = HELD_BOUND_AGAIN;
+		/* A denied object that the host replaced is hidden again; what matters for a protected one is that a command may have
+		 * made or filled it in between. */
+		if (row->step->effect == EFFECT_READ && row->state == HELD_OBJECT && !is_empty_directory(row->step->path)) {
+			change = HELD_SOMETHING_APPEARED;
+			if (*path == NULL)
+				*path = row->step->path;
+		}
+	}
+	if (change != HELD_UNCHANGED)
+		watch_all(held);
+	return change;
+}
+
+int start_holding(const struct plan *plan, const struct mounts *mounts, int journal, struct held_paths *held, struct failure *failure)
+{
+	uint32_t parts = 0;
+
+	*held = (struct held_paths){ .mounts = mounts, .journal = journal, .inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC) };
+	held->rows = calloc(plan->n_mounts + 1, sizeof *held->rows);
+	if (INJECTED(watch) || held->rows == NULL)
+		return fail(failure, STEP_watch, NULL);
+	for (uint32_t i = 0; i < plan->n_mounts; i++) {
+		const struct mount_step *step = &plan->mounts[i];
+		struct held *row = &held->rows[held->n_rows];
+
+		if (step->kind != MOUNT_BIND_READ_ONLY && step->kind != MOUNT_MASK && step->kind != MOUNT_PLACEHOLDER && step->kind != MOUNT_WATCH)
+			continue;
+		row->step = step;
+		held->n_rows++;
+		for (const char *at = step->path; (at = strchr(at, '/')) != NULL; at++)
+			parts++;
+		if (step->kind == MOUNT_PLACEHOLDER || step->kind == MOUNT_WATCH)
+			continue;
+		row->state = HELD_OBJECT;
+		if (identify(AT_FDCWD, step->path, &row->shown, NULL, NULL) != 0)
+			return fail(failure, STEP_watch, step->path);
+	}
+	for (held->names_size = 64; held->names_size < 4 * (parts + 1); held->names_size *= 2)
+		;
+	held->names = calloc(held->names_size, sizeof *held->names);
+	if (held->names == NULL)
+		return fail(failure, STEP_watch, NULL);
+	watch_all(held);
+	/* What changed between the template's making and the watch's start is found by the first look. */
+	return 0;
+}

@@ -1,0 +1,379 @@
+/* A command's init: process 1 of its own PID namespace. It shares the forker's memory (copying page tables is what makes a
+ * fork dear), so only raw system calls here: errno and the thread's data are the forker's. The same holds for the process that
+ * becomes the program, until its exec. */
+#include "forker.h"
+#include "kernel.h"
+#include "raw.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+struct kernel_rlimit { uint64_t soft, hard; };
+struct kernel_sigaction { void (*handler)(int); unsigned long flags; void (*restorer)(void); uint64_t mask; };
+struct directory_entry { uint64_t ino; int64_t off; uint16_t length; uint8_t type; char name[]; };
+
+static _Noreturn void leave(int code)
+{
+	for (;;)
+		RAW(SYS_exit, code, 0, 0, 0, 0);
+}
+
+static void note_failure(struct job *job, enum step step, long error)
+{
+	if (job->failed_step < 0) {
+		job->failed_step = (int)step;
+		job->error = (int)-error;
+	}
+}
+
+static _Noreturn void give_up(struct job *job, enum step step, long error)
+{
+	note_failure(job, step, error);
+	leave(125);
+}
+
+#define TRY(job, name, call) \
+	do { \
+		long result_ = INJECTED_RAW(name) ? -EIO : (call); \
+		if (result_ < 0) \
+			give_up(job, STEP_##name, result_); \
+	} while (0)
+
+static size_t length_of(const char *text)
+{
+	size_t length = 0;
+
+	while (text[length] != 0)
+		length++;
+	return length;
+}
+
+static void copy(char *to, const char *from, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		to[i] = from[i];
+}
+
+/* mount(2) twice a path: a bind ignores the read-only flag, only the remount sets it. */
+static long bind_read_only(const char *path)
+{
+	long result = RAW(SYS_mount, path, path, NULL, MS_BIND, NULL);
+
+	return result < 0 ? result : RAW(SYS_mount, NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+}
+
+static long protect_proc(void)
+{
+	long result = 0;
+
+	for (const char *const *path = shared.proc_read_only; result == 0 && *path != NULL; path++)
+		result = bind_read_only(*path);
+	return result;
+}
+
+static long drop_all_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+
+	return RAW(SYS_capset, &header, data, 0, 0, 0);
+}
+
+/* The forker made the ruleset; what only this command has is its /proc. */
+static long restrict_files(struct job *job)
+{
+	struct landlock_path_beneath_attr_ rule = { shared.plan->proc_rights, -1 };
+	long result;
+
+	if (!(shared.plan->flags & PLAN_LANDLOCK_FILES))
+		return 0;
+	rule.parent_fd = (int32_t)RAW(SYS_openat, AT_FDCWD, "/proc", O_PATH | O_CLOEXEC, 0, 0);
+	if (rule.parent_fd < 0)
+		return rule.parent_fd;
+	result = RAW(NR_landlock_add_rule, job->ruleset, LANDLOCK_RULE_PATH_BENEATH_, &rule, 0, 0);
+	RAW(SYS_close, rule.parent_fd, 0, 0, 0, 0);
+	return result < 0 ? result : RAW(NR_landlock_restrict_self, job->ruleset, 0, 0, 0, 0);
+}
+
+static long install_filter(void)
+{
+	struct sock_fprog program = { (unsigned short)shared.plan->command_filter.length, (struct sock_filter *)shared.plan->command_filter.program };
+
+	return RAW(SYS_seccomp, SECCOMP_SET_MODE_FILTER_, 0, &program, 0, 0);
+}
+
+static long set_limit(int resource, uint64_t value)
+{
+	struct kernel_rlimit limit = { value, value };
+
+	return value == 0 ? 0 : RAW(SYS_prlimit64, 0, resource, &limit, NULL, 0);
+}
+
+static long set_limits(const struct limits *limits)
+{
+	struct kernel_rlimit descriptors = { shared.max_descriptors[0], shared.max_descriptors[1] };
+	struct kernel_rlimit cpu = { limits->cpu_seconds, limits->cpu_seconds + 1 };
+	struct kernel_rlimit core = { 0, 0 };
+	long result = RAW(SYS_prlimit64, 0, RLIMIT_NOFILE, &descriptors, NULL, 0);
+
+	if (result == 0)
+		result = set_limit(RLIMIT_NOFILE, limits->open_files);
+	if (result == 0)
+		result = set_limit(RLIMIT_FSIZE, limits->file_size_bytes);
+	/* Per user namespace since Linux 5.14, and so for this sandbox alone; without effect on uid 0. */
+	if (result == 0)
+		result = set_limit(RLIMIT_NPROC, limits->pids);
+	/* Per process only; the monitor adds up the rest. */
+	if (result == 0)
+		result = set_limit(RLIMIT_DATA, limits->memory_bytes);
+	/* Soft below hard: SIGXCPU tells the limit from other deaths. */
+	if (result == 0 && limits->cpu_seconds != 0)
+		result = RAW(SYS_prlimit64, 0, RLIMIT_CPU, &cpu, NULL, 0);
+	/* A core would be written by the host's core_pattern, outside of everything here. */
+	if (result == 0)
+		result = RAW(SYS_prlimit64, 0, RLIMIT_CORE, &core, NULL, 0);
+	return result;
+}
+
+static long connect_streams(const struct job *job)
+{
+	for (int i = 0; i < 3; i++) {
+		long result = RAW(SYS_dup3, job->fds[i], i, 0, 0, 0);
+
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static long enter_cwd(const struct job *job)
+{
+	struct open_how_ how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS_ };
+	const struct identity *expected = &job->command.cwd_identity;
+	struct statx_ found;
+	long result, fd = RAW(NR_openat2, AT_FDCWD, job->command.cwd, &how, sizeof how, 0);
+
+	if (fd < 0)
+		return fd;
+	result = RAW(SYS_statx, fd, "", AT_EMPTY_PATH_, STATX_INO_, &found);
+	if (result == 0 && expected->inode != 0 &&
+	    (found.ino != expected->inode || device_number(found.dev_major, found.dev_minor) != expected->device))
+		result = -ESTALE;
+	return result < 0 ? result : RAW(SYS_fchdir, fd, 0, 0, 0, 0);
+}
+
+/* Signals as a fresh process has them; the forker ignores none, but it blocks some. */
+static void reset_signals(void)
+{
+	uint64_t none = 0;
+
+	RAW(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none, 0);
+}
+
+static long exec_one(struct job *job, const char *path)
+{
+	long error = RAW(SYS_execve, path, job->command.argv, job->command.envp, 0, 0);
+
+	if (error == -ENOEXEC) {
+		/* As execvp(3): a script without an interpreter line is the shell's. */
+		job->script[0] = "/bin/sh";
+		job->script[1] = path;
+		for (uint32_t i = 1; i <= job->command.argc; i++)
+			job->script[i + 1] = job->command.argv[i];
+		error = RAW(SYS_execve, "/bin/sh", job->script, job->command.envp, 0, 0);
+	}
+	return error;
+}
+
+static const char *find_path(char *const *envp)
+{
+	for (; *envp != NULL; envp++)
+		if ((*envp)[0] == 'P' && (*envp)[1] == 'A' && (*envp)[2] == 'T' && (*envp)[3] == 'H' && (*envp)[4] == '=')
+			return *envp + 5;
+	return "/usr/local/bin:/bin:/usr/bin";
+}
+
+/* As execvp(3), on the command's own PATH and inside all its restrictions. Returns only on failure, with the error that a
+ * shell would name: EACCES where a file was found and not executable, ENOENT where none was. */
+static long exec_program(struct job *job)
+{
+	const char *name = job->command.argv[0], *path = find_path(job->command.envp);
+	size_t name_length = length_of(name);
+	long error = -ENOENT;
+
+	for (size_t i = 0; i < name_length; i++)
+		if (name[i] == '/')
+			return exec_one(job, name);
+	if (name_length == 0 || name_length > NAME_MAX)
+		return name_length == 0 ? -ENOENT : -ENAMETOOLONG;
+	for (;;) {
+		size_t length = 0;
+		long found;
+
+		while (path[length] != 0 && path[length] != ':')
+			length++;
+		if (length + 1 + name_length < sizeof job->program) {
+			size_t at = 0;
+
+			/* An empty entry means the working directory. */
+			copy(job->program, length == 0 ? "." : path, length == 0 ? 1 : length);
+			at = length == 0 ? 1 : length;
+			job->program[at++] = '/';
+			copy(job->program + at, name, name_length);
+			job->program[at + name_length] = 0;
+			found = exec_one(job, job->program);
+			if (found == -EACCES)
+				error = found;
+			else if (found != -ENOENT && found != -ENOTDIR && found != -ENAMETOOLONG && found != -ELOOP)
+				return found;
+		}
+		if (path[length] == 0)
+			return error;
+		path += length + 1;
+	}
+}
+
+/* Becomes the program. Runs while init waits (CLONE_VFORK), on a stack of its own. */
+static void run_program(void *argument)
+{
+	struct job *job = argument;
+	long group;
+
+	/* Its own process group, in front on the terminal: a stop reaches it and not init, and it is no orphaned group, whose
+	 * stops the kernel would drop, as init in the same session is its parent. */
+	RAW(SYS_setpgid, 0, 0, 0, 0, 0);
+	if (job->command.flags & COMMAND_TERMINAL) {
+		group = RAW_1(SYS_getpid);
+		RAW(SYS_ioctl, job->fds[0], TIOCSPGRP, &group, 0, 0);
+	}
+	TRY(job, connect_streams, connect_streams(job));
+	TRY(job, enter_cwd, enter_cwd(job));
+	/* Limits last but one: a limit on open files must not fail the steps above. */
+	TRY(job, set_limits, set_limits(&job->command.limits));
+	RAW(SYS_umask, shared.umask, 0, 0, 0, 0);
+	reset_signals();
+	TRY(job, exec, exec_program(job));
+	leave(125);
+}
+
+static void tell(const struct job *job, uint32_t type, int signal)
+{
+	struct init_notice notice = { job->id, type, (uint32_t)signal };
+
+	RAW(SYS_write, shared.notices, &notice, sizeof notice, 0, 0);
+}
+
+static void add_ended(struct job *job, const char *number, const char *name, size_t name_length)
+{
+	unsigned char *at = job->ended + job->ended_length;
+	uint32_t pid = 0;
+
+	if (job->n_ended == MOST_ENDED || job->ended_length + 5 + name_length > sizeof job->ended)
+		return;
+	for (; *number != 0; number++)
+		pid = pid * 10 + (uint32_t)(*number - '0');
+	for (int i = 0; i < 4; i++)
+		at[i] = (unsigned char)(pid >> (8 * i));
+	at[4] = (unsigned char)name_length;
+	copy((char *)at + 5, name, name_length);
+	job->ended_length += 5 + name_length;
+	job->n_ended++;
+}
+
+/* Names what is still there when the command has ended, and ends with this process: the kernel kills a PID namespace with its
+ * process 1. */
+static void list_what_is_left(struct job *job)
+{
+	char entries[2048] __attribute__((aligned(8)));
+	long length, directory = RAW(SYS_openat, AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0);
+
+	while (directory >= 0 && (length = RAW(SYS_getdents64, directory, entries, sizeof entries, 0, 0)) > 0) {
+		for (long at = 0; at < length; at += ((struct directory_entry *)(entries + at))->length) {
+			const char *number = ((struct directory_entry *)(entries + at))->name;
+			size_t digits = length_of(number);
+			char path[48], name[16];
+			long fd, read;
+
+			if (number[0] < '1' || number[0] > '9' || (digits == 1 && number[0] == '1') || digits > 10)
+				continue;
+			copy(path, "/proc/", 6);
+			copy(path + 6, number, digits);
+			copy(path + 6 + digits, "/comm", 6);
+			fd = RAW(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0, 0);
+			read = fd < 0 ? 0 : RAW(SYS_read, fd, name, sizeof name, 0, 0);
+			if (fd >= 0)
+				RAW(SYS_close, fd, 0, 0, 0, 0);
+			if (read > 0 && name[read - 1] == '\n')
+				read--;
+			add_ended(job, number, name, read < 0 ? 0 : (size_t)read);
+		}
+	}
+}
+
+static long wait_for(struct job *job, long program)
+{
+	const uint64_t awaited = 1ULL << (SIGCHLD - 1) | 1ULL << (FORWARD_SIGNAL - 1);
+	siginfo_t info;
+	int status;
+	long child;
+
+	for (;;) {
+		long signal = RAW(SYS_rt_sigtimedwait, &awaited, &info, NULL, sizeof awaited, 0);
+
+		/* Only from outside this PID namespace (sender 0), so that commands cannot speak through init. */
+		if (signal == FORWARD_SIGNAL && info.si_code == SI_QUEUE && info.si_pid == 0)
+			RAW(SYS_kill, -program, info.si_value.sival_int, 0, 0, 0);
+		if (signal != SIGCHLD)
+			continue;
+		while ((child = RAW(SYS_wait4, -1, &status, WNOHANG | WUNTRACED | WCONTINUED | __WALL, NULL, 0)) > 0) {
+			if (child != program)
+				continue;
+			if (WIFSTOPPED(status))
+				tell(job, FORKER_STOPPED, WSTOPSIG(status));
+			else if (WIFCONTINUED(status))
+				tell(job, FORKER_CONTINUED, 0);
+			else
+				return status;
+		}
+	}
+}
+
+void run_init(void *argument)
+{
+	struct job *job = argument;
+	long program;
+
+	/* Slave before /proc: binds of the monitor come in, this /proc must not go out to the template. */
+	TRY(job, slave_mounts, RAW(SYS_mount, NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
+	if (shared.plan->flags & PLAN_OWN_PROC) {
+		TRY(job, mount_proc, RAW(SYS_mount, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
+		TRY(job, protect_proc, protect_proc());
+	}
+	/* Capabilities after the last mount, Landlock after them because it would forbid mounts, the filter last because it forbids
+	 * the calls above it. no_new_privs was set by the forker. */
+	TRY(job, drop_all_capabilities, drop_all_capabilities());
+	TRY(job, command_landlock, restrict_files(job));
+	TRY(job, command_seccomp, install_filter());
+	TRY(job, own_session, RAW_1(SYS_setsid));
+	if (job->command.flags & COMMAND_TERMINAL)
+		TRY(job, own_session, RAW(SYS_ioctl, job->fds[0], TIOCSCTTY, 0, 0, 0));
+	program = INJECTED_RAW(fork_program) ? -EIO : raw_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, job->stacks + INIT_STACK_BYTES + PROGRAM_STACK_BYTES, run_program, job);
+	if (program < 0)
+		give_up(job, STEP_fork_program, program);
+	/* The command's ends only: else a reader never sees the end of a stream that the command closed. */
+	for (int i = 0; i < 3; i++)
+		RAW(SYS_close, job->fds[i], 0, 0, 0, 0);
+	job->started = job->failed_step < 0;
+	job->wait_status = (int)wait_for(job, program);
+	/* Signal 0 to everything but this process: is anything left? */
+	if (RAW(SYS_kill, -1, 0, 0, 0, 0) == 0)
+		list_what_is_left(job);
+	leave(0);
+}

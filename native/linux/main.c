@@ -1,0 +1,65 @@
+/* The launcher: started once a sandbox by Node, which speaks frames on descriptor 3. With --probe it tells what this host
+ * offers and ends. */
+#include "kernel.h"
+#include "monitor.h"
+#include "probe.h"
+#include "step.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { CONTROL = 3 };
+
+#ifdef FAULT_INJECTION
+int injected_step = -1;
+
+void read_injected_step(void)
+{
+	static const char *const NAMES[] = {
+#define STEP(name, role, text) #name,
+#include "steps.def"
+#undef STEP
+	};
+	const char *wanted = getenv("CODEX_SANDBOX_FAIL_STEP");
+
+	for (int i = 0; wanted != NULL && i < STEP_COUNT; i++)
+		if (strcmp(wanted, NAMES[i]) == 0)
+			injected_step = i;
+}
+#endif
+
+/* Standard descriptors lead nowhere: the launcher never prints, and no command may find the embedding process's own ones. */
+static int detach_standard_streams(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return -1;
+	for (int i = 0; i < 3; i++)
+		if (dup2(null, i) < 0)
+			return -1;
+	return null > 2 ? close(null) : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct stat control;
+
+	if (argc == 2 && strcmp(argv[1], "--probe") == 0)
+		return run_probe();
+	if (argc != 1 || fstat(CONTROL, &control) != 0 || !S_ISSOCK(control.st_mode)) {
+		fputs("codex-sandbox-launcher: started by codex-sandbox only, with a socket as descriptor 3\n", stderr);
+		return 125;
+	}
+#ifdef FAULT_INJECTION
+	read_injected_step();
+#endif
+	if (detach_standard_streams() != 0 || syscall(NR_close_range, CONTROL + 1, ~0U, 0) != 0 || fcntl(CONTROL, F_SETFD, FD_CLOEXEC) != 0 || chdir("/") != 0)
+		return 125;
+	return run_monitor(CONTROL);
+}

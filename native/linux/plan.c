@@ -1,0 +1,225 @@
+/* Decodes the plan and commands from bytes. Trusts no length: everything is checked against what is left. */
+#include "plan.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/filter.h>
+
+enum { MOST_INSTRUCTIONS = 4096 };
+
+struct reader { const unsigned char *at, *end; char *copy; bool broken; };
+
+/* Strings are copied with a NUL into one block; each takes its bytes and one more, and has 4 bytes of length in the input,
+ * so `size` bytes of input never need more than `size` bytes of block. Pointers are counted against the input likewise. */
+static uint64_t number(struct reader *r, size_t bytes)
+{
+	uint64_t value = 0;
+
+	if ((size_t)(r->end - r->at) < bytes) {
+		r->broken = true;
+		r->at = r->end;
+		return 0;
+	}
+	for (size_t i = 0; i < bytes; i++)
+		value |= (uint64_t)r->at[i] << (8 * i);
+	r->at += bytes;
+	return value;
+}
+
+static const unsigned char *bytes_of(struct reader *r, uint32_t *length)
+{
+	const unsigned char *start;
+
+	*length = (uint32_t)number(r, 4);
+	start = r->at;
+	if ((size_t)(r->end - r->at) < *length) {
+		r->broken = true;
+		*length = 0;
+		return r->end;
+	}
+	r->at += *length;
+	return start;
+}
+
+static char *string(struct reader *r)
+{
+	uint32_t length;
+	const unsigned char *start = bytes_of(r, &length);
+	char *copy = r->copy;
+
+	if (r->broken || memchr(start, 0, length) != NULL) {
+		r->broken = true;
+		return NULL;
+	}
+	memcpy(copy, start, length);
+	copy[length] = 0;
+	r->copy += length + 1;
+	return copy;
+}
+
+/* How many rows follow; each takes at least `smallest` bytes, so a forged count cannot ask for more memory than was sent. */
+static uint32_t count(struct reader *r, size_t smallest)
+{
+	uint32_t n = (uint32_t)number(r, 4);
+
+	if (n > (size_t)(r->end - r->at) / smallest) {
+		r->broken = true;
+		return 0;
+	}
+	return n;
+}
+
+static struct identity identity(struct reader *r)
+{
+	struct identity identity = { .device = number(r, 8) };
+
+	identity.inode = number(r, 8);
+	return identity;
+}
+
+static uint8_t within(struct reader *r, uint8_t least, uint8_t most)
+{
+	uint8_t value = (uint8_t)number(r, 1);
+
+	if (value < least || value > most)
+		r->broken = true;
+	return value;
+}
+
+static struct filter filter(struct reader *r)
+{
+	uint32_t length;
+	const unsigned char *start = bytes_of(r, &length);
+
+	if (length % sizeof(struct sock_filter) != 0 || length / sizeof(struct sock_filter) > MOST_INSTRUCTIONS)
+		r->broken = true;
+	return (struct filter){ length / sizeof(struct sock_filter), start };
+}
+
+static int finish(const struct reader *r)
+{
+	if (r->broken || r->at != r->end) {
+		errno = EBADMSG;
+		return -1;
+	}
+	return 0;
+}
+
+static void *array(struct reader *r, size_t n, size_t size)
+{
+	void *rows = calloc(n + 1, size);
+
+	if (rows == NULL)
+		r->broken = true;
+	return rows;
+}
+
+static void read_mounts(struct reader *r, struct plan *plan)
+{
+	plan->n_mounts = count(r, 31);
+	plan->mounts = array(r, plan->n_mounts, sizeof *plan->mounts);
+	for (uint32_t i = 0; i < plan->n_mounts && !r->broken; i++) {
+		struct mount_step *step = &plan->mounts[i];
+
+		step->kind = within(r, MOUNT_BIND_WRITABLE, MOUNT_PRIVATE_DIRECTORY);
+		step->entry = within(r, ENTRY_MISSING, ENTRY_DEVICE);
+		step->effect = within(r, EFFECT_WRITE, EFFECT_DENY);
+		step->path = string(r);
+		step->identity = identity(r);
+		step->n_openings = count(r, 21);
+		step->openings = array(r, step->n_openings, sizeof *step->openings);
+		for (uint32_t k = 0; k < step->n_openings && !r->broken; k++) {
+			step->openings[k].effect = within(r, EFFECT_WRITE, EFFECT_DENY);
+			step->openings[k].path = string(r);
+			step->openings[k].identity = identity(r);
+		}
+	}
+}
+
+int decode_plan(const void *data, size_t size, struct plan *plan)
+{
+	struct reader r = { data, (const unsigned char *)data + size, malloc(size + 1), false };
+
+	memset(plan, 0, sizeof *plan);
+	if (r.copy == NULL)
+		return -1;
+	if (number(&r, 4) != PLAN_MAGIC || number(&r, 4) != PLAN_VERSION)
+		r.broken = true;
+	plan->flags = (uint32_t)number(&r, 4);
+	plan->uid = (uint32_t)number(&r, 4);
+	plan->gid = (uint32_t)number(&r, 4);
+	plan->state_directory = string(&r);
+	plan->cwd = string(&r);
+	plan->cwd_identity = identity(&r);
+	read_mounts(&r, plan);
+	plan->n_devices = count(&r, 4);
+	plan->devices = array(&r, plan->n_devices, sizeof *plan->devices);
+	for (uint32_t i = 0; i < plan->n_devices && !r.broken; i++)
+		plan->devices[i] = string(&r);
+	plan->scopes = number(&r, 8);
+	plan->handled_net = number(&r, 8);
+	plan->handled_fs = number(&r, 8);
+	plan->proc_rights = number(&r, 8);
+	plan->n_rules = count(&r, 12);
+	plan->rules = array(&r, plan->n_rules, sizeof *plan->rules);
+	for (uint32_t i = 0; i < plan->n_rules && !r.broken; i++) {
+		plan->rules[i].allowed = number(&r, 8);
+		plan->rules[i].path = string(&r);
+	}
+	plan->command_filter = filter(&r);
+	plan->listener_filter = filter(&r);
+	/* A plan without a filter would run commands unfiltered: not a plan. */
+	if (plan->command_filter.length == 0)
+		r.broken = true;
+	return finish(&r);
+}
+
+static char **strings(struct reader *r, char ***rows, uint32_t n)
+{
+	char **start = *rows;
+
+	for (uint32_t i = 0; i < n && !r->broken; i++)
+		*(*rows)++ = string(r);
+	*(*rows)++ = NULL;
+	return start;
+}
+
+int decode_command(const void *data, size_t size, struct command *command, void **block)
+{
+	/* Each string has 4 bytes of length before it, each row of argv and envp 8 bytes of pointer: twice the input suffices,
+	 * and the two terminating pointers. */
+	size_t pointers = (size / 4 + 2) * sizeof(char *);
+	char *memory = malloc(pointers + size + 1);
+	char **rows = (char **)memory;
+	struct reader r = { data, (const unsigned char *)data + size, memory == NULL ? NULL : memory + pointers, false };
+
+	memset(command, 0, sizeof *command);
+	*block = memory;
+	if (memory == NULL)
+		return -1;
+	command->flags = (uint32_t)number(&r, 4);
+	command->rows = (uint16_t)number(&r, 2);
+	command->columns = (uint16_t)number(&r, 2);
+	command->cwd = string(&r);
+	command->cwd_identity = identity(&r);
+	command->limits.memory_bytes = number(&r, 8);
+	command->limits.pids = number(&r, 8);
+	command->limits.cpu_seconds = number(&r, 8);
+	command->limits.open_files = number(&r, 8);
+	command->limits.file_size_bytes = number(&r, 8);
+	command->argc = count(&r, 4);
+	command->argv = strings(&r, &rows, command->argc);
+	command->envc = count(&r, 4);
+	command->envp = strings(&r, &rows, command->envc);
+	if (command->argc == 0)
+		r.broken = true;
+	if (finish(&r) != 0) {
+		free(memory);
+		*block = NULL;
+		return -1;
+	}
+	return 0;
+}

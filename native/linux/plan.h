@@ -1,0 +1,88 @@
+/* The plan as the launcher has it: a decoded copy of what src/platform/linux/native/plan-codec.ts encodes.
+ *
+ * Encoding, little-endian, no padding: u8 u16 u32 u64; a string is u32 length and that many bytes without NUL;
+ * an identity is u64 device, u64 inode (both 0: not compared).
+ *
+ *   plan     u32 magic 0x31585343 ("CSX1"), u32 version 1, u32 flags (PLAN_*), u32 uid, u32 gid, string state directory,
+ *            string cwd path, identity cwd,
+ *            u32 n mounts { u8 kind (MOUNT_*), u8 entry kind (ENTRY_*), u8 effect (EFFECT_*), string path,
+ *                           identity (of the parent directory for a placeholder),
+ *                           u32 n openings { u8 effect, string path, identity } },
+ *            u32 n devices { string path },
+ *            u64 scopes, u64 handled net, u64 handled fs, u64 allowed on /proc,
+ *            u32 n rules { u64 allowed, string path },
+ *            string command filter, string listener filter (empty: none)
+ *   command  u32 flags (COMMAND_*), u16 rows, u16 columns, string cwd path, identity cwd,
+ *            u64 memory bytes, u64 pids, u64 cpu seconds, u64 open files, u64 file size bytes (each 0: no limit),
+ *            u32 argc { string }, u32 envc { string }
+ */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PLAN_MAGIC = 0x31585343, PLAN_VERSION = 1 };
+enum plan_flag {
+	PLAN_PRIVATE_NETWORK = 1,
+	PLAN_LANDLOCK = 2,		/* scopes and net, once for all commands */
+	PLAN_LANDLOCK_FILES = 4,	/* file rules, in each command */
+	PLAN_OWN_PROC = 8,		/* each command mounts a /proc of its own */
+};
+enum mount_kind { MOUNT_BIND_WRITABLE = 1, MOUNT_BIND_READ_ONLY, MOUNT_MASK, MOUNT_PIN, MOUNT_PLACEHOLDER, MOUNT_WATCH, MOUNT_PRIVATE_DIRECTORY };
+enum entry_kind { ENTRY_MISSING = 0, ENTRY_FILE, ENTRY_DIRECTORY, ENTRY_SYMLINK, ENTRY_SOCKET, ENTRY_FIFO, ENTRY_DEVICE };
+enum effect { EFFECT_WRITE = 1, EFFECT_READ, EFFECT_DENY };
+enum command_flag { COMMAND_TERMINAL = 1, COMMAND_STDIN_PIPE = 2, COMMAND_REPORT_START = 4 /* STARTED is wanted */ };
+
+struct identity { uint64_t device, inode; };
+
+struct opening { enum effect effect; char *path; struct identity identity; };
+
+struct mount_step {
+	enum mount_kind kind;
+	enum entry_kind entry;
+	enum effect effect;
+	char *path;
+	struct identity identity;
+	uint32_t n_openings;
+	struct opening *openings;
+};
+
+struct landlock_rule { uint64_t allowed; char *path; };
+
+struct filter { uint32_t length; const void *program; };	/* length in instructions */
+
+struct plan {
+	uint32_t flags, uid, gid;
+	char *state_directory;
+	char *cwd;
+	struct identity cwd_identity;
+	uint32_t n_mounts;
+	struct mount_step *mounts;
+	uint32_t n_devices;
+	char **devices;
+	uint64_t scopes, handled_net, handled_fs, proc_rights;
+	uint32_t n_rules;
+	struct landlock_rule *rules;
+	struct filter command_filter, listener_filter;
+};
+
+struct limits { uint64_t memory_bytes, pids, cpu_seconds, open_files, file_size_bytes; };
+
+struct command {
+	uint32_t flags;
+	uint16_t rows, columns;
+	char *cwd;
+	struct identity cwd_identity;
+	struct limits limits;
+	uint32_t argc, envc;
+	char **argv, **envp;		/* both NULL-terminated */
+};
+
+/* Decodes `size` bytes at `data`, which must stay: strings point into a copy, filters into `data`.
+ * Returns 0, or -1 with errno EBADMSG where a length, a kind or a string does not fit, ENOMEM where memory ran out.
+ * Everything is allocated from one block that lives as long as the process (plan) or is freed by free(*block) (command). */
+int decode_plan(const void *data, size_t size, struct plan *plan);
+int decode_command(const void *data, size_t size, struct command *command, void **block);
+
+#endif

@@ -1,0 +1,163 @@
+#include "probe.h"
+#include "kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What was not tried, as an earlier step failed. */
+enum { NOT_TRIED = -1000 };
+
+/* Filled by child processes: shared memory. */
+struct tried {
+	int setgroups, uid_map, mount_slave, mount_setattr, mount_tmpfs, netns, mount_proc, pid_max;
+	int seccomp, user_notification;
+};
+
+static int outcome(long result)
+{
+	return result < 0 ? -errno : 0;
+}
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int result;
+
+	if (fd < 0)
+		return -errno;
+	result = outcome(write(fd, text, strlen(text)));
+	close(fd);
+	return result;
+}
+
+static long read_number(const char *path)
+{
+	char text[32];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (length <= 0)
+		return -1;
+	text[length] = 0;
+	return atol(text);
+}
+
+static int set_read_only(void)
+{
+	struct mount_attributes attributes = { .set = MOUNT_ATTR_RDONLY_ | MOUNT_ATTR_NOSUID_ | MOUNT_ATTR_NODEV_ };
+
+	return outcome(syscall(NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE_, &attributes, sizeof attributes));
+}
+
+static int bring_up_lo(void)
+{
+	struct ifreq request = { .ifr_name = "lo" };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	request.ifr_flags = IFF_UP | IFF_RUNNING;
+	return fd < 0 ? -errno : outcome(ioctl(fd, SIOCSIFFLAGS, &request));
+}
+
+static void in_pid_namespace(struct tried *tried)
+{
+	tried->mount_proc = outcome(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
+	/* A value that leaves room; refused where pid_max belongs to the whole host. */
+	if (tried->mount_proc == 0)
+		tried->pid_max = write_file("/proc/sys/kernel/pid_max", "4000");
+	_exit(0);
+}
+
+static void in_namespaces(struct tried *tried, unsigned uid, unsigned gid)
+{
+	char map[32];
+	pid_t child;
+
+	tried->setgroups = write_file("/proc/self/setgroups", "deny");
+	snprintf(map, sizeof map, "%u %u 1", uid, uid);
+	tried->uid_map = write_file("/proc/self/uid_map", map);
+	snprintf(map, sizeof map, "%u %u 1", gid, gid);
+	if (tried->uid_map == 0)
+		tried->uid_map = write_file("/proc/self/gid_map", map);
+	tried->mount_slave = outcome(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	if (tried->mount_slave == 0) {
+		tried->mount_setattr = set_read_only();
+		tried->mount_tmpfs = outcome(mount("tmpfs", "/dev", "tmpfs", MS_NOSUID, "size=64k"));
+	}
+	tried->netns = bring_up_lo();
+	child = fork();
+	if (child == 0)
+		in_pid_namespace(tried);
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	_exit(0);
+}
+
+static void try_filters(struct tried *tried)
+{
+	struct sock_filter allow[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+	struct sock_fprog program = { 1, allow };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	tried->user_notification = outcome(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER_, SECCOMP_FILTER_FLAG_NEW_LISTENER_ | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV_, &program));
+	tried->seccomp = outcome(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER_, 0, &program));
+	_exit(0);
+}
+
+int run_probe(void)
+{
+	const long flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | SIGCHLD;
+	struct tried *tried = mmap(NULL, sizeof *tried, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned uid = getuid(), gid = getgid();
+	struct utsname name;
+	long abi, errata, child;
+	int clone_result;
+
+	if (tried == MAP_FAILED || uname(&name) != 0)
+		return 1;
+	for (size_t i = 0; i < sizeof *tried / sizeof(int); i++)
+		((int *)tried)[i] = NOT_TRIED;
+	abi = syscall(NR_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION_);
+	abi = abi < 0 ? -errno : abi;
+	errata = syscall(NR_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_ERRATA_);
+	errata = errata < 0 ? 0 : errata;
+	/* The raw call: its first process in the new PID namespace shares nothing with this one. */
+	child = syscall(SYS_clone, flags, 0, 0, 0, 0);
+	clone_result = outcome(child);
+	if (child == 0)
+		in_namespaces(tried, uid, gid);
+	if (child > 0)
+		waitpid((pid_t)child, NULL, 0);
+	child = fork();
+	if (child == 0)
+		try_filters(tried);
+	if (child > 0)
+		waitpid((pid_t)child, NULL, 0);
+	printf("kernel %s\nmachine %s\nlandlock_abi %ld\nlandlock_errata %ld\n", name.release, name.machine, abi, errata);
+	printf("seccomp %d\nseccomp_mode %d\nuser_notification %d\n", tried->seccomp, prctl(PR_GET_SECCOMP, 0, 0, 0, 0), tried->user_notification);
+	printf("clone %d\nsetgroups %d\nuid_map %d\nmount_slave %d\nmount_setattr %d\nmount_tmpfs %d\nnetns %d\nmount_proc %d\n", clone_result, tried->setgroups,
+	       tried->uid_map, tried->mount_slave, tried->mount_setattr, tried->mount_tmpfs, tried->netns, tried->mount_proc);
+	printf("max_user_namespaces %ld\napparmor_restrict %ld\nuserns_clone %ld\n", read_number("/proc/sys/user/max_user_namespaces"),
+	       read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"), read_number("/proc/sys/kernel/unprivileged_userns_clone"));
+	printf("proc_mounted %d\npid_max_namespaced %d\n", access("/proc/self/status", F_OK) == 0, tried->pid_max == 0);
+	return 0;
+}

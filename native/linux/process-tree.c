@@ -1,0 +1,127 @@
+#include "process-tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DEEPEST = 256 };
+
+static ssize_t read_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[length > 0 ? length : 0] = 0;
+	return length;
+}
+
+/* The innermost two ids of a thread, and its parent. */
+struct ids { pid_t parent, outer, inner; };
+
+static int read_ids(pid_t thread, struct ids *ids)
+{
+	char path[48], text[2048];
+	const char *line;
+
+	snprintf(path, sizeof path, "/proc/%d/status", thread);
+	if (read_text(path, text, sizeof text) <= 0)
+		return -1;
+	line = strstr(text, "\nPPid:");
+	ids->parent = line == NULL ? 0 : (pid_t)atoi(line + 6);
+	line = strstr(text, "\nNSpid:");
+	if (line == NULL)
+		return -1;
+	ids->outer = ids->inner = 0;
+	for (char *at = (char *)line + 7, *end; *at != '\n' && *at != 0; at = end) {
+		long value = strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		ids->outer = ids->inner;
+		ids->inner = (pid_t)value;
+	}
+	return 0;
+}
+
+pid_t first_child(pid_t parent)
+{
+	char path[64], text[4096];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
+	return read_text(path, text, sizeof text) > 0 ? (pid_t)atoi(text) : 0;
+}
+
+pid_t host_pid_of_init(pid_t forker, pid_t outer)
+{
+	char path[64], text[65536];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", forker, forker);
+	read_text(path, text, sizeof text);
+	for (char *at = text, *end; ; at = end) {
+		long child = strtol(at, &end, 10);
+		struct ids ids;
+
+		if (end == at)
+			return 0;
+		if (read_ids((pid_t)child, &ids) == 0 && ids.outer == outer)
+			return (pid_t)child;
+	}
+}
+
+pid_t init_above(pid_t thread)
+{
+	struct ids ids;
+
+	for (int depth = 0; depth < DEEPEST && thread > 0; depth++) {
+		if (read_ids(thread, &ids) != 0)
+			return 0;
+		if (ids.inner == 1)
+			return ids.outer;
+		thread = ids.parent;
+	}
+	return 0;
+}
+
+static void add_process(pid_t process, struct tree_usage *usage, int depth)
+{
+	char path[64], text[65536];
+	const struct dirent *entry;
+	DIR *threads;
+
+	snprintf(path, sizeof path, "/proc/%d/statm", process);
+	if (read_text(path, text, sizeof text) > 0) {
+		unsigned long size, resident;
+
+		if (sscanf(text, "%lu %lu", &size, &resident) == 2)
+			usage->rss_bytes += (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+	}
+	snprintf(path, sizeof path, "/proc/%d/task", process);
+	threads = opendir(path);
+	if (threads == NULL)
+		return;
+	while ((entry = readdir(threads)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		usage->threads++;
+		snprintf(path, sizeof path, "/proc/%d/task/%.20s/children", process, entry->d_name);
+		read_text(path, text, sizeof text);
+		for (char *at = text, *end; depth < DEEPEST; at = end) {
+			long child = strtol(at, &end, 10);
+
+			if (end == at)
+				break;
+			add_process((pid_t)child, usage, depth + 1);
+		}
+	}
+	closedir(threads);
+}
+
+void add_tree_usage(pid_t root, struct tree_usage *usage)
+{
+	add_process(root, usage, 0);
+}

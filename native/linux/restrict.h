@@ -1,0 +1,25 @@
+/* What takes rights away from a process, for good. */
+#ifndef RESTRICT_H
+#define RESTRICT_H
+
+#include "plan.h"
+#include "step.h"
+
+/* A rule of the file ruleset, its path opened once in the sandbox's template. */
+struct open_rule { uint64_t allowed; int fd; };
+
+/* Leaves the caller CAP_SYS_ADMIN of its user namespace and no other capability, and the bounding set empty, so that no
+ * exec gains one. */
+int drop_capabilities(struct failure *failure);
+
+/* Landlock's scopes and TCP rights, for the caller and all that it starts. No file right: a domain with file rights may not
+ * mount, and each command has its /proc to mount yet. */
+int restrict_once(const struct plan *plan, struct failure *failure);
+
+/* Installs the filter whose calls a listener answers. Returns the listener, -1 with `failure` filled; -2 where the plan has none. */
+int install_listener(const struct plan *plan, struct failure *failure);
+
+/* Makes the ruleset of one command: all of `rules`; the command's own /proc is added by its init. Returns a descriptor or -1. */
+int make_file_ruleset(const struct plan *plan, const struct open_rule *rules, uint32_t n_rules);
+
+#endif

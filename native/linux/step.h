@@ -1,0 +1,41 @@
+/* A step that failed: what the parent makes a sentence of. Only the outermost function of a role exits. */
+#ifndef STEP_H
+#define STEP_H
+
+#include <errno.h>
+
+enum step {
+#define STEP(name, role, text) STEP_##name,
+#include "steps.def"
+#undef STEP
+	STEP_COUNT
+};
+
+struct failure {
+	enum step step;
+	int error;
+	const char *path;	/* NULL where the step concerns none; must outlive the failure */
+};
+
+/* Fills `failure` from errno and returns -1. */
+static inline int fail(struct failure *failure, enum step step, const char *path)
+{
+	failure->step = step;
+	failure->error = errno;
+	failure->path = path;
+	return -1;
+}
+
+/* With FAULT_INJECTION (never in what is shipped) CODEX_SANDBOX_FAIL_STEP=name makes that step fail with EIO, so that a
+ * test can show that nothing runs then. */
+#ifdef FAULT_INJECTION
+extern int injected_step;
+void read_injected_step(void);
+#define INJECTED(name) (injected_step == STEP_##name && (errno = EIO, 1))
+#define INJECTED_RAW(name) (injected_step == STEP_##name)
+#else
+#define INJECTED(name) 0
+#define INJECTED_RAW(name) 0
+#endif
+
+#endif

@@ -1,0 +1,90 @@
+// Builds what the package carries: dist/cli.js and dist/index.js (esbuild), the launcher (C) and the type declarations (tsc).
+// Run: node scripts/build.mjs [--if-stale] [--release]; --release also builds the arm64 launcher and fails where anything is missing.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { launcherSteps, missingCompiler } from './build-native.mjs'
+import { checkNode, hashFiles, installSteps, main, readStamps, ROOT, runSteps, say, SetUpError, writeStamp, writeWhole } from './setup.mjs'
+
+const BUNDLE_SOURCES = ['src', 'scripts/build.mjs', 'package.json', 'package-lock.json']
+const NOTICES = 'dist/THIRD-PARTY-NOTICES.txt'
+
+/**
+ * `cli` is one file with its packages inside. What it imports with `await import()` stays in that file and is evaluated on first use
+ * only, which is what keeps `--version` as fast as Node starts. `index` leaves the packages to whoever installs this one.
+ */
+const BUNDLES = [
+  { entry: 'src/cli/main.ts', out: 'dist/cli.js',   options: { banner: { js: '#!/usr/bin/env node' }, minifySyntax: true, minifyWhitespace: true }, mode: 0o755 },
+  { entry: 'src/index.ts',    out: 'dist/index.js', options: { packages: 'external' },                                                             mode: 0o644 },
+]
+
+/** The step that writes both bundles, or none where they are as new as their sources. */
+export function bundleSteps() {
+  const hash = hashFiles(BUNDLE_SOURCES)
+  if (readStamps('dist').bundle === hash && BUNDLES.every(({ out }) => existsSync(join(ROOT, out)))) return []
+  return [{
+    title: 'bundling TypeScript',
+    async run() {
+      await bundle()
+      writeStamp('dist', 'bundle', hash)
+    },
+  }]
+}
+
+async function bundle() {
+  const { build } = await import('esbuild')
+  mkdirSync(join(ROOT, 'dist'), { recursive: true })
+  for (const { entry, out, options, mode } of BUNDLES) {
+    let result
+    try {
+      result = await build({
+        absWorkingDir: ROOT, entryPoints: [entry], outfile: out, write: false, metafile: true,
+        bundle: true, platform: 'node', target: 'node20.19', format: 'esm', legalComments: 'none', logLevel: 'warning', ...options,
+      })
+    } catch (cause) {
+      throw new SetUpError(`esbuild could not bundle ${entry}; its messages are above.`, { cause })
+    }
+    for (const file of result.outputFiles) writeWhole(file.path, file.contents, mode)
+    if (options.packages !== 'external') writeWhole(join(ROOT, NOTICES), notices(Object.keys(result.metafile.inputs)))
+  }
+}
+
+/** The licences of the packages that a bundle carries, as those licences ask. */
+function notices(inputs) {
+  const packages = [...new Set(inputs.map(path => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]).filter(Boolean))].sort()
+  return packages.map(name => {
+    const { version } = JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8'))
+    return `dist/cli.js contains ${name} ${version}:\n\n${readFileSync(join(ROOT, 'node_modules', name, 'LICENSE'), 'utf8')}`
+  }).join(`\n${'-'.repeat(80)}\n`)
+}
+
+/** The step that writes dist/types. */
+export const typesStep = {
+  title: 'writing type declarations (tsc)',
+  run() {
+    rmSync(join(ROOT, 'dist/types'), { recursive: true, force: true })
+    const { status } = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: ['ignore', 2, 2] })
+    if (status !== 0) throw new SetUpError('the sources do not compile; the compiler\'s messages are above.')
+  },
+}
+
+/** All that must be there before the CLI runs. */
+export const readySteps = () => [...installSteps(), ...launcherSteps(), ...bundleSteps()]
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await main(async () => {
+    checkNode()
+    const { values } = parseArgs({ options: { 'if-stale': { type: 'boolean' }, release: { type: 'boolean' } } })
+    if (values['if-stale']) return runSteps(readySteps())
+    const steps = [...readySteps(), typesStep]
+    for (const arch of ['x64', 'arm64'].filter(other => other !== process.arch)) {
+      const missing = missingCompiler(arch)
+      if (missing === undefined) steps.push(...launcherSteps('release', arch, { strict: true }))
+      else if (values.release) throw new SetUpError(`a release carries the launcher for ${arch} too, but ${missing}.`)
+      else say(`note: no launcher for ${arch}: ${missing}`)
+    }
+    await runSteps(steps)
+  })
+}

@@ -1,0 +1,55 @@
+// Writes src/platform/linux/native/{frames,steps}.generated.ts from native/linux/{frames,steps}.def.
+// Run: npx esbuild scripts/emit-native-tables.ts --format=esm | node --input-type=module - --write
+import { readFileSync, writeFileSync } from 'node:fs'
+
+/** The files as they should be, by path below the package's root. */
+export function nativeTables(): ReadonlyMap<string, string> {
+  return new Map([
+    ['src/platform/linux/native/frames.generated.ts', framesTable(readFileSync('native/linux/frames.def', 'utf8'))],
+    ['src/platform/linux/native/steps.generated.ts', stepsTable(readFileSync('native/linux/steps.def', 'utf8'))],
+  ])
+}
+
+const DIRECTIONS = ['TO_LAUNCHER', 'FROM_LAUNCHER'] as const
+
+function framesTable(text: string): string {
+  const frames = rowsOf(text, 'FRAME', /^FRAME\((\w+),\s*(\d+),\s*(\w+),\s*(".*")\)$/)
+  const types = frames.map(([, type]) => type)
+  if (new Set(types).size !== types.length) throw new Error('frames.def: two frames have one type')
+  return [
+    header('frames.def'),
+    ...DIRECTIONS.flatMap(direction => [
+      `export const ${direction} = {`,
+      ...frames.filter(row => row[2] === direction).map(([name, type, , payload]) => `  /** ${JSON.parse(payload!) || 'No payload.'} */\n  ${name}: ${type},`),
+      '} as const',
+      '',
+    ]),
+  ].join('\n')
+}
+
+function stepsTable(text: string): string {
+  const steps = rowsOf(text, 'STEP', /^STEP\((\w+),\s*(\w+),\s*(".*")\)$/)
+  return [
+    header('steps.def'),
+    '/** The number of a step is its row. */',
+    'export const STEPS = [',
+    ...steps.map(([name, role, does]) => `  { name: '${name}', role: '${role!.toLowerCase()}', does: '${(JSON.parse(does!) as string).replaceAll('\'', '\\\'')}' },`),
+    '] as const',
+    '',
+    'export type StepName = (typeof STEPS)[number][\'name\']',
+    '',
+  ].join('\n')
+}
+
+const header = (source: string): string => `// Written by scripts/emit-native-tables.ts from native/linux/${source}.`
+
+/** A row that begins like one and has another shape is an error, never left out. */
+function rowsOf(text: string, macro: string, shape: RegExp): string[][] {
+  return text.split('\n').filter(line => line.startsWith(`${macro}(`)).map(line => {
+    const match = shape.exec(line)
+    if (match === null) throw new Error(`not a row: ${line}`)
+    return match.slice(1)
+  })
+}
+
+if (process.argv.includes('--write')) for (const [path, text] of nativeTables()) writeFileSync(path, text)

@@ -1,0 +1,141 @@
+// Words of the command line → a verb, its options and the rest. Pure; knows the grammar, not what the options mean.
+import { SandboxError } from '../errors.js'
+import { nearestName } from '../policy/nearest-name.js'
+import { longName, type OptionRow, OPTIONS, type Options, SYSTEM_WORDS, type Verb, VERBS } from './options.js'
+
+export interface Arguments {
+  readonly verb: Verb
+  /** False where `run` is understood. */
+  readonly verbWasGiven: boolean
+  readonly options: Options
+  /** `run`, `sandbox`: the command. `explain`: the one access. */
+  readonly words: readonly string[]
+  /** `sandbox linux …`: the system word as it was written. */
+  readonly system: keyof typeof SYSTEM_WORDS | undefined
+}
+
+/**
+ * Parses the words after the program's name.
+ *
+ * Options end at `--`, and under `sandbox` also at the first word that is no option, as the reference has it.
+ * Under `run` such a word is an error: whether it belongs to an option or starts the command would be a guess.
+ *
+ * @throws SandboxError `option_invalid`, with the nearest known spelling where there is one
+ */
+export function parseArguments(argv: readonly string[]): Arguments {
+  const { verb, verbWasGiven, rest } = takeVerb(argv)
+  const values = new Map<string, string[]>()
+  const words: string[] = []
+  let system: Arguments['system']
+
+  for (let at = 0; at < rest.length; at++) {
+    const word = rest[at] as string
+    if (word === '--') {
+      words.push(...rest.slice(at + 1))
+      break
+    }
+    if (!isOption(word)) {
+      if (verb === 'sandbox' && system === undefined && isSystemWord(word)) {
+        system = word
+        continue
+      }
+      if (verb === 'sandbox') {
+        words.push(...rest.slice(at))
+        break
+      }
+      if (verb !== 'explain') throw strayWord(verb, word)
+      words.push(word)
+      continue
+    }
+    const { row, inline, written } = findOption(verb, word)
+    if (row.value === undefined) {
+      if (inline !== undefined) throw new SandboxError('option_invalid', { field: written, value: inline }, { detail: 'it takes no value', remedy: `Write ${written} alone.` })
+      values.set(row.key, [])
+      continue
+    }
+    const value = inline ?? rest[++at]
+    if (value === undefined || (inline === undefined && isOption(value))) throw missingValue(row, written, value)
+    const given = values.get(row.key) ?? []
+    if (given.length > 0 && row.repeat === undefined && given[0] !== value) {
+      throw new SandboxError('option_invalid', { field: written, value }, { detail: `it was already given as ${JSON.stringify(given[0])}`, remedy: 'Give it once.' })
+    }
+    values.set(row.key, row.repeat === undefined ? [value] : [...given, value])
+  }
+  return { verb, verbWasGiven, options: toOptions(verb, values), words, system }
+}
+
+function takeVerb(argv: readonly string[]): { verb: Verb; verbWasGiven: boolean; rest: readonly string[] } {
+  const [first, ...rest] = argv
+  if (first === undefined) throw new SandboxError('option_invalid', { field: 'command', value: '' }, { detail: 'nothing to run', remedy: 'Give a command after --, or see `codex-sandbox --help`.' })
+  if (first === 'help') return { verb: 'run', verbWasGiven: false, rest: ['--help'] }
+  if (isOption(first) || first === '--') return { verb: 'run', verbWasGiven: false, rest: argv }
+  if (Object.hasOwn(VERBS, first)) return { verb: first as Verb, verbWasGiven: true, rest }
+  const near = nearestName(first, Object.keys(VERBS))
+  throw new SandboxError('option_invalid', { field: 'verb', value: first }, {
+    detail: `there are only ${Object.keys(VERBS).join(', ')}`,
+    remedy: near === undefined ? `To run it, write \`codex-sandbox -- ${shown(first)}\`.` : `Did you mean \`codex-sandbox ${near}\`, or to run it: \`codex-sandbox -- ${shown(first)}\`?`,
+  })
+}
+
+interface FoundOption {
+  readonly row: OptionRow
+  /** The value where it stands in the same word. */
+  readonly inline: string | undefined
+  /** The option without its value. */
+  readonly written: string
+}
+
+/** `--name`, `--name=value`, `-n`, `-nvalue` and, as the reference accepts it, `-n=value`. */
+function findOption(verb: Verb, word: string): FoundOption {
+  const rows: readonly OptionRow[] = OPTIONS.filter(row => (row.for as readonly Verb[]).includes(verb))
+  if (word.startsWith('--')) {
+    const equals = word.indexOf('=')
+    const written = equals === -1 ? word : word.slice(0, equals)
+    const row = rows.find(candidate => `--${longName(candidate)}` === written || `--${candidate.alias}` === written)
+    if (row === undefined) throw unknownOption(verb, written, rows)
+    return { row, inline: equals === -1 ? undefined : word.slice(equals + 1), written }
+  }
+  const written = word.slice(0, 2)
+  const row = rows.find(candidate => `-${candidate.short}` === written)
+  if (row === undefined) throw unknownOption(verb, written, rows)
+  const attached = word.slice(2)
+  return { row, inline: attached === '' ? undefined : attached.replace(/^=/, ''), written }
+}
+
+function unknownOption(verb: Verb, written: string, rows: readonly OptionRow[]): SandboxError {
+  const elsewhere = OPTIONS.find(row => `--${longName(row)}` === written)
+  const known = rows.flatMap(row => [`--${longName(row)}`, ...(row.alias === undefined ? [] : [`--${row.alias}`])])
+  const near = nearestName(written, known)
+  return new SandboxError('option_invalid', { field: 'option', value: written }, {
+    detail: elsewhere === undefined ? 'there is no such option' : `it belongs to ${elsewhere.for.join(', ')}, not to ${verb}`,
+    ...(near === undefined || elsewhere !== undefined ? {} : { remedy: `Did you mean ${near}?` }),
+  })
+}
+
+function missingValue(row: OptionRow, written: string, next: string | undefined): SandboxError {
+  return new SandboxError('option_invalid', { field: written, value: next ?? '' }, {
+    detail: `it needs a value, ${row.value}`,
+    remedy: next === undefined || next === '--' ? `Write ${written} ${row.value}.` : `If ${JSON.stringify(next)} is the value, join them: ${written}${written.startsWith('--') ? '=' : ''}${shown(next)}.`,
+  })
+}
+
+function strayWord(verb: Verb, word: string): SandboxError {
+  const usage = verb === 'doctor' ? 'doctor takes no words.' : `Put the command after --: \`codex-sandbox ${verb} -- ${shown(word)}\`.`
+  return new SandboxError('option_invalid', { field: 'argument', value: word }, { detail: 'it belongs to no option', remedy: usage })
+}
+
+function toOptions(verb: Verb, values: ReadonlyMap<string, readonly string[]>): Options {
+  const options: Record<string, true | string | readonly string[]> = {}
+  for (const row of OPTIONS as readonly OptionRow[]) {
+    const given = values.get(row.key)
+    if (given === undefined || !row.for.includes(verb)) continue
+    options[row.key] = row.value === undefined ? true : row.repeat === undefined ? (given[0] as string) : given
+  }
+  return options as Options
+}
+
+/** A word inside a sentence: it cannot forge a line. */
+const shown = (word: string): string => /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word)
+/** A lone `-` is a word. */
+const isOption = (word: string): boolean => word.startsWith('-') && word !== '-'
+const isSystemWord = (word: string): word is keyof typeof SYSTEM_WORDS => Object.hasOwn(SYSTEM_WORDS, word)

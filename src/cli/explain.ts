@@ -1,0 +1,38 @@
+// `explain`: whether one access is allowed, and if not, why and how to allow it. Starts nothing.
+import { resolve } from 'node:path'
+import { SandboxError } from '../errors.js'
+import { explainAccess } from '../exec/decide-access.js'
+import { resolvePolicy, snapshotFor } from '../exec/prepare.js'
+import type { Access } from '../policy/decision.js'
+import type { Arguments } from './arguments.js'
+import { policyFromOptions } from './policy-options.js'
+import { print } from './print.js'
+
+const EXIT = { allowed: 0, denied: 1 } as const
+
+export async function explain({ verb, options, words }: Arguments): Promise<number> {
+  const [word, ...others] = words
+  if (word === undefined || others.length > 0) {
+    throw new SandboxError('option_invalid', { field: 'explain', value: word ?? '' }, { detail: word === undefined ? 'it needs a PATH or HOST:PORT' : 'it takes one PATH or HOST:PORT', remedy: 'Write it like `codex-sandbox explain --write /etc/hosts`.' })
+  }
+  const cwd = process.cwd()
+  const host = snapshotFor({})
+  const policy = resolvePolicy({ policy: await policyFromOptions(verb, options, cwd), cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd), allowBroadRoots: true }, host)
+  const access = parseAccess(word, { write: options.asWrite === true, cwd, exists: path => host.files.entry(path) !== undefined })
+  const { decision, text } = explainAccess(policy, host, access)
+  const flags = decision.verdict === 'deny' && decision.remedy.flags.length > 0 ? `\n  ${decision.remedy.flags.join(' ')}` : ''
+  await print(process.stdout, `${text}${flags}\n`)
+  return decision.verdict === 'allow' ? EXIT.allowed : EXIT.denied
+}
+
+/** What has no slash and ends in a port is a host; `./name:80` is a file. */
+export function parseAccess(word: string, { write, cwd, exists }: { write: boolean; cwd: string; exists: (path: string) => boolean }): Access {
+  const target = /^(?<host>\[[^\]/]+\]|[^:/[\]]+):(?<port>\d{1,5})$/.exec(word)?.groups as { host: string; port: string } | undefined
+  if (target !== undefined && !write) {
+    const port = Number(target.port)
+    if (port === 0 || port > 65535) throw new SandboxError('option_invalid', { field: 'explain', value: word }, { detail: 'a port is from 1 to 65535', remedy: 'Write it like example.org:443.' })
+    return { kind: 'connect', host: target.host.replace(/^\[|\]$/g, ''), port }
+  }
+  const path = resolve(cwd, word)
+  return { kind: !write ? 'read' : exists(path) ? 'write' : 'create', path }
+}

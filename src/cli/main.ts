@@ -1,0 +1,56 @@
+// The command line's entry: one verb, its outcome as an exit code. Each verb is loaded only when it is used.
+import { SandboxError } from '../errors.js'
+import { type Arguments, parseArguments } from './arguments.js'
+
+/** The sandbox could not be made, or the usage is wrong: what env(1), timeout(1) and their kin use as well. */
+const EXIT_NO_SANDBOX = 125
+
+// Everything printed has arrived by then; standard input that nobody reads any more must not keep us alive.
+void runCommandLine(process.argv.slice(2)).then(code => process.exit(code))
+
+async function runCommandLine(words: readonly string[]): Promise<number> {
+  try {
+    return await runVerb(parseArguments(words))
+  } catch (error) {
+    return tell(error, words)
+  }
+}
+
+async function runVerb(given: Arguments): Promise<number> {
+  const { verb, options } = given
+  if (options.help === true) return print((await import('./help.js')).formatHelp(given.verbWasGiven ? verb : undefined))
+  if (options.version === true) return print(`codex-sandbox ${(await import('./version.js')).packageVersion()}\n`)
+  switch (verb) {
+    case 'run':
+    case 'sandbox': return (await import('./run.js')).run(given)
+    case 'explain': return (await import('./explain.js')).explain(given)
+    case 'doctor':  return (await import('./doctor.js')).doctor(given)
+    default:        return verb satisfies never
+  }
+}
+
+async function print(text: string): Promise<number> {
+  await (await import('./print.js')).print(process.stdout, text)
+  return 0
+}
+
+/** What the user can mend is one line; anything else is a mistake of ours and says so. */
+async function tell(error: unknown, words: readonly string[]): Promise<number> {
+  const { print } = await import('./print.js')
+  // Asked of the words, since the failure may be that they could not be understood.
+  const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words
+  const verbose = own.includes('--verbose') || own.includes('-v')
+  if (error instanceof SandboxError) {
+    if (own.includes('--json')) await print(process.stdout, `${JSON.stringify({ error: errorRecord(error) }, null, 2)}\n`)
+    await print(process.stderr, `codex-sandbox: ${error.message}\n${verbose && error.cause instanceof Error ? `${error.cause.stack}\n` : ''}`)
+    return EXIT_NO_SANDBOX
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  const stack = error instanceof Error && verbose ? `${error.stack}\n` : ''
+  await print(process.stderr, `codex-sandbox: ${message} (this is a bug in codex-sandbox; --verbose shows where)\n${stack}`)
+  return EXIT_NO_SANDBOX
+}
+
+function errorRecord({ code, message, field, step, errno, path, remedy }: SandboxError): object {
+  return { code, message, field, step, errno, path, remedy }
+}

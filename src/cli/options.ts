@@ -1,0 +1,93 @@
+// Every verb and option of the command line, one row each. The parser, the help and docs/cli.md are made from these tables.
+
+export const VERBS = {
+  run:     { usage: 'run [options] -- COMMAND…',                    help: 'run a command in a sandbox of this folder (the verb may be left out)' },
+  sandbox: { usage: 'sandbox [linux|macos|windows] [options] [--] COMMAND…', help: 'the same with the spelling and the read-only default of `codex sandbox`' },
+  explain: { usage: 'explain [options] PATH|HOST:PORT',             help: 'say whether an access is allowed, by which rule, and how to allow it' },
+  doctor:  { usage: 'doctor [--json] [--escape]',                   help: 'say what this machine can enforce, and what to do about the rest' },
+} as const satisfies Record<string, { usage: string; help: string }>
+export type Verb = keyof typeof VERBS
+
+export const GROUPS = {
+  policy:  'What is allowed',
+  command: 'The command',
+  output:  'What is printed',
+  other:   'Other',
+} as const
+export type OptionGroup = keyof typeof GROUPS
+
+export interface OptionRow {
+  /** Where its value is kept in `Options`; also its long name unless `long` says otherwise. */
+  readonly key: string
+  readonly long?: string
+  readonly short?: string
+  readonly alias?: string
+  /** How the help calls its value; without one it is a switch. */
+  readonly value?: string
+  /** May be given several times; all values are kept, in order. */
+  readonly repeat?: true
+  readonly for: readonly Verb[]
+  readonly group: OptionGroup
+  readonly help: string
+}
+
+const COMMANDS = ['run', 'sandbox'] as const
+const POLICIES = ['run', 'sandbox', 'explain'] as const
+
+export const OPTIONS = [
+  { key: 'sandbox',       short: 's', value: 'MODE', for: POLICIES, group: 'policy', help: 'read-only, workspace-write or danger-full-access' },
+  { key: 'fullAuto',      long: 'full-auto', for: ['sandbox'], group: 'policy', help: 'the same as -s workspace-write' },
+  { key: 'cd',            short: 'C', value: 'DIR', for: POLICIES, group: 'policy', help: 'the workspace, and where the command starts (default: here)' },
+  { key: 'write',         alias: 'add-dir', value: 'DIR', repeat: true, for: COMMANDS, group: 'policy', help: 'allow writes in DIR too' },
+  { key: 'write',         long: 'add-dir', value: 'DIR', repeat: true, for: ['explain'], group: 'policy', help: 'allow writes in DIR too' },
+  { key: 'asWrite',       long: 'write', for: ['explain'], group: 'other', help: 'judge writing to PATH, not reading it' },
+  { key: 'read',          value: 'PATH', repeat: true, for: POLICIES, group: 'policy', help: 'allow reading PATH, or keep it read-only inside a writable folder' },
+  { key: 'deny',          value: 'PATH', repeat: true, for: POLICIES, group: 'policy', help: 'deny PATH (a file, a folder or a glob) for reading and writing' },
+  { key: 'protect',       value: 'NAME', repeat: true, for: POLICIES, group: 'policy', help: 'keep NAME read-only in every writable folder, like .git' },
+  { key: 'git',           value: 'commits', for: POLICIES, group: 'policy', help: 'let git commit: .git is writable except hooks and config' },
+  { key: 'network',       value: 'off|open', for: POLICIES, group: 'policy', help: 'off: a private loopback only (default); open: the network of this machine' },
+  { key: 'device',        value: 'PATH', repeat: true, for: POLICIES, group: 'policy', help: 'add a device node of /dev' },
+  { key: 'config',        short: 'c', value: 'KEY=VALUE', repeat: true, for: POLICIES, group: 'policy', help: 'a config key as in Codex: sandbox_mode, sandbox_workspace_write.*' },
+  { key: 'policy',        value: 'FILE|JSON', for: POLICIES, group: 'policy', help: 'a whole policy; the other options add to it' },
+  { key: 'allowDegraded', long: 'allow-degraded', value: 'NAME', repeat: true, for: COMMANDS, group: 'policy', help: 'go on where this machine cannot hold NAME (the error names it)' },
+  { key: 'env',           value: 'NAME[=VALUE]', repeat: true, for: COMMANDS, group: 'command', help: 'set a variable, or keep one that is dropped by default' },
+  { key: 'timeout',       value: '30s', for: COMMANDS, group: 'command', help: 'end the command after this time: ms, s, m or h (exit 124)' },
+  { key: 'memory',        value: '512M', for: COMMANDS, group: 'command', help: 'memory of all its processes together: bytes, K, M or G' },
+  { key: 'pids',          value: 'N', for: COMMANDS, group: 'command', help: 'processes and threads at once' },
+  { key: 'json',          for: ['run', 'sandbox', 'doctor'], group: 'output', help: 'print the result as JSON, the output inside it' },
+  { key: 'report',        value: 'FILE', for: COMMANDS, group: 'output', help: 'write the result as JSON to FILE; the output passes through' },
+  { key: 'printPlan',     long: 'print-plan', for: COMMANDS, group: 'output', help: 'print what would be enforced, and run nothing' },
+  { key: 'platform',      value: 'linux|macos|windows', for: COMMANDS, group: 'output', help: 'the system that --print-plan is for (default: this one)' },
+  { key: 'logDenials',    long: 'log-denials', for: COMMANDS, group: 'output', help: 'print every denial after the command, and how to allow it' },
+  { key: 'escape',        for: ['doctor'], group: 'other', help: 'try to escape in every known way, in a fresh folder, and print a score' },
+  { key: 'quiet',         short: 'q', for: COMMANDS, group: 'output', help: 'print nothing of our own after the command' },
+  { key: 'verbose',       short: 'v', for: ['run', 'sandbox', 'explain', 'doctor'], group: 'output', help: 'print more: what is enforced, and stacks of unexpected errors' },
+  { key: 'help',          short: 'h', for: ['run', 'sandbox', 'explain', 'doctor'], group: 'other', help: 'print this' },
+  { key: 'version',       short: 'V', for: ['run', 'sandbox', 'explain', 'doctor'], group: 'other', help: 'print the version' },
+] as const satisfies readonly OptionRow[]
+
+type Row = (typeof OPTIONS)[number]
+type KeysOf<R> = R extends { readonly key: infer K extends string } ? K : never
+type RepeatKey = KeysOf<Extract<Row, { readonly repeat: true }>>
+type SwitchKey = KeysOf<Exclude<Row, { readonly value: string }>>
+type ValueKey = Exclude<KeysOf<Row>, RepeatKey | SwitchKey>
+
+/** What was given: switches that are on, single values, and lists. */
+export type Options =
+  & { [K in SwitchKey]?: true }
+  & { [K in ValueKey]?: string }
+  & { [K in RepeatKey]?: readonly string[] }
+
+/** The words that may follow `sandbox`, and the platform that each means. */
+export const SYSTEM_WORDS = {
+  linux: 'linux', landlock: 'linux', macos: 'macos', seatbelt: 'macos', windows: 'windows',
+} as const satisfies Record<string, 'linux' | 'macos' | 'windows'>
+
+export const longName = (row: OptionRow): string => row.long ?? row.key
+
+/** An option row as it is written: `-C, --cd DIR`. */
+export function spell(row: OptionRow): string {
+  const names = [row.short === undefined ? undefined : `-${row.short}`, `--${longName(row)}`, row.alias === undefined ? undefined : `--${row.alias}`]
+  const written = names.filter(name => name !== undefined).join(', ')
+  return row.value === undefined ? written : `${written} ${row.value}`
+}

@@ -1,0 +1,122 @@
+// The options that say what is allowed → one policy. Reads no file but the one that --policy names.
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
+import { SandboxError } from '../errors.js'
+import { presetPolicy } from '../policy/presets.js'
+import type { Limits, SandboxMode, SandboxPolicy } from '../policy/sandbox-policy.js'
+import type { Options, Verb } from './options.js'
+import { oneOf, parseAssignment, parseCount, parseSizeBytes } from './values.js'
+
+const MODES = ['read-only', 'workspace-write', 'danger-full-access'] as const satisfies readonly SandboxMode[]
+
+/**
+ * The policy that a command line asks for: a base (the verb's default, -s, or --policy), then -c, then what adds to it.
+ *
+ * @param cwd   of this process: relative paths start there, wherever --cd leads
+ * @throws SandboxError `option_invalid`, `policy_contradiction`, and all that `parsePolicy` throws
+ */
+export async function policyFromOptions(verb: Verb, options: Options, cwd: string): Promise<SandboxPolicy> {
+  const base = await basePolicy(verb, options, cwd)
+  const paths = (given: readonly string[] | undefined): string[] => (given ?? []).map(path => absolute(cwd, path))
+  const changes: { readonly [Key in keyof SandboxPolicy]?: SandboxPolicy[Key] } = {
+    read: [...base.read, ...paths(options.read)],
+    write: [...base.write, ...paths(options.write)],
+    deny: [...base.deny, ...paths(options.deny)],
+    protect: [...base.protect, ...(options.protect ?? [])],
+    devices: [...base.devices, ...(options.device ?? []).map(path => resolve('/dev', path))],
+    git: options.git === undefined ? base.git : oneOf('--git', options.git, ['commits', 'protected'] as const),
+    network: options.network === undefined ? base.network : oneOf('--network', options.network, ['off', 'open'] as const),
+    limits: { ...base.limits, ...limits(options) },
+    env: environment(base.env, options.env),
+  }
+  refuseUnderNoSandbox(base.mode, options)
+  return { ...base, ...changes }
+}
+
+async function basePolicy(verb: Verb, options: Options, cwd: string): Promise<SandboxPolicy> {
+  const mode = chosenMode(options)
+  if (options.policy !== undefined) {
+    if (mode !== undefined) throw contradiction(options.sandbox === undefined ? '--full-auto' : '--sandbox', mode, '--policy says the mode already')
+    if (options.config !== undefined) throw contradiction('--config', options.config[0], '--policy is a whole policy')
+    return readPolicy(options.policy, cwd)
+  }
+  const defaults = verb === 'sandbox' ? 'reference' : 'library'
+  const normal = verb === 'sandbox' ? 'read-only' : 'workspace-write'
+  if (options.config === undefined) return presetPolicy(mode ?? normal, defaults)
+  const { applyConfig } = await import('./config-option.js')
+  return applyConfig(options.config, { mode, normal, defaults, cwd })
+}
+
+function chosenMode(options: Options): SandboxMode | undefined {
+  const mode = options.sandbox === undefined ? undefined : oneOf('--sandbox', options.sandbox, MODES)
+  if (options.fullAuto !== true) return mode
+  if (mode !== undefined && mode !== 'workspace-write') throw contradiction('--sandbox', mode, '--full-auto means workspace-write')
+  return 'workspace-write'
+}
+
+/** `--policy`: JSON itself, or a file of JSON or, by its name, TOML. */
+async function readPolicy(given: string, cwd: string): Promise<SandboxPolicy> {
+  const inline = /^\s*[{"]/.test(given)
+  const { parseConfigPolicy, parsePolicy } = await import('../policy/parse.js')
+  if (inline) return parsePolicy(parseJson(given, given))
+  const file = resolve(cwd, given)
+  const text = readText(file, given)
+  if (!file.endsWith('.toml')) return parsePolicy(parseJson(text, given))
+  const { parseToml } = await import('./config-option.js')
+  // Relative roots of a config file start at its own folder, as in the reference.
+  return parseConfigPolicy(parseToml(text, '--policy', given), resolve(file, '..'))
+}
+
+function readText(file: string, given: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw new SandboxError('path_not_found', { field: '--policy', value: given }, { remedy: 'Name a file, or give the policy itself as JSON: {"mode": "workspace-write"}.' })
+    if (code === 'EISDIR' || code === 'EACCES') throw new SandboxError('option_invalid', { field: '--policy', value: given }, { detail: `it cannot be read (${code})`, remedy: 'Name a file that you may read.' })
+    throw error
+  }
+}
+
+function parseJson(text: string, given: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    throw new SandboxError('option_invalid', { field: '--policy', value: given }, { detail: `it is not JSON (${error.message})`, remedy: 'Write it like {"mode": "workspace-write", "deny": ["secrets"]}.', cause: error })
+  }
+}
+
+/** Against this process's cwd; `~/` is our home, since a shell leaves it alone in --option=~/path. */
+function absolute(cwd: string, path: string): string {
+  if (path === '') throw new SandboxError('path_invalid', { field: 'path', value: path }, { detail: 'it is empty' })
+  return path === '~' || path.startsWith('~/') ? resolve(homedir(), `.${path.slice(1)}`) : resolve(cwd, path)
+}
+
+function limits(options: Options): Limits {
+  return {
+    ...(options.memory === undefined ? {} : { memoryBytes: parseSizeBytes('--memory', options.memory) }),
+    ...(options.pids === undefined ? {} : { pids: parseCount('--pids', options.pids) }),
+  }
+}
+
+/** NAME=VALUE is set; NAME alone is kept although it would be dropped. */
+function environment(base: SandboxPolicy['env'], given: readonly string[] | undefined): SandboxPolicy['env'] {
+  if (given === undefined) return base
+  const assignments = given.map(text => parseAssignment('--env', text))
+  const set = Object.fromEntries(assignments.flatMap(({ name, value }) => value === undefined ? [] : [[name, value]]))
+  return { ...base, keep: [...base.keep, ...assignments.filter(({ value }) => value === undefined).map(({ name }) => name)], set: { ...base.set, ...set } }
+}
+
+/** A rule that nothing would enforce is an error, not a wish. */
+function refuseUnderNoSandbox(mode: SandboxMode, options: Options): void {
+  if (mode !== 'danger-full-access' && mode !== 'external-sandbox') return
+  if (mode === 'danger-full-access' && options.network === 'off') throw contradiction('--network', 'off', `the mode is ${mode}, which enforces nothing`)
+  for (const key of ['read', 'write', 'deny', 'protect', 'git', 'device'] as const) {
+    const value = options[key]
+    if (value !== undefined) throw contradiction(`--${key}`, value, `the mode is ${mode}, which enforces nothing`)
+  }
+}
+
+const contradiction = (field: string, value: unknown, detail: string): SandboxError => new SandboxError('policy_contradiction', { field, value }, { detail })

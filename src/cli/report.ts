@@ -1,0 +1,50 @@
+// What stands on stderr after a command: why it was ended, what was denied and how to allow it.
+import type { Denial } from '../exec/denial.js'
+import { formatDenials } from '../exec/format-denials.js'
+import type { ExecResult } from '../exec/result.js'
+import type { Options } from './options.js'
+
+const KINDS: Record<Denial['kind'], string> = { file: 'Files', network: 'Network', 'unix-socket': 'Unix sockets', 'system-call': 'System calls' }
+
+/** Lines without newlines. None after a command that ended well and was not asked about. */
+export function reportLines(result: ExecResult, options: Pick<Options, 'logDenials' | 'verbose' | 'timeout'>): string[] {
+  return [
+    ...endLines(result, options.timeout).map(line => `codex-sandbox: ${line}`),
+    ...(options.logDenials === true ? allDenials(result.denials) : result.exitCode === 0 ? [] : shortDenials(result)),
+    ...(options.verbose === true ? enforcementLines(result).map(line => `codex-sandbox: ${line}`) : []),
+  ]
+}
+
+/** Why it ended, where the command itself could not have said it. */
+function endLines({ timedOut, limit, changedPath }: ExecResult, timeout: string | undefined): string[] {
+  return [
+    ...(timedOut ? [`timed out${timeout === undefined ? '' : ` after ${timeout}`}`] : []),
+    ...(limit === undefined ? [] : [`ended by its limit ${limit}`]),
+    ...(changedPath === undefined ? [] : [`ended, because ${JSON.stringify(changedPath)} was changed from outside while it ran`]),
+  ]
+}
+
+const shortDenials = (result: ExecResult): string[] => formatDenials(result, { for: 'human' }).split('\n').filter(line => line !== '').map(line => `codex-sandbox: ${line}`)
+
+/** The heading is the reference's. */
+function allDenials(denials: readonly Denial[]): string[] {
+  if (denials.length === 0) return ['', '=== Sandbox denials ===', 'No denials.']
+  const groups = (Object.keys(KINDS) as Denial['kind'][]).map(kind => [kind, denials.filter(denial => denial.kind === kind)] as const).filter(([, found]) => found.length > 0)
+  return ['', '=== Sandbox denials ===', ...groups.flatMap(([kind, found]) => [`${KINDS[kind]}:`, ...found.flatMap(denialLines)])]
+}
+
+function denialLines({ message, remedy, program, pid }: Denial): string[] {
+  const who = program === undefined ? '' : `(${JSON.stringify(program).slice(1, -1)}${pid === undefined ? '' : ` ${pid}`}) `
+  return [`  ${who}${message}`, ...(remedy.flags.length === 0 ? [] : [`    ${remedy.flags.join(' ')}`])]
+}
+
+function enforcementLines({ enforcement, environment, ended }: ExecResult): string[] {
+  const { backend, layers, degraded, notes } = enforcement
+  return [
+    `enforced by ${backend}${layers.length === 0 ? '' : `: ${layers.join(', ')}`}`,
+    ...degraded.map(name => `degraded: ${name}`),
+    ...notes,
+    ...(environment.dropped.length === 0 ? [] : [`variables not passed on: ${environment.dropped.join(' ')}`]),
+    ...(ended.length === 0 ? [] : [`ended with it: ${ended.map(({ pid, name }) => `${JSON.stringify(name)} (${pid})`).join(', ')}`]),
+  ]
+}

@@ -1,0 +1,123 @@
+// `run` and `sandbox`: one command in a sandbox made for it, as if it ran bare.
+import { constants, openSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
+import { SandboxError } from '../errors.js'
+import type { ParsedSandboxOptions, SpawnOptions } from '../exec/options.js'
+import type { ExecResult } from '../exec/result.js'
+import { createParsedSandbox, type Sandbox } from '../exec/sandbox.js'
+import { takeSnapshot } from '../host/snapshot.js'
+import { DEGRADATIONS, type DegradationName } from '../platform/launch-plan.js'
+import type { Arguments } from './arguments.js'
+import { type Options, SYSTEM_WORDS } from './options.js'
+import { policyFromOptions } from './policy-options.js'
+import { print } from './print.js'
+import { chooseWiring, relay } from './relay.js'
+import { oneOf, parseDurationMs } from './values.js'
+
+const PLATFORMS = ['linux', 'macos', 'windows'] as const
+
+/** Kept of each stream for --json and --report; what passes through is not cut. */
+const REPORT_BYTES = 1 << 20
+
+/** @returns the exit code: the command's own, or what became of it */
+export async function run(given: Arguments): Promise<number> {
+  const { options, words } = given
+  refuseOtherSystem(given)
+  if (words.length === 0 && options.printPlan !== true) throw new SandboxError('option_invalid', { field: 'command', value: '' }, { detail: 'there is none', remedy: `Give it after --: \`codex-sandbox ${given.verb} -- COMMAND\`.` })
+  const timeoutMs = options.timeout === undefined ? undefined : parseDurationMs('--timeout', options.timeout)
+  const sandboxOptions = await optionsOfSandbox(given)
+  if (options.printPlan === true) return printPlan(sandboxOptions)
+
+  const report = options.report === undefined ? undefined : openReport(options.report)
+  const sandbox = await explainBroadRoots(() => createParsedSandbox(sandboxOptions))
+  let result: ExecResult
+  try {
+    result = await runCommand(sandbox, words, {
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(options.json === true || report !== undefined ? { output: { maxBytes: REPORT_BYTES } } : {}),
+    }, options.json === true ? 'keep' : 'pass')
+  } finally {
+    await sandbox.close()
+  }
+  if (options.json === true) await print(process.stdout, asJson(result))
+  if (report !== undefined) writeFileSync(report, asJson(result))
+  if (options.quiet !== true) await tellAfterwards(result, options)
+  return result.exitCode
+}
+
+async function runCommand(sandbox: Sandbox, argv: readonly string[], options: SpawnOptions<'text'>, output: 'pass' | 'keep'): Promise<ExecResult> {
+  const wiring = chooseWiring(output)
+  const child = sandbox.spawn(argv, { ...options, ...(wiring.kind === 'terminal' ? { tty: wiring.terminal.size } : { stdin: wiring.stdin ? 'pipe' : 'empty' }) })
+  const finish = relay(child, wiring, output)
+  try {
+    return await child.exited
+  } finally {
+    await finish()
+  }
+}
+
+async function optionsOfSandbox({ verb, options }: Arguments): Promise<ParsedSandboxOptions> {
+  const cwd = process.cwd()
+  const policy = await policyFromOptions(verb, options, cwd)
+  return {
+    policy,
+    cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd),
+    allowDegraded: (options.allowDegraded ?? []).map(name => oneOf('--allow-degraded', name, Object.keys(DEGRADATIONS) as DegradationName[])),
+    // Naming it is the word that it needs.
+    allowBroadRoots: policy.write.some(path => path === '/' || path === homedir()),
+  }
+}
+
+async function explainBroadRoots<Result>(act: () => Promise<Result>): Promise<Result> {
+  try {
+    return await act()
+  } catch (error) {
+    if (!(error instanceof SandboxError) || error.code !== 'path_too_broad') throw error
+    const { field = 'cwd', message } = error
+    throw new SandboxError('path_too_broad', { field, value: /"(?:[^"\\]|\\.)*"/.exec(message)?.[0].slice(1, -1) ?? '' }, { remedy: 'Start in a folder inside it, or with -C DIR, or say that you mean it: --write and this path.', cause: error })
+  }
+}
+
+async function printPlan(options: ParsedSandboxOptions): Promise<number> {
+  const [{ prepare }, { printPlan }] = await Promise.all([import('../exec/prepare.js'), import('../platform/launch-plan.js')])
+  const { plan } = await explainBroadRoots(() => prepare(options))
+  await print(process.stdout, printPlan(plan))
+  return 0
+}
+
+/** `sandbox macos` on Linux, `--platform windows`: refused in words, never run as something else. */
+function refuseOtherSystem({ options, system }: Arguments): void {
+  const { platform: here } = takeSnapshot({ selfPaths: [] })
+  if (system !== undefined && SYSTEM_WORDS[system] !== here) {
+    throw new SandboxError('option_invalid', { field: 'sandbox', value: system }, { detail: `this machine is ${here}`, remedy: 'Leave the word out: the system is known.' })
+  }
+  if (options.platform === undefined) return
+  const platform = oneOf('--platform', options.platform, PLATFORMS)
+  if (options.printPlan !== true) throw new SandboxError('option_invalid', { field: '--platform', value: platform }, { detail: 'it belongs to --print-plan', remedy: 'Leave it out: commands run on this machine.' })
+  if (platform === here) return
+  const detail = platform === 'linux' ? `the plan for linux is made from the files of a Linux machine, and this is ${here}` : `the compiler for ${platform} is not yet built`
+  throw new SandboxError('platform_unsupported', { field: '--platform', value: platform }, { detail, remedy: 'Leave it out, for the plan of this machine.' })
+}
+
+async function tellAfterwards(result: ExecResult, options: Options): Promise<void> {
+  const { reportLines } = await import('./report.js')
+  const lines = reportLines(result, options)
+  if (lines.length > 0) await print(process.stderr, `${lines.join('\n')}\n`)
+}
+
+const asJson = (result: ExecResult): string => `${JSON.stringify(result, null, 2)}\n`
+
+/**
+ * Opened before the command runs, so that a wrong path costs nothing. A link is not followed: a command that ran here earlier
+ * may have made it. Links of the system's own, such as /dev/stderr, are.
+ */
+function openReport(path: string): number {
+  const follow = /^\/(dev|proc)\//.test(path) ? 0 : constants.O_NOFOLLOW
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | follow, 0o666)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new SandboxError('option_invalid', { field: '--report', value: path }, { detail: code === 'ELOOP' ? 'it is a symbolic link' : `it cannot be written (${code})`, remedy: 'Name a file that you may write.', cause: error })
+  }
+}

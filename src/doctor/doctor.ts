@@ -1,0 +1,82 @@
+// What this machine can enforce, layer by layer, and what to do about the rest: as data, and as text for people.
+import { release } from 'node:os'
+import { SandboxError } from '../errors.js'
+import { capabilities, checkHost, type Capabilities, type HostCheck } from '../exec/check-host.js'
+import { findLauncher } from '../platform/linux/native/find-launcher.js'
+
+/** One thing that must be there, and whether it is. */
+export interface Finding {
+  readonly name: string
+  readonly ok: boolean
+  /** What was found, or why not. */
+  readonly detail: string
+  /** What to do where it is not. */
+  readonly remedy?: string
+}
+
+export interface DoctorReport {
+  /** Whether the default policy, workspace-write with the network off, is enforced here in full. */
+  readonly ok: boolean
+  readonly findings: readonly Finding[]
+  readonly capabilities: Capabilities | undefined
+  readonly check: HostCheck
+}
+
+const OLDEST_NODE = [20, 19] as const
+
+/** Starts nothing that stays, changes nothing. */
+export async function examine(): Promise<DoctorReport> {
+  const launcher = findLauncherHere()
+  const found = launcher.ok ? await capabilities() : undefined
+  const check = await checkHost('workspace-write')
+  const findings = [node(), kernel(), launcher, ...(found?.layers ?? []).map(layerFinding)]
+  return { ok: check.ok && findings.every(({ ok }) => ok), findings, capabilities: found, check }
+}
+
+function node(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const ok = major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])
+  return { name: 'node', ok, detail: `${process.versions.node} at ${process.execPath}`, ...(ok ? {} : { remedy: `Install Node ${OLDEST_NODE.join('.')} or newer.` }) }
+}
+
+const kernel = (): Finding => ({ name: 'kernel', ok: true, detail: `${release()}, ${process.arch}` })
+
+function findLauncherHere(): Finding {
+  try {
+    return { name: 'launcher', ok: true, detail: findLauncher() }
+  } catch (error) {
+    if (!(error instanceof SandboxError)) throw error
+    return { name: 'launcher', ok: false, detail: error.message.replace(` ${error.remedy}`, ''), remedy: error.remedy }
+  }
+}
+
+function layerFinding({ layer, available, version, errno, reason, remedy }: Capabilities['layers'][number]): Finding {
+  const detail = available ? (version === undefined ? 'available' : `version ${version}`) : [reason, errno].filter(part => part !== undefined).join(', ') || 'not available'
+  return { name: layer, ok: available, detail, ...(available || remedy === undefined ? {} : { remedy }) }
+}
+
+/** A line each; what is missing with what to do. Values from outside are on lines of their own words only, never control characters. */
+export function formatDoctor(report: DoctorReport): string {
+  const { findings } = report
+  const width = Math.max(...findings.map(({ name }) => name.length))
+  const lines = findings.flatMap(({ name, ok: there, detail, remedy }) => [
+    `${there ? 'ok     ' : 'missing'}  ${name.padEnd(width)}  ${plain(detail)}`,
+    ...(remedy === undefined ? [] : [`${' '.repeat(9)}${' '.repeat(width)}  → ${plain(remedy)}`]),
+  ])
+  return `${[...lines, '', ...verdict(report)].join('\n')}\n`
+}
+
+function verdict({ check, ok, findings }: DoctorReport): string[] {
+  if (!check.ok) {
+    const told = (reason: string): boolean => findings.some(({ ok: there, detail }) => !there && reason.startsWith(detail))
+    return ['workspace-write cannot be enforced here.', ...check.missing.filter(({ reason }) => !told(reason)).map(({ layer, reason }) => `  ${plain(layer)}: ${plain(reason)}`)]
+  }
+  const { backend, layers, notes } = check.enforcement
+  return [
+    `workspace-write is enforced here by ${backend}${layers.length === 0 ? '' : ` (${layers.join(', ')})`}${ok ? '.' : '; what is missing is not needed for it.'}`,
+    ...notes.map(note => `  ${plain(note)}`),
+    'To see it hold: codex-sandbox doctor --escape',
+  ]
+}
+
+const plain = (text: string): string => text.replaceAll(/\p{Cc}/gu, ' ')

@@ -1,0 +1,80 @@
+// Every failure that a caller can meet, one row a code. The command line and docs/errors.md are printed from this table.
+
+export const ERRORS = {
+  path_not_absolute:     { message: 'is not an absolute path',                        remedy: 'Give it from / or a drive letter on.' },
+  path_invalid:          { message: 'cannot be used as a path',                       remedy: 'Give a path without "..", NUL or control characters.' },
+  path_too_broad:        { message: 'is too broad to be writable',                    remedy: 'Name a folder inside it, or say so by name: allowBroadRoots.' },
+  path_not_found:        { message: 'does not exist',                                 remedy: 'Create it first, or correct the path.' },
+  path_not_directory:    { message: 'is not a directory',                             remedy: 'Name a directory.' },
+  path_symlink_loop:     { message: 'is a loop of symbolic links',                    remedy: 'Correct the link.' },
+  path_into_protected:   { message: 'leads through a symbolic link into a protected place', remedy: 'Name the real path, if that is what should be writable.' },
+  policy_unknown_key:    { message: 'is not a known key',                             remedy: 'Remove it or correct its spelling.' },
+  policy_invalid_value:  { message: 'is not valid here',                              remedy: 'See the schema in docs/policy.schema.json.' },
+  policy_contradiction:  { message: 'contradicts another field',                      remedy: 'Keep one of the two.' },
+  policy_too_large:      { message: 'has more rules than can be enforced',            remedy: 'Name common parents instead of single paths.' },
+  glob_invalid:          { message: 'is not a glob that can be honoured',             remedy: 'Use * ? [..] {a,b} and **, below a fixed folder.' },
+  glob_too_many_matches: { message: 'matches more files than the bound allows',       remedy: 'Deny a folder instead, or narrow the pattern.' },
+  self_not_protectable:  { message: 'must stay read-only but cannot be protected',    remedy: 'Do not make a folder writable that is part of it.' },
+  rule_not_enforceable:  { message: 'cannot be enforced on this host',                remedy: 'Drop the rule, or name it in allowDegraded.' },
+  layer_missing:         { message: 'is not available on this host',                  remedy: 'Run `codex-sandbox doctor`: it says why and what to do.' },
+  platform_unsupported:  { message: 'is not supported',                               remedy: 'Use Linux 5.13 or newer.' },
+  launcher_not_found:    { message: 'was not found',                                  remedy: 'Run `npm run build`, or give launcherPath.' },
+  set_up_failed:         { message: 'failed before the command ran',                  remedy: 'Run `codex-sandbox doctor`: it tries each layer alone.' },
+  sandbox_closed:        { message: 'was used after the sandbox was closed',          remedy: 'Create a new sandbox.' },
+  launcher_lost:         { message: 'ended unexpectedly; all its commands were ended', remedy: 'Create a new sandbox.' },
+  option_invalid:        { message: 'is not valid',                                   remedy: 'See `codex-sandbox --help`.' },
+  argument_invalid:      { message: 'cannot be passed to a program',                  remedy: 'Give a non-empty array of strings without NUL.' },
+  arguments_too_large:   { message: 'is larger than the system accepts',              remedy: 'Pass the data through a file or standard input.' },
+  unknown_system_call:   { message: 'is not a system call of this architecture',      remedy: 'Correct its name, or leave it out for this architecture.' },
+  duplicate_system_call: { message: 'has more than one filter rule',                  remedy: 'Keep one rule for each system call.' },
+  filter_too_large:      { message: 'makes a filter of more than 4096 instructions',  remedy: 'Use fewer rules or conditions.' },
+} as const satisfies Record<string, { message: string; remedy: string }>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** A policy error points at a field, a set-up error at a step: never both. */
+export type ErrorPlace =
+  | { readonly field: string; readonly value: unknown; readonly step?: never }
+  | { readonly step: string; readonly errno: string; readonly path?: string; readonly field?: never }
+
+export interface SandboxErrorOptions extends ErrorOptions {
+  /** Replaces the table's remedy where a more exact one is known. */
+  remedy?: string
+  /** Added after the message: why. */
+  detail?: string
+}
+
+/** The one error class of the package. `code` is for programs, `field` or `step` for tools, `remedy` for people. */
+export class SandboxError extends Error {
+  override readonly name = 'SandboxError'
+  readonly code: ErrorCode
+  readonly field: string | undefined
+  readonly step: string | undefined
+  readonly errno: string | undefined
+  readonly path: string | undefined
+  readonly remedy: string
+
+  constructor(code: ErrorCode, place: ErrorPlace, options: SandboxErrorOptions = {}) {
+    const row = ERRORS[code]
+    const remedy = options.remedy ?? row.remedy
+    const detail = options.detail === undefined ? '' : `: ${options.detail}`
+    super(`${describePlace(place)} ${row.message}${detail}. ${remedy}`, options)
+    this.code = code
+    this.field = place.field
+    this.step = place.step
+    this.errno = place.step === undefined ? undefined : place.errno
+    this.path = place.step === undefined ? undefined : place.path
+    this.remedy = remedy
+  }
+}
+
+function describePlace(place: ErrorPlace): string {
+  if (place.step === undefined) return `${place.field} ${quote(place.value)}`
+  return place.path === undefined ? `${place.step} (${place.errno})` : `${place.step} ${quote(place.path)} (${place.errno})`
+}
+
+/** Values from outside are quoted, so that a newline in a path cannot forge a line; long ones are cut. */
+function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 300 ? `${text.slice(0, 300)}…` : text
+}

@@ -1,0 +1,63 @@
+// What this machine can enforce: of one policy, and at all. Starts no sandbox.
+import { SandboxError } from '../errors.js'
+import type { LayerReport } from '../platform/backend.js'
+import type { BackendName, Enforcement } from '../platform/launch-plan.js'
+import { loadBackend } from '../platform/load-backend.js'
+import { selectBackend } from '../platform/select.js'
+import type { PlatformName } from '../policy/host-snapshot.js'
+import { checkSandboxOptions, type SandboxOptions } from './options.js'
+import { parseOptions, prepare, snapshotFor } from './prepare.js'
+
+export interface MissingLayer {
+  /** The rule, option or step that cannot be enforced; undefined where no sandbox starts here at all. */
+  readonly rule: string | undefined
+  readonly layer: string
+  readonly reason: string
+  readonly remedy: string
+}
+
+export type HostCheck =
+  | { readonly ok: true; readonly enforcement: Enforcement }
+  | { readonly ok: false; readonly missing: readonly MissingLayer[] }
+
+export interface Capabilities {
+  readonly platform: PlatformName
+  readonly backend: BackendName
+  /** Which layers this host offers, and why not. */
+  readonly layers: readonly LayerReport[]
+}
+
+/** What the host lacks; any other error is the policy's own and is thrown. */
+const HOST_ERRORS: readonly string[] = ['layer_missing', 'rule_not_enforceable', 'platform_unsupported', 'launcher_not_found', 'set_up_failed']
+
+/**
+ * Whether `policy` can be enforced on this host.
+ *
+ * @throws SandboxError for what is wrong with the policy itself
+ */
+export async function checkHost(policy: NonNullable<SandboxOptions['policy']> = 'workspace-write', options: Omit<SandboxOptions, 'policy'> = {}): Promise<HostCheck> {
+  checkSandboxOptions(options)
+  try {
+    const { plan } = await prepare(await parseOptions({ ...options, policy }))
+    return { ok: true, enforcement: plan.enforcement }
+  } catch (error) {
+    if (!(error instanceof SandboxError) || !HOST_ERRORS.includes(error.code)) throw error
+    return { ok: false, missing: await missingOf(error, options) }
+  }
+}
+
+/** What the host offers to a confined policy. */
+export async function capabilities({ launcherPath }: Pick<SandboxOptions, 'launcherPath'> = {}): Promise<Capabilities> {
+  const { platform } = snapshotFor({ ...(launcherPath === undefined ? {} : { launcherPath }) })
+  const backend = await loadBackend(selectBackend(platform, 'workspace-write'), platform, launcherPath)
+  return { platform, backend: backend.name, layers: await backend.probe() }
+}
+
+/** Beside the error itself, the layers that are absent: they are what there is to repair. */
+async function missingOf(error: SandboxError, options: Omit<SandboxOptions, 'policy'>): Promise<MissingLayer[]> {
+  const own: MissingLayer = { rule: error.code === 'layer_missing' ? undefined : error.field ?? error.step, layer: error.code === 'layer_missing' ? error.field ?? '' : error.code, reason: error.message, remedy: error.remedy }
+  if (error.code === 'launcher_not_found' || error.code === 'platform_unsupported') return [own]
+  const { layers } = await capabilities(options)
+  const absent = layers.filter(({ available, layer }) => !available && layer !== own.layer)
+  return [own, ...absent.map(({ layer, reason, errno, remedy }) => ({ rule: undefined, layer, reason: reason ?? errno ?? 'not available', remedy: remedy ?? error.remedy }))]
+}

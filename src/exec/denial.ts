@@ -1,0 +1,24 @@
+// A denial as data: what was tried, what decided, and the smallest change that would permit it.
+import type { Access, Remedy } from '../policy/decision.js'
+import type { PathRule } from '../policy/resolved-policy.js'
+
+export type DenialOperation = Access['kind']
+
+export interface Denial {
+  readonly kind: 'file' | 'network' | 'unix-socket' | 'system-call'
+  readonly operation: DenialOperation
+  /** For files and unix sockets. */
+  readonly path?: string
+  /** For the network. */
+  readonly host?: string
+  readonly port?: number
+  /** What was denied, by what, and how to allow it: one line, as `explain` has it. */
+  readonly message: string
+  /** The path rule that decided, where one did. */
+  readonly rule?: PathRule
+  readonly remedy: Remedy
+  readonly pid?: number
+  readonly program?: string
+  /** `observed`: the launcher refused it. `reported`: the command said so on stderr, and the policy does deny it. */
+  readonly certainty: 'observed' | 'reported'
+}

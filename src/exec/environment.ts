@@ -1,0 +1,77 @@
+// The environment of commands: what of the embedding process's the policy lets through, and what one command changes of it.
+import { SandboxError } from '../errors.js'
+import type { EnvironmentPolicy } from '../policy/sandbox-policy.js'
+
+export type Variables = Readonly<Record<string, string | undefined>>
+
+export interface Environment {
+  readonly variables: Readonly<Record<string, string>>
+  /** The same as `NAME=value`. One array for all commands that change nothing, so that it is encoded once. */
+  readonly list: readonly string[]
+  /** Names that the host has and commands do not get, sorted. */
+  readonly dropped: readonly string[]
+}
+
+const CORE_NAMES = ['HOME', 'LOGNAME', 'PATH', 'SHELL', 'USER', 'USERNAME', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LC_*', 'TERM'] as const
+
+/** Look like secrets, lead to agents that hold them, or change how programs load code. */
+const SECRET_NAMES = ['*KEY*', '*SECRET*', '*TOKEN*', '*PASSWORD*', 'SSH_AUTH_SOCK', 'DBUS_*', 'LD_*', 'NODE_OPTIONS'] as const
+
+/** Node's own channel to its parent: whoever holds it talks to that process. No policy keeps these. */
+const NEVER_PASSED = ['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE'] as const
+
+/** Tells programs that they need not try: as the reference has it. */
+const NETWORK_DISABLED = 'CODEX_SANDBOX_NETWORK_DISABLED'
+
+/**
+ * What commands get unless they ask for a change. Pure.
+ *
+ * Inherited names come first; secrets go unless they are kept by name; then what is excluded; then what is set.
+ */
+export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, network: 'off' | 'open'): Environment {
+  const kept = matcher(policy.keep)
+  const inherited = { all: () => true, core: matcher(CORE_NAMES), none: () => false }[policy.inherit]
+  const secret = policy.dropSecrets ? matcher(SECRET_NAMES) : () => false
+  const excluded = matcher(policy.exclude)
+  const never = matcher(NEVER_PASSED)
+  const passes = (name: string): boolean => !never(name) && !excluded(name) && (kept(name) || (inherited(name) && !secret(name)))
+
+  const variables: Record<string, string> = {}
+  const dropped: string[] = []
+  for (const [name, value] of Object.entries(host)) {
+    if (value === undefined) continue
+    if (passes(name)) variables[name] = value
+    else if (!Object.hasOwn(policy.set, name)) dropped.push(name)
+  }
+  Object.assign(variables, policy.set)
+  if (network === 'off') variables[NETWORK_DISABLED] = '1'
+  return { variables, list: listOf(variables), dropped: dropped.sort() }
+}
+
+/**
+ * The environment of one command: `changes` merged over the policy's, null removes.
+ *
+ * @throws SandboxError `option_invalid`, `field` = `env.NAME`
+ */
+export function mergeEnvironment(base: Environment, changes: Readonly<Record<string, string | null | undefined>> | undefined): readonly string[] {
+  if (changes === undefined) return base.list
+  const variables = { ...base.variables }
+  for (const [name, value] of Object.entries(changes)) {
+    if (name === '' || name.includes('=') || name.includes('\0')) throw new SandboxError('option_invalid', { field: 'env', value: name }, { detail: 'it is not a name of a variable' })
+    if (value === undefined) continue
+    if (value === null) delete variables[name]
+    else if (typeof value === 'string' && !value.includes('\0')) variables[name] = value
+    else throw new SandboxError('option_invalid', { field: `env.${name}`, value }, { detail: 'it must be a string without NUL, or null to remove it' })
+  }
+  return listOf(variables)
+}
+
+const listOf = (variables: Readonly<Record<string, string>>): readonly string[] => Object.entries(variables).map(([name, value]) => `${name}=${value}`)
+
+/** Names with `*` for anything, in any letter case. */
+function matcher(patterns: readonly string[]): (name: string) => boolean {
+  if (patterns.length === 0) return () => false
+  const source = patterns.map(pattern => pattern.split('*').map(part => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&')).join('.*')).join('|')
+  const expression = new RegExp(`^(?:${source})$`, 'is')
+  return name => expression.test(name)
+}

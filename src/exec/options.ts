@@ -1,0 +1,155 @@
+// The options of the public API, and their checks: an unknown, a wrong and a not yet supported one are errors, never ignored.
+import type { Readable } from 'node:stream'
+import { SandboxError } from '../errors.js'
+import { DEGRADATIONS, type DegradationName } from '../platform/launch-plan.js'
+import type { Limits, SandboxPolicy } from '../policy/sandbox-policy.js'
+import type { PolicyInput } from '../policy/schema.js'
+import type { Encoding } from './result.js'
+
+export interface SandboxOptions {
+  /** A preset's name or a policy in any of its forms. Default: `workspace-write`. */
+  readonly policy?: PolicyInput
+  /** The policy's cwd, which is writable under `workspace-write`. Default: the process's. */
+  readonly cwd?: string
+  /** Go on where this host cannot hold these; each result names them. */
+  readonly allowDegraded?: readonly DegradationName[]
+  /** Refuse unless every limit that is asked for is held exactly. */
+  readonly requireLimits?: boolean
+  /** Accept `/` and home folders as writable roots. */
+  readonly allowBroadRoots?: boolean
+  /** Absolute; takes the place of the package's own launcher. */
+  readonly launcherPath?: string
+}
+
+/** What `createSandbox` also takes from inside this package: a policy that was parsed already. */
+export interface ParsedSandboxOptions extends Omit<SandboxOptions, 'policy'> {
+  readonly policy: SandboxPolicy
+}
+
+export interface OutputOptions<E extends Encoding = Encoding> {
+  /** Kept of each stream. Default: 1 MiB. */
+  readonly maxBytes?: number
+  /** Which part is kept where there is more. Default: `both` ends. */
+  readonly keep?: 'head' | 'tail' | 'both'
+  /** Default: `text`, UTF-8 in which U+FFFD stands for invalid bytes, and a line where something was dropped. */
+  readonly encoding?: E
+}
+
+/** Called for each piece of output, one call at a time: the command waits when a returned promise takes long. */
+export type OutputListener = (chunk: Buffer, stream: 'stdout' | 'stderr') => unknown
+
+export interface CommandOptions<E extends Encoding = Encoding> {
+  /** Absolute, or relative to the policy's cwd, which is the default. */
+  readonly cwd?: string
+  /** Merged over the environment that the policy gives; null removes. */
+  readonly env?: Readonly<Record<string, string | null | undefined>>
+  readonly timeoutMs?: number
+  /** Between SIGTERM and SIGKILL, after a time-out or an abort. Default: 2000. */
+  readonly killGraceMs?: number
+  readonly signal?: AbortSignal
+  readonly output?: OutputOptions<E>
+  /** May only narrow the policy's. */
+  readonly limits?: Limits
+}
+
+export interface ExecOptions<E extends Encoding = Encoding> extends CommandOptions<E> {
+  /** Default: at its end from the start. */
+  readonly stdin?: string | Uint8Array | Readable | AsyncIterable<string | Uint8Array>
+  readonly onOutput?: OutputListener
+}
+
+export interface SpawnOptions<E extends Encoding = Encoding> extends CommandOptions<E> {
+  /** Default: `pipe`. `empty`: at its end from the start. */
+  readonly stdin?: 'pipe' | 'empty'
+  /** A terminal made inside, for stdin, stdout and stderr. */
+  readonly tty?: boolean | { readonly rows: number; readonly cols: number }
+}
+
+/** Undefined: valid. Else what it must be. */
+type Check = (value: unknown) => string | undefined
+
+const anything: Check = () => undefined
+const string: Check = value => typeof value === 'string' ? undefined : 'it must be a string'
+const boolean: Check = value => typeof value === 'boolean' ? undefined : 'it must be true or false'
+const wholeNumber: Check = value => Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : 'it must be a whole number, 0 or more'
+/** setTimeout takes no more. */
+const milliseconds: Check = value => wholeNumber(value) ?? ((value as number) < 2 ** 31 ? undefined : 'it must be less than 2^31')
+const oneOf = (...values: readonly string[]): Check => value => values.includes(value as string) ? undefined : `it must be one of ${values.join(', ')}`
+const record: Check = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'it must be an object'
+const callback: Check = value => typeof value === 'function' ? undefined : 'it must be a function'
+const listOf = (...values: readonly string[]): Check => value =>
+  Array.isArray(value) && value.every(each => values.includes(each as string)) ? undefined : `it must be a list of ${values.join(', ')}`
+
+const abortSignal: Check = value =>
+  typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value ? undefined : 'it must be an AbortSignal'
+
+const input: Check = value =>
+  typeof value === 'string' || value instanceof Uint8Array || isReadable(value) || isAsyncIterable(value)
+    ? undefined
+    : 'it must be a string, bytes, a readable stream or an async iterable'
+
+const size: Check = value => {
+  if (typeof value === 'boolean') return undefined
+  const { rows, cols } = (value ?? {}) as { rows?: unknown; cols?: unknown }
+  return isTerminalSize(rows) && isTerminalSize(cols) ? undefined : 'it must be true, or {rows, cols} from 0 to 65535'
+}
+
+export const isTerminalSize = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffff
+
+export const isReadable = (value: unknown): value is Readable =>
+  typeof value === 'object' && value !== null && typeof (value as Readable).pipe === 'function' && typeof (value as Readable).on === 'function'
+
+const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> => typeof value === 'object' && value !== null && Symbol.asyncIterator in value
+
+const LIMIT_CHECKS: Record<keyof Limits, Check> = { memoryBytes: wholeNumber, pids: wholeNumber, cpuSeconds: wholeNumber, openFiles: wholeNumber, fileSizeBytes: wholeNumber }
+const OUTPUT_CHECKS: Record<keyof OutputOptions, Check> = { maxBytes: wholeNumber, keep: oneOf('head', 'tail', 'both'), encoding: oneOf('text', 'bytes') }
+const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
+  cwd: string, env: record, timeoutMs: milliseconds, killGraceMs: milliseconds, signal: abortSignal, output: record, limits: record,
+}
+const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
+  policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), requireLimits: boolean,
+  allowBroadRoots: boolean, launcherPath: string,
+}
+const EXEC_CHECKS: Record<keyof ExecOptions, Check> = { ...COMMAND_CHECKS, stdin: input, onOutput: callback }
+const SPAWN_CHECKS: Record<keyof SpawnOptions, Check> = { ...COMMAND_CHECKS, stdin: oneOf('pipe', 'empty'), tty: size }
+
+/** @throws SandboxError `option_invalid`, `field` = the option */
+export const checkSandboxOptions = (options: SandboxOptions): void => checkAll(options, SANDBOX_CHECKS, '')
+export const checkExecOptions = (options: ExecOptions): void => checkCommand(options, EXEC_CHECKS)
+export const checkSpawnOptions = (options: SpawnOptions): void => checkCommand(options, SPAWN_CHECKS)
+
+/** @throws SandboxError `argument_invalid` */
+export function checkArguments(argv: readonly string[]): void {
+  if (!Array.isArray(argv) || argv.length === 0) throw new SandboxError('argument_invalid', { field: 'argv', value: argv })
+  const wrong = argv.findIndex(argument => typeof argument !== 'string' || argument.includes('\0'))
+  if (wrong !== -1) throw new SandboxError('argument_invalid', { field: `argv[${wrong}]`, value: argv[wrong] })
+}
+
+function checkCommand(options: CommandOptions, checks: Readonly<Record<string, Check>>): void {
+  checkAll(options, checks, '')
+  if (options.output !== undefined) checkAll(options.output, OUTPUT_CHECKS, 'output.')
+  if (options.limits !== undefined) checkAll(options.limits, LIMIT_CHECKS, 'limits.')
+}
+
+function checkAll(options: object, checks: Readonly<Record<string, Check>>, prefix: string): void {
+  if (record(options) !== undefined) throw invalid('options', options, 'it must be an object')
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined
+    if (check === undefined) throw invalid(prefix + name, value, `there is no such option; there are ${Object.keys(checks).join(', ')}`)
+    const wrong = value === undefined ? undefined : check(value)
+    if (wrong !== undefined) throw invalid(prefix + name, value, wrong)
+  }
+}
+
+function invalid(field: string, value: unknown, detail: string): SandboxError {
+  return new SandboxError('option_invalid', { field, value: printable(value) }, { detail, remedy: 'Correct it or leave it out.' })
+}
+
+/** Anything may be given; an error message is made of it all the same. */
+function printable(value: unknown): unknown {
+  if (typeof value === 'function' || typeof value === 'bigint' || typeof value === 'symbol') return String(value)
+  if (typeof value !== 'object' || value === null) return value
+  return Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype ? shallow(value) : `a ${value.constructor?.name ?? 'object'}`
+}
+
+const shallow = (value: object): unknown => Object.values(value).every(each => typeof each !== 'object' && typeof each !== 'bigint') ? value : Object.keys(value)

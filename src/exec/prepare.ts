@@ -1,0 +1,78 @@
+// From a caller's options to a plan: policy, this machine, back end, compile. Starts no command.
+import { SandboxError } from '../errors.js'
+import { takeSnapshot } from '../host/snapshot.js'
+import type { Backend, LayerReport } from '../platform/backend.js'
+import type { LaunchPlan } from '../platform/launch-plan.js'
+import { packageRuntimePaths } from '../platform/linux/native/find-launcher.js'
+import { loadBackend } from '../platform/load-backend.js'
+import { selectBackend } from '../platform/select.js'
+import type { FileIdentity, HostSnapshot } from '../policy/host-snapshot.js'
+import { isPresetName, presetPolicy } from '../policy/presets.js'
+import { resolve } from '../policy/resolve.js'
+import type { ResolvedPolicy } from '../policy/resolved-policy.js'
+import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import type { ParsedSandboxOptions, SandboxOptions } from './options.js'
+import { stateDirectory } from './state-directory.js'
+
+/** What was found out about a policy on this machine. */
+export interface Preparation {
+  readonly policy: ResolvedPolicy
+  readonly backend: Backend
+  readonly layers: readonly LayerReport[]
+  readonly plan: LaunchPlan
+}
+
+/** The parser and its schemas are loaded for objects only: a preset's name needs none. */
+export async function parseOptions({ policy = 'workspace-write', ...options }: SandboxOptions): Promise<ParsedSandboxOptions> {
+  if (isPresetName(policy)) return { ...options, policy: presetPolicy(policy, 'library') }
+  const { parsePolicy } = await import('../policy/parse.js')
+  return { ...options, policy: parsePolicy(policy) }
+}
+
+/** @throws SandboxError `launcher_not_found`, `platform_unsupported` and all that `resolve` and `compile` have */
+export async function prepare(options: ParsedSandboxOptions): Promise<Preparation> {
+  const host = snapshotFor(options)
+  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode), host.platform, options.launcherPath)
+  // The probe is a process of its own: it runs while the policy is resolved.
+  const probing = backend.probe()
+  probing.catch(() => {})
+  const policy = resolvePolicy(options, host)
+  const layers = await probing
+  const plan = backend.compile(policy, layers, {
+    allowDegraded: new Set(options.allowDegraded),
+    limits: policy.limits,
+    architecture: process.arch === 'arm64' ? 'arm64' : 'x64',
+    stateDirectory: stateDirectory(process.env, host),
+    cwdIdentity: identityOf(host, policy.cwd),
+  })
+  if (options.requireLimits === true) refuseInexactLimits(options.policy, plan)
+  return { policy, backend, layers, plan }
+}
+
+export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot): ResolvedPolicy {
+  return resolve(options.policy, host, {
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.allowBroadRoots === undefined ? {} : { allowBroadRoots: options.allowBroadRoots }),
+  })
+}
+
+/** This machine, with what runs or is believed outside of every sandbox. */
+export function snapshotFor({ launcherPath }: Pick<SandboxOptions, 'launcherPath'>): HostSnapshot {
+  const host = takeSnapshot({ selfPaths: [] })
+  return { ...host, selfPaths: [...packageRuntimePaths(launcherPath), stateDirectory(process.env, host)] }
+}
+
+function identityOf(host: HostSnapshot, path: string): FileIdentity {
+  const entry = host.files.entry(path)
+  if (entry === undefined) throw new SandboxError('path_not_found', { field: 'cwd', value: path })
+  return { device: entry.device, inode: entry.inode }
+}
+
+function refuseInexactLimits({ limits }: SandboxPolicy, { enforcement }: LaunchPlan): void {
+  for (const [name, value] of Object.entries(limits) as [keyof SandboxPolicy['limits'], number | undefined][]) {
+    const mechanism = enforcement.limits[name] ?? 'absent'
+    if (value !== undefined && mechanism !== 'exact') {
+      throw new SandboxError('rule_not_enforceable', { field: `limits.${name}`, value }, { detail: `this host holds it as "${mechanism}" only`, remedy: 'Drop the limit, or drop requireLimits.' })
+    }
+  }
+}

@@ -1,0 +1,67 @@
+// What a command's end looks like to a caller, whatever the back end.
+import { constants } from 'node:os'
+import type { CommandExit, EndedProcess } from '../platform/backend.js'
+import type { Enforcement } from '../platform/launch-plan.js'
+import type { Limits } from '../policy/sandbox-policy.js'
+import type { Denial } from './denial.js'
+
+export type Encoding = 'text' | 'bytes'
+export type OutputOf<E extends Encoding> = E extends 'bytes' ? Buffer : string
+
+export interface ExecResult<E extends Encoding = 'text'> {
+  /** Of the command; 128+n where signal n ended it, 124 after a time-out, 126 where it is not executable, 127 where it was not found. */
+  readonly exitCode: number
+  /** The signal that ended it. */
+  readonly signal: NodeJS.Signals | null
+  readonly timedOut: boolean
+  /** Ended because the caller's AbortSignal fired or the sandbox was closed. */
+  readonly cancelled: boolean
+  /** The limit that ended it. */
+  readonly limit?: keyof Limits
+  /** The protected path that the host changed while the command ran, which is why the sandbox ended it. */
+  readonly changedPath?: string
+  readonly stdout: OutputOf<E>
+  readonly stderr: OutputOf<E>
+  /** Both, in order of arrival. */
+  readonly output: OutputOf<E>
+  /** Bytes of each stream that were not kept. */
+  readonly dropped: { readonly stdout: number; readonly stderr: number }
+  readonly durationMs: number
+  readonly usage: { readonly cpuMs: number; readonly maxRssBytes: number }
+  readonly denials: readonly Denial[]
+  /** Processes that were still there when the command itself ended, and were ended with it. */
+  readonly ended: readonly EndedProcess[]
+  readonly environment: {
+    /** Names of the embedding process's variables that the command did not get. */
+    readonly dropped: readonly string[]
+  }
+  readonly enforcement: Enforcement
+}
+
+export const EXIT_CODE = { timedOut: 124, notExecutable: 126, notFound: 127, signalBase: 128 } as const
+
+/** Why the command was asked to end, if it was. */
+export type Interruption = 'timed-out' | 'cancelled' | undefined
+
+export function exitCodeOf({ exitCode, signal }: Pick<CommandExit, 'exitCode' | 'signal'>, interruption: Interruption): number {
+  if (interruption === 'timed-out') return EXIT_CODE.timedOut
+  return exitCode ?? EXIT_CODE.signalBase + (signal ?? 0)
+}
+
+/** The name of a signal's number; null where there is none, as ChildProcess has it. Real-time signals have no name in Node. */
+export function signalName(number: number | undefined): NodeJS.Signals | null {
+  if (number === undefined) return null
+  const names = Object.entries(constants.signals) as [NodeJS.Signals, number][]
+  return names.find(([, value]) => value === number)?.[0] ?? (`SIGRTMIN+${number - 34}` as NodeJS.Signals)
+}
+
+/** The limit that ended a command: told by the launcher, or by the signal that the kernel has for it. */
+export function limitOf(exit: CommandExit, limits: Limits): keyof Limits | undefined {
+  if (exit.reason === 'memory-limit') return 'memoryBytes'
+  if (exit.reason === 'pids-limit') return 'pids'
+  // A shell passes on the signal of what it ran as 128+n.
+  const signal = exit.signal ?? (exit.exitCode === undefined ? undefined : exit.exitCode - EXIT_CODE.signalBase)
+  if (signal === constants.signals.SIGXCPU && limits.cpuSeconds !== undefined) return 'cpuSeconds'
+  if (signal === constants.signals.SIGXFSZ && limits.fileSizeBytes !== undefined) return 'fileSizeBytes'
+  return undefined
+}

@@ -1,0 +1,122 @@
+// Fills a HostSnapshot from this machine. The only reader of `process.platform`.
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type BigIntStats } from 'node:fs'
+import { userInfo } from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { SandboxError } from '../errors.js'
+import type { Entry, EntryKind, FileSystemView, HostSnapshot, PlatformName } from '../policy/host-snapshot.js'
+
+const TEXT_BYTES = 64 * 1024
+
+export interface SnapshotOptions {
+  /** What runs or is believed outside: run-time files of this package, the launcher, node, the journal. Absolute. */
+  readonly selfPaths: readonly string[]
+  readonly cwd?: string
+  /** Default: this process's. Read for HOME, TMPDIR and CODEX_HOME only. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+}
+
+/**
+ * A view of this machine that stays as it was first seen: each answer about a file is kept, so that one resolution never
+ * sees two states of a name. Take a new one for each resolution. Never follows a link, never throws for what is missing.
+ */
+export function takeSnapshot({ selfPaths, cwd = process.cwd(), env = process.env }: SnapshotOptions): HostSnapshot {
+  const platform = platformName(process.platform)
+  const home = homeFolder(platform, env)
+  return {
+    platform,
+    cwd,
+    home,
+    tmpdir: nonEmpty(platform === 'windows' ? env['TEMP'] || env['TMP'] : env['TMPDIR']),
+    codexHome: nonEmpty(env['CODEX_HOME']) ?? (home === undefined ? undefined : path.join(home, '.codex')),
+    uid: process.getuid?.() ?? -1,
+    gid: process.getgid?.() ?? -1,
+    selfPaths,
+    files: realFiles(),
+  }
+}
+
+const PLATFORMS: Readonly<Partial<Record<NodeJS.Platform, PlatformName>>> = { linux: 'linux', darwin: 'macos', win32: 'windows' }
+
+export function platformName(name: NodeJS.Platform): PlatformName {
+  const known = PLATFORMS[name]
+  if (known === undefined) throw new SandboxError('platform_unsupported', { field: 'platform', value: name })
+  return known
+}
+
+/** The real file system, each answer remembered. */
+export function realFiles(): FileSystemView {
+  return { entry: remember(readEntry), children: remember(folder => unlessUnseen(() => readdirSync(folder))), text: remember(readText) }
+}
+
+function remember<Answer>(ask: (path: string) => Answer): (path: string) => Answer {
+  const answers = new Map<string, Answer>()
+  return path => {
+    if (answers.has(path)) return answers.get(path) as Answer
+    const answer = ask(path)
+    answers.set(path, answer)
+    return answer
+  }
+}
+
+function readEntry(file: string): Entry | undefined {
+  return unlessUnseen(() => {
+    const stats = lstatSync(file, { bigint: true, throwIfNoEntry: false })
+    if (stats === undefined) return undefined
+    const kind = entryKind(stats)
+    const identity = { kind, device: stats.dev.toString(), inode: stats.ino.toString() }
+    return kind === 'symlink' ? { ...identity, target: readlinkSync(file) } : identity
+  })
+}
+
+function entryKind(stats: BigIntStats): EntryKind {
+  if (stats.isDirectory()) return 'directory'
+  if (stats.isFile()) return 'file'
+  if (stats.isSymbolicLink()) return 'symlink'
+  if (stats.isSocket()) return 'socket'
+  return stats.isFIFO() ? 'fifo' : 'device'
+}
+
+function readText(file: string): string | undefined {
+  return unlessUnseen(() => {
+    // O_NONBLOCK: a FIFO put in the file's place must not hold us up.
+    const descriptor = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
+    try {
+      if (!fstatSync(descriptor).isFile()) return undefined
+      const buffer = Buffer.alloc(TEXT_BYTES)
+      return buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, TEXT_BYTES, 0))
+    } finally {
+      closeSync(descriptor)
+    }
+  })
+}
+
+/** Not there, or not to be looked at by this user: both are "undefined" in a FileSystemView. */
+const UNSEEN = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG', 'ENXIO', 'ENOTCONN', 'ESTALE'])
+
+function unlessUnseen<Answer>(ask: () => Answer): Answer | undefined {
+  try {
+    return ask()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && UNSEEN.has(String(error.code))) return undefined
+    throw error
+  }
+}
+
+function homeFolder(platform: PlatformName, env: NonNullable<SnapshotOptions['env']>): string | undefined {
+  const named = nonEmpty(platform === 'windows' ? env['USERPROFILE'] : env['HOME'])
+  if (named !== undefined && path.isAbsolute(named)) return named
+  // A user without an entry in the database (containers) has no home; userInfo throws then.
+  return unlessNoUser(() => nonEmpty(userInfo().homedir))
+}
+
+function unlessNoUser<Answer>(ask: () => Answer): Answer | undefined {
+  try {
+    return ask()
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error && error.syscall === 'uv_os_get_passwd') return undefined
+    throw error
+  }
+}
+
+const nonEmpty = (text: string | undefined): string | undefined => text === undefined || text === '' ? undefined : text

@@ -1,0 +1,114 @@
+// All that the rest of the project knows of an operating system.
+import type { FileIdentity } from '../policy/host-snapshot.js'
+import type { ResolvedPolicy } from '../policy/resolved-policy.js'
+import type { Limits } from '../policy/sandbox-policy.js'
+import type { BackendName, CommandPlan, DegradationName, Enforcement, LaunchPlan } from './launch-plan.js'
+
+/** One layer of enforcement on this host: there, or why not and what to do. */
+export interface LayerReport {
+  /** Such as `user-namespace`, `mount-namespace`, `landlock`, `seccomp`, `user-notification`. */
+  readonly layer: string
+  readonly available: boolean
+  /** Version or other detail where available: Landlock's ABI. */
+  readonly version?: number
+  /** The name of the errno that refused it. */
+  readonly errno?: string
+  readonly reason?: string
+  readonly remedy?: string
+}
+
+export interface CompileOptions {
+  readonly allowDegraded: ReadonlySet<DegradationName>
+  readonly limits: Limits
+  readonly architecture: 'x64' | 'arm64'
+  readonly stateDirectory: string
+  readonly cwdIdentity: FileIdentity
+}
+
+export interface Backend {
+  readonly name: BackendName
+  /** Asks the host which layers it offers, and why not. Changes nothing. */
+  probe(): Promise<readonly LayerReport[]>
+  /** Pure. Afterwards each rule is enforced by a step, or named in `plan.degraded`, or has thrown `rule_not_enforceable`. */
+  compile(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions): LaunchPlan
+  /** The only side effects. Everything that `start` made is gone after `Launcher.close()`. */
+  start(plan: LaunchPlan): Promise<Launcher>
+}
+
+/** Why a command was ended by the launcher itself. */
+export type EndReason = 'none' | 'killed' | 'host-changed-protected-path' | 'memory-limit' | 'pids-limit'
+
+/** One process that was still there when the command itself ended, and was ended with it. */
+export interface EndedProcess {
+  /** As seen inside the command's PID namespace. */
+  readonly pid: number
+  readonly name: string
+}
+
+export interface CommandExit {
+  /** Exit code, or undefined when it was ended by a signal. */
+  readonly exitCode: number | undefined
+  /** The signal's number, or undefined. */
+  readonly signal: number | undefined
+  readonly reason: EndReason
+  /** With `host-changed-protected-path`: which. */
+  readonly path: string | undefined
+  readonly cpuMs: number
+  readonly maxRssBytes: number
+  readonly ended: readonly EndedProcess[]
+}
+
+/** A step of one command that failed before its program ran: `{step: 'exec', errno: 'ENOENT'}` for a missing program. */
+export interface StartFailure {
+  readonly step: string
+  readonly errno: string
+  readonly path: string | undefined
+}
+
+/** A call that the launcher refused on the spot: today a connect to a unix socket made outside. */
+export interface RefusedCall {
+  readonly operation: 'unix-connect'
+  readonly path: string
+  /** As seen from the host. */
+  readonly pid: number
+  readonly program: string
+}
+
+export interface CommandHandlers {
+  /** A chunk of output; the launcher stops reading once `window` bytes of a stream are not yet consumed (see `consumed`). */
+  onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): void
+  /** The program runs. */
+  onStarted?(hostPid: number): void
+  onStopped?(signal: number): void
+  onContinued?(): void
+  onRefused?(call: RefusedCall): void
+  /** `bytes` of stdin were taken by the command: more may be written. */
+  onStdinDrained?(): void
+  /** Exactly one of the two comes, last. `onExit` only when the whole tree of the command is gone and its output was delivered. */
+  onExit(exit: CommandExit): void
+  onFailed(failure: StartFailure): void
+}
+
+export interface RunningCommand {
+  /** Tells that `bytes` of a stream were dealt with, so that as many may come. */
+  consumed(stream: 'stdout' | 'stderr', bytes: number): void
+  /** Returns false when the caller should wait for `onStdinDrained`. */
+  writeStdin(data: Uint8Array): boolean
+  closeStdin(): void
+  /** Sends a signal to the command's process group. */
+  signal(number: number): void
+  /** SIGKILL to the whole tree. */
+  kill(): void
+  resize(rows: number, cols: number): void
+}
+
+export interface Launcher {
+  readonly enforcement: Enforcement
+  /** Host process id of the launcher; undefined for a back end without one. */
+  readonly pid: number | undefined
+  run(command: CommandPlan, handlers: CommandHandlers): RunningCommand
+  /** Called once if the launcher ends by itself; every running command has then failed with `launcher_lost`. */
+  onLost(listener: () => void): void
+  /** Ends all commands, removes what it put on the host, and resolves when it is gone. Idempotent. */
+  close(): Promise<void>
+}

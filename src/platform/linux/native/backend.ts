@@ -1,0 +1,30 @@
+// The back end for Linux without helpers: its probe, its compiler and its launcher behind the one interface.
+import { mkdirSync } from 'node:fs'
+import { SandboxError } from '../../../errors.js'
+import type { Backend } from '../../backend.js'
+import { compileLinuxNative } from './compile.js'
+import { startLauncher } from './launcher.js'
+import { probeLinuxNative } from './probe.js'
+
+export function linuxNativeBackend(launcherPath: string): Backend {
+  return {
+    name: 'linux-native',
+    probe: () => probeLinuxNative(launcherPath),
+    compile: compileLinuxNative,
+    async start(plan) {
+      if (plan.backend !== 'linux-native') throw new Error(`a plan for ${plan.backend}`)
+      makeStateDirectory(plan.stateDirectory)
+      return startLauncher(launcherPath, plan)
+    },
+  }
+}
+
+/** Only for its owner: what is written there names places in their folders. */
+function makeStateDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown'
+    throw new SandboxError('set_up_failed', { step: 'make_state_directory', errno, path }, { cause: error, remedy: 'Set XDG_STATE_HOME to a folder that you may write.' })
+  }
+}

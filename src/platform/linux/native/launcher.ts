@@ -1,0 +1,376 @@
+// The launcher's client: starts the program once a sandbox, sends it commands over the socket at its descriptor 3, and hands
+// what comes back to each command's handlers.
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
+import { SandboxError } from '../../../errors.js'
+import type { CommandHandlers, Launcher, RunningCommand } from '../../backend.js'
+import type { CommandPlan, LinuxNativePlan } from '../../launch-plan.js'
+import {
+  FRAME_HEADER_BYTES, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, needExactly, OUTPUT_WINDOW_BYTES, readExit, readFailure,
+  readRefusedCall, readU32, STDIN_WINDOW_BYTES, writeHeader,
+} from './frames.js'
+import { FROM_LAUNCHER, TO_LAUNCHER } from './frames.generated.js'
+import { encodeCommand, encodeEnvironment, encodePlan } from './plan-codec.js'
+
+/** Consumed bytes are told in batches: a quarter of the window, so that the launcher never waits for a batch to fill. */
+const CONSUMED_BATCH_BYTES = OUTPUT_WINDOW_BYTES / 4
+const LARGEST_STDIN_FRAME_BYTES = 64 << 10
+/** A launcher sets up in a few milliseconds; one that says nothing for so long never will. */
+const SET_UP_TIMEOUT_MS = 10_000
+const CLOSE_TIMEOUT_MS = 5_000
+
+const STREAM_NUMBER = { stdout: 1, stderr: 2 } as const
+
+/**
+ * Starts the launcher at `path` and has it set up `plan`.
+ *
+ * @throws SandboxError `launcher_not_found`; `set_up_failed` with the step, the errno and the path where it failed
+ */
+export async function startLauncher(path: string, plan: LinuxNativePlan): Promise<Launcher> {
+  const bytes = encodePlan(plan)
+  if (bytes.length > LARGEST_FRAME_BYTES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${bytes.length} bytes` })
+  const child = startProcess(path)
+  const launcher = new NativeLauncher(child, path, plan)
+  await launcher.setUp(bytes)
+  return launcher
+}
+
+/** In a session of its own, so that a ctrl-C at the user's terminal is not also for it. It inherits nothing but the socket. */
+function startProcess(path: string): ChildProcess {
+  try {
+    return spawn(path, [], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: {}, detached: true, cwd: '/' })
+  } catch (error) {
+    throw startError(path, error as NodeJS.ErrnoException)
+  }
+}
+
+function startError(path: string, error: NodeJS.ErrnoException): SandboxError {
+  return error.code === 'ENOENT' || error.code === 'ENOTDIR'
+    ? new SandboxError('launcher_not_found', { field: 'launcherPath', value: path }, { cause: error })
+    : new SandboxError('set_up_failed', { step: 'start_launcher', errno: error.code ?? 'unknown', path }, { cause: error })
+}
+
+/** In which order things happen to a launcher: each state is only ever followed by a later one. */
+type State = 'starting' | 'ready' | 'closing' | 'gone'
+
+class NativeLauncher implements Launcher {
+  readonly enforcement: Launcher['enforcement']
+  readonly pid: number | undefined
+  readonly #child: ChildProcess
+  readonly #path: string
+  readonly #socket: Socket | undefined
+  readonly #decoder = new FrameDecoder((type, id, payload) => this.#take(type, id, payload))
+  readonly #commands = new Map<number, NativeCommand>()
+  readonly #lostListeners: (() => void)[] = []
+  #state: State = 'starting'
+  #nextId = 1
+  /** Why the launcher is lost, where this side found it out. */
+  #failure: SandboxError | undefined
+  #settleSetUp: ((error?: SandboxError) => void) | undefined
+  /** Resolves when process and socket are both gone. */
+  readonly #gone: Promise<void>
+  #closed: Promise<void> | undefined
+  /** The environment that was encoded last: commands of a sandbox mostly share one array. */
+  #environment: { readonly variables: readonly string[]; readonly bytes: Buffer } | undefined
+
+  constructor(child: ChildProcess, path: string, plan: LinuxNativePlan) {
+    this.#child = child
+    this.#path = path
+    this.pid = child.pid
+    this.enforcement = plan.enforcement
+    // Absent where descriptors have run out; the child's 'error' event follows.
+    const socket = child.stdio?.[3] as Socket | undefined
+    this.#socket = socket
+    const exited = new Promise<void>(resolve => {
+      child.once('exit', () => resolve())
+      child.once('error', error => {
+        this.#failure ??= startError(path, error)
+        resolve()
+        socket?.destroy()
+        if (socket === undefined) this.#end()
+      })
+    })
+    const disconnected = new Promise<void>(resolve => {
+      if (socket === undefined) return resolve()
+      socket.on('data', chunk => this.#read(chunk))
+      // A write to a launcher that is gone; what was read before it still counts, and 'close' follows.
+      socket.on('error', () => {})
+      socket.once('close', () => {
+        resolve()
+        void exited.then(() => this.#end())
+      })
+    })
+    this.#gone = Promise.all([exited, disconnected]).then(() => {})
+  }
+
+  async setUp(plan: Buffer): Promise<void> {
+    const settled = new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => this.#fail(new SandboxError('set_up_failed', { step: 'start_launcher', errno: 'ETIMEDOUT', path: this.#path })), SET_UP_TIMEOUT_MS)
+      this.#settleSetUp = error => {
+        clearTimeout(timer)
+        this.#settleSetUp = undefined
+        error === undefined ? resolve() : reject(error)
+      }
+    })
+    const header = makeFrame(TO_LAUNCHER.PLAN, 0)
+    header.writeUInt32LE(plan.length, 0)
+    this.#socket?.write(header)
+    this.#socket?.write(plan)
+    await settled
+    this.#child.unref()
+    this.#socket?.unref()
+  }
+
+  run(command: CommandPlan, handlers: CommandHandlers): RunningCommand {
+    if (this.#state === 'gone') throw this.#lostError()
+    if (this.#state !== 'ready') throw new SandboxError('sandbox_closed', { field: 'sandbox', value: command.argv[0] })
+    if (this.#environment?.variables !== command.env) this.#environment = { variables: command.env, bytes: encodeEnvironment(command.env) }
+    const frame = encodeCommand(command, this.#environment.bytes, FRAME_HEADER_BYTES)
+    if (frame.length > LARGEST_FRAME_BYTES) throw new SandboxError('arguments_too_large', { field: 'argv', value: `${frame.length} bytes` })
+
+    const id = this.#freeId()
+    writeHeader(frame, TO_LAUNCHER.START, id)
+    const running = new NativeCommand(id, handlers, this.#send)
+    if (this.#commands.size === 0) this.#socket?.ref()
+    this.#commands.set(id, running)
+    this.#send(frame)
+    return running
+  }
+
+  onLost(listener: () => void): void {
+    this.#lostListeners.push(listener)
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === 'gone') return this.#gone
+    this.#state = 'closing'
+    this.#child.ref()
+    this.#socket?.ref()
+    this.#send(makeFrame(TO_LAUNCHER.CLOSE, 0))
+    const timer = setTimeout(() => this.#kill(), CLOSE_TIMEOUT_MS)
+    await this.#gone
+    clearTimeout(timer)
+  }
+
+  readonly #send = (frame: Buffer): void => {
+    if (this.#socket?.writable) this.#socket.write(frame)
+  }
+
+  #freeId(): number {
+    for (;;) {
+      const id = this.#nextId
+      this.#nextId = id === 0xffff_ffff ? 1 : id + 1
+      if (!this.#commands.has(id)) return id
+    }
+  }
+
+  #read(chunk: Buffer): void {
+    try {
+      this.#decoder.decode(chunk)
+    } catch (error) {
+      if (!(error instanceof MalformedFrame)) throw error
+      const place = { step: this.#state === 'starting' ? 'start_launcher' : 'launcher', errno: 'EBADMSG' }
+      this.#fail(new SandboxError(this.#state === 'starting' ? 'set_up_failed' : 'launcher_lost', place, { detail: error.message, cause: error }))
+    }
+  }
+
+  #take(type: number, id: number, payload: Buffer): void {
+    if (this.#state === 'starting') return this.#takeSetUp(type, id, payload)
+    if (this.#state === 'gone') return
+    const command = this.#commands.get(id)
+    if (command === undefined) return this.#takeWithoutCommand(type, id, payload)
+    switch (type) {
+      case FROM_LAUNCHER.STDOUT:        return command.handlers.onOutput('stdout', payload)
+      case FROM_LAUNCHER.STDERR:        return command.handlers.onOutput('stderr', payload)
+      case FROM_LAUNCHER.STARTED:       return command.handlers.onStarted?.(readU32(payload))
+      case FROM_LAUNCHER.STDIN_DRAINED: return command.drained(readU32(payload))
+      case FROM_LAUNCHER.STOPPED:       return command.handlers.onStopped?.(readU32(payload))
+      case FROM_LAUNCHER.CONTINUED:     return command.handlers.onContinued?.()
+      case FROM_LAUNCHER.REFUSED:       return command.handlers.onRefused?.(readRefusedCall(payload))
+      case FROM_LAUNCHER.EXIT: {
+        const exit = readExit(payload)
+        this.#forget(command)
+        return command.handlers.onExit(exit)
+      }
+      case FROM_LAUNCHER.FAILED: {
+        const failure = readFailure(payload)
+        this.#forget(command)
+        return command.handlers.onFailed(failure)
+      }
+      default: throw new MalformedFrame(`type ${type}`)
+    }
+  }
+
+  #takeSetUp(type: number, id: number, payload: Buffer): void {
+    if (id !== 0) throw new MalformedFrame(`command ${id} before the set-up`)
+    if (type === FROM_LAUNCHER.FAILED) {
+      const { step, errno, path } = readFailure(payload)
+      return this.#fail(new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) }))
+    }
+    if (type !== FROM_LAUNCHER.READY) throw new MalformedFrame(`type ${type} before the set-up`)
+    needExactly(payload, 0)
+    this.#state = 'ready'
+    this.#settleSetUp?.()
+  }
+
+  /** A refused call may be told after its command's end, or without a command: then there is nobody to tell. */
+  #takeWithoutCommand(type: number, id: number, payload: Buffer): void {
+    if (type === FROM_LAUNCHER.REFUSED) return
+    if (type === FROM_LAUNCHER.FAILED && id === 0) {
+      const { step, errno } = readFailure(payload)
+      return this.#fail(new SandboxError('launcher_lost', { step, errno }))
+    }
+    throw new MalformedFrame(`type ${type} for command ${id}, which is not running`)
+  }
+
+  #forget(command: NativeCommand): void {
+    command.over = true
+    this.#commands.delete(command.id)
+    if (this.#commands.size === 0 && this.#state === 'ready') this.#socket?.unref()
+  }
+
+  /** Gives the launcher up. Its end is told when it is gone. */
+  #fail(error: SandboxError): void {
+    this.#failure ??= error
+    this.#kill()
+  }
+
+  #kill(): void {
+    this.#child.ref()
+    this.#child.kill('SIGKILL')
+    this.#socket?.destroy()
+  }
+
+  /** Process and socket are gone: by `close`, or by themselves. */
+  #end(): void {
+    if (this.#state === 'gone') return
+    const lost = this.#state === 'ready'
+    const step = this.#state === 'closing' ? 'sandbox_closed' : 'launcher_lost'
+    this.#state = 'gone'
+    this.#settleSetUp?.(this.#failure ?? new SandboxError('set_up_failed', { step: 'start_launcher', errno: this.#exitWord(), path: this.#path }))
+    const errno = this.#lostError().errno ?? 'unknown'
+    for (const command of [...this.#commands.values()]) {
+      this.#forget(command)
+      command.handlers.onFailed({ step, errno, path: undefined })
+    }
+    if (lost) for (const listener of this.#lostListeners) listener()
+  }
+
+  #lostError(): SandboxError {
+    return this.#failure ?? new SandboxError('launcher_lost', { step: 'launcher', errno: this.#exitWord() })
+  }
+
+  #exitWord(): string {
+    return this.#child.signalCode ?? `exit ${this.#child.exitCode}`
+  }
+}
+
+class NativeCommand implements RunningCommand {
+  readonly id: number
+  readonly handlers: CommandHandlers
+  /** Its last frame has come; what is still asked of it has no effect. */
+  over = false
+  readonly #send: (frame: Buffer) => void
+  readonly #unreported = { stdout: 0, stderr: 0 }
+  /** Input that the window has no room for yet, in order. */
+  #waiting: Uint8Array[] = []
+  #undrained = 0
+  #closingStdin = false
+  #toldToWait = false
+
+  constructor(id: number, handlers: CommandHandlers, send: (frame: Buffer) => void) {
+    this.id = id
+    this.handlers = handlers
+    this.#send = send
+  }
+
+  consumed(stream: 'stdout' | 'stderr', bytes: number): void {
+    const unreported = this.#unreported[stream] + bytes
+    if (unreported < CONSUMED_BATCH_BYTES || this.over) {
+      this.#unreported[stream] = unreported
+      return
+    }
+    this.#unreported[stream] = 0
+    const frame = makeFrame(TO_LAUNCHER.CONSUMED, this.id, 5)
+    frame[FRAME_HEADER_BYTES] = STREAM_NUMBER[stream]
+    frame.writeUInt32LE(unreported, FRAME_HEADER_BYTES + 1)
+    this.#send(frame)
+  }
+
+  writeStdin(data: Uint8Array): boolean {
+    if (this.over || this.#closingStdin) return true
+    if (data.length > 0) this.#waiting.push(data)
+    this.#pump()
+    this.#toldToWait = this.#waiting.length > 0
+    return !this.#toldToWait
+  }
+
+  closeStdin(): void {
+    if (this.over || this.#closingStdin) return
+    this.#closingStdin = true
+    this.#pump()
+  }
+
+  /** @throws MalformedFrame where more was drained than was sent */
+  drained(bytes: number): void {
+    if (bytes > this.#undrained) throw new MalformedFrame(`${bytes} bytes of input drained, ${this.#undrained} were sent`)
+    this.#undrained -= bytes
+    this.#pump()
+    if (this.#toldToWait && this.#waiting.length === 0) {
+      this.#toldToWait = false
+      this.handlers.onStdinDrained?.()
+    }
+  }
+
+  signal(number: number): void { this.#sendU32(TO_LAUNCHER.SIGNAL, number) }
+  kill(): void { if (!this.over) this.#send(makeFrame(TO_LAUNCHER.KILL, this.id)) }
+
+  resize(rows: number, cols: number): void {
+    if (this.over) return
+    const frame = makeFrame(TO_LAUNCHER.RESIZE, this.id, 4)
+    frame.writeUInt16LE(rows, FRAME_HEADER_BYTES)
+    frame.writeUInt16LE(cols, FRAME_HEADER_BYTES + 2)
+    this.#send(frame)
+  }
+
+  #sendU32(type: number, value: number): void {
+    if (this.over) return
+    const frame = makeFrame(type, this.id, 4)
+    frame.writeUInt32LE(value, FRAME_HEADER_BYTES)
+    this.#send(frame)
+  }
+
+  /** Sends what the window has room for; the end of the input follows its last byte. */
+  #pump(): void {
+    let sent = 0
+    for (; sent < this.#waiting.length && this.#undrained < STDIN_WINDOW_BYTES; sent++) {
+      const data = this.#waiting[sent] as Uint8Array
+      let at = 0
+      while (at < data.length && this.#undrained < STDIN_WINDOW_BYTES) {
+        const bytes = Math.min(data.length - at, LARGEST_STDIN_FRAME_BYTES, STDIN_WINDOW_BYTES - this.#undrained)
+        const frame = makeFrame(TO_LAUNCHER.STDIN, this.id, bytes)
+        frame.set(data.subarray(at, at + bytes), FRAME_HEADER_BYTES)
+        this.#send(frame)
+        this.#undrained += bytes
+        at += bytes
+      }
+      if (at < data.length) {
+        this.#waiting[sent] = data.subarray(at)
+        break
+      }
+    }
+    if (sent > 0) this.#waiting.splice(0, sent)
+    if (this.#closingStdin && this.#waiting.length === 0 && !this.#endSent) {
+      this.#endSent = true
+      this.#send(makeFrame(TO_LAUNCHER.STDIN_CLOSE, this.id))
+    }
+  }
+
+  #endSent = false
+}
+

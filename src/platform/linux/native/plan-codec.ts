@@ -1,0 +1,189 @@
+// The binary form of a plan and of a command. Its C twin is native/linux/plan.c; native/linux/plan.h describes the bytes, and
+// test/golden/plan-codec holds both to the same ones. All numbers little-endian, no padding.
+import { SandboxError } from '../../../errors.js'
+import type { CommandPlan, LinuxNativePlan, MountStep } from '../../launch-plan.js'
+import type { EntryKind, FileIdentity } from '../../../policy/host-snapshot.js'
+import type { Effect } from '../../../policy/resolved-policy.js'
+import type { Limits } from '../../../policy/sandbox-policy.js'
+
+const PLAN_MAGIC = 0x31585343
+const PLAN_VERSION = 1
+const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8 } as const
+const COMMAND_FLAG = { terminal: 1, stdinPipe: 2 } as const
+
+const MOUNT_KIND: Record<MountStep['step'], number> = {
+  bind_writable: 1, bind_read_only: 2, mask: 3, pin: 4, placeholder: 5, watch: 6, private_directory: 7,
+}
+const ENTRY_KIND: Record<EntryKind | 'missing', number> = { missing: 0, file: 1, directory: 2, symlink: 3, socket: 4, fifo: 5, device: 6 }
+const EFFECT: Record<Effect, number> = { write: 1, read: 2, deny: 3 }
+
+/** Compared with nothing: for paths that do not exist, or whose file is the sandbox's own. */
+const NO_IDENTITY: FileIdentity = { device: '0', inode: '0' }
+
+const LIMITS = ['memoryBytes', 'pids', 'cpuSeconds', 'openFiles', 'fileSizeBytes'] as const satisfies readonly (keyof Limits)[]
+
+/** Bytes of a command beside its strings: flags, size of the terminal, identity, limits, and the lengths of cwd and argv. */
+const COMMAND_FIXED_BYTES = 4 + 2 + 2 + 4 + 16 + 8 * LIMITS.length + 4
+
+/**
+ * @throws SandboxError `argument_invalid`, `field` = the string that has a NUL
+ */
+export function encodePlan(plan: LinuxNativePlan): Buffer {
+  const writer = new ByteWriter()
+  writer.u32(PLAN_MAGIC)
+  writer.u32(PLAN_VERSION)
+  writer.u32(flagsOf(plan))
+  writer.u32(plan.uid)
+  writer.u32(plan.gid)
+  writer.string(plan.stateDirectory, 'stateDirectory')
+  writer.string(plan.cwd.path, 'cwd')
+  writer.identity(plan.cwd.identity)
+  writer.u32(plan.mounts.length)
+  plan.mounts.forEach((step, index) => writeMount(writer, step, `mounts[${index}]`))
+  writer.u32(plan.devices.length)
+  plan.devices.forEach((path, index) => writer.string(path, `devices[${index}]`))
+  writer.u64(plan.landlock?.scopes ?? 0)
+  writer.u64(plan.landlock?.handledNet ?? 0)
+  writer.u64(plan.landlock?.files?.handled ?? 0)
+  writer.u64(plan.landlock?.files?.proc ?? 0)
+  const rules = plan.landlock?.files?.rules ?? []
+  writer.u32(rules.length)
+  rules.forEach(({ path, allowed }, index) => {
+    writer.u64(allowed)
+    writer.string(path, `landlock.files.rules[${index}]`)
+  })
+  writer.bytes(Buffer.from(plan.seccomp.command, 'base64'))
+  writer.bytes(Buffer.from(plan.seccomp.listener ?? '', 'base64'))
+  return writer.done()
+}
+
+function flagsOf(plan: LinuxNativePlan): number {
+  return (plan.network === 'private' ? PLAN_FLAG.privateNetwork : 0)
+    | (plan.landlock === undefined ? 0 : PLAN_FLAG.landlock)
+    | (plan.landlock?.files === undefined ? 0 : PLAN_FLAG.landlockFiles)
+    | (plan.degraded.includes('no-own-proc') ? 0 : PLAN_FLAG.ownProc)
+}
+
+function writeMount(writer: ByteWriter, step: MountStep, field: string): void {
+  const { entry, effect, identity } = mountRow(step)
+  writer.u8(MOUNT_KIND[step.step])
+  writer.u8(ENTRY_KIND[entry])
+  writer.u8(EFFECT[effect])
+  writer.string(step.path, field)
+  writer.identity(identity)
+  const openings = step.step === 'mask' ? step.openings : []
+  writer.u32(openings.length)
+  openings.forEach((opening, index) => {
+    writer.u8(EFFECT[opening.effect])
+    writer.string(opening.path, `${field}.openings[${index}]`)
+    writer.identity(opening.identity)
+  })
+}
+
+/** What the launcher's one row has for each kind of step. The kind of entry is `missing` where the step does not depend on it. */
+function mountRow(step: MountStep): { entry: EntryKind | 'missing'; effect: Effect; identity: FileIdentity } {
+  switch (step.step) {
+    case 'bind_writable':     return { entry: 'missing', effect: 'write', identity: step.identity }
+    case 'bind_read_only':    return { entry: 'missing', effect: 'read', identity: step.identity }
+    case 'mask':              return { entry: step.kind, effect: 'deny', identity: step.identity }
+    case 'pin':               return { entry: 'directory', effect: 'write', identity: step.identity }
+    case 'placeholder':       return { entry: step.kind, effect: step.effect, identity: step.parent }
+    case 'watch':             return { entry: 'missing', effect: step.effect, identity: NO_IDENTITY }
+    case 'private_directory': return { entry: 'directory', effect: 'write', identity: NO_IDENTITY }
+    default:                  return step satisfies never
+  }
+}
+
+/**
+ * @param environment  `encodeEnvironment(command.env)`, which a caller may keep for commands with the same one
+ * @param reserve      bytes left free at the start, for a frame's header
+ * @throws SandboxError `argument_invalid`, `field` = the string that has a NUL
+ */
+export function encodeCommand(command: CommandPlan, environment: Buffer = encodeEnvironment(command.env), reserve = 0): Buffer {
+  const { argv, cwd, terminal } = command
+  let length = reserve + COMMAND_FIXED_BYTES + Buffer.byteLength(cwd.path) + environment.length
+  for (const argument of argv) length += 4 + Buffer.byteLength(argument)
+
+  const bytes = Buffer.allocUnsafe(length)
+  let at = reserve
+  at = bytes.writeUInt32LE((terminal === undefined ? 0 : COMMAND_FLAG.terminal) | (command.stdin === 'pipe' ? COMMAND_FLAG.stdinPipe : 0), at)
+  at = bytes.writeUInt16LE(terminal?.rows ?? 0, at)
+  at = bytes.writeUInt16LE(terminal?.cols ?? 0, at)
+  at = writeString(bytes, cwd.path, at, 'cwd')
+  at = bytes.writeBigUInt64LE(BigInt(cwd.identity.device), at)
+  at = bytes.writeBigUInt64LE(BigInt(cwd.identity.inode), at)
+  for (const limit of LIMITS) at = writeSafeInteger(bytes, command.limits[limit] ?? 0, at)
+  at = bytes.writeUInt32LE(argv.length, at)
+  for (let index = 0; index < argv.length; index++) at = writeString(bytes, argv[index] as string, at, 'argv', index)
+  bytes.set(environment, at)
+  return bytes
+}
+
+/** `u32 envc { string }`, the end of a command's bytes. */
+export function encodeEnvironment(env: readonly string[]): Buffer {
+  let length = 4
+  for (const variable of env) length += 4 + Buffer.byteLength(variable)
+  const bytes = Buffer.allocUnsafe(length)
+  let at = bytes.writeUInt32LE(env.length, 0)
+  for (let index = 0; index < env.length; index++) at = writeString(bytes, env[index] as string, at, 'env', index)
+  return bytes
+}
+
+/** Writes length and text. `bytes` has room; the length is that of the text just written, so nothing is measured twice. */
+function writeString(bytes: Buffer, text: string, at: number, field: string, index?: number): number {
+  if (text.includes('\0')) throw nulIn(index === undefined ? field : `${field}[${index}]`, text)
+  const length = bytes.write(text, at + 4)
+  bytes.writeUInt32LE(length, at)
+  return at + 4 + length
+}
+
+/** A u64 from a number below 2^53. */
+function writeSafeInteger(bytes: Buffer, value: number, at: number): number {
+  bytes.writeUInt32LE(value % 2 ** 32, at)
+  return bytes.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4)
+}
+
+const nulIn = (field: string, value: string): SandboxError => new SandboxError('argument_invalid', { field, value }, { detail: 'it has a NUL' })
+
+/** Bytes that grow as they are written. */
+class ByteWriter {
+  #bytes = Buffer.allocUnsafe(4096)
+  #length = 0
+
+  u8(value: number): void { this.#room(1).writeUInt8(value, this.#take(1)) }
+  u32(value: number): void { this.#room(4).writeUInt32LE(value, this.#take(4)) }
+  u64(value: number | string): void { this.#room(8).writeBigUInt64LE(BigInt(value), this.#take(8)) }
+
+  identity({ device, inode }: FileIdentity): void {
+    this.u64(device)
+    this.u64(inode)
+  }
+
+  string(text: string, field: string): void {
+    if (text.includes('\0')) throw nulIn(field, text)
+    this.bytes(Buffer.from(text))
+  }
+
+  /** Bytes with their length before them. */
+  bytes(bytes: Buffer): void {
+    this.u32(bytes.length)
+    this.#room(bytes.length).set(bytes, this.#take(bytes.length))
+  }
+
+  done(): Buffer { return this.#bytes.subarray(0, this.#length) }
+
+  #room(bytes: number): Buffer {
+    if (this.#length + bytes > this.#bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#length + bytes))
+      this.#bytes.copy(grown, 0, 0, this.#length)
+      this.#bytes = grown
+    }
+    return this.#bytes
+  }
+
+  #take(bytes: number): number {
+    const at = this.#length
+    this.#length += bytes
+    return at
+  }
+}

@@ -1,0 +1,169 @@
+// The two filters of a sandbox: what no command may call, and what the launcher does on a command's behalf.
+import { assembleFilter } from './assemble.js'
+import type { Action, ArgumentCase, ArgumentCondition, SystemCallRule } from './filter-rules.js'
+import { type Architecture, SYSTEM_CALLS, type SystemCallName } from './system-calls.js'
+
+/** One decision of ours: the calls that it is about, and why. */
+export interface CommandFilterRow {
+  readonly calls: readonly SystemCallName[]
+  readonly action: Action
+  readonly cases?: readonly ArgumentCase[]
+  /** Absent: whichever network the command has. */
+  readonly network?: 'private' | 'host'
+  readonly reason: string
+}
+
+const EPERM: Action = { errno: 'EPERM' }
+const EACCES: Action = { errno: 'EACCES' }
+const ENOSYS: Action = { errno: 'ENOSYS' }
+const EPROTONOSUPPORT: Action = { errno: 'EPROTONOSUPPORT' }
+const ESOCKTNOSUPPORT: Action = { errno: 'ESOCKTNOSUPPORT' }
+const EAFNOSUPPORT: Action = { errno: 'EAFNOSUPPORT' }
+
+/** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. Not NEWTIME (0x80): in clone(2) that bit belongs to the exit signal. */
+const NAMESPACE_FLAGS = 0x0002_0000n | 0x0200_0000n | 0x0400_0000n | 0x0800_0000n | 0x1000_0000n | 0x2000_0000n | 0x4000_0000n
+
+/** CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM: all that unshare(2) takes and that makes no namespace. */
+const PLAIN_UNSHARE_FLAGS = 0x100n | 0x200n | 0x400n | 0x800n | 0x1_0000n | 0x4_0000n
+
+/** PER_LINUX32 (uname says i686), UNAME26, ADDR_NO_RANDOMIZE (gdb, `setarch -R`). */
+const PLAIN_PERSONALITY = 0x8n | 0x2_0000n | 0x4_0000n
+const PERSONALITY_QUERY = 0xffff_ffffn
+
+/** ioctl requests; the numbers are the same on both architectures. */
+const TIOCSTI = 0x5412n
+const TIOCLINUX = 0x541cn
+const TIOCCONS = 0x541dn
+const TIOCSETD = 0x5423n
+
+/** socket(2)'s terms. Source: include/linux/socket.h, include/linux/net.h, include/uapi/linux/in.h, include/uapi/linux/netlink.h. */
+const AF_UNIX = 1n
+const AF_INET = 2n
+const AF_INET6 = 10n
+const AF_NETLINK = 16n
+const SOCK_STREAM = 1n
+const SOCK_DGRAM = 2n
+const SOCK_RAW = 3n
+const SOCK_SEQPACKET = 5n
+const SOCK_PACKET = 10n
+const IPPROTO_DEFAULT = 0n
+const IPPROTO_ICMP = 1n
+const IPPROTO_TCP = 6n
+const IPPROTO_UDP = 17n
+const IPPROTO_ICMPV6 = 58n
+const NETLINK_ROUTE = 0n
+
+/** A parameter that the kernel takes as an int, or cuts to 32 bits. */
+const low = (argument: ArgumentCondition['argument'], oneOf: readonly bigint[], mask?: bigint): ArgumentCondition =>
+  mask === undefined ? { argument, width: 32, oneOf } : { argument, width: 32, mask, oneOf }
+
+const family = (...oneOf: bigint[]): ArgumentCondition => low(0, oneOf)
+/** The low four bits; the others are SOCK_CLOEXEC and SOCK_NONBLOCK. */
+const socketType = (...oneOf: bigint[]): ArgumentCondition => low(1, oneOf, 0xfn)
+const protocol = (...oneOf: bigint[]): ArgumentCondition => low(2, oneOf)
+
+/** For socket and socketpair. In order: the first case that holds decides. */
+const socketCases = (icmp: Action): readonly ArgumentCase[] => [
+  { when: [family(AF_UNIX), socketType(SOCK_STREAM, SOCK_SEQPACKET)], action: 'allow' },
+  // Its sendto and sendmsg reach any path without a connect; RAW is DGRAM to the kernel, and one of a pair can do it too.
+  { when: [family(AF_UNIX)], action: EPROTONOSUPPORT },
+  { when: [family(AF_INET, AF_INET6), socketType(SOCK_STREAM), protocol(IPPROTO_DEFAULT, IPPROTO_TCP)], action: 'allow' },
+  { when: [family(AF_INET, AF_INET6), socketType(SOCK_DGRAM), protocol(IPPROTO_DEFAULT, IPPROTO_UDP)], action: 'allow' },
+  { when: [family(AF_INET, AF_INET6), socketType(SOCK_DGRAM), protocol(IPPROTO_ICMP, IPPROTO_ICMPV6)], action: icmp },
+  // MPTCP, SCTP, UDP-Lite: no rule of Landlock's sees them. Go listens by MPTCP where it can, and takes TCP after this errno.
+  { when: [family(AF_INET, AF_INET6), socketType(SOCK_STREAM, SOCK_DGRAM)], action: EPROTONOSUPPORT },
+  { when: [family(AF_INET, AF_INET6), socketType(SOCK_RAW, SOCK_PACKET)], action: EPERM },
+  { when: [family(AF_INET, AF_INET6)], action: ESOCKTNOSUPPORT },
+  { when: [family(AF_NETLINK), protocol(NETLINK_ROUTE)], action: 'allow' },
+  { when: [family(AF_NETLINK)], action: EPROTONOSUPPORT },
+]
+
+/**
+ * All that a command may not call. What no row names is allowed. Many rows need a capability that a command does not
+ * have anyway: there the filter is the second lock, and keeps what lies behind the call out of reach.
+ *
+ * Looked at and left open: ptrace, process_vm_*, pidfd_getfd, kcmp, process_madvise (they end at the command's own PID
+ * namespace), seccomp, landlock_* (they only narrow), adjtimex (reading the clock's state), name_to_handle_at
+ * (opening a handle is refused), mknod (devices need a capability; FIFOs do not), memory policy, Linux AIO, uretprobe
+ * and uprobe (the kernel itself makes them in a program that is traced from outside).
+ */
+export const COMMAND_FILTER: readonly CommandFilterRow[] = [
+  { calls: ['mount', 'umount2', 'pivot_root', 'move_mount', 'open_tree', 'open_tree_attr', 'fsopen', 'fsconfig', 'fsmount', 'fspick', 'mount_setattr'], action: EPERM,
+    reason: 'protected and denied paths hang on mounts' },
+  { calls: ['chroot'], action: EPERM,
+    reason: 'only useful with the capability that a command must not have' },
+  { calls: ['unshare'], action: EPERM, cases: [{ when: [{ argument: 0, width: 64, mask: ~PLAIN_UNSHARE_FLAGS, oneOf: [0n] }], action: 'allow' }],
+    reason: 'a new user namespace would give every capability inside it; flags of later kernels are refused with the known ones' },
+  { calls: ['setns'], action: EPERM,
+    reason: 'the same, by entering one' },
+  { calls: ['clone'], action: EPERM, cases: [{ when: [low(0, [0n], NAMESPACE_FLAGS)], action: 'allow' }],
+    reason: 'the same, with a new process' },
+  { calls: ['clone3'], action: ENOSYS,
+    reason: 'its flags are behind a pointer; every libc falls back to clone' },
+
+  { calls: ['add_key', 'request_key', 'keyctl'], action: EPERM,
+    reason: 'keyrings belong to the user, not to a namespace: they hold the host session\'s keys, and a quota shared with it' },
+  { calls: ['bpf', 'perf_event_open', 'userfaultfd'], action: EPERM,
+    reason: 'large and often broken parts of the kernel that builds and tests do not need' },
+  { calls: ['io_uring_setup', 'io_uring_enter', 'io_uring_register'], action: EPERM,
+    reason: 'carries out opens, connects and sends that no filter sees' },
+  { calls: ['fanotify_init'], action: EPERM,
+    reason: 'watches file handles of whole mounts; inotify stays' },
+  { calls: ['open_by_handle_at'], action: EPERM,
+    reason: 'opens a file without walking its path, past masks' },
+  { calls: ['lsm_set_self_attr'], action: EPERM,
+    reason: 'changes the label by which the host\'s security modules judge the command' },
+
+  { calls: ['kexec_load', 'kexec_file_load', 'init_module', 'finit_module', 'delete_module', 'reboot'], action: EPERM,
+    reason: 'changes the kernel that runs' },
+  { calls: ['swapon', 'swapoff', 'acct', 'quotactl', 'quotactl_fd', 'vhangup', 'syslog', 'lookup_dcookie'], action: EPERM,
+    reason: 'administers the host, or reads its log' },
+  { calls: ['settimeofday', 'clock_settime', 'sethostname', 'setdomainname'], action: EPERM,
+    reason: 'sets what others on the host see' },
+  { calls: ['iopl', 'ioperm'], action: EPERM,
+    reason: 'opens the processor\'s ports' },
+  { calls: ['modify_ldt'], action: EPERM,
+    reason: '16-bit segments: many holes, and nothing that runs here needs them' },
+  { calls: ['personality'], action: EPERM, cases: [
+      { when: [low(0, [0n], ~PLAIN_PERSONALITY)], action: 'allow' },
+      { when: [low(0, [PERSONALITY_QUERY])], action: 'allow' },
+    ],
+    reason: 'READ_IMPLIES_EXEC, MMAP_PAGE_ZERO and foreign execution domains weaken the program itself and the kernel' },
+  { calls: ['uselib', '_sysctl', 'ustat', 'sysfs', 'nfsservctl', 'create_module', 'get_kernel_syms', 'query_module', 'getpmsg', 'putpmsg', 'afs_syscall', 'tuxcall', 'security', 'vserver'], action: ENOSYS,
+    reason: 'gone, or going, from the kernel; the answer is that of a kernel without them' },
+
+  { calls: ['ioctl'], action: 'allow', cases: [{ when: [low(1, [TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD])], action: EPERM }],
+    reason: 'TIOCSTI and TIOCLINUX type into a terminal, TIOCCONS takes the console, TIOCSETD loads line disciplines; the kernel cuts the request to 32 bits' },
+
+  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases(EACCES), network: 'private',
+    reason: 'only families, types and protocols whose reach is judged: no vsock, packet, netlink other than route, kernel crypto. ICMP has nothing to reach here; the kernel too says EACCES' },
+  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases('allow'), network: 'host',
+    reason: 'the same; ICMP sockets for ping, where the host\'s ping_group_range lets the user' },
+]
+
+/**
+ * The filter that each command gets right before its program is run. Pure.
+ *
+ * @param options.network `private`: the command has a network namespace of its own; `host`: the policy opens the host's
+ * @returns `struct sock_filter[]` for seccomp(SECCOMP_SET_MODE_FILTER)
+ */
+export function commandFilter({ arch, network }: { readonly arch: Architecture; readonly network: 'private' | 'host' }): Uint8Array {
+  const rules = COMMAND_FILTER
+    .filter(row => row.network === undefined || row.network === network)
+    .flatMap(({ calls, action, cases }) => calls.map((call): SystemCallRule => ({ call, action, ...(cases && { cases }) })))
+    // Rows name the calls of both architectures; arm64 never had the older ones.
+    .filter(({ call }) => Object.hasOwn(SYSTEM_CALLS[arch], call))
+  return assembleFilter(rules, arch, 'allow')
+}
+
+/**
+ * The filter that the forker installs once, with SECCOMP_FILTER_FLAG_NEW_LISTENER, and that all commands inherit. Pure.
+ * The monitor connects on a command's behalf, since the address is behind a pointer. Calls that are not in the table
+ * are refused here too, so that the forker must not depend on one.
+ *
+ * @param options.bind also bind, where the kernel cannot list a network namespace's unix sockets and own ones are told by recording them
+ */
+export function listenerFilter({ arch, bind }: { readonly arch: Architecture; readonly bind: boolean }): Uint8Array {
+  const calls: readonly SystemCallName[] = bind ? ['connect', 'bind'] : ['connect']
+  return assembleFilter(calls.map(call => ({ call, action: 'user_notification' })), arch, 'allow')
+}

@@ -1,0 +1,32 @@
+// Loads the back end with a name: only the one that is used.
+import type { PlatformName } from '../policy/host-snapshot.js'
+import type { Backend } from './backend.js'
+import type { BackendName } from './launch-plan.js'
+
+/**
+ * @param launcherPath  for `linux-native`: takes the place of the package's own launcher
+ * @throws SandboxError `launcher_not_found` and what else `findLauncher` has
+ */
+export async function loadBackend(name: BackendName, platform: PlatformName, launcherPath?: string): Promise<Backend> {
+  switch (name) {
+    case 'linux-native': {
+      const [{ linuxNativeBackend }, { findLauncher }] = await Promise.all([import('./linux/native/backend.js'), import('./linux/native/find-launcher.js')])
+      return linuxNativeBackend(findLauncher(launcherPath))
+    }
+    case 'unconfined': {
+      const { unconfinedBackend } = await import('./unconfined.js')
+      return unconfinedBackend()
+    }
+    case 'unsupported': {
+      const { unsupportedBackend } = await import('./unsupported.js')
+      return unsupportedBackend(platform)
+    }
+    case 'linux-bwrap':
+    case 'macos-seatbelt':
+    case 'windows-elevated':
+    case 'windows-unelevated':
+      throw new Error(`${name} is never selected`)
+    default:
+      return name satisfies never
+  }
+}

@@ -1,0 +1,25 @@
+// Decides an access to a file, and what would permit it.
+import type { Decision } from './decision.js'
+import type { FileSystemView } from './host-snapshot.js'
+import { type FileRequest, judge, type Refusal } from './judge-path.js'
+import { normalizePath } from './path-syntax.js'
+import { remedyFor } from './remedy.js'
+import type { ResolvedPolicy } from './resolved-policy.js'
+
+export function decidePath(policy: ResolvedPolicy, request: FileRequest, files?: FileSystemView): Decision {
+  const judged: FileRequest = { kind: request.kind, path: normalizePath(policy.platform, request.path, { field: 'path', controlCharacters: 'accept' }) }
+  const verdict = judge(policy, judged)
+  return verdict.verdict === 'allow' ? verdict : withRemedy(verdict, remedyFor(policy, judged, verdict, files))
+}
+
+/** Spelled out by case, because a spread of a union is no union. */
+function withRemedy(refusal: Refusal, remedy: ReturnType<typeof remedyFor>): Decision {
+  switch (refusal.because) {
+    case 'rule': return { ...refusal, remedy }
+    case 'glob': return { ...refusal, remedy }
+    case 'protected': return { ...refusal, remedy }
+    case 'no-rule': return { ...refusal, remedy }
+    case 'network-off': case 'unix-socket': return { ...refusal, remedy }
+    default: return refusal satisfies never
+  }
+}

@@ -1,0 +1,38 @@
+// A decision as one line for people and models.
+import type { Access, Decision } from './decision.js'
+import type { PathRule } from './resolved-policy.js'
+
+const NOUNS: Record<Access['kind'], string> = {
+  read: 'read of', write: 'write to', create: 'creation of', remove: 'removal of', execute: 'execution of',
+  connect: 'connection to', bind: 'bind to', 'unix-connect': 'connection to socket',
+}
+
+/** `write to "/x/y" denied: outside every writable root, nearest "/x/w". To allow: add "/x" to write.` Values are quoted, so that no name can forge a line. */
+export function describeDecision(access: Access, decision: Decision): string {
+  const subject = `${NOUNS[access.kind]} ${quote('path' in access ? access.path : `${access.host}:${access.port}`)}`
+  if (decision.verdict === 'allow') return `${subject} allowed${decision.rule === undefined ? '' : `: ${describeRule(decision.rule)}`}.`
+  return `${subject} denied: ${reason(access, decision)}. To allow: ${decision.remedy.text}.`
+}
+
+function reason(access: Access, decision: Extract<Decision, { verdict: 'deny' }>): string {
+  switch (decision.because) {
+    case 'rule': return decision.rule.origin === 'secret'
+      ? `${quote(decision.rule.path)} is a place of keys or tokens (${decision.rule.field})`
+      : `${describeRule(decision.rule)} ${decision.rule.effect === 'deny' ? 'denies it' : 'lets only read'}`
+    case 'glob': return `it matches the denied ${quote(decision.pattern)}`
+    case 'protected': return decision.rule.origin === 'self'
+      ? `${quote(decision.rule.path)} runs or is trusted outside the sandbox`
+      : `${quote(decision.rule.path)} is protected in the writable root ${quote(decision.owner)}`
+    case 'no-rule': {
+      const roots = access.kind === 'read' || access.kind === 'execute' ? 'readable' : 'writable'
+      return decision.nearest === undefined ? `nothing is ${roots}` : `outside every ${roots} root, nearest ${quote(decision.nearest)}`
+    }
+    case 'network-off': return 'the network is off'
+    case 'unix-socket': return 'the socket was made outside the sandbox'
+    default: return decision satisfies never
+  }
+}
+
+const describeRule = ({ field, path, origin }: PathRule): string => `${field ?? origin} ${quote(path)}`
+
+const quote = (text: string): string => JSON.stringify(text)

@@ -1,0 +1,156 @@
+// What of a git repository stays read-only inside a writable root, so that git on the host never runs or believes what
+// commands wrote. Pointers (`gitdir:`, commondir, worktree) are content that a command may have written: following one
+// only ever adds protection, never grants anything, so a forged pointer gains nothing.
+import { SandboxError } from '../errors.js'
+import { followLinks, type Located } from './follow-links.js'
+import { DIRECTORY, type HeldPath, holdExisting, holdName, type Placeholder } from './held-path.js'
+import type { HostSnapshot } from './host-snapshot.js'
+import { joinPath, lastName, normalizePath, parentOf, resolveText } from './path-syntax.js'
+
+const FILE: Placeholder = { placeholder: 'file' }
+/** The common dir of a repository without one of its own is itself; an empty file makes git give up (2.39). */
+const OWN_COMMON_DIR: Placeholder = { placeholder: 'file', placeholderText: '.\n' }
+/**
+ * Git asks stat(2) whether an operation is under way: an empty folder means yes (`git switch` is then refused), a link
+ * that leads nowhere means no. Nobody can make the target: /proc takes no new names.
+ */
+const NOWHERE: Placeholder = { placeholder: 'symlink', placeholderText: '/proc/self/held-by-codex-sandbox' }
+
+/**
+ * What git runs or believes in a git dir, one row a name, with the placeholder that leaves git working (tried on 2.39).
+ * `hooks` are run; `config`, `config.worktree` and `info/attributes` name programs (fsmonitor, filters, hooksPath);
+ * `commondir` and `gitdir` lead to other ones of these; `remotes` and `branches` name where to push and fetch;
+ * `rebase-merge`, `rebase-apply`, `sequencer` hold the lines that `git rebase --continue` and its kin carry out;
+ * `svn` and `annex` hold the configuration of these tools; `modules` holds git dirs that git enters by itself.
+ * Source: gitrepository-layout(5), and `sequencer.c`, `builtin/am.c` for the last three.
+ */
+export const HELD_IN_GIT_DIRECTORY: readonly { readonly name: string; readonly placeholder: Placeholder; readonly missing: 'hold' | 'skip' }[] = [
+  { name: 'hooks',           placeholder: DIRECTORY,      missing: 'hold' },
+  { name: 'config',          placeholder: FILE,           missing: 'hold' },
+  { name: 'config.worktree', placeholder: FILE,           missing: 'hold' },
+  { name: 'info/attributes', placeholder: FILE,           missing: 'hold' },
+  { name: 'commondir',       placeholder: OWN_COMMON_DIR, missing: 'hold' },
+  { name: 'gitdir',          placeholder: FILE,           missing: 'skip' },
+  { name: 'remotes',         placeholder: DIRECTORY,      missing: 'hold' },
+  { name: 'branches',        placeholder: DIRECTORY,      missing: 'hold' },
+  { name: 'rebase-merge',    placeholder: NOWHERE,        missing: 'hold' },
+  { name: 'rebase-apply',    placeholder: NOWHERE,        missing: 'hold' },
+  { name: 'sequencer',       placeholder: NOWHERE,        missing: 'hold' },
+  { name: 'svn',             placeholder: DIRECTORY,      missing: 'skip' },
+  { name: 'annex',           placeholder: DIRECTORY,      missing: 'skip' },
+  { name: 'modules',         placeholder: DIRECTORY,      missing: 'hold' },
+]
+
+/** The rows that a linked worktree has of its own; it takes hooks, config and info/attributes from the common dir. */
+const HELD_IN_WORKTREE = new Set(['config.worktree', 'commondir', 'gitdir', 'rebase-merge', 'rebase-apply', 'sequencer'])
+
+/** Submodules are found at most so deep below `modules`, and so many names are looked at. */
+const MAX_MODULE_DEPTH = 8
+const MAX_MODULE_NAMES = 4096
+
+/** What `.git` of one root leads to. */
+export interface GitLayout {
+  /** `.git` itself; what is a pointer file or a link stays read-only in every mode. */
+  readonly entries: readonly HeldPath[]
+  /** The git dirs and common dirs, canonical and existing; they may lie outside the root. */
+  readonly directories: readonly string[]
+}
+
+/**
+ * Reads `<root>/.git`: a folder, a pointer file (linked worktree, submodule, --separate-git-dir), a link, or nothing.
+ *
+ * @param missing   `skip`: a missing `.git` is not held
+ */
+export function readGitLayout(host: HostSnapshot, root: string, missing: 'hold' | 'skip', field: string): GitLayout {
+  const path = joinPath(host.platform, root, '.git')
+  const entries = holdName(host, root, '.git', DIRECTORY, missing, field)
+  const directories = new Set<string>()
+  for (const { path: at, entry } of entries) {
+    if (entry?.kind === 'directory') directories.add(at)
+    if (entry?.kind !== 'file') continue
+    // Git resolves a pointer against the folder of the name it opened; where that is a link, against the target's as well.
+    for (const folder of new Set([parentOf(host.platform, path), parentOf(host.platform, at)])) {
+      const target = readPointer(host, at, folder, /^gitdir:(.*)$/s, field)
+      if (target?.entry?.kind === 'directory') directories.add(target.path)
+    }
+  }
+  for (const directory of [...directories]) {
+    const common = readPointer(host, joinPath(host.platform, directory, 'commondir'), directory, /^(.*)$/s, field)
+    if (common?.entry?.kind === 'directory') directories.add(common.path)
+  }
+  return { entries, directories: [...directories] }
+}
+
+/** A bare repository, or what `gitdir:` may lead to: git takes such a folder for a repository by itself. */
+export function isGitDirectory({ files, platform }: Pick<HostSnapshot, 'files' | 'platform'>, path: string): boolean {
+  const has = (name: string) => files.entry(joinPath(platform, path, name)) !== undefined
+  return has('HEAD') && (has('commondir') || has('objects') && has('refs'))
+}
+
+/** `git: 'commits'`: what is held in an open git dir, its submodules and its worktrees included. */
+export function heldInGitDirectory(host: HostSnapshot, directory: string, missing: 'hold' | 'skip', field: string): HeldPath[] {
+  const { files, platform } = host
+  const isWorktree = files.entry(joinPath(platform, directory, 'commondir')) !== undefined
+  const rows = HELD_IN_GIT_DIRECTORY.filter(({ name }) => !isWorktree || HELD_IN_WORKTREE.has(name))
+  const held = rows.flatMap(row => holdName(host, directory, row.name, row.placeholder, missing === 'skip' ? 'skip' : row.missing, field))
+  // `modules` as a whole is held, so that no new git dir appears in it; those that exist are opened like their parent.
+  for (const module of findModules(host, directory)) {
+    held.push({ path: module, entry: files.entry(module), effect: 'write', placeholder: DIRECTORY }, ...heldInGitDirectory(host, module, missing, field))
+  }
+  for (const worktree of worktreesOf(host, directory)) held.push(...heldInGitDirectory(host, worktree, missing, field))
+  return held
+}
+
+/**
+ * The `.git` pointer files of the linked worktrees and submodules that a git dir knows: git on the host goes through
+ * them by itself (`git status` enters submodules), so they stay as they are wherever they lie.
+ */
+export function checkoutsOf(host: HostSnapshot, directory: string, field: string): HeldPath[] {
+  const { platform } = host
+  const pointers = worktreesOf(host, directory).map(worktree => readPointer(host, joinPath(platform, worktree, 'gitdir'), worktree, /^(.*)$/s, field))
+  for (const module of findModules(host, directory)) {
+    const checkout = readPointer(host, joinPath(platform, module, 'config'), module, /^\s*worktree\s*=\s*"?([^"\n]*?)"?\s*$/m, field)
+    if (checkout !== undefined) pointers.push(locate(host, joinPath(platform, checkout.path, '.git'), field))
+  }
+  return pointers.flatMap(pointer => pointer !== undefined && lastName(platform, pointer.path) === '.git' ? holdExisting(host, pointer.path, field) : [])
+}
+
+function worktreesOf(host: HostSnapshot, directory: string): string[] {
+  const folder = joinPath(host.platform, directory, 'worktrees')
+  return subfolders(host, folder)
+}
+
+/** Git dirs below `modules`; a submodule's name may hold slashes, so they lie at any depth. */
+function findModules(host: HostSnapshot, directory: string): string[] {
+  const found: string[] = []
+  const waiting = [{ folder: joinPath(host.platform, directory, 'modules'), depth: 0 }]
+  let visited = 0
+  for (let at = waiting.shift(); at !== undefined; at = waiting.shift()) {
+    for (const folder of subfolders(host, at.folder)) {
+      if (++visited > MAX_MODULE_NAMES) return found
+      if (isGitDirectory(host, folder)) found.push(folder)
+      else if (at.depth < MAX_MODULE_DEPTH) waiting.push({ folder, depth: at.depth + 1 })
+    }
+  }
+  return found
+}
+
+function subfolders({ files, platform }: HostSnapshot, folder: string): string[] {
+  if (files.entry(folder)?.kind !== 'directory') return []
+  return [...(files.children(folder) ?? [])].sort().map(name => joinPath(platform, folder, name)).filter(path => files.entry(path)?.kind === 'directory')
+}
+
+/** Where a pointer leads, or undefined for one that is missing, broken, or leads in a circle: then only the file itself is held. */
+function readPointer(host: HostSnapshot, file: string, folder: string, pattern: RegExp, field: string): Located | undefined {
+  const target = pattern.exec(host.files.text(file)?.trim() ?? '')?.[1]?.trim()
+  return target === undefined || target === '' ? undefined : locate(host, resolveText(host.platform, folder, target), field)
+}
+
+function locate(host: HostSnapshot, path: string, field: string): Located | undefined {
+  try {
+    return followLinks(host, normalizePath(host.platform, path, { field }), field)
+  } catch (error) {
+    if (error instanceof SandboxError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,55 @@
+// Names that a file system takes for the same: letter case and Unicode forms.
+import type { HostSnapshot, PlatformName } from './host-snapshot.js'
+import { isInside, joinPath, lastName, parentOf } from './path-syntax.js'
+
+/**
+ * One spelling for all names that a case-insensitive file system may take for the same one: what Linux's casefold,
+ * APFS and HFS+ ignore is dropped, then full case folding over the decomposed form. Folds rather too much than too little.
+ */
+export function foldName(name: string): string {
+  if (/^[\x20-\x7e]*$/.test(name)) return name.toLowerCase()
+  const visible = name.normalize('NFD').replaceAll(/\p{Default_Ignorable_Code_Point}/gu, '')
+  // By character: toLowerCase of a whole word writes a final sigma, and the dotless i (U+0131) is nobody's capital I.
+  return [...visible].map(char => char === '\u0131' ? char : char.toUpperCase().toLowerCase()).join('').normalize('NFD')
+}
+
+/** A path as it is compared: folded below the roots that were found case-insensitive, everywhere on Windows, else as it is. */
+export function comparisonKey(platform: PlatformName, caseInsensitiveRoots: readonly string[], path: string): string {
+  if (platform === 'windows') return foldName(path)
+  for (const root of caseInsensitiveRoots) {
+    if (isInside(platform, root, path)) return root + foldName(path.slice(root.length))
+  }
+  return path
+}
+
+/**
+ * Asks the file system itself: does the swapped case of an existing name lead to the same file? An empty folder answers
+ * as the folder above it on the same device; where nothing can be asked, as its platform usually does.
+ *
+ * @param folder   canonical, existing
+ */
+export function isCaseInsensitive(host: HostSnapshot, folder: string): boolean {
+  const { platform, files } = host
+  const names = files.children(folder) ?? []
+  const listed = new Set(names)
+  for (const name of names) {
+    const swapped = swapCase(name)
+    // A name that stands in the listing as well is a second link to one file, not a second spelling.
+    if (swapped !== name && !listed.has(swapped)) return sameFile(host, joinPath(platform, folder, name), joinPath(platform, folder, swapped))
+  }
+  const parent = parentOf(platform, folder)
+  const [own, above] = [files.entry(folder), files.entry(parent)]
+  const swapped = swapCase(lastName(platform, folder))
+  if (parent !== folder && own !== undefined && own.device === above?.device && swapped !== lastName(platform, folder) && files.children(parent)?.includes(swapped) === false) {
+    return sameFile(host, folder, joinPath(platform, parent, swapped))
+  }
+  return platform !== 'linux'
+}
+
+function sameFile(host: HostSnapshot, a: string, b: string): boolean {
+  const [first, second] = [host.files.entry(a), host.files.entry(b)]
+  return first !== undefined && first.inode === second?.inode && first.device === second.device
+}
+
+const swapCase = (name: string): string =>
+  name.replaceAll(/[A-Za-z]/g, char => char === char.toLowerCase() ? char.toUpperCase() : char.toLowerCase())

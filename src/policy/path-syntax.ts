@@ -1,0 +1,111 @@
+// Absolute paths as text, in the syntax of the policy's platform. Nothing here looks at a file system, and nothing here
+// asks which platform this process runs on.
+import { posix, win32 } from 'node:path'
+import { SandboxError } from '../errors.js'
+import type { PlatformName } from './host-snapshot.js'
+
+/** Linux's PATH_MAX counts the final NUL. */
+export const MAX_PATH_BYTES = 4095
+
+export interface PathOptions {
+  /** The policy field that an error names. */
+  readonly field: string
+  /** Names that a program made may hold control characters; names that a policy is written with may not. */
+  readonly controlCharacters?: 'refuse' | 'accept'
+}
+
+/**
+ * The one spelling of an absolute path: no `.`, no doubled and no trailing separator; on Windows also backslashes and
+ * an upper-case drive letter. Letter case and Unicode form are left alone: to the policy two byte sequences are two names.
+ *
+ * @throws  SandboxError `path_not_absolute` or `path_invalid`, `field` = `options.field`
+ */
+export function normalizePath(platform: PlatformName, path: string, options: PathOptions = { field: 'path' }): string {
+  const refuse = (detail: string) => new SandboxError('path_invalid', { field: options.field, value: path }, { detail })
+  if (path.includes('\0')) throw refuse('it contains NUL')
+  if (options.controlCharacters !== 'accept' && /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(path)) throw refuse('it contains a control character')
+  if (/\p{Surrogate}/u.test(path)) throw refuse('it is not valid Unicode')
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw refuse(`it is longer than ${MAX_PATH_BYTES} bytes`)
+  if (platform === 'windows') return normalizeWindowsPath(path, options.field, refuse)
+  if (!path.startsWith('/')) throw new SandboxError('path_not_absolute', { field: options.field, value: path })
+  const names = path.split('/').filter(name => name !== '' && name !== '.')
+  if (names.includes('..')) throw refuse('it contains ".."')
+  return `/${names.join('/')}`
+}
+
+/** `outer` is `path` itself or a folder above it. Both are normalised. Windows takes letter cases for the same. */
+export function isInside(platform: PlatformName, outer: string, path: string): boolean {
+  if (platform === 'windows') return isPrefix(outer.toLowerCase(), path.toLowerCase(), '\\')
+  return isPrefix(outer, path, '/')
+}
+
+const isPrefix = (outer: string, path: string, separator: string): boolean =>
+  path.startsWith(outer) && (path.length === outer.length || outer.endsWith(separator) || path[outer.length] === separator)
+
+/** How many names lie below the root: 0 for `/`. */
+export const depth = (platform: PlatformName, path: string): number => namesOf(platform, path).length
+
+/** `/a/b` -> `['a', 'b']`. */
+export function namesOf(platform: PlatformName, path: string): string[] {
+  return splitNames(platform, path.slice(rootOf(platform, path).length))
+}
+
+/** The names in a relative path. */
+export const splitNames = (platform: PlatformName, text: string): string[] =>
+  text.split(platform === 'windows' ? /[\\/]/ : '/').filter(name => name !== '')
+
+/** `/` or `C:\` or `\\server\share\`. */
+export const rootOf = (platform: PlatformName, path: string): string => syntaxOf(platform).parse(path).root
+
+/** The folder that holds `path`; the root holds itself. */
+export const parentOf = (platform: PlatformName, path: string): string => syntaxOf(platform).dirname(path)
+
+export const lastName = (platform: PlatformName, path: string): string => syntaxOf(platform).basename(path)
+
+/** Appends names, which may hold separators of their own but no `..`. */
+export const joinPath = (platform: PlatformName, path: string, ...names: string[]): string => syntaxOf(platform).join(path, ...names)
+
+/** Resolves what a file says, such as `../..`, against the folder that it lies in. Only as text: links are not followed. */
+export const resolveText = (platform: PlatformName, folder: string, text: string): string => trimEnd(platform, syntaxOf(platform).resolve(folder, text))
+
+/** `path` as seen from `outer`, which holds it; `''` where they are the same. */
+export const relativeTo = (platform: PlatformName, outer: string, path: string): string => syntaxOf(platform).relative(outer, path)
+
+/** Absolute in the syntax of any platform: what can be asked before the platform is known. */
+export const looksAbsolute = (path: string): boolean => path.startsWith('/') || path.startsWith('\\\\') || /^[A-Za-z]:[\\/]/.test(path)
+
+export const separatorOf = (platform: PlatformName): '/' | '\\' => platform === 'windows' ? '\\' : '/'
+
+/** From `path` up to its root, `path` first. */
+export function* upwards(platform: PlatformName, path: string): Generator<string> {
+  for (let at = path; ; ) {
+    yield at
+    const above = parentOf(platform, at)
+    if (above === at) return
+    at = above
+  }
+}
+
+const syntaxOf = (platform: PlatformName): typeof posix => platform === 'windows' ? win32 : posix
+
+const trimEnd = (platform: PlatformName, path: string): string => {
+  const root = rootOf(platform, path)
+  return path.length > root.length && path.endsWith(separatorOf(platform)) ? path.slice(0, -1) : path
+}
+
+/** What Win32 takes for another name than the one written is refused: streams (`a:b`), a dot or space at the end, devices. */
+function normalizeWindowsPath(path: string, field: string, refuse: (detail: string) => SandboxError): string {
+  const text = path.replaceAll('/', '\\')
+  if (/^\\\\[?.]\\/.test(text)) throw refuse('it names a device or bypasses the path rules')
+  const [, drive, share] = /^(?:([A-Za-z]:)\\|(\\\\[^\\]+\\[^\\]+)(?:\\|$))/.exec(text) ?? []
+  const start = drive ?? share
+  if (start === undefined) throw new SandboxError('path_not_absolute', { field, value: path })
+  const names = text.slice(start.length).split('\\').filter(name => name !== '' && name !== '.')
+  for (const name of names) {
+    if (name === '..') throw refuse('it contains ".."')
+    if (/[<>:"|?*]/.test(name)) throw refuse(`${JSON.stringify(name)} holds a character that Windows does not allow in names`)
+    if (/[. ]$/.test(name)) throw refuse(`${JSON.stringify(name)} ends in a dot or a space, which Windows drops`)
+    if (/^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)/i.test(name)) throw refuse(`${JSON.stringify(name)} is the name of a device`)
+  }
+  return `${drive === undefined ? start : drive.toUpperCase()}\\${names.join('\\')}`
+}

@@ -1,0 +1,307 @@
+// A policy on one machine: SandboxPolicy + HostSnapshot -> ResolvedPolicy. Reads the host only through the snapshot.
+import { SandboxError } from '../errors.js'
+import { bothEnds, firstMissing, followLinks, followLinksToParent, type Located } from './follow-links.js'
+import { searchGlob } from './glob-search.js'
+import type { HostSnapshot } from './host-snapshot.js'
+import { comparisonKey, isCaseInsensitive } from './letter-case.js'
+import { absolutePath, holdingPlace, type NamedGlob, type NamedPath, onlyByLink, readNamed } from './named-rules.js'
+import { isInside, joinPath, normalizePath, parentOf, splitNames, upwards } from './path-syntax.js'
+import { PLATFORM_DEFAULTS } from './platform-defaults.js'
+import { type ProtectedPath, protectedPaths } from './protected-paths.js'
+import type { Effect, GlobRule, IgnoredRule, PathRule, ResolvedPolicy, RuleOrigin } from './resolved-policy.js'
+import { type Layer, layer, orderRules } from './rule-order.js'
+import type { SandboxPolicy } from './sandbox-policy.js'
+import { secretRules } from './secret-rules.js'
+import { type WritableRoot, writableRoots } from './writable-roots.js'
+
+/** More rules than this cannot be enforced in a reasonable time; a mount or a profile line each. */
+export const MAX_PATH_RULES = 4096
+
+export interface ResolveOptions {
+  /** The policy's cwd; else the snapshot's. */
+  readonly cwd?: string
+  /** Accept `/` and home folders as writable roots. */
+  readonly allowBroadRoots?: boolean
+}
+
+/**
+ * Gives `policy` its meaning on `host`. Pure: the same policy and snapshot give the same result.
+ *
+ * The rules come in layers, and no layer opens what one before it denies: the policy's own; secrets; what is protected in
+ * each writable root; what runs or is believed outside. An automatic rule gives way to a rule of the policy for exactly
+ * its path, except the last layer, which gives way to nothing.
+ *
+ * @throws SandboxError naming field and value: `path_*`, `glob_*`, `self_not_protectable`, `policy_contradiction`, `policy_too_large`
+ */
+export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: ResolveOptions = {}): ResolvedPolicy {
+  refuseTooMany(policy)
+  const view = { ...host, home: canonicalHome(host) }
+  const cwd = findCwd(view, options.cwd)
+  const selfPaths = findSelfPaths(view)
+  if (policy.mode === 'danger-full-access' || policy.mode === 'external-sandbox') return unconfined(policy, view, cwd.path)
+
+  const ignored: IgnoredRule[] = []
+  const named = readLists(view, policy, cwd.path)
+  const candidates = writableRoots(view, policy, cwd, named.write, selfPaths, { allowBroadRoots: options.allowBroadRoots ?? false }, ignored)
+  const { roots, held } = closeProtected(candidates, protectedPaths(view, policy, candidates), view, ignored)
+  const rootPaths = roots.map(({ path }) => path)
+  const base: Effect = policy.readAccess.kind === 'full' ? 'read' : 'deny'
+
+  /** Missing read rules outside every root: they say nothing, until a new root holds them. */
+  const dormant: PathRule[] = []
+  const listed = [
+    ...roots.map(root => rule(root, 'write', root.origin, root.field)),
+    ...readRules(view, named.read, rootPaths, dormant, ignored),
+    ...denyRules(view, named.deny, rootPaths),
+  ]
+  const caseInsensitiveRoots = findCaseInsensitive(view, roots, listed)
+  const order = (rules: readonly PathRule[]): Layer => layer({ platform: view.platform, base, caseInsensitiveRoots, paths: orderRules(view.platform, caseInsensitiveRoots, rules) })
+
+  // What is readable by mode only widens: inside a writable root it leaves the root writable, as in the reference.
+  const listedLayer = order(listed)
+  const plain = [...listed, ...modeRules(view, policy, cwd, ignored).filter(({ path }) => listedLayer.effectAt(path) !== 'write')]
+
+  const globs = named.globs.map(({ field, glob }): GlobRule => ({ pattern: glob.pattern, effect: 'deny', field }))
+  const matches = globMatches(view, named.globs, order(plain))
+  const own = [...plain, ...matches.standing]
+  const exact = exactPaths(named)
+  const ownLayer = order(own)
+  const secrets = secretRules(view, policy, cwd.path, exact, ownLayer, ignored)
+  refuseLinksToDenied(view, named, roots, [...own, ...secrets])
+
+  const upToSecrets = order([...own, ...secrets])
+  const automatic = held.flatMap(each => protectedRule(view, each, upToSecrets))
+  const kept = automatic.filter(({ path }) => !exact.has(path))
+  const self = selfRules(view, selfPaths, roots, upToSecrets)
+  const all = [...self, ...own, ...secrets, ...kept]
+  const { paths } = order(all)
+  if (paths.length > MAX_PATH_RULES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${paths.length} rules` }, { detail: `at most ${MAX_PATH_RULES} fit` })
+  refuseDeniedCwd(order(paths), cwd)
+
+  return brand({
+    platform: view.platform,
+    mode: policy.mode,
+    cwd: cwd.path,
+    uid: view.uid,
+    gid: view.gid,
+    home: view.home,
+    base,
+    paths,
+    shadowed: shadowedBy(paths, [...all, ...automatic, ...secretRules(view, policy, cwd.path, new Set(), layer({ ...ownLayer, base: 'read', paths: [] }), []), ...dormant, ...matches.covered]),
+    globs,
+    caseInsensitiveRoots,
+    selfPaths,
+    protect: policy.protect.map(name => splitNames(view.platform, name).filter(part => part !== '.').join('/')),
+    network: policy.network,
+    tmp: policy.tmp,
+    devices: readDevices(view, policy),
+    limits: policy.limits,
+    env: policy.env,
+    ignored,
+  })
+}
+
+type Unbranded = { [Key in keyof ResolvedPolicy as Key extends string ? Key : never]: ResolvedPolicy[Key] }
+const brand = (facts: Unbranded): ResolvedPolicy => facts as ResolvedPolicy
+
+interface NamedLists {
+  readonly read: readonly NamedPath[]
+  readonly write: readonly NamedPath[]
+  readonly deny: readonly NamedPath[]
+  readonly globs: readonly NamedGlob[]
+}
+
+function readLists(host: HostSnapshot, policy: SandboxPolicy, cwd: string): NamedLists {
+  const read = (list: 'read' | 'write' | 'deny') => policy[list].flatMap((value, index) => readNamed(host, cwd, list, index, value))
+  const paths = (named: readonly (NamedPath | NamedGlob)[]) => named.filter(each => 'ends' in each)
+  const deny = read('deny')
+  return { read: paths(read('read')), write: paths(read('write')), deny: paths(deny), globs: deny.filter(each => 'glob' in each) }
+}
+
+/** Before any look at the disk: each value would cost several. */
+function refuseTooMany(policy: SandboxPolicy): void {
+  const lists = { writableRoots: policy.writableRoots, read: policy.read, write: policy.write, deny: policy.deny, protect: policy.protect, readableRoots: policy.readAccess.kind === 'restricted' ? policy.readAccess.readableRoots : [] }
+  for (const [field, values] of Object.entries(lists)) {
+    if (values.length > MAX_PATH_RULES) throw new SandboxError('policy_too_large', { field, value: `${values.length} values` }, { detail: `at most ${MAX_PATH_RULES} fit` })
+  }
+}
+
+function canonicalHome(host: HostSnapshot): string | undefined {
+  return host.home === undefined ? undefined : followLinks(host, normalizePath(host.platform, host.home, { field: 'home' }), 'home').path
+}
+
+function findCwd(host: HostSnapshot, given: string | undefined): Located & { readonly value: string; readonly written: string } {
+  const value = given ?? host.cwd
+  const written = absolutePath(host, undefined, value, 'cwd')
+  const located = followLinks(host, written, 'cwd')
+  if (located.entry === undefined) throw new SandboxError('path_not_found', { field: 'cwd', value })
+  if (located.entry.kind !== 'directory') throw new SandboxError('path_not_directory', { field: 'cwd', value })
+  return { ...located, value, written }
+}
+
+function findSelfPaths(host: HostSnapshot): string[] {
+  const given = [...host.selfPaths, ...(host.codexHome === undefined ? [] : [host.codexHome])]
+  return [...new Set(given.flatMap(path => bothEnds(host, normalizePath(host.platform, path, { field: 'selfPaths' }), 'selfPaths').map(end => end.path)))]
+}
+
+/** Nothing is enforced under these two, so a rule that asks for enforcement contradicts them. */
+function unconfined(policy: SandboxPolicy, host: HostSnapshot, cwd: string): ResolvedPolicy {
+  const unheld = { read: policy.read.length > 0, deny: policy.deny.length > 0, protect: policy.protect.length > 0, denySecrets: policy.denySecrets !== false }
+  for (const [field, isSet] of Object.entries(unheld)) {
+    if (isSet) throw new SandboxError('policy_contradiction', { field, value: policy[field as keyof typeof unheld] }, { detail: `${policy.mode} enforces nothing` })
+  }
+  return brand({
+    platform: host.platform, mode: policy.mode, cwd, uid: host.uid, gid: host.gid, home: host.home,
+    base: 'write', paths: [], shadowed: [], globs: [], caseInsensitiveRoots: [], selfPaths: [], protect: [],
+    network: policy.network, tmp: 'host', devices: [], limits: policy.limits, env: policy.env, ignored: [],
+  })
+}
+
+/**
+ * A root inside another root's protected path: reached by a link it is refused, since commands may have made the link;
+ * from `writableRoots`, cwd or $TMPDIR it stays closed and is reported; from `write` it was meant. What is protected only
+ * because it lies in /tmp closes no root: a workspace may well lie below it.
+ */
+function closeProtected(candidates: readonly WritableRoot[], all: readonly ProtectedPath[], host: HostSnapshot, ignored: IgnoredRule[]): { roots: WritableRoot[]; held: ProtectedPath[] } {
+  const owners = new Map(candidates.map(root => [root.path, root]))
+  const closing = new Map<string, ProtectedPath[]>()
+  for (const each of all) {
+    const key = comparisonKey(host.platform, [], each.path)
+    closing.set(key, [...(closing.get(key) ?? []), each])
+  }
+  const closed = new Set<string>()
+  for (const root of candidates) {
+    const place = [...upwards(host.platform, root.path)]
+      .flatMap(at => closing.get(comparisonKey(host.platform, [], at)) ?? [])
+      .find(each => each.effect === 'read' && each.owner !== root.path && owners.get(each.owner)?.isTemporary !== true)
+    if (place === undefined) continue
+    if (onlyByLink(host, root.written, root.path, place.path)) {
+      throw new SandboxError('path_into_protected', { field: root.field, value: root.value }, { detail: `it is ${JSON.stringify(root.path)}` })
+    }
+    if (root.isNamedByWrite) continue
+    closed.add(root.path)
+    ignored.push({ field: root.field, value: root.value, reason: 'protected' })
+  }
+  return { roots: candidates.filter(({ path }) => !closed.has(path)), held: all.filter(({ owner }) => !closed.has(owner)) }
+}
+
+function readRules(host: HostSnapshot, read: readonly NamedPath[], rootPaths: readonly string[], dormant: PathRule[], ignored: IgnoredRule[]): PathRule[] {
+  return read.flatMap(({ field, value, ends: [end] }) => {
+    if (end === undefined) return []
+    if (end.entry !== undefined) return [rule(end, 'read', 'rule', field)]
+    if (rootPaths.some(root => isInside(host.platform, root, end.path))) return [rule({ path: firstMissing(host, end.path), entry: undefined }, 'read', 'rule', field)]
+    ignored.push({ field, value, reason: 'missing' })
+    dormant.push(rule(end, 'read', 'rule', field))
+    return []
+  })
+}
+
+const denyRules = (host: HostSnapshot, deny: readonly NamedPath[], rootPaths: readonly string[]): PathRule[] =>
+  deny.flatMap(({ field, ends }) => ends.map(end => rule(end.entry === undefined ? { path: holdingPlace(host, rootPaths, end.path), entry: undefined } : end, 'deny', 'rule', field)))
+
+/** Restricted reads: the named roots, the cwd, and what programs need to start. */
+function modeRules(host: HostSnapshot, policy: SandboxPolicy, cwd: Located, ignored: IgnoredRule[]): PathRule[] {
+  if (policy.readAccess.kind === 'full') return []
+  const { readableRoots, includePlatformDefaults } = policy.readAccess
+  const rules = readableRoots.flatMap((value, index) => {
+    const field = `readAccess.readableRoots[${index}]`
+    const end = followLinks(host, absolutePath(host, undefined, value, field), field)
+    if (end.entry !== undefined) return [rule(end, 'read', 'readable-root', field)]
+    ignored.push({ field, value, reason: 'missing' })
+    return []
+  })
+  if (policy.mode === 'read-only') rules.push(rule(cwd, 'read', 'cwd', 'cwd'))
+  for (const path of includePlatformDefaults ? PLATFORM_DEFAULTS[host.platform] : []) {
+    const end = followLinks(host, path, 'includePlatformDefaults')
+    if (end.entry !== undefined) rules.push(rule(end, 'read', 'mode', undefined))
+  }
+  return rules
+}
+
+/** Each match, a link at its target too. Below a denied folder only what another rule opens needs a rule of its own: the rest is `covered`. */
+function globMatches(host: HostSnapshot, globs: readonly NamedGlob[], set: Layer): { standing: PathRule[]; covered: PathRule[] } {
+  const opened = set.paths.filter(({ effect }) => effect !== 'deny')
+  const rules = globs.flatMap(named => {
+    const ignoreCase = host.platform === 'windows' || set.caseInsensitiveRoots.some(root => isInside(host.platform, root, named.start))
+    const hasOpeningBelow = (path: string) => opened.some(each => each.path !== path && isInside(host.platform, path, each.path))
+    const found = searchGlob(host, { ...named, ignoreCase, hasOpeningBelow })
+    return found.flatMap(path => bothEnds(host, path, named.field)).filter(({ entry }) => entry !== undefined).map(end => rule(end, 'deny', 'rule', named.field))
+  })
+  const all = layer({ ...set, paths: orderRules(host.platform, set.caseInsensitiveRoots, [...set.paths, ...rules]) })
+  const isCovered = ({ path }: PathRule) => all.effectAt(parentOf(host.platform, path)) === 'deny'
+  return { standing: rules.filter(each => !isCovered(each)), covered: rules.filter(isCovered) }
+}
+
+/** Paths that the policy itself names, links as themselves and as what they lead to. */
+const exactPaths = ({ read, write, deny }: NamedLists): ReadonlySet<string> =>
+  new Set([...read, ...write, ...deny].flatMap(({ written, ends }) => [written, ...ends.map(end => end.path)]))
+
+/** A rule that grants, and leads through a link into a denied place, is refused: whoever made the link would decide. */
+function refuseLinksToDenied(host: HostSnapshot, named: NamedLists, roots: readonly WritableRoot[], rules: readonly PathRule[]): void {
+  const denied = rules.filter(({ effect }) => effect === 'deny')
+  const granting = [...roots, ...named.read.flatMap(({ ends: [end], ...rest }) => end === undefined ? [] : [{ ...rest, path: end.path }])]
+  for (const { field, value, written, path } of granting) {
+    const place = denied.find(each => each.path !== path && onlyByLink(host, written, path, each.path))
+    if (place !== undefined) throw new SandboxError('path_into_protected', { field, value }, { detail: `it is ${JSON.stringify(path)}, inside the denied ${JSON.stringify(place.path)}` })
+  }
+}
+
+function protectedRule(host: HostSnapshot, { path, entry, effect, placeholder, owner, field }: ProtectedPath, before: Layer): PathRule[] {
+  const outer = before.effectAt(parentOf(host.platform, path))
+  // What is opened again inside a held path was open before: it lies in a writable root that no rule closes.
+  if (effect === 'write') return outer === 'write' ? [{ ...rule({ path, entry }, 'write', 'protected', field), owner }] : []
+  const closed = { ...rule({ path, entry }, outer === 'deny' ? 'deny' : 'read', 'protected', field), owner }
+  return [entry === undefined ? { ...closed, ...placeholder } : closed]
+}
+
+function selfRules(host: HostSnapshot, selfPaths: readonly string[], roots: readonly WritableRoot[], before: Layer): PathRule[] {
+  return selfPaths.flatMap(path => {
+    const owner = roots.find(root => isInside(host.platform, root.path, path))
+    if (owner === undefined) return []
+    const end = followLinksToParent(host, path, 'selfPaths')
+    const at = end.entry === undefined ? { path: firstMissing(host, end.path), entry: undefined } : end
+    return [{ ...rule(at, before.effectAt(at.path) === 'deny' ? 'deny' : 'read', 'self', undefined), owner: owner.path }]
+  })
+}
+
+function shadowedBy(paths: readonly PathRule[], all: readonly PathRule[]): PathRule[] {
+  const key = ({ path, effect, field }: PathRule) => JSON.stringify([path, effect, field])
+  const standing = new Set(paths.map(key))
+  return [...new Map(all.map(each => [key(each), each])).values()].filter(each => !standing.has(key(each)))
+}
+
+/** Asks the file system of each writable root, and of each folder in which a path is denied. */
+function findCaseInsensitive(host: HostSnapshot, roots: readonly WritableRoot[], rules: readonly PathRule[]): string[] {
+  const folders = new Set(roots.filter(({ entry }) => entry.kind === 'directory').map(({ path }) => path))
+  for (const { effect, path } of rules) {
+    if (effect !== 'deny') continue
+    const parent = parentOf(host.platform, path)
+    if (host.files.entry(parent)?.kind === 'directory') folders.add(parent)
+  }
+  // Outer ones first: what lies in one of them is compared without case anyway.
+  return [...folders].sort((a, b) => a.length - b.length).reduce<string[]>((found, folder) =>
+    found.some(root => isInside(host.platform, root, folder)) || !isCaseInsensitive(host, folder) ? found : [...found, folder], [])
+}
+
+function refuseDeniedCwd(rules: Layer, cwd: Located & { readonly value: string }): void {
+  if (rules.effectAt(cwd.path) !== 'deny') return
+  throw new SandboxError('policy_contradiction', { field: 'cwd', value: cwd.value }, { detail: 'the policy denies it', remedy: 'Start elsewhere, or add it to read.' })
+}
+
+function readDevices(host: HostSnapshot, policy: SandboxPolicy): string[] {
+  return policy.devices.map((value, index) => {
+    const field = `devices[${index}]`
+    if (host.platform === 'windows') throw new SandboxError('rule_not_enforceable', { field, value })
+    const path = normalizePath(host.platform, value.startsWith('/') ? value : joinPath(host.platform, '/dev', value), { field })
+    if (value.split('/').includes('..') || path === '/dev' || !isInside(host.platform, '/dev', path)) {
+      throw new SandboxError('policy_invalid_value', { field, value }, { detail: 'it does not lie below /dev', remedy: 'Name a device below /dev.' })
+    }
+    return path
+  })
+}
+
+const rule = ({ path, entry }: Located, effect: Effect, origin: RuleOrigin, field: string | undefined): PathRule => ({
+  path, effect, origin, field, owner: undefined,
+  kind: entry?.kind ?? 'missing',
+  identity: entry === undefined ? undefined : { device: entry.device, inode: entry.inode },
+})

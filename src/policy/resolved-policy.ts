@@ -1,0 +1,94 @@
+// The policy on one machine: every path absolute, canonical, and tied to the file that it names.
+import type { EnvironmentPolicy, Limits, SandboxMode } from './sandbox-policy.js'
+import type { EntryKind, FileIdentity, PlatformName } from './host-snapshot.js'
+
+export type Effect = 'write' | 'read' | 'deny'
+
+/** Where a rule comes from; with `field`, the words a denial uses for it. */
+export type RuleOrigin =
+  | 'mode'              // what the mode itself gives: reads of everything, platform defaults
+  | 'cwd'               // the policy's cwd
+  | 'writable-root'     // writableRoots, `write` without a glob
+  | 'tmp'               // /tmp, $TMPDIR
+  | 'rule'              // a read, write or deny rule
+  | 'readable-root'
+  | 'protected'         // .git, .codex, .agents, `protect`, a gitdir
+  | 'self'              // what runs or is believed outside
+  | 'secret'            // denySecrets
+  | 'cache'
+
+export interface PathRule {
+  /** Absolute and canonical: no symlink in it, except that the last part of a protected path may be one. */
+  readonly path: string
+  readonly effect: Effect
+  readonly origin: RuleOrigin
+  /** The policy field that said so, such as `write[1]`; undefined for a default. */
+  readonly field: string | undefined
+  /** For `protected` and `self`: the writable root that it lies in. */
+  readonly owner: string | undefined
+  readonly kind: EntryKind | 'missing'
+  /** Undefined exactly where `kind` is `missing`. */
+  readonly identity: FileIdentity | undefined
+  /**
+   * Only where `kind` is `missing`: what may stand at the name while commands run without changing what programs do.
+   * Absent: an empty directory. A back end that cannot make the kind named must hold the name otherwise, or refuse.
+   */
+  readonly placeholder?: 'directory' | 'file' | 'symlink'
+  /** The placeholder's content (`file`; empty when absent) or target (`symlink`). */
+  readonly placeholderText?: string
+}
+
+/** A deny glob: files that match it later are not held by mounts (`later-glob-matches`). Matches at the start are `paths` of their own. */
+export interface GlobRule {
+  readonly pattern: string
+  readonly effect: Effect
+  readonly field: string
+}
+
+/** A name that the file system takes for a protected one (another letter case, same file). */
+export interface CaseVariant {
+  readonly root: string
+  readonly name: string
+}
+
+/** A root or rule that grants nothing here, with the reason; shown in reports, never silently dropped. */
+export interface IgnoredRule {
+  readonly field: string
+  readonly value: string
+  /** `protected`: it lies inside a protected path of another root; `write` opens such a path, `writableRoots` does not. */
+  readonly reason: 'missing' | 'duplicate' | 'covered' | 'protected'
+}
+
+declare const resolved: unique symbol
+
+/** Only `resolve` makes one, so nothing below has to check again. */
+export interface ResolvedPolicy {
+  readonly platform: PlatformName
+  readonly mode: SandboxMode
+  /** The policy's cwd, canonical. */
+  readonly cwd: string
+  readonly uid: number
+  readonly gid: number
+  readonly home: string | undefined
+  /** What holds where no path rule matches: `read` (full read access) or `deny` (restricted). Never `write` but under danger-full-access and external-sandbox. */
+  readonly base: Effect
+  /** Sorted by path depth, then path, then strictness (write, read, deny). The most specific rule wins, at equal paths the strictest. */
+  readonly paths: readonly PathRule[]
+  /** Rules that say nothing now, but would after a change: hidden by another rule at the same path, a match of a glob below a denied folder, or missing outside every root. For remedies. */
+  readonly shadowed?: readonly PathRule[]
+  readonly globs: readonly GlobRule[]
+  /** Folders in which letter case and Unicode form make no other name: writable roots, and folders of denied paths. */
+  readonly caseInsensitiveRoots: readonly string[]
+  /** What must stay read-only whatever the roots (`HostSnapshot.selfPaths`, CODEX_HOME), canonical: no remedy ever names it. */
+  readonly selfPaths?: readonly string[]
+  /** The names of `protect`: a remedy that makes a new root knows what will be protected in it. */
+  readonly protect?: readonly string[]
+  readonly network: 'off' | 'open'
+  readonly tmp: 'host' | 'private' | 'none'
+  /** Absolute, below /dev. */
+  readonly devices: readonly string[]
+  readonly limits: Limits
+  readonly env: EnvironmentPolicy
+  readonly ignored: readonly IgnoredRule[]
+  readonly [resolved]: true
+}

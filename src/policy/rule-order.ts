@@ -1,0 +1,66 @@
+// Which rule decides: the most specific one, and at one path deny before read before write.
+import type { PlatformName } from './host-snapshot.js'
+import { comparisonKey } from './letter-case.js'
+import { depth, isInside, upwards } from './path-syntax.js'
+import type { Effect, PathRule } from './resolved-policy.js'
+
+export const STRICTNESS: Readonly<Record<Effect, number>> = { write: 0, read: 1, deny: 2 }
+
+/** What `decide` needs of a policy to find the rule of a path; a `ResolvedPolicy` is one. */
+export interface RuleSet {
+  readonly platform: PlatformName
+  readonly base: Effect
+  /** Sorted by `compareRules`. */
+  readonly paths: readonly PathRule[]
+  readonly caseInsensitiveRoots: readonly string[]
+}
+
+/**
+ * Sorts in the order of `ResolvedPolicy.paths` (depth, then path), and keeps one rule a path: the strictest, of two
+ * equally strict ones the first.
+ */
+export function orderRules(platform: PlatformName, caseInsensitiveRoots: readonly string[], rules: readonly PathRule[]): PathRule[] {
+  const byPath = new Map<string, PathRule>()
+  for (const rule of rules) {
+    const key = comparisonKey(platform, caseInsensitiveRoots, rule.path)
+    const other = byPath.get(key)
+    if (other === undefined || STRICTNESS[rule.effect] > STRICTNESS[other.effect]) byPath.set(key, rule)
+  }
+  return [...byPath.values()]
+    .map(rule => ({ rule, depth: depth(platform, rule.path) }))
+    .sort((a, b) => a.depth - b.depth || (a.rule.path < b.rule.path ? -1 : 1))
+    .map(({ rule }) => rule)
+}
+
+/** The most specific rule at or above `path`; undefined where only the base holds. */
+export function ruleOf(set: RuleSet, path: string): PathRule | undefined {
+  const key = comparisonKey(set.platform, set.caseInsensitiveRoots, path)
+  for (let index = set.paths.length - 1; index >= 0; index--) {
+    const rule = set.paths[index]
+    if (rule !== undefined && isInside(set.platform, comparisonKey(set.platform, set.caseInsensitiveRoots, rule.path), key)) return rule
+  }
+  return undefined
+}
+
+/** Rules that are asked often: what costs a look at every rule in `ruleOf` costs one at every folder here. */
+export interface Layer extends RuleSet {
+  effectAt(path: string): Effect
+  /** A rule stands at exactly this path. */
+  names(path: string): boolean
+}
+
+export function layer(set: RuleSet): Layer {
+  const key = (path: string) => comparisonKey(set.platform, set.caseInsensitiveRoots, path)
+  const byKey = new Map(set.paths.map(rule => [key(rule.path), rule]))
+  return {
+    ...set,
+    names: path => byKey.has(key(path)),
+    effectAt: path => {
+      for (const at of upwards(set.platform, key(path))) {
+        const rule = byKey.get(at)
+        if (rule !== undefined) return rule.effect
+      }
+      return set.base
+    },
+  }
+}

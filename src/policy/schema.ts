@@ -1,0 +1,134 @@
+// The forms in which a policy may be written, as zod schemas. Loaded only where a policy is given as an object: presets
+// do without. docs/policy.schema.json is emitted from here by scripts/emit-schema.ts.
+import * as z from 'zod'
+import { nearestName } from './nearest-name.js'
+import { SANDBOX_MODES } from './presets.js'
+
+/** An object in which an unknown key is an error that proposes the nearest known one: a misspelt restriction must not be dropped. */
+const strict = <Shape extends z.ZodRawShape>(shape: Shape) => z.strictObject(shape, {
+  error: issue => {
+    if (issue.code !== 'unrecognized_keys') return undefined
+    const known = Object.keys(shape)
+    const nearest = nearestName(issue.keys[0] ?? '', known)
+    return nearest === undefined ? `Known here: ${known.join(', ')}.` : `Did you mean ${JSON.stringify(nearest)}?`
+  },
+})
+
+const path = z.string().min(1)
+const paths = z.array(path)
+
+/* The wire: camelCase, tag `type`. */
+
+const wireReadAccess = z.discriminatedUnion('type', [
+  strict({ type: z.literal('fullAccess') }),
+  strict({ type: z.literal('restricted'), includePlatformDefaults: z.boolean().optional(), readableRoots: paths.optional() }),
+])
+export const wireVariants = {
+  dangerFullAccess: strict({ type: z.literal('dangerFullAccess') }),
+  readOnly: strict({ type: z.literal('readOnly'), access: wireReadAccess.optional(), networkAccess: z.boolean().optional() }),
+  externalSandbox: strict({ type: z.literal('externalSandbox'), networkAccess: z.enum(['restricted', 'enabled']).optional() }),
+  workspaceWrite: strict({
+    type: z.literal('workspaceWrite'),
+    writableRoots: paths.optional(),
+    readOnlyAccess: wireReadAccess.optional(),
+    networkAccess: z.boolean().optional(),
+    excludeTmpdirEnvVar: z.boolean().optional(),
+    excludeSlashTmp: z.boolean().optional(),
+  }),
+} as const
+export const wirePolicySchema = z.discriminatedUnion('type', [wireVariants.dangerFullAccess, wireVariants.readOnly, wireVariants.externalSandbox, wireVariants.workspaceWrite])
+
+/* The core's own JSON, as its helper takes it: kebab tags, snake_case fields. */
+
+const coreReadAccess = z.discriminatedUnion('type', [
+  strict({ type: z.literal('full-access') }),
+  strict({ type: z.literal('restricted'), include_platform_defaults: z.boolean().optional(), readable_roots: paths.optional() }),
+])
+export const coreVariants = {
+  'danger-full-access': strict({ type: z.literal('danger-full-access') }),
+  'read-only': strict({ type: z.literal('read-only'), access: coreReadAccess.optional(), network_access: z.boolean().optional() }),
+  'external-sandbox': strict({ type: z.literal('external-sandbox'), network_access: z.enum(['restricted', 'enabled']).optional() }),
+  'workspace-write': strict({
+    type: z.literal('workspace-write'),
+    writable_roots: paths.optional(),
+    read_only_access: coreReadAccess.optional(),
+    network_access: z.boolean().optional(),
+    exclude_tmpdir_env_var: z.boolean().optional(),
+    exclude_slash_tmp: z.boolean().optional(),
+  }),
+} as const
+export const corePolicySchema = z.discriminatedUnion('type', [coreVariants['danger-full-access'], coreVariants['read-only'], coreVariants['external-sandbox'], coreVariants['workspace-write']])
+
+/* config.toml; external-sandbox is for programs only. */
+
+export const configPolicySchema = strict({
+  sandbox_mode: z.enum(['read-only', 'workspace-write', 'danger-full-access']).optional(),
+  sandbox_workspace_write: strict({
+    writable_roots: paths.optional(),
+    network_access: z.boolean().optional(),
+    exclude_tmpdir_env_var: z.boolean().optional(),
+    exclude_slash_tmp: z.boolean().optional(),
+  }).optional(),
+})
+
+/* In code. */
+
+const count = z.int().positive()
+const variableName = z.string().regex(/^[^=\0]+$/, 'a variable name without "=" and NUL')
+const variableValue = z.string().regex(/^[^\0]*$/, 'a text without NUL')
+
+const networkRules = strict({
+  mode: z.enum(['off', 'open']).optional(),
+  allowedDomains: z.array(z.string()).optional(),
+  deniedDomains: z.array(z.string()).optional(),
+  allowUnixSockets: z.array(z.string()).optional(),
+  allowLocalBinding: z.boolean().optional(),
+})
+
+export const policyObjectSchema = strict({
+  mode: z.enum(SANDBOX_MODES).optional().describe('Default: workspace-write.'),
+  writableRoots: paths.optional().describe('Absolute folders, writable under workspace-write beside the cwd.'),
+  excludeTmpdirEnvVar: z.boolean().optional(),
+  excludeSlashTmp: z.boolean().optional(),
+  readOnlyAccess: wireReadAccess.optional().describe('What may be read. Default: everything.'),
+  access: wireReadAccess.optional().describe('The same as readOnlyAccess.'),
+  networkAccess: z.union([z.boolean(), z.enum(['restricted', 'enabled'])]).optional(),
+  network: z.union([z.boolean(), z.enum(['off', 'open']), networkRules]).optional(),
+  read: paths.optional().describe('Paths that may only be read. A trailing /** means the folder with all in it.'),
+  write: paths.optional().describe('Paths that may be written.'),
+  deny: paths.optional().describe('Paths and globs that may be neither read nor written.'),
+  protect: paths.optional().describe('Names in every writable root that stay read-only, beside .git, .codex and .agents.'),
+  git: z.enum(['protected', 'commits']).optional().describe('commits: .git is open, except what git on the host would run or believe.'),
+  denySecrets: z.union([z.boolean(), strict({ except: paths.optional() })]).optional(),
+  caches: z.enum(['private', 'off']).optional(),
+  tmp: z.enum(['host', 'private', 'none']).optional(),
+  devices: paths.optional().describe('Device nodes below /dev.'),
+  limits: strict({ memoryBytes: count.optional(), pids: count.optional(), cpuSeconds: count.optional(), openFiles: count.optional(), fileSizeBytes: z.int().nonnegative().optional() }).optional(),
+  env: strict({
+    inherit: z.enum(['all', 'core', 'none']).optional(),
+    keep: z.array(variableName).optional(),
+    exclude: z.array(variableName).optional(),
+    set: z.record(variableName, variableValue).optional(),
+    dropSecrets: z.boolean().optional(),
+  }).optional(),
+})
+export const presetSchema = z.enum(SANDBOX_MODES)
+
+export type PolicyObject = z.input<typeof policyObjectSchema>
+export type WirePolicy = z.input<typeof wirePolicySchema>
+export type CorePolicy = z.input<typeof corePolicySchema>
+export type ConfigPolicy = z.input<typeof configPolicySchema>
+/** All that `parsePolicy` takes. */
+export type PolicyInput = z.input<typeof presetSchema> | PolicyObject | WirePolicy | CorePolicy | ConfigPolicy
+
+/** The JSON Schema of all forms, as docs/policy.schema.json holds it. */
+export function renderJsonSchema(): string {
+  const forms = z.union([
+    presetSchema.describe('A preset by name.'),
+    policyObjectSchema.describe('The form in code.'),
+    wirePolicySchema.describe('sandboxPolicy on the wire.'),
+    corePolicySchema.describe('The JSON of the command line.'),
+    configPolicySchema.describe('The keys of config.toml.'),
+  ])
+  return `${JSON.stringify({ title: 'codex-sandbox policy', ...z.toJSONSchema(forms, { io: 'input' }) }, null, 2)}\n`
+}

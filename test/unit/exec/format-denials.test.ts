@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest'
+import type { Denial } from '../../../src/exec/denial.js'
+import { formatDenials } from '../../../src/exec/format-denials.js'
+
+const denial = (name: string, flags: readonly string[] = ['--write', '/etc']): Denial => ({
+  kind: 'file', operation: 'write', path: `/etc/${name}`, message: `write to "/etc/${name}" denied: outside. To allow: add "/etc" to write.`,
+  remedy: { text: 'add "/etc" to write', flags }, certainty: 'reported',
+})
+const many = Array.from({ length: 50 }, (_, index) => denial(String(index)))
+
+test('no denials: nothing', () => {
+  expect([formatDenials({ denials: [] }, { for: 'human' }), formatDenials({ denials: [] }, { for: 'model' })]).toEqual(['', ''])
+})
+
+test('for a human: the line and the flags, quoted for a shell', () => {
+  expect(formatDenials({ denials: [denial('x', ['--write', '/it\'s here']), denial('y', [])] }, { for: 'human' })).toBe([
+    'write to "/etc/x" denied: outside. To allow: add "/etc" to write. (--write \'/it\'\\\'\'s here\')',
+    'write to "/etc/y" denied: outside. To allow: add "/etc" to write.',
+  ].join('\n'))
+})
+
+test('for a human: at most five lines', () => {
+  const lines = formatDenials({ denials: many }, { for: 'human' }).split('\n')
+  expect([lines.length, lines[4]]).toEqual([5, '… and 46 more'])
+  expect(formatDenials({ denials: many.slice(0, 5) }, { for: 'human' }).split('\n')).toHaveLength(5)
+})
+
+test('for a model: at most 500 characters, whole entries, and how many more there are', () => {
+  const text = formatDenials({ denials: many }, { for: 'model' })
+  expect(text.length).toBeLessThanOrEqual(500)
+  expect(text.split('\n')).toEqual(['The sandbox denied:', ...many.slice(0, 6).map(({ message }) => `- ${message}`), '… and 44 more'])
+})
+
+test('for a model: a path of 4,000 characters is cut, not left out', () => {
+  const text = formatDenials({ denials: [denial('a'.repeat(4000))] }, { for: 'model' })
+  expect([text.length <= 500, text.startsWith('The sandbox denied:\n- write to "/etc/aaa'), text.endsWith('…')]).toEqual([true, true, true])
+})
