@@ -22,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -777,14 +778,20 @@ static int open_rules(const struct plan *plan, struct open_rule **rules, struct 
 	return 0;
 }
 
+/* The raw call, as fork has no flags; and no unshare, after which this process could start no thread. */
+static pid_t fork_into_pid_namespace(void)
+{
+	return (pid_t)syscall(SYS_clone, (long)(CLONE_NEWPID | SIGCHLD), 0, 0, 0, 0);
+}
+
 static int start_forker(struct monitor *monitor, const struct open_rule *rules, struct failure *failure)
 {
 	struct message_header header;
 	int pair[2], listener = -1;
 
 	shared.init_pids = mmap(NULL, INIT_PIDS * sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (INJECTED(start_forker) || shared.init_pids == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 || unshare(CLONE_NEWPID) != 0 ||
-	    (monitor->forker = fork()) < 0)
+	if (INJECTED(start_forker) || shared.init_pids == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 ||
+	    (monitor->forker = fork_into_pid_namespace()) < 0)
 		return fail(failure, STEP_start_forker, NULL);
 	if (monitor->forker == 0) {
 		close(pair[0]);

@@ -88,6 +88,7 @@ async function printPlan(options: ParsedSandboxOptions): Promise<number> {
 
 /** `sandbox macos` on Linux, `--platform windows`: refused in words, never run as something else. */
 function refuseOtherSystem({ options, system }: Arguments): void {
+  if (system === undefined && options.platform === undefined) return
   const { platform: here } = takeSnapshot({ selfPaths: [] })
   if (system !== undefined && SYSTEM_WORDS[system] !== here) {
     throw new SandboxError('option_invalid', { field: 'sandbox', value: system }, { detail: `this machine is ${here}`, remedy: 'Leave the word out: the system is known.' })

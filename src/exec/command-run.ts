@@ -157,7 +157,11 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   onStopped(signal: number): void { this.#use.onStopped?.(signal) }
   onContinued(): void { this.#use.onContinued?.() }
   onStdinDrained(): void { this.#use.onStdinDrained?.() }
-  onRefused(call: RefusedCall): void { (this.#refused ??= []).push(call) }
+
+  onRefused(call: RefusedCall): void {
+    this.#refused ??= []
+    this.#refused.push(call)
+  }
 
   onExit(exit: CommandExit): void {
     this.#stop()

@@ -45,13 +45,10 @@ export class KeptOutput {
 
   add(stream: StreamName, chunk: Buffer): void {
     this.#streams[stream].add(chunk)
-    if (stream === this.#last) {
-      this.#runs[this.#runs.length - 1]! += chunk.length
-      return
-    }
     this.#first ??= stream
+    if (stream === this.#last) lengthenLast(this.#runs, chunk.length)
+    else this.#runs.push(chunk.length)
     this.#last = stream
-    this.#runs.push(chunk.length)
     if (this.#runs.length > this.#mostRuns) this.#forgetDroppedRuns()
   }
 
@@ -104,7 +101,8 @@ export class KeptOutput {
     for (const [stream, length] of this.#orderedRuns()) {
       const { head, tail, tailAt, dropped } = kept[stream]
       const start = at[stream]
-      const end = at[stream] = start + length
+      const end = start + length
+      at[stream] = end
       if (start < head.length) yield { stream, bytes: head.subarray(start, Math.min(end, head.length)) }
       if (dropped > 0 && end > head.length && !marked[stream]) {
         marked[stream] = true
@@ -132,17 +130,15 @@ export class KeptOutput {
     const waiting = { stdout: 0, stderr: 0 }
     const append = (stream: StreamName, length: number): void => {
       if (length === 0) return
-      if (last === stream) {
-        runs[runs.length - 1]! += length
-        return
-      }
       if (last === undefined) this.#first = stream
+      if (last === stream) lengthenLast(runs, length)
+      else runs.push(length)
       last = stream
-      runs.push(length)
     }
     for (const [stream, length] of this.#orderedRuns()) {
       const start = at[stream]
-      const end = at[stream] = start + length
+      const end = start + length
+      at[stream] = end
       if (start >= gaps[stream].start && end <= gaps[stream].end) {
         waiting[stream] += length
         continue
@@ -155,6 +151,10 @@ export class KeptOutput {
     this.#last = last
     this.#mostRuns = Math.max(MOST_RUNS, runs.length * 2)
   }
+}
+
+function lengthenLast(runs: number[], length: number): void {
+  runs[runs.length - 1] = (runs.at(-1) as number) + length
 }
 
 interface Kept {

@@ -120,14 +120,20 @@ test('an abort signal that outlives many commands holds none of them', async () 
 
 const LINES = Array.from({ length: 100_000 }, (_, index) => `${index}\n`).join('')
 
+async function* pieces(): AsyncGenerator<string | Uint8Array> {
+  yield LINES
+  await sleep(1)
+  yield Buffer.from('end')
+}
+
 test.each<{ name: string; stdin: () => NonNullable<ExecOptions['stdin']>; stdout: string }>([
   { name: 'an empty string', stdin: () => '', stdout: '' },
   { name: 'a string', stdin: () => 'ü\n', stdout: 'ü\n' },
   { name: 'a long string', stdin: () => LINES, stdout: LINES },
   { name: 'bytes', stdin: () => Buffer.from(LINES), stdout: LINES },
   { name: 'a stream', stdin: () => Readable.from([Buffer.from(LINES), 'end']), stdout: `${LINES}end` },
-  { name: 'a stream of many pieces', stdin: () => Readable.from(LINES.match(/[^]{1,1000}/g) as string[]), stdout: LINES },
-  { name: 'an async iterable', stdin: async function* () { yield LINES; await sleep(1); yield Buffer.from('end') }, stdout: `${LINES}end` } as never,
+  { name: 'a stream of many pieces', stdin: () => Readable.from(LINES.match(/.{1,1000}/gs) as string[]), stdout: LINES },
+  { name: 'an async iterable', stdin: () => pieces(), stdout: `${LINES}end` },
 ])('stdin: $name', async ({ stdin, stdout }) => {
   const result = await (await startFakeSandbox()).exec(['cat'], { stdin: stdin(), output: { maxBytes: 2 << 20 } })
   expect(result.stdout).toBe(stdout)

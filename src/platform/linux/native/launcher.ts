@@ -281,6 +281,7 @@ class NativeCommand implements RunningCommand {
   #waiting: Uint8Array[] = []
   #undrained = 0
   #closingStdin = false
+  #endSent = false
   #toldToWait = false
 
   constructor(id: number, handlers: CommandHandlers, send: (frame: Buffer) => void) {
@@ -370,7 +371,4 @@ class NativeCommand implements RunningCommand {
       this.#send(makeFrame(TO_LAUNCHER.STDIN_CLOSE, this.id))
     }
   }
-
-  #endSent = false
 }
-

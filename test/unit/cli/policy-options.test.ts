@@ -1,0 +1,91 @@
+// Options of the command line → the policy that they ask for.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { afterAll, describe, expect, test } from 'vitest'
+import { parseArguments } from '../../../src/cli/arguments.js'
+import { policyFromOptions } from '../../../src/cli/policy-options.js'
+import { presetPolicy } from '../../../src/policy/presets.js'
+import type { SandboxPolicy } from '../../../src/policy/sandbox-policy.js'
+
+const CWD = '/here/now'
+const folder = mkdtempSync(`${tmpdir()}/policy-options-`)
+afterAll(() => rmSync(folder, { recursive: true }))
+
+async function policyOf(...words: string[]): Promise<SandboxPolicy> {
+  const { verb, options } = parseArguments(words)
+  return policyFromOptions(verb, options, CWD)
+}
+
+const LIBRARY = presetPolicy('workspace-write', 'library')
+const REFERENCE = presetPolicy('read-only', 'reference')
+
+test.each<{ name: string; words: string[]; base?: SandboxPolicy; changes: Partial<SandboxPolicy> }>([
+  { name: 'nothing given is workspace-write with our defaults',  words: ['--', 'x'],                              changes: {} },
+  { name: 'sandbox is read-only with the reference\'s defaults', words: ['sandbox', 'x'],                         base: REFERENCE, changes: {} },
+  { name: '--full-auto is workspace-write',                      words: ['sandbox', '--full-auto', 'x'],          base: presetPolicy('workspace-write', 'reference'), changes: {} },
+  { name: '-s says the mode',                                    words: ['-s', 'read-only', '--', 'x'],           base: presetPolicy('read-only', 'library'), changes: {} },
+  { name: 'relative paths start at our cwd, whatever --cd says', words: ['-C', '/else', '--write', 'a', '--deny=../b', '--', 'x'], changes: { write: ['/here/now/a'], deny: ['/here/b'] } },
+  { name: 'a glob keeps its shape',                              words: ['--deny', '**/*.key', '--', 'x'],        changes: { deny: ['/here/now/**/*.key'] } },
+  { name: '~/ is the home folder',                               words: ['--read=~/x', '--', 'x'],                changes: { read: [`${homedir()}/x`] } },
+  { name: 'protect takes names as they are',                     words: ['--protect', '.vscode', '--', 'x'],      changes: { protect: ['.vscode'] } },
+  { name: 'a device by its name',                                words: ['--device', 'kvm', '--device', '/dev/fuse', '--', 'x'], changes: { devices: ['/dev/kvm', '/dev/fuse'] } },
+  { name: 'git commits',                                         words: ['--git', 'commits', '--', 'x'],          changes: { git: 'commits' } },
+  { name: 'the network, as a remedy proposes it',                words: ['--network', 'open', '--', 'x'],         changes: { network: 'open' } },
+  { name: 'limits',                                              words: ['--memory', '1M', '--pids=9', '--', 'x'], changes: { limits: { memoryBytes: 1_048_576, pids: 9 } } },
+  { name: 'variables are set or kept',                           words: ['--env', 'A=1', '--env', 'MY_TOKEN', '--env', 'A=2', '--', 'x'], changes: { env: { ...LIBRARY.env, set: { A: '2' }, keep: ['MY_TOKEN'] } } },
+])('$name', async ({ words, base = LIBRARY, changes }) => {
+  expect(await policyOf(...words)).toEqual({ ...base, ...changes })
+})
+
+describe('-c', () => {
+  test.each<{ name: string; words: string[]; base: SandboxPolicy; changes: Partial<SandboxPolicy> }>([
+    { name: 'a bare word is a string, as in the reference',     words: ['-c', 'sandbox_mode=workspace-write', 'x'],         base: presetPolicy('workspace-write', 'reference'), changes: {} },
+    { name: 'a TOML string',                                    words: ['-c', 'sandbox_mode="workspace-write"', 'x'],       base: presetPolicy('workspace-write', 'reference'), changes: {} },
+    { name: 'relative roots start at our cwd',                  words: ['--full-auto', '-c', 'sandbox_workspace_write.writable_roots=["/a", "b"]', 'x'], base: presetPolicy('workspace-write', 'reference'), changes: { writableRoots: ['/a', '/here/now/b'] } },
+    { name: 'the network and /tmp',                             words: ['--full-auto', '-c', 'sandbox_workspace_write.network_access=true', '-c', 'sandbox_workspace_write.exclude_slash_tmp=true', 'x'], base: presetPolicy('workspace-write', 'reference'), changes: { network: 'open', excludeSlashTmp: true } },
+    { name: 'the table at once',                                words: ['--full-auto', '-c', 'sandbox_workspace_write={network_access=true}', 'x'], base: presetPolicy('workspace-write', 'reference'), changes: { network: 'open' } },
+    { name: 'the later one counts',                             words: ['-c', 'sandbox_mode=workspace-write', '-c', 'sandbox_mode=read-only', 'x'], base: REFERENCE, changes: {} },
+    { name: 'the table waits for its mode, as in the reference', words: ['-c', 'sandbox_workspace_write.network_access=true', 'x'], base: REFERENCE, changes: {} },
+  ])('$name', async ({ words, base, changes }) => {
+    expect(await policyOf('sandbox', ...words)).toEqual({ ...base, ...changes })
+  })
+  test('under run it keeps run\'s own defaults', async () => {
+    expect(await policyOf('-c', 'sandbox_workspace_write.network_access=true', '--', 'x')).toEqual({ ...LIBRARY, network: 'open' })
+  })
+})
+
+describe('--policy', () => {
+  test('JSON, with what other options add', async () => {
+    expect(await policyOf('--policy', '{"mode":"read-only","deny":["/a"]}', '--deny', '/b', '--', 'x')).toEqual({ ...presetPolicy('read-only', 'library'), deny: ['/a', '/b'] })
+  })
+  test('a file of JSON', async () => {
+    writeFileSync(`${folder}/p.json`, '{"type":"workspaceWrite","networkAccess":true}')
+    expect(await policyOf('--policy', `${folder}/p.json`, '--', 'x')).toEqual({ ...presetPolicy('workspace-write', 'reference'), network: 'open' })
+  })
+  test('a file of TOML: relative roots start at its folder', async () => {
+    writeFileSync(`${folder}/c.toml`, 'sandbox_mode = "workspace-write"\n[sandbox_workspace_write]\nwritable_roots = ["a"]\n')
+    expect(await policyOf('--policy', `${folder}/c.toml`, '--', 'x')).toEqual({ ...presetPolicy('workspace-write', 'reference'), writableRoots: [`${folder}/a`] })
+  })
+})
+
+test.each([
+  { name: 'an unknown mode',                    words: ['-s', 'readonly', '--', 'x'],                            says: '--sandbox "readonly" is not valid: it is one of read-only' },
+  { name: 'external-sandbox is for programs',   words: ['-s', 'external-sandbox', '--', 'x'],                    says: 'it is one of' },
+  { name: '--full-auto against -s',             words: ['sandbox', '--full-auto', '-s', 'read-only', 'x'],       says: '--full-auto means workspace-write' },
+  { name: '-s against -c',                      words: ['-s', 'read-only', '-c', 'sandbox_mode=workspace-write', '--', 'x'], says: 'the mode was given as read-only' },
+  { name: '-s and --policy',                    words: ['-s', 'read-only', '--policy', '{}', '--', 'x'],         says: '--policy says the mode already' },
+  { name: '-c and --policy',                    words: ['-c', 'sandbox_mode=read-only', '--policy', '{}', '--', 'x'], says: '--policy is a whole policy' },
+  { name: 'an unknown config key',              words: ['-c', 'sandbox_workspace_write.writeable_roots=[]', '--', 'x'], says: 'Did you mean sandbox_workspace_write.writable_roots?' },
+  { name: 'a config key without a value',       words: ['-c', 'sandbox_mode', '--', 'x'],                        says: 'it is not KEY=VALUE' },
+  { name: 'a config value of a wrong type',     words: ['-c', 'sandbox_workspace_write.network_access=yes', '--', 'x'], says: 'sandbox_workspace_write.network_access "yes"' },
+  { name: 'a newline in a value makes no key',  words: ['-c', 'sandbox_mode="read-only"\nsandbox_x=1', '--', 'x'], says: 'sandbox_mode' },
+  { name: 'JSON with an unknown key',           words: ['--policy', '{"dney":[]}', '--', 'x'],                   says: 'Did you mean "deny"?' },
+  { name: 'broken JSON',                        words: ['--policy', '{"mode":', '--', 'x'],                      says: 'it is not JSON' },
+  { name: 'a policy file that is missing',      words: ['--policy', 'none.json', '--', 'x'],                     says: '--policy "none.json" does not exist' },
+  { name: 'a policy file that is a folder',     words: ['--policy', tmpdir(), '--', 'x'],                        says: 'it cannot be read (EISDIR)' },
+  { name: 'a rule that nothing would enforce',  words: ['-s', 'danger-full-access', '--deny', 'x', '--', 'x'],   says: 'which enforces nothing' },
+  { name: 'an empty path',                      words: ['--write=', '--', 'x'],                                  says: 'it is empty' },
+  { name: 'git with an unknown word',           words: ['--git', 'all', '--', 'x'],                              says: 'it is one of commits, protected' },
+])('is an error: $name', async ({ words, says }) => {
+  await expect(policyOf(...words)).rejects.toThrow(says)
+})
