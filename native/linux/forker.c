@@ -17,13 +17,27 @@
 
 struct shared shared;
 
+enum {
+	PREPARED_INITS = 2,	/* one is taken, the other is there while the next is made */
+	MOST_PENDING = 64,
+	GUARD_BYTES = 4096,
+	JOB_BYTES = INIT_STACK_BYTES + PROGRAM_STACK_BYTES + COMMAND_BYTES,
+};
+
+/* A signal for a command that no init has taken yet: the two sockets are not ordered. */
+struct pending_signal { uint32_t id, signal; };
+
 struct forker {
 	int socket;
 	const struct plan *plan;
 	const struct open_rule *rules;
 	uint32_t n_rules;
-	int prepared_ruleset;		/* made while the last command starts, so that the next does not wait for it; -1: none */
 	struct job *jobs, *spare;
+	uint32_t prepared;		/* inits that wait, or are on their way to it */
+	struct forker_failure failure;	/* why there are fewer than there should be; step -1: they are not */
+	bool ready;			/* the monitor was told */
+	struct pending_signal pending[MOST_PENDING];
+	uint32_t n_pending;
 	unsigned char *queue;		/* what the socket has not taken yet: a forker that waits for the monitor to read, while the */
 	size_t queued, queue_size;	/* monitor waits for the forker to read, would wait for ever */
 };
@@ -64,132 +78,121 @@ static void tell(struct forker *forker, uint32_t type, uint32_t id, const void *
 		forker->queue_size = wanted * 2;
 	}
 	memcpy(forker->queue + forker->queued, &header, sizeof header);
-	memcpy(forker->queue + forker->queued + sizeof header, data, length);
+	if (length > 0)
+		memcpy(forker->queue + forker->queued + sizeof header, data, length);
 	forker->queued = wanted;
 	flush(forker);
 }
 
-static void tell_failure(struct forker *forker, uint32_t id, enum step step, int error)
+static void tell_failure(struct forker *forker, uint32_t id, struct forker_failure failure)
 {
-	struct forker_failure failure = { step, error };
-
 	tell(forker, FORKER_FAILED, id, &failure, sizeof failure);
 }
 
-static int prepare_ruleset(struct forker *forker)
-{
-	if (forker->plan->flags & PLAN_LANDLOCK_FILES)
-		forker->prepared_ruleset = make_file_ruleset(forker->plan, forker->rules, forker->n_rules);
-	return !(forker->plan->flags & PLAN_LANDLOCK_FILES) || forker->prepared_ruleset >= 0 ? 0 : -1;
-}
+/* -- Making inits -- */
 
-/* Two stacks with an unmapped page below; kept for the next command. */
-static unsigned char *make_stacks(void)
+/* Two stacks and room for a command, with an unmapped page below; kept for a later init. */
+static unsigned char *make_job_memory(void)
 {
-	const size_t guard = 4096, stacks = INIT_STACK_BYTES + PROGRAM_STACK_BYTES;
-	unsigned char *memory = mmap(NULL, guard + stacks, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	unsigned char *memory = mmap(NULL, GUARD_BYTES + JOB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
-	if (memory == MAP_FAILED || mprotect(memory, guard, PROT_NONE) != 0)
+	if (memory == MAP_FAILED || mprotect(memory, GUARD_BYTES, PROT_NONE) != 0)
 		return NULL;
-	return memory + guard;
+	return memory + GUARD_BYTES;
 }
 
 static struct job *take_job(struct forker *forker)
 {
 	struct job *job = forker->spare;
+	unsigned char *memory;
 
 	if (job != NULL) {
 		forker->spare = job->next;
 	} else {
-		job = calloc(1, sizeof *job);
-		if (job == NULL)
-			return NULL;
-		job->stacks = make_stacks();
-		if (job->stacks == NULL) {
+		job = malloc(sizeof *job);
+		memory = job == NULL ? NULL : make_job_memory();
+		if (memory == NULL) {
 			free(job);
 			return NULL;
 		}
+		job->memory = memory;
 	}
+	job->init = 0;
+	job->ruleset = -1;
+	job->counted = false;
+	job->id = 0;
+	job->reported = false;
 	job->failed_step = -1;
 	job->error = 0;
-	job->wait_status = 0;
-	job->started = false;
 	job->n_ended = job->ended_length = 0;
-	job->ruleset = -1;
+	job->large_data = job->large_memory = NULL;
 	return job;
 }
 
 static void give_back(struct forker *forker, struct job *job)
 {
-	free(job->block);
-	free((void *)job->script);
-	job->block = NULL;
-	job->script = NULL;
+	if (job->large_data != NULL)
+		munmap(job->large_data, job->large_length);
+	if (job->large_memory != NULL)
+		munmap(job->large_memory, command_memory(job->large_length));
 	job->next = forker->spare;
 	forker->spare = job;
 }
 
-static void close_streams(const int fds[3])
-{
-	for (int i = 0; i < 3; i++)
-		if (fds[i] >= 0 && (i == 0 || fds[i] != fds[0]) && (i < 2 || fds[i] != fds[1]))
-			close(fds[i]);
-}
-
-/* Decodes the command and clones its init. Returns the failed step, or -1. */
-static int start_job(struct forker *forker, struct job *job, const void *data, uint32_t length)
+/* Returns 0, or -1 with `failure` filled. */
+static int make_init(struct forker *forker)
 {
 	const unsigned long flags = CLONE_VM | CLONE_NEWPID | CLONE_NEWNS | SIGCHLD;
+	struct job *job = take_job(forker);
 	long pid;
 
-	if (INJECTED(decode_command) || decode_command(data, length, &job->command, &job->block) != 0)
-		return STEP_decode_command;
-	job->script = calloc(job->command.argc + 2, sizeof *job->script);
-	if (job->script == NULL)
-		return STEP_decode_command;
-	if (forker->prepared_ruleset < 0 && prepare_ruleset(forker) != 0)
-		return STEP_prepare_ruleset;
-	job->ruleset = forker->prepared_ruleset;
-	pid = INJECTED(fork_command) ? -EIO : raw_clone(flags, job->stacks + INIT_STACK_BYTES, run_init, job);
+	forker->failure = (struct forker_failure){ STEP_fork_command, ENOMEM };
+	if (job == NULL)
+		return -1;
+	if (forker->plan->flags & PLAN_LANDLOCK_FILES) {
+		job->ruleset = make_file_ruleset(forker->plan, forker->rules, forker->n_rules);
+		if (job->ruleset < 0) {
+			forker->failure = (struct forker_failure){ STEP_prepare_ruleset, errno };
+			give_back(forker, job);
+			return -1;
+		}
+	}
+	pid = INJECTED(fork_command) ? -EIO : raw_clone(flags, job->memory + INIT_STACK_BYTES, run_init, job);
+	if (job->ruleset >= 0)
+		close(job->ruleset);
 	if (pid < 0) {
-		errno = (int)-pid;
-		return STEP_fork_command;
+		forker->failure = (struct forker_failure){ STEP_fork_command, (int32_t)-pid };
+		give_back(forker, job);
+		return -1;
 	}
 	job->init = (pid_t)pid;
-	return -1;
-}
-
-static void start(struct forker *forker, uint32_t id, const void *data, uint32_t length, const int fds[3])
-{
-	struct job *job = take_job(forker);
-	int failed, error;
-
-	if (job == NULL) {
-		close_streams(fds);
-		tell_failure(forker, id, STEP_fork_command, ENOMEM);
-		return;
-	}
-	job->id = id;
-	memcpy(job->fds, fds, sizeof job->fds);
-	failed = start_job(forker, job, data, length);
-	error = errno;
-	close_streams(fds);
-	if (failed >= 0) {
-		tell_failure(forker, id, (enum step)failed, error);
-		give_back(forker, job);
-		return;
-	}
+	job->counted = true;
 	job->next = forker->jobs;
 	forker->jobs = job;
-	shared.init_pids[id % INIT_PIDS] = job->init;
-	if (job->command.flags & COMMAND_REPORT_START)
-		tell(forker, FORKER_STARTED, id, NULL, 0);
-	/* Off the command's path: the next one finds it made. A failure shows when it is needed. */
-	if (forker->prepared_ruleset >= 0)
-		close(forker->prepared_ruleset);
-	forker->prepared_ruleset = -1;
-	prepare_ruleset(forker);
+	forker->prepared++;
+	forker->failure.step = UINT32_MAX;
+	return 0;
 }
+
+static void refill(struct forker *forker)
+{
+	while (forker->prepared < PREPARED_INITS && make_init(forker) == 0)
+		;
+}
+
+/* No init can be made, and a command waits: it fails with the reason. */
+static void fail_waiting_command(struct forker *forker)
+{
+	struct start_header header;
+	struct forker_failure failure = forker->failure;
+
+	/* Not the rest of the packet, nor its descriptors: the kernel closes what is not received. */
+	if (recv(shared.starts, &header, sizeof header, MSG_DONTWAIT | MSG_TRUNC) < (ssize_t)sizeof header)
+		return;
+	tell_failure(forker, header.id, failure);
+}
+
+/* -- Signals -- */
 
 static struct job *job_with_id(const struct forker *forker, uint32_t id)
 {
@@ -200,20 +203,70 @@ static struct job *job_with_id(const struct forker *forker, uint32_t id)
 	return job;
 }
 
-static void forward_signal(const struct forker *forker, uint32_t id, uint32_t signal)
+static void signal_init(const struct job *job, uint32_t signal)
 {
-	const struct job *job = job_with_id(forker, id);
-
-	if (job != NULL && signal > 0 && signal <= 64)
+	if (signal == SIGKILL)
+		kill(job->init, SIGKILL);
+	else if (signal > 0 && signal <= 64)
 		sigqueue(job->init, FORWARD_SIGNAL, (union sigval){ .sival_int = (int)signal });
 }
 
-static void kill_job(const struct forker *forker, uint32_t id)
+static void signal_command(struct forker *forker, uint32_t id, uint32_t signal)
 {
-	const struct job *job = job_with_id(forker, id);
+	const struct job *job = id == 0 ? NULL : job_with_id(forker, id);
 
 	if (job != NULL)
-		kill(job->init, SIGKILL);
+		signal_init(job, signal);
+	else	/* not taken yet, or over: then its id never comes again */
+		forker->pending[forker->n_pending++ % MOST_PENDING] = (struct pending_signal){ id, signal };
+}
+
+static void deliver_pending(struct forker *forker, const struct job *job)
+{
+	for (uint32_t i = 0; i < MOST_PENDING; i++) {
+		if (forker->pending[i].id != job->id)
+			continue;
+		signal_init(job, forker->pending[i].signal);
+		forker->pending[i].id = 0;
+	}
+}
+
+/* -- What happens -- */
+
+static void uncount(struct forker *forker, struct job *job)
+{
+	if (job->counted)
+		forker->prepared--;
+	job->counted = false;
+}
+
+static void handle_notice(struct forker *forker, const struct init_notice *notice)
+{
+	struct job *job = notice->job;
+
+	switch (notice->type) {
+	case NOTICE_PREPARED:
+		if (!forker->ready)
+			tell(forker, FORKER_READY, 0, NULL, 0);
+		forker->ready = true;
+		break;
+	case NOTICE_TAKEN:
+		shared.init_pids[job->id % INIT_PIDS] = job->init;
+		uncount(forker, job);
+		deliver_pending(forker, job);
+		break;
+	case NOTICE_RUNS:
+		tell(forker, FORKER_STARTED, job->id, NULL, 0);
+		break;
+	}
+}
+
+static void read_notices(struct forker *forker, int notices)
+{
+	struct init_notice notice;
+
+	while (read(notices, &notice, sizeof notice) == (ssize_t)sizeof notice)
+		handle_notice(forker, &notice);
 }
 
 static uint64_t microseconds(struct timeval time)
@@ -222,12 +275,12 @@ static uint64_t microseconds(struct timeval time)
 }
 
 /* The kernel lets an init be reaped only when its whole PID namespace is gone: now the tree is. */
-static void report_end(struct forker *forker, struct job *job, int init_status, const struct rusage *usage)
+static void report_end(struct forker *forker, const struct job *job, int init_status, const struct rusage *usage)
 {
 	struct { struct forker_exit exit; unsigned char ended[ENDED_BYTES]; } report = { 0 };
 
 	if (job->failed_step >= 0) {
-		tell_failure(forker, job->id, (enum step)job->failed_step, job->error);
+		tell_failure(forker, job->id, (struct forker_failure){ (uint32_t)job->failed_step, job->error });
 		return;
 	}
 	/* An init that did not leave by itself was killed, and the command with it. */
@@ -238,6 +291,18 @@ static void report_end(struct forker *forker, struct job *job, int init_status, 
 	report.exit.ended_length = job->ended_length;
 	memcpy(report.ended, job->ended, job->ended_length);
 	tell(forker, FORKER_EXIT, job->id, &report, (uint32_t)(sizeof report.exit + job->ended_length));
+}
+
+/* An init that never took a command: it could not be prepared, or somebody killed it. */
+static void note_lost_init(struct forker *forker, const struct job *job)
+{
+	if (job->failed_step >= 0)
+		forker->failure = (struct forker_failure){ (uint32_t)job->failed_step, job->error };
+	if (!forker->ready) {
+		tell_failure(forker, 0, job->failed_step >= 0 ? forker->failure : (struct forker_failure){ STEP_fork_command, ECHILD });
+		flush(forker);
+		end_everything();
+	}
 }
 
 static void reap(struct forker *forker)
@@ -253,61 +318,31 @@ static void reap(struct forker *forker)
 			if (job->init != pid)
 				continue;
 			*at = job->next;
-			report_end(forker, job, status, &usage);
+			uncount(forker, job);
+			if (job->id == 0)
+				note_lost_init(forker, job);
+			else if (!job->reported)
+				report_end(forker, job, status, &usage);
 			give_back(forker, job);
 			break;
 		}
 	}
 }
 
-static void pass_notices(struct forker *forker, int notices)
-{
-	struct init_notice notice;
-
-	while (read(notices, &notice, sizeof notice) == (ssize_t)sizeof notice)
-		tell(forker, notice.type, notice.id, &notice.signal, sizeof notice.signal);
-}
-
 static void handle_message(struct forker *forker)
 {
-	static unsigned char *data;
-	static size_t size;
 	struct message_header header;
-	int fds[3] = { -1, -1, -1 };
-	int result = receive_header(forker->socket, &header, fds, 3);
+	uint32_t signal = SIGKILL;
 
-	if (result <= 0)
+	if (receive_header(forker->socket, &header, NULL, 0) != 1)
 		end_everything();
-	if (header.length > size) {
-		unsigned char *grown = realloc(data, header.length);
-
-		if (grown == NULL)
+	if (header.type == FORKER_SIGNAL) {
+		if (header.length != sizeof signal || receive_exactly(forker->socket, &signal, sizeof signal) != 0)
 			end_everything();
-		data = grown;
-		size = header.length;
-	}
-	if (receive_exactly(forker->socket, data, header.length) != 0)
-		end_everything();
-	switch (header.type) {
-	case FORKER_START:
-		if (fds[2] < 0)
-			end_everything();
-		start(forker, header.id, data, header.length, fds);
-		break;
-	case FORKER_SIGNAL:
-		if (header.length == sizeof(uint32_t)) {
-			uint32_t signal;
-
-			memcpy(&signal, data, sizeof signal);
-			forward_signal(forker, header.id, signal);
-		}
-		break;
-	case FORKER_KILL:
-		kill_job(forker, header.id);
-		break;
-	default:
+	} else if (header.type != FORKER_KILL || header.length != 0) {
 		end_everything();
 	}
+	signal_command(forker, header.id, signal);
 }
 
 /* Restricts the forker and everything after it. Returns the listener (-2: none), or -1 with `failure` filled. */
@@ -324,53 +359,80 @@ static int restrict_forker(const struct plan *plan, struct failure *failure)
 	return install_listener(plan, failure);
 }
 
-_Noreturn void run_forker(const struct plan *plan, int socket, const struct open_rule *rules, uint32_t n_rules)
+/* What the loop waits for. */
+enum { FROM_MONITOR, CHILDREN, NOTICES, STARTS, N_SOURCES };
+
+static int open_sources(struct forker *forker, struct pollfd *sources, struct failure *failure)
 {
-	struct forker forker = { .socket = socket, .plan = plan, .rules = rules, .n_rules = n_rules, .prepared_ruleset = -1 };
-	struct failure failure = { .step = STEP_start_forker };
 	sigset_t every, children;
-	int notices[2], listener = restrict_forker(plan, &failure);
-	struct pollfd polled[3];
+	int notices[2];
 
 	sigfillset(&every);
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);
-	if (listener != -1 && (sigprocmask(SIG_SETMASK, &every, NULL) != 0 || pipe2(notices, O_CLOEXEC | O_NONBLOCK) != 0)) {
-		fail(&failure, STEP_start_forker, NULL);
-		listener = -1;
+	if (sigprocmask(SIG_SETMASK, &every, NULL) != 0 || pipe2(notices, O_CLOEXEC) != 0 || fcntl(notices[0], F_SETFL, O_NONBLOCK) != 0)
+		return fail(failure, STEP_start_forker, NULL);
+	shared.notices = notices[1];
+	sources[FROM_MONITOR] = (struct pollfd){ .fd = forker->socket, .events = POLLIN };
+	sources[CHILDREN] = (struct pollfd){ .fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN };
+	sources[NOTICES] = (struct pollfd){ .fd = notices[0], .events = POLLIN };
+	sources[STARTS] = (struct pollfd){ .fd = shared.starts };
+	return sources[CHILDREN].fd < 0 ? fail(failure, STEP_start_forker, NULL) : 0;
+}
+
+static void take_turn(struct forker *forker, struct pollfd *sources)
+{
+	/* Commands are the inits' to take, but where none can be made. */
+	bool none = forker->prepared == 0;
+
+	sources[FROM_MONITOR].events = forker->queued > 0 ? POLLIN | POLLOUT : POLLIN;
+	sources[STARTS].events = none ? POLLIN : 0;
+	if (poll(sources, N_SOURCES, -1) < 0)
+		return;
+	if (sources[NOTICES].revents != 0)
+		read_notices(forker, sources[NOTICES].fd);
+	if (sources[CHILDREN].revents != 0) {
+		struct signalfd_siginfo info;
+
+		while (read(sources[CHILDREN].fd, &info, sizeof info) > 0)
+			;
+		/* What an init said before it ended comes before its end. */
+		read_notices(forker, sources[NOTICES].fd);
+		reap(forker);
 	}
-	if (listener != -1 && prepare_ruleset(&forker) != 0) {
-		fail(&failure, STEP_prepare_ruleset, NULL);
-		listener = -1;
-	}
-	if (listener == -1) {
-		tell_failure(&forker, 0, failure.step, failure.error);
+	flush(forker);
+	if (sources[FROM_MONITOR].revents & ~POLLOUT)
+		handle_message(forker);
+	if (none && sources[STARTS].revents != 0 && make_init(forker) != 0)
+		fail_waiting_command(forker);
+	/* An init that failed by itself is made again only for a command that waits, or this would be a loop. */
+	if (forker->failure.step == UINT32_MAX)
+		refill(forker);
+}
+
+_Noreturn void run_forker(const struct plan *plan, int socket, const struct open_rule *rules, uint32_t n_rules)
+{
+	struct forker forker = { .socket = socket, .plan = plan, .rules = rules, .n_rules = n_rules, .failure.step = UINT32_MAX };
+	struct failure failure = { .step = STEP_start_forker };
+	struct pollfd sources[N_SOURCES];
+	int listener = restrict_forker(plan, &failure);
+
+	if (listener == -1 || open_sources(&forker, sources, &failure) != 0) {
+		tell_failure(&forker, 0, (struct forker_failure){ failure.step, failure.error });
 		_exit(1);
 	}
-	shared.notices = notices[1];
-	polled[0] = (struct pollfd){ .fd = socket, .events = POLLIN };
-	polled[1] = (struct pollfd){ .fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN };
-	polled[2] = (struct pollfd){ .fd = notices[0], .events = POLLIN };
-	if (send_message(socket, (struct message_header){ FORKER_READY, 0, 0 }, NULL, listener < 0 ? -1 : listener) != 0)
-		end_everything();
-	/* The monitor holds the only copy: when it is gone, the kernel answers the listener's calls with ENOSYS. */
-	if (listener >= 0)
+	/* The monitor holds the only copy: when it is gone, the kernel answers the listener's calls with ENOSYS. It comes before READY,
+	 * which waits for the first init. */
+	if (listener >= 0) {
+		if (send_message(socket, (struct message_header){ FORKER_LISTENER, 0, 0 }, NULL, listener) != 0)
+			end_everything();
 		close(listener);
-	for (;;) {
-		polled[0].events = forker.queued > 0 ? POLLIN | POLLOUT : POLLIN;
-		if (poll(polled, 3, -1) < 0)
-			continue;
-		if (polled[2].revents != 0)
-			pass_notices(&forker, notices[0]);
-		if (polled[1].revents != 0) {
-			struct signalfd_siginfo info;
-
-			while (read(polled[1].fd, &info, sizeof info) > 0)
-				;
-			reap(&forker);
-		}
-		flush(&forker);
-		if (polled[0].revents & ~POLLOUT)
-			handle_message(&forker);
 	}
+	refill(&forker);
+	if (forker.prepared == 0) {
+		tell_failure(&forker, 0, forker.failure);
+		_exit(1);
+	}
+	for (;;)
+		take_turn(&forker, sources);
 }

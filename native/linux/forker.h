@@ -1,5 +1,7 @@
-/* The forker: process 1 of an outer PID namespace, inside all that commands share. It starts commands on the monitor's word and
- * tells how they ended. It reads nothing from commands and opens nothing for them. */
+/* The forker: process 1 of an outer PID namespace, inside all that commands share. It keeps a few inits prepared, each in its
+ * own PID and mount namespace with every restriction in place, waiting for a command. The monitor gives a command to whichever
+ * init is next, over one socket; that init tells the monitor how it ended. The forker itself only makes inits, signals them on
+ * the monitor's word, and reaps them. It reads nothing from commands and opens nothing for them. */
 #ifndef FORKER_H
 #define FORKER_H
 
@@ -12,20 +14,16 @@
 #include "restrict.h"
 #include "step.h"
 
-/* Between monitor and forker, both ways, over a stream socket: this header, `length` bytes, and with FORKER_START three
- * descriptors (stdin, stdout, stderr) that ride on its first byte. */
+/* Between monitor and forker, both ways, over a stream socket: struct message_header (socket.h) and `length` bytes. */
 enum forker_message_type {
-	FORKER_START = 1,	/* to: a command as frames.def has it */
-	FORKER_SIGNAL,		/* to: u32 signal, to the command's process group */
+	FORKER_SIGNAL = 1,	/* to: u32 signal, to the command's process group */
 	FORKER_KILL,		/* to */
-	FORKER_READY,		/* from: the listener rides on it where there is one */
+	FORKER_LISTENER,	/* from: the listener rides on it; first, where there is one */
+	FORKER_READY,		/* from: an init is prepared */
 	FORKER_FAILED,		/* from: struct forker_failure; id 0: the set-up */
 	FORKER_STARTED,		/* from, where the command asks for it */
-	FORKER_STOPPED,		/* from: u32 signal */
-	FORKER_CONTINUED,	/* from */
-	FORKER_EXIT,		/* from: struct forker_exit and its `ended` */
+	FORKER_EXIT,		/* from: struct forker_exit and its `ended`; only where the init could not tell it itself */
 };
-struct forker_message { uint32_t type, id, length; };
 struct forker_failure { uint32_t step; int32_t error; };
 
 enum { MOST_ENDED = 64, ENDED_BYTES = 4096 };
@@ -35,32 +33,55 @@ struct forker_exit {
 	uint16_t n_ended, ended_length;		/* as EXIT in frames.def lists them */
 };
 
-/* What a command needs until its program runs: read by its init and by the process that becomes the program, which share the
- * forker's memory. */
+/* A command on its way to an init: one packet, this header and then the command as frames.def has it, or, where that is larger
+ * than INLINE_COMMAND_BYTES, nothing more: a memory file that has it rides as a fourth descriptor. The first three are the
+ * command's stdin, stdout and stderr. */
+struct start_header { uint32_t id, length; };
+enum { INLINE_COMMAND_BYTES = 32 << 10, START_DESCRIPTORS = 4 };
+
+/* What an init tells the monitor, over a pipe: written at once, so never mixed with another's. */
+enum init_report_type {
+	REPORT_FAILED = 1,	/* the program does not run: step and errno */
+	REPORT_EXIT,		/* it ended and nothing of it is left */
+	REPORT_STOPPED,
+	REPORT_CONTINUED,
+};
+struct init_report { uint32_t type, id; int32_t step_or_status, error; uint64_t cpu_us, max_rss_bytes; };
+
+/* What an init tells the forker, over another pipe. */
+enum init_notice_type { NOTICE_PREPARED = 1, NOTICE_TAKEN, NOTICE_RUNS };
+struct init_notice { uint32_t type; struct job *job; };
+
+/* An init and its command: what it reads and writes in the forker's memory, which it shares. */
 struct job {
 	struct job *next;
-	struct command command;
-	void *block;
-	uint32_t id;
 	pid_t init;
-	int fds[3];
 	int ruleset;
-	bool started;			/* the program's exec succeeded */
+	bool counted;			/* among the prepared ones; the forker's */
+	volatile uint32_t id;		/* of its command; 0 while it waits */
+	volatile bool reported;		/* the monitor knows how it ended */
 	volatile int failed_step;	/* -1: none */
 	volatile int error;
 	volatile int wait_status;
+	struct command command;
+	const char **script;		/* argv for /bin/sh, where the program is a script without an interpreter line */
+	int fds[START_DESCRIPTORS];
 	uint16_t n_ended, ended_length;
 	unsigned char ended[ENDED_BYTES];
 	char program[PATH_MAX];
-	const char **script;		/* argv for /bin/sh, where the program is a script without an interpreter line */
-	unsigned char *stacks;
+	void *large_data, *large_memory;	/* mappings of a command that did not; NULL: none */
+	size_t large_length;
+	unsigned char *memory;		/* two stacks, then room for a command that came inline */
 };
+enum { INIT_STACK_BYTES = 32 << 10, PROGRAM_STACK_BYTES = 32 << 10, COMMAND_BYTES = 224 << 10 };
 
 /* The forker's world as inits see it. */
 struct shared {
 	const struct plan *plan;
 	const char *const *proc_read_only;	/* NULL-terminated; paths that exist */
-	int notices;				/* inits write struct init_notice here */
+	int starts;				/* inits take commands here */
+	int notices;				/* and write struct init_notice to the forker, */
+	int reports;				/* struct init_report to the monitor */
 	mode_t umask;
 	uint64_t max_descriptors[2];		/* RLIMIT_NOFILE of commands: soft, hard */
 	volatile pid_t *init_pids;		/* by command id modulo INIT_PIDS, in the outer PID namespace; the monitor sees them too */
@@ -68,9 +89,6 @@ struct shared {
 extern struct shared shared;
 enum { INIT_PIDS = 4096 };
 
-struct init_notice { uint32_t id, type, signal; };	/* type: FORKER_STOPPED or FORKER_CONTINUED */
-
-enum { INIT_STACK_BYTES = 32 << 10, PROGRAM_STACK_BYTES = 32 << 10 };
 /* With this signal, queued with a value, the forker asks an init to signal its command. */
 enum { FORWARD_SIGNAL = SIGUSR1 };
 

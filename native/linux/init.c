@@ -12,7 +12,10 @@
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 struct kernel_rlimit { uint64_t soft, hard; };
@@ -33,9 +36,34 @@ static void note_failure(struct job *job, enum step step, long error)
 	}
 }
 
+static void report(struct job *job, uint32_t type, int step_or_status)
+{
+	struct init_report report = { .type = type, .id = job->id, .step_or_status = step_or_status, .error = job->error };
+	struct rusage usage;
+
+	if (type == REPORT_EXIT && RAW(SYS_getrusage, RUSAGE_CHILDREN, &usage, 0, 0, 0) == 0) {
+		report.cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+		report.max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	}
+	RAW(SYS_write, shared.reports, &report, sizeof report, 0, 0);
+	/* After it, so that the forker tells the end of an init that was killed before it could; the monitor takes the first word. */
+	if (type == REPORT_EXIT || type == REPORT_FAILED)
+		job->reported = true;
+}
+
+static void notify(struct job *job, uint32_t type)
+{
+	struct init_notice notice = { .type = type, .job = job };
+
+	RAW(SYS_write, shared.notices, &notice, sizeof notice, 0, 0);
+}
+
+/* Before a command is taken, the forker tells; after it, the monitor is told from here. */
 static _Noreturn void give_up(struct job *job, enum step step, long error)
 {
 	note_failure(job, step, error);
+	if (job->id != 0)
+		report(job, REPORT_FAILED, job->failed_step);
 	leave(125);
 }
 
@@ -44,6 +72,16 @@ static _Noreturn void give_up(struct job *job, enum step step, long error)
 		long result_ = INJECTED_RAW(name) ? -EIO : (call); \
 		if (result_ < 0) \
 			give_up(job, STEP_##name, result_); \
+	} while (0)
+
+/* In the process that becomes the program: init, which waits for it, tells. */
+#define TRY_PROGRAM(job, name, call) \
+	do { \
+		long result_ = INJECTED_RAW(name) ? -EIO : (call); \
+		if (result_ < 0) { \
+			note_failure(job, STEP_##name, result_); \
+			leave(125); \
+		} \
 	} while (0)
 
 static size_t length_of(const char *text)
@@ -253,21 +291,14 @@ static void run_program(void *argument)
 		group = RAW_1(SYS_getpid);
 		RAW(SYS_ioctl, job->fds[0], TIOCSPGRP, &group, 0, 0);
 	}
-	TRY(job, connect_streams, connect_streams(job));
-	TRY(job, enter_cwd, enter_cwd(job));
+	TRY_PROGRAM(job, connect_streams, connect_streams(job));
+	TRY_PROGRAM(job, enter_cwd, enter_cwd(job));
 	/* Limits last but one: a limit on open files must not fail the steps above. */
-	TRY(job, set_limits, set_limits(&job->command.limits));
+	TRY_PROGRAM(job, set_limits, set_limits(&job->command.limits));
 	RAW(SYS_umask, shared.umask, 0, 0, 0, 0);
 	reset_signals();
-	TRY(job, exec, exec_program(job));
+	TRY_PROGRAM(job, exec, exec_program(job));
 	leave(125);
-}
-
-static void tell(const struct job *job, uint32_t type, int signal)
-{
-	struct init_notice notice = { job->id, type, (uint32_t)signal };
-
-	RAW(SYS_write, shared.notices, &notice, sizeof notice, 0, 0);
 }
 
 static void add_ended(struct job *job, const char *number, const char *name, size_t name_length)
@@ -336,21 +367,20 @@ static long wait_for(struct job *job, long program)
 			if (child != program)
 				continue;
 			if (WIFSTOPPED(status))
-				tell(job, FORKER_STOPPED, WSTOPSIG(status));
+				report(job, REPORT_STOPPED, WSTOPSIG(status));
 			else if (WIFCONTINUED(status))
-				tell(job, FORKER_CONTINUED, 0);
+				report(job, REPORT_CONTINUED, 0);
 			else
 				return status;
 		}
 	}
 }
 
-void run_init(void *argument)
+/* Everything that does not depend on the command. */
+static void prepare(struct job *job)
 {
-	struct job *job = argument;
-	long program;
-
-	/* Slave before /proc: binds of the monitor come in, this /proc must not go out to the template. */
+	/* Slave before /proc: binds of the monitor come in, also those made while this init waits; this /proc must not go out to the
+	 * template. */
 	TRY(job, slave_mounts, RAW(SYS_mount, NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
 	if (shared.plan->flags & PLAN_OWN_PROC) {
 		TRY(job, mount_proc, RAW(SYS_mount, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
@@ -362,18 +392,90 @@ void run_init(void *argument)
 	TRY(job, command_landlock, restrict_files(job));
 	TRY(job, command_seccomp, install_filter());
 	TRY(job, own_session, RAW_1(SYS_setsid));
+}
+
+struct packet { struct start_header header; unsigned char command[INLINE_COMMAND_BYTES]; };
+
+/* A command that is too large for a packet lies in a memory file. The mappings are in the memory that the forker shares: it unmaps
+ * them when it reaps this init. */
+static long map_large_command(struct job *job, uint32_t length, const unsigned char **data, void **memory)
+{
+	long mapped = raw6(SYS_mmap, 0, length, PROT_READ, MAP_PRIVATE, job->fds[3], 0), room;
+
+	if (mapped < 0 && mapped > -4096)
+		return mapped;
+	room = raw6(SYS_mmap, 0, (long)command_memory(length), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (room < 0 && room > -4096)
+		return room;
+	*data = (const unsigned char *)mapped;
+	*memory = (void *)room;
+	job->large_data = (void *)mapped;
+	job->large_memory = (void *)room;
+	job->large_length = length;
+	return 0;
+}
+
+/* Waits for a command. Where the socket is at its end, the monitor is gone, and this process with it. */
+static void take_command(struct job *job)
+{
+	struct packet *packet = (struct packet *)(job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES);
+	union { struct cmsghdr header; char bytes[CMSG_SPACE(START_DESCRIPTORS * sizeof(int))]; } control;
+	struct iovec part = { packet, sizeof *packet };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
+	const unsigned char *data = packet->command;
+	void *memory = job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES + ((sizeof *packet + 15) & ~(size_t)15);
+	long received, n_fds = 0;
+
+	do
+		received = RAW(SYS_recvmsg, shared.starts, &message, MSG_CMSG_CLOEXEC, 0, 0);
+	while (received == -EINTR);
+	if (received < (long)sizeof packet->header)
+		leave(0);
+	job->id = packet->header.id;
+	if (control.header.cmsg_type == SCM_RIGHTS && message.msg_controllen >= CMSG_LEN(0)) {
+		n_fds = (long)((control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		for (long i = 0; i < n_fds && i < START_DESCRIPTORS; i++)
+			job->fds[i] = ((const int *)CMSG_DATA(&control.header))[i];
+	}
+	/* The next init is made while this one's program starts. */
+	notify(job, NOTICE_TAKEN);
+	if (n_fds < 3 || (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)))
+		give_up(job, STEP_connect_streams, -EMFILE);
+	if (n_fds == 4)
+		TRY(job, decode_command, map_large_command(job, packet->header.length, &data, &memory));
+	else if (received != (long)(sizeof packet->header + packet->header.length))
+		give_up(job, STEP_decode_command, -EBADMSG);
+	TRY(job, decode_command, decode_command(data, packet->header.length, &job->command, memory, &job->script));
+	if (n_fds == 4)
+		RAW(SYS_close, job->fds[3], 0, 0, 0, 0);
+}
+
+void run_init(void *argument)
+{
+	struct job *job = argument;
+	long program;
+
+	prepare(job);
+	notify(job, NOTICE_PREPARED);
+	take_command(job);
 	if (job->command.flags & COMMAND_TERMINAL)
 		TRY(job, own_session, RAW(SYS_ioctl, job->fds[0], TIOCSCTTY, 0, 0, 0));
-	program = INJECTED_RAW(fork_program) ? -EIO : raw_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, job->stacks + INIT_STACK_BYTES + PROGRAM_STACK_BYTES, run_program, job);
+	program = INJECTED_RAW(fork_program) ? -EIO : raw_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES, run_program, job);
 	if (program < 0)
 		give_up(job, STEP_fork_program, program);
 	/* The command's ends only: else a reader never sees the end of a stream that the command closed. */
 	for (int i = 0; i < 3; i++)
 		RAW(SYS_close, job->fds[i], 0, 0, 0, 0);
-	job->started = job->failed_step < 0;
+	if (job->failed_step < 0 && (job->command.flags & COMMAND_REPORT_START))
+		notify(job, NOTICE_RUNS);
 	job->wait_status = (int)wait_for(job, program);
-	/* Signal 0 to everything but this process: is anything left? */
-	if (RAW(SYS_kill, -1, 0, 0, 0, 0) == 0)
+	if (job->failed_step >= 0)
+		report(job, REPORT_FAILED, job->failed_step);
+	/* Signal 0 to everything but this process: is anything left? If so, it is gone only when this process is reaped, and the
+	 * forker tells; if not, the tree is gone already, and nobody need wait for the namespaces to be taken down. */
+	else if (RAW(SYS_kill, -1, 0, 0, 0, 0) == 0)
 		list_what_is_left(job);
+	else
+		report(job, REPORT_EXIT, job->wait_status);
 	leave(0);
 }

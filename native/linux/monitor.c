@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,7 +41,7 @@ enum {
 /* EXIT's end reasons, as frames.def has them. */
 enum end_reason { END_NONE, END_KILLED, END_HOST_CHANGED, END_MEMORY, END_PIDS };
 
-enum source_kind { SOURCE_CONTROL, SOURCE_FORKER, SOURCE_WATCH, SOURCE_REFUSALS, SOURCE_STDOUT, SOURCE_STDERR, SOURCE_STDIN };
+enum source_kind { SOURCE_CONTROL, SOURCE_FORKER, SOURCE_STARTS, SOURCE_REPORTS, SOURCE_WATCH, SOURCE_REFUSALS, SOURCE_STDOUT, SOURCE_STDERR, SOURCE_STDIN };
 struct source { enum source_kind kind; struct running *owner; };
 
 struct stream { struct source source; int fd; uint32_t unconsumed; bool paused, large; };
@@ -57,21 +58,26 @@ struct running {
 	size_t input_length, input_size;
 	enum end_reason reason;
 	const char *changed_path;
-	struct forker_exit *exit;		/* the forker's report, with its `ended` behind */
+	struct forker_exit *exit;		/* how it ended, with the list of what was ended behind */
+	struct waiting_start *start;		/* not given to an init yet */
 	pid_t host_init;			/* for polled limits; 0: not looked up yet */
 	uint64_t memory_bytes, pids;
 };
 
+/* A command that the socket to the inits has not taken yet. */
+struct waiting_start { struct waiting_start *next; struct running *command; int fds[START_DESCRIPTORS]; int n_fds; struct start_header header; unsigned char bytes[]; };
+
 struct monitor {
-	int control, epoll, forker_socket, refusals, journal, devnull;
+	int control, epoll, forker_socket, starts, reports, refusals, journal, devnull;
 	pid_t forker;
 	struct plan plan;
 	struct mounts mounts;
 	struct held_paths held;
 	struct frame_reader reader;
 	struct frame_queue queue;
-	struct source control_source, forker_source, watch_source, refusals_source;
+	struct source control_source, forker_source, starts_source, reports_source, watch_source, refusals_source;
 	struct running *commands;
+	struct waiting_start *first_start, **last_start;
 	uint32_t n_commands, n_limited;
 	bool closing, control_waits, any_paused;
 	struct timespec idle_since;
@@ -170,6 +176,17 @@ static void kill_command(struct monitor *monitor, struct running *command, enum 
 	if (command->reason == END_NONE) {
 		command->reason = reason;
 		command->changed_path = path;
+	}
+	if (command->start != NULL) {
+		/* No init has it, and none will. */
+		command->start->command = NULL;
+		command->start = NULL;
+		command->exit = calloc(1, sizeof *command->exit);
+		if (command->exit == NULL)
+			out_of_memory();
+		command->exit->wait_status = SIGKILL;
+		command->ended = true;
+		return;
 	}
 	if (!command->ended && send_message(monitor->forker_socket, (struct message_header){ FORKER_KILL, command->id, 0 }, NULL, -1) != 0)
 		monitor->closing = true;
@@ -484,9 +501,9 @@ static int look_at_held(struct monitor *monitor, struct failure *failure)
 	return change < 0 ? -1 : 0;
 }
 
-static void close_fds(const struct monitor *monitor, const int fds[3])
+static void close_fds(const struct monitor *monitor, const int *fds, int n_fds)
 {
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < n_fds; i++)
 		if (fds[i] >= 0 && fds[i] != monitor->devnull && (i == 0 || fds[i] != fds[0]))
 			close(fds[i]);
 }
@@ -512,12 +529,83 @@ static struct running *new_command(struct monitor *monitor, uint32_t id, const s
 	return command;
 }
 
+static int send_start(const struct monitor *monitor, const struct start_header *header, const void *bytes, const int *fds, int n_fds)
+{
+	union { struct cmsghdr header; char bytes[CMSG_SPACE(START_DESCRIPTORS * sizeof(int))]; } control = { 0 };
+	struct iovec parts[2] = { { (void *)header, sizeof *header }, { (void *)bytes, n_fds == START_DESCRIPTORS ? 0 : header->length } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE((size_t)n_fds * sizeof(int)) };
+
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN((size_t)n_fds * sizeof(int));
+	memcpy(CMSG_DATA(&control.header), fds, (size_t)n_fds * sizeof(int));
+	return sendmsg(monitor->starts, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static void keep_start(struct monitor *monitor, struct running *command, const struct start_header *header, const void *bytes, const int *fds, int n_fds)
+{
+	size_t length = n_fds == START_DESCRIPTORS ? 0 : header->length;
+	struct waiting_start *waiting = malloc(sizeof *waiting + length);
+
+	if (waiting == NULL)
+		out_of_memory();
+	*waiting = (struct waiting_start){ .command = command, .n_fds = n_fds, .header = *header };
+	memcpy(waiting->fds, fds, (size_t)n_fds * sizeof(int));
+	memcpy(waiting->bytes, bytes, length);
+	if (monitor->first_start == NULL)
+		watch_source(monitor, EPOLL_CTL_MOD, monitor->starts, EPOLLOUT, &monitor->starts_source);
+	*monitor->last_start = waiting;
+	monitor->last_start = &waiting->next;
+	command->start = waiting;
+}
+
+/* Gives inits what they take. A command that was killed meanwhile is over without having been. */
+static void give_waiting_starts(struct monitor *monitor)
+{
+	while (monitor->first_start != NULL) {
+		struct waiting_start *waiting = monitor->first_start;
+
+		if (waiting->command != NULL && send_start(monitor, &waiting->header, waiting->bytes, waiting->fds, waiting->n_fds) != 0) {
+			if (errno == EAGAIN)
+				return;
+			monitor->closing = true;
+			return;
+		}
+		if (waiting->command != NULL)
+			waiting->command->start = NULL;
+		close_fds(monitor, waiting->fds, waiting->n_fds);
+		monitor->first_start = waiting->next;
+		free(waiting);
+	}
+	monitor->last_start = &monitor->first_start;
+	watch_source(monitor, EPOLL_CTL_MOD, monitor->starts, 0, &monitor->starts_source);
+}
+
+/* A memory file with a command that no packet holds. Returns its descriptor or -1. */
+static int make_command_file(const struct frame *frame)
+{
+	int fd = (int)syscall(SYS_memfd_create, "command", 1U /* MFD_CLOEXEC */);
+	size_t written = 0;
+
+	while (fd >= 0 && written < frame->length) {
+		ssize_t length = write(fd, frame->payload + written, frame->length - written);
+
+		if (length <= 0) {
+			close(fd);
+			return -1;
+		}
+		written += (size_t)length;
+	}
+	return fd;
+}
+
 static void start(struct monitor *monitor, const struct frame *frame)
 {
+	struct start_header header = { frame->id, frame->length };
 	struct failure failure = { .step = STEP_decode_command };
 	struct command_head head;
 	struct running *command;
-	int fds[3] = { -1, -1, -1 };
+	int fds[START_DESCRIPTORS] = { -1, -1, -1, -1 }, n_fds = 3;
 
 	if (frame->id == 0 || command_with_id(monitor, frame->id) != NULL || read_head(frame, &head) != 0) {
 		errno = EBADMSG;
@@ -530,19 +618,23 @@ static void start(struct monitor *monitor, const struct frame *frame)
 		return;
 	}
 	command = new_command(monitor, frame->id, &head);
-	if (make_streams(monitor, command, &head, fds) != 0) {
+	if (make_streams(monitor, command, &head, fds) != 0 ||
+	    (frame->length > INLINE_COMMAND_BYTES && (fds[n_fds++] = make_command_file(frame)) < 0)) {
 		fail(&failure, STEP_make_streams, NULL);
-		close_fds(monitor, fds);
+		close_fds(monitor, fds, n_fds);
 		send_failure(monitor, frame->id, &failure);
 		forget(monitor, command);
 		return;
 	}
-	if (send_message_with(monitor->forker_socket, (struct message_header){ FORKER_START, frame->id, frame->length }, frame->payload, fds, 3) != 0)
+	if (monitor->first_start == NULL && send_start(monitor, &header, frame->payload, fds, n_fds) == 0)
+		close_fds(monitor, fds, n_fds);
+	else if (monitor->first_start != NULL || errno == EAGAIN)
+		keep_start(monitor, command, &header, frame->payload, fds, n_fds);
+	else
 		monitor->closing = true;
-	close_fds(monitor, fds);
 }
 
-/* -- Messages of the forker -- */
+/* -- Words of the forker and of inits -- */
 
 static void take_exit(struct monitor *monitor, struct running *command, struct forker_exit *exit)
 {
@@ -589,19 +681,56 @@ static void handle_forker(struct monitor *monitor)
 	case FORKER_STARTED:
 		report_start(monitor, command);
 		break;
-	case FORKER_STOPPED:
-		send_u32(monitor, FRAME_STOPPED, command->id, *(const uint32_t *)data);
-		break;
-	case FORKER_CONTINUED:
-		send_empty(monitor, FRAME_CONTINUED, command->id);
-		break;
 	case FORKER_EXIT:
+		if (command->ended)
+			break;
 		take_exit(monitor, command, data);
 		return;
 	default:
 		monitor->closing = true;
 	}
 	free(data);
+}
+
+static void handle_report(struct monitor *monitor, const struct init_report *report)
+{
+	struct running *command = command_with_id(monitor, report->id);
+	struct forker_exit *exit;
+
+	if (command == NULL || command->ended)
+		return;
+	switch (report->type) {
+	case REPORT_FAILED: {
+		struct failure failure = { (enum step)report->step_or_status, report->error, NULL };
+
+		send_failure(monitor, command->id, &failure);
+		forget(monitor, command);
+		break;
+	}
+	case REPORT_STOPPED:
+		send_u32(monitor, FRAME_STOPPED, command->id, (uint32_t)report->step_or_status);
+		break;
+	case REPORT_CONTINUED:
+		send_empty(monitor, FRAME_CONTINUED, command->id);
+		break;
+	case REPORT_EXIT:
+		exit = calloc(1, sizeof *exit);
+		if (exit == NULL)
+			out_of_memory();
+		exit->wait_status = report->step_or_status;
+		exit->cpu_us = report->cpu_us;
+		exit->max_rss_bytes = report->max_rss_bytes;
+		take_exit(monitor, command, exit);
+		break;
+	}
+}
+
+static void read_reports(struct monitor *monitor)
+{
+	struct init_report report;
+
+	while (read(monitor->reports, &report, sizeof report) == (ssize_t)sizeof report)
+		handle_report(monitor, &report);
 }
 
 static void pass_refusals(struct monitor *monitor)
@@ -787,14 +916,19 @@ static pid_t fork_into_pid_namespace(void)
 static int start_forker(struct monitor *monitor, const struct open_rule *rules, struct failure *failure)
 {
 	struct message_header header;
-	int pair[2], listener = -1;
+	int pair[2], starts[2], reports[2], fds[1], listener = -1;
 
 	shared.init_pids = mmap(NULL, INIT_PIDS * sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (INJECTED(start_forker) || shared.init_pids == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, starts) != 0 || pipe2(reports, O_CLOEXEC) != 0 || fcntl(reports[0], F_SETFL, O_NONBLOCK) != 0 ||
 	    (monitor->forker = fork_into_pid_namespace()) < 0)
 		return fail(failure, STEP_start_forker, NULL);
 	if (monitor->forker == 0) {
 		close(pair[0]);
+		close(starts[0]);
+		close(reports[0]);
+		shared.starts = starts[1];
+		shared.reports = reports[1];
 		close(monitor->control);
 		close(monitor->journal);
 		if (monitor->held.inotify >= 0)
@@ -802,18 +936,31 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 		run_forker(&monitor->plan, pair[1], rules, monitor->plan.n_rules);
 	}
 	close(pair[1]);
+	close(starts[1]);
+	close(reports[1]);
 	monitor->forker_socket = pair[0];
-	if (receive_header(pair[0], &header, &listener, 1) != 1) {
-		errno = EPIPE;
-		return fail(failure, STEP_start_forker, NULL);
-	}
-	if (header.type == FORKER_FAILED) {
+	monitor->starts = starts[0];
+	monitor->reports = reports[0];
+	do {
 		struct forker_failure reported;
 
-		if (header.length != sizeof reported || receive_exactly(pair[0], &reported, sizeof reported) != 0)
+		if (receive_header(pair[0], &header, fds, 1) != 1) {
+			errno = EPIPE;
 			return fail(failure, STEP_start_forker, NULL);
-		*failure = (struct failure){ (enum step)reported.step, reported.error, NULL };
-		return -1;
+		}
+		if (header.type == FORKER_LISTENER)
+			listener = fds[0];
+		if (header.type == FORKER_FAILED) {
+			if (header.length != sizeof reported || receive_exactly(pair[0], &reported, sizeof reported) != 0)
+				return fail(failure, STEP_start_forker, NULL);
+			*failure = (struct failure){ (enum step)reported.step, reported.error, NULL };
+			return -1;
+		}
+	} while (header.type != FORKER_READY);
+	/* A plan with a listener filter and no listener would leave its calls to nobody. */
+	if (listener < 0 && monitor->plan.listener_filter.length > 0) {
+		errno = EBADF;
+		return fail(failure, STEP_forker_listener, NULL);
 	}
 	if (listener < 0)
 		return 0;
@@ -829,8 +976,12 @@ static int set_up(struct monitor *monitor, const struct frame *frame, struct fai
 	struct open_rule *rules;
 	const char *changed;
 
-	if (INJECTED(decode_plan) || decode_plan(frame->payload, frame->length, &monitor->plan) != 0)
+	int result = INJECTED(decode_plan) ? -EIO : decode_plan(frame->payload, frame->length, &monitor->plan);
+
+	if (result != 0) {
+		errno = -result;
 		return fail(failure, STEP_decode_plan, NULL);
+	}
 	if (save_descriptor_limit(failure) != 0)
 		return -1;
 	/* The host's files are swept and the state directory opened before the mount namespace makes them read-only. */
@@ -863,10 +1014,15 @@ static int open_loop(struct monitor *monitor)
 	monitor->epoll = epoll_create1(EPOLL_CLOEXEC);
 	monitor->control_source.kind = SOURCE_CONTROL;
 	monitor->forker_source.kind = SOURCE_FORKER;
+	monitor->starts_source.kind = SOURCE_STARTS;
+	monitor->reports_source.kind = SOURCE_REPORTS;
+	monitor->last_start = &monitor->first_start;
 	monitor->watch_source.kind = SOURCE_WATCH;
 	monitor->refusals_source.kind = SOURCE_REFUSALS;
 	if (monitor->epoll < 0 || watch_source(monitor, EPOLL_CTL_ADD, monitor->control, EPOLLIN, &monitor->control_source) != 0 ||
-	    watch_source(monitor, EPOLL_CTL_ADD, monitor->forker_socket, EPOLLIN, &monitor->forker_source) != 0)
+	    watch_source(monitor, EPOLL_CTL_ADD, monitor->forker_socket, EPOLLIN, &monitor->forker_source) != 0 ||
+	    watch_source(monitor, EPOLL_CTL_ADD, monitor->starts, 0, &monitor->starts_source) != 0 ||
+	    watch_source(monitor, EPOLL_CTL_ADD, monitor->reports, EPOLLIN, &monitor->reports_source) != 0)
 		return -1;
 	if (monitor->held.inotify >= 0 && watch_source(monitor, EPOLL_CTL_ADD, monitor->held.inotify, EPOLLIN, &monitor->watch_source) != 0)
 		return -1;
@@ -887,6 +1043,12 @@ static void handle_source(struct monitor *monitor, const struct source *source, 
 		break;
 	case SOURCE_FORKER:
 		handle_forker(monitor);
+		break;
+	case SOURCE_STARTS:
+		give_waiting_starts(monitor);
+		break;
+	case SOURCE_REPORTS:
+		read_reports(monitor);
 		break;
 	case SOURCE_WATCH:
 		look_at_held(monitor, &failure);
@@ -993,7 +1155,7 @@ static int first_frame(struct monitor *monitor, struct frame *frame)
 
 int run_monitor(int control)
 {
-	struct monitor monitor = { .control = control, .epoll = -1, .forker_socket = -1, .refusals = -1, .journal = -1, .forker = -1 };
+	struct monitor monitor = { .control = control, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .refusals = -1, .journal = -1, .forker = -1 };
 	struct failure failure = { .step = STEP_decode_plan };
 	struct frame frame;
 

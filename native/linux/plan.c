@@ -101,11 +101,7 @@ static struct filter filter(struct reader *r)
 
 static int finish(const struct reader *r)
 {
-	if (r->broken || r->at != r->end) {
-		errno = EBADMSG;
-		return -1;
-	}
-	return 0;
+	return r->broken || r->at != r->end ? -EBADMSG : 0;
 }
 
 static void *array(struct reader *r, size_t n, size_t size)
@@ -145,7 +141,7 @@ int decode_plan(const void *data, size_t size, struct plan *plan)
 
 	memset(plan, 0, sizeof *plan);
 	if (r.copy == NULL)
-		return -1;
+		return -ENOMEM;
 	if (number(&r, 4) != PLAN_MAGIC || number(&r, 4) != PLAN_VERSION)
 		r.broken = true;
 	plan->flags = (uint32_t)number(&r, 4);
@@ -187,19 +183,19 @@ static char **strings(struct reader *r, char ***rows, uint32_t n)
 	return start;
 }
 
-int decode_command(const void *data, size_t size, struct command *command, void **block)
+size_t command_memory(size_t size)
 {
-	/* Each string has 4 bytes of length before it, each row of argv and envp 8 bytes of pointer: twice the input suffices,
-	 * and the two terminating pointers. */
-	size_t pointers = (size / 4 + 2) * sizeof(char *);
-	char *memory = malloc(pointers + size + 1);
-	char **rows = (char **)memory;
-	struct reader r = { data, (const unsigned char *)data + size, memory == NULL ? NULL : memory + pointers, false };
+	/* Each string has 4 bytes of length before it and needs a pointer in argv or envp, and another in `script`; each array ends
+	 * with NULL, and `script` has a shell in front. */
+	return 2 * (size / 4 + 2) * sizeof(char *) + size + 1;
+}
+
+int decode_command(const void *data, size_t size, struct command *command, void *memory, const char ***script)
+{
+	char **rows = memory;
+	struct reader r = { data, (const unsigned char *)data + size, (char *)memory + 2 * (size / 4 + 2) * sizeof(char *), false };
 
 	memset(command, 0, sizeof *command);
-	*block = memory;
-	if (memory == NULL)
-		return -1;
 	command->flags = (uint32_t)number(&r, 4);
 	command->rows = (uint16_t)number(&r, 2);
 	command->columns = (uint16_t)number(&r, 2);
@@ -214,12 +210,8 @@ int decode_command(const void *data, size_t size, struct command *command, void 
 	command->argv = strings(&r, &rows, command->argc);
 	command->envc = count(&r, 4);
 	command->envp = strings(&r, &rows, command->envc);
+	*script = (const char **)rows;
 	if (command->argc == 0)
 		r.broken = true;
-	if (finish(&r) != 0) {
-		free(memory);
-		*block = NULL;
-		return -1;
-	}
-	return 0;
+	return finish(&r);
 }

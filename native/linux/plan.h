@@ -79,10 +79,13 @@ struct command {
 	char **argv, **envp;		/* both NULL-terminated */
 };
 
-/* Decodes `size` bytes at `data`, which must stay: strings point into a copy, filters into `data`.
- * Returns 0, or -1 with errno EBADMSG where a length, a kind or a string does not fit, ENOMEM where memory ran out.
- * Everything is allocated from one block that lives as long as the process (plan) or is freed by free(*block) (command). */
+/* Decodes `size` bytes at `data`, which must stay: filters point into it, strings into a block of its own that lives as long as
+ * the process. Returns 0; -EBADMSG where a length, a kind or a string does not fit; -ENOMEM. */
 int decode_plan(const void *data, size_t size, struct plan *plan);
-int decode_command(const void *data, size_t size, struct command *command, void **block);
+
+/* The same for a command, into `memory` of at least command_memory(size) bytes, aligned to 8. Touches neither errno nor the heap:
+ * an init that shares the forker's memory runs it. `script` gets room for argv and two more. */
+size_t command_memory(size_t size);
+int decode_command(const void *data, size_t size, struct command *command, void *memory, const char ***script);
 
 #endif

@@ -129,7 +129,8 @@ function forwardSignals(command: RelayedCommand, input: InputGate, terminal: Use
     // Closed first: whoever had the terminal meanwhile may have changed its settings.
     input.close()
     input.open()
-    if (terminal !== undefined) resize(command, terminal)
+    // A terminal tells its size to the foreground only: Node looks again, and a change comes as a resize.
+    if (terminal !== undefined) process.emit('SIGWINCH', 'SIGWINCH')
     command.kill('SIGCONT')
   }
   for (const signal of FORWARDED) process.on(signal, forward)

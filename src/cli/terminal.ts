@@ -1,18 +1,20 @@
 // The user's terminal while a command has one of its own: raw, so that every key reaches the command, and always given back.
-import { spawn } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { ReadStream, WriteStream } from 'node:tty'
 
 export interface TerminalSize { readonly rows: number; readonly cols: number }
 
 /**
- * Node's raw mode still turns "\n" into "\r\n" on output, which moves the cursor of full-screen programs: the terminal made
- * inside does that already. So `stty` switches it off; where there is no stty, plain programs still look right.
+ * Raw by way of `stty`. Node's own raw mode will not do: it still turns "\n" into "\r\n", which moves the cursor of full-screen
+ * programs, and its restoring at exit stops a process that is in the background by then. It is the fallback where there is no stty.
  */
 export class UserTerminal {
   readonly #input: ReadStream
   readonly #output: WriteStream
-  #raw = false
+  #mode: 'given' | 'raw' | 'raw-by-node' = 'given'
+  /** How `stty` writes the settings that the user had. */
+  #settings: string | undefined
   readonly #restore = (): void => this.leave()
 
   constructor(input: ReadStream, output: WriteStream) {
@@ -25,24 +27,27 @@ export class UserTerminal {
     return { rows, cols }
   }
 
-  /** Does nothing while this process is in the background, where touching the terminal would stop it. */
-  enter(): boolean {
-    if (this.#raw) return true
-    if (!isForeground()) return false
-    this.#input.setRawMode(true)
-    this.#raw = true
+  /** Only in the foreground: elsewhere, touching the terminal stops this process. */
+  enter(): void {
+    if (this.#mode !== 'given') return
+    this.#settings ??= stty('-g')?.trim()
+    if (this.#settings !== undefined && stty('raw', '-echo') !== undefined) this.#mode = 'raw'
+    else {
+      this.#input.setRawMode(true)
+      this.#mode = 'raw-by-node'
+    }
     // Also when an exception or process.exit() ends this process.
     process.once('exit', this.#restore)
-    // Restored with the rest: Node gives back the settings that it first found.
-    spawn('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] }).on('error', () => {}).unref()
-    return true
   }
 
   leave(): void {
-    if (!this.#raw) return
-    this.#raw = false
+    if (this.#mode === 'given') return
+    const mode = this.#mode
+    this.#mode = 'given'
     process.off('exit', this.#restore)
-    this.#input.setRawMode(false)
+    if (mode === 'raw-by-node') this.#input.setRawMode(false)
+    // In the background the shell has set it as it wants it.
+    else if (isForeground()) stty(this.#settings as string)
   }
 
   onResize(listener: (size: TerminalSize) => void): () => void {
@@ -50,6 +55,12 @@ export class UserTerminal {
     this.#output.on('resize', resized)
     return () => { this.#output.off('resize', resized) }
   }
+}
+
+/** What it printed; undefined where it failed or is missing. */
+function stty(...words: string[]): string | undefined {
+  const { status, stdout } = spawnSync('stty', words, { stdio: ['inherit', 'pipe', 'ignore'], encoding: 'utf8' })
+  return status === 0 ? stdout : undefined
 }
 
 /** Whether this process may read from its terminal and change it: a shell's background job may not, and is stopped if it tries. */

@@ -14,6 +14,7 @@ import type { StreamName } from './kept-output.js'
 import { narrowLimits } from './limits.js'
 import type { CommandOptions } from './options.js'
 import { type Encoding, EXIT_CODE, type ExecResult, exitCodeOf, type Interruption, limitOf, type OutputOf, signalName } from './result.js'
+import type { Cancellable, RunningCommands } from './running-commands.js'
 import { cwdError, findWorkingDirectory } from './working-directory.js'
 
 const DEFAULT_KILL_GRACE_MS = 2_000
@@ -28,13 +29,7 @@ export interface CommandContext {
   /** This machine as it is now. */
   readonly lookAtHost: () => HostSnapshot
   /** Those that run, so that `close` can end them. */
-  readonly running: Set<Cancellable>
-}
-
-export interface Cancellable {
-  /** Ends the command at once. */
-  cancel(): void
-  readonly result: Promise<unknown>
+  readonly running: RunningCommands
 }
 
 /** The command as it ended, with its output collected. */

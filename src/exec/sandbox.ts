@@ -5,13 +5,14 @@ import type { Enforcement, LaunchPlan } from '../platform/launch-plan.js'
 import type { Access, Decision } from '../policy/decision.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
-import type { Cancellable, CommandContext } from './command-run.js'
+import type { CommandContext } from './command-run.js'
 import type { Explanation } from './decide-access.js'
 import { makeEnvironment } from './environment.js'
 import { execCommand } from './exec.js'
 import { checkSandboxOptions, type ExecOptions, type ParsedSandboxOptions, type SandboxOptions, type SpawnOptions } from './options.js'
 import { parseOptions, prepare, type Preparation, snapshotFor } from './prepare.js'
 import type { Encoding, ExecResult } from './result.js'
+import { RunningCommands } from './running-commands.js'
 import { type SandboxChild, spawnCommand } from './spawn.js'
 
 /** `close` gives commands that it killed so long to be reported before the launcher is closed under them. */
@@ -40,14 +41,13 @@ export class Sandbox implements AsyncDisposable {
   readonly policy: ResolvedPolicy
   readonly plan: LaunchPlan
   readonly #context: CommandContext
-  readonly #running = new Set<Cancellable>()
   #closed: Promise<void> | undefined
 
   /** Made by `createSandbox`. */
   constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: () => HostSnapshot) {
     this.policy = policy
     this.plan = plan
-    this.#context = { launcher, plan, policy, lookAtHost, running: this.#running, environment: makeEnvironment(policy.env, process.env, policy.network) }
+    this.#context = { launcher, plan, policy, lookAtHost, running: new RunningCommands(), environment: makeEnvironment(policy.env, process.env, policy.network) }
   }
 
   /** Which layers hold, and what was asked for but is not held. */
@@ -97,22 +97,11 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const running = [...this.#running]
-    if (running.length > 0) {
-      for (const command of running) command.cancel()
-      await settledWithin(running.map(({ result }) => result), CLOSE_GRACE_MS)
-    }
+    await this.#context.running.cancelAll(CLOSE_GRACE_MS)
     await this.#context.launcher.close()
   }
 
   #refuseClosed(argv: readonly string[]): void {
     if (this.#closed !== undefined) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: Array.isArray(argv) ? argv[0] : argv })
   }
-}
-
-async function settledWithin(results: readonly Promise<unknown>[], timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<void>(resolve => { timer = setTimeout(resolve, timeoutMs) })
-  await Promise.race([Promise.allSettled(results), timeout])
-  clearTimeout(timer)
 }

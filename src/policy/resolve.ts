@@ -2,7 +2,7 @@
 import { SandboxError } from '../errors.js'
 import { bothEnds, firstMissing, followLinks, followLinksToParent, type Located } from './follow-links.js'
 import { searchGlob } from './glob-search.js'
-import type { HostSnapshot } from './host-snapshot.js'
+import type { FileIdentity, HostSnapshot } from './host-snapshot.js'
 import { comparisonKey, isCaseInsensitive } from './letter-case.js'
 import { absolutePath, holdingPlace, type NamedGlob, type NamedPath, onlyByLink, readNamed } from './named-rules.js'
 import { isInside, joinPath, normalizePath, parentOf, splitNames, upwards } from './path-syntax.js'
@@ -76,7 +76,8 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
   const all = [...self, ...own, ...secrets, ...kept]
   const { paths } = order(all)
   if (paths.length > MAX_PATH_RULES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${paths.length} rules` }, { detail: `at most ${MAX_PATH_RULES} fit` })
-  refuseDeniedCwd(order(paths), cwd)
+  const final = order(paths)
+  refuseDeniedCwd(final, cwd)
 
   return brand({
     platform: view.platform,
@@ -87,6 +88,7 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
     home: view.home,
     base,
     paths,
+    directories: foldersOnTheWay(view, final),
     shadowed: shadowedBy(paths, [...all, ...automatic, ...secretRules(view, policy, cwd.path, new Set(), layer({ ...ownLayer, base: 'read', paths: [] }), []), ...dormant, ...matches.covered]),
     globs,
     caseInsensitiveRoots,
@@ -152,7 +154,7 @@ function unconfined(policy: SandboxPolicy, host: HostSnapshot, cwd: string): Res
   }
   return brand({
     platform: host.platform, mode: policy.mode, cwd, uid: host.uid, gid: host.gid, home: host.home,
-    base: 'write', paths: [], shadowed: [], globs: [], caseInsensitiveRoots: [], selfPaths: [], protect: [],
+    base: 'write', paths: [], directories: [], shadowed: [], globs: [], caseInsensitiveRoots: [], selfPaths: [], protect: [],
     network: policy.network, tmp: 'host', devices: [], limits: policy.limits, env: policy.env, ignored: [],
   })
 }
@@ -264,6 +266,21 @@ function selfRules(host: HostSnapshot, selfPaths: readonly string[], roots: read
   })
 }
 
+/** Between each rule and the writable root above it; where a rule stands, its own identity is known. */
+function foldersOnTheWay({ files, platform }: HostSnapshot, rules: Layer): NonNullable<ResolvedPolicy['directories']> {
+  const found = new Map<string, FileIdentity>()
+  for (const { path } of rules.paths) {
+    for (const at of upwards(platform, path)) {
+      if (at === path) continue
+      if (found.has(at) || rules.names(at) || rules.effectAt(at) !== 'write') break
+      const entry = files.entry(at)
+      if (entry !== undefined) found.set(at, { device: entry.device, inode: entry.inode })
+    }
+  }
+  return [...found].map(([path, identity]) => ({ path, identity })).sort((a, b) => a.path < b.path ? -1 : 1)
+}
+
+/** What was decided but does not stand, for remedies. */
 function shadowedBy(paths: readonly PathRule[], all: readonly PathRule[]): PathRule[] {
   const key = ({ path, effect, field }: PathRule) => JSON.stringify([path, effect, field])
   const standing = new Set(paths.map(key))

@@ -74,6 +74,8 @@ export interface ResolvedPolicy {
   readonly base: Effect
   /** Sorted by path depth, then path, then strictness (write, read, deny). The most specific rule wins, at equal paths the strictest. */
   readonly paths: readonly PathRule[]
+  /** The folders between each rule and the writable root above it, sorted by path, where no rule stands itself: a back end pins them, and makes placeholders in them. */
+  readonly directories?: readonly { readonly path: string; readonly identity: FileIdentity }[]
   /** Rules that say nothing now, but would after a change: hidden by another rule at the same path, a match of a glob below a denied folder, or missing outside every root. For remedies. */
   readonly shadowed?: readonly PathRule[]
   readonly globs: readonly GlobRule[]

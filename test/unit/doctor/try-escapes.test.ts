@@ -31,12 +31,12 @@ const NOT_SHOWN_HERE = ['reach the host through an inherited descriptor', 'use a
 const shown = [...FILE_ATTEMPTS, ...PROTECTED_ATTEMPTS, ...SOCKET_ATTEMPTS].filter(({ name }) => !NOT_SHOWN_HERE.includes(name))
 
 describe('without a sandbox', () => {
-  test.each(shown)('$name: the escape is seen, and what must work does', async attempt => {
+  test.for(shown)('$name: the escape is seen, and what must work does', { timeout: 20_000 }, async (attempt, { skip }) => {
     const { result, twin } = await tryEscape(attempt, unconfined)
-    if (result.outcome === 'skipped') return expect(result.reason).toMatch(/is not installed|only/)
+    if (result.outcome === 'skipped') skip(result.reason)
     expect(result).toEqual({ outcome: 'escaped', evidence: expect.stringMatching(/./) })
     expect(twin).toEqual(attempt.can === undefined ? undefined : { outcome: 'works' })
-  }, 20_000)
+  })
 })
 
 test('a sandbox in which everything fails is noticed', async () => {

@@ -55,12 +55,15 @@ describe('against picomatch', () => {
     // "**" beside other characters is a matter of taste; "." and ".." are no names.
     .filter(text => (text === '**' || !text.includes('**')) && !/^\.+$/.test(text) && !/[?*]{2,}/.test(text.replace(/^\*\*$/, '')))
   const pattern = fc.array(name, { minLength: 1, maxLength: 4 }).map(names => `/w/${names.join('/')}`)
-  // To picomatch a `*` before `/**` does not match a name that ends in a dot, and `/**/a` not `/a`; to us they do.
+  // Two habits of picomatch that are not ours: `*/**` does not match what `*` does (`a/**` matches `a`, though), and a
+  // pattern that starts with `/**/` does not match at the root. Hence the folder /w, and the second question.
+  const oracle = (glob: string, text: string) =>
+    [glob, ...(glob.endsWith('/**') ? [glob.replace(/(\/\*\*)+$/, '')] : [])].some(each => picomatch.isMatch(text, each, { dot: true, noextglob: true, nonegate: true }))
   const path = fc.array(fc.stringMatching(/^[ab.]{0,2}[ab]$/), { minLength: 1, maxLength: 4 }).map(names => `/w/${names.join('/')}`)
 
   test('both say the same of every pattern and path', () => {
     fc.assert(fc.property(pattern, path, (glob, text) => {
-      expect(`${glob} ${text} ${matches(glob, text)}`).toBe(`${glob} ${text} ${picomatch.isMatch(text, glob, { dot: true, noextglob: true, nonegate: true })}`)
+      expect(`${glob} ${text} ${matches(glob, text)}`).toBe(`${glob} ${text} ${oracle(glob, text)}`)
     }), { numRuns: 3000 })
   })
 })

@@ -54,7 +54,7 @@ const allows = (policy: ResolvedPolicy, request: { kind: FileAccess; path: strin
 /** Many more in a long run: LAWS_RUNS=20000. */
 const runs = { numRuns: Number(process.env['LAWS_RUNS'] ?? 200) }
 
-describe('laws', () => {
+describe('laws', { timeout: 600_000 }, () => {
   test('adding a deny never grows access', () => {
     fc.assert(fc.property(policyArbitrary, fc.oneof(place, fc.constantFrom(...GLOBS)), (policy, denied) => {
       const [before, after] = [resolveOrRefuse(policy), resolveOrRefuse({ ...policy, deny: [...policy.deny, denied] })]

@@ -365,6 +365,11 @@ describe('rules', () => {
   })
 })
 
+test('the folders between a root and a rule in it are known with their identities', () => {
+  const { directories } = resolved(home({ a: { b: { c: {} } }, d: {} }), { deny: ['a/b/c', 'd/new/x', '/opt/x'] })
+  expect(directories).toEqual([`${W}/a`, `${W}/a/b`, `${W}/d`].map((path, index) => ({ path, identity: { device: '1', inode: ['5', '6', '8'][index] } })))
+})
+
 describe('restricted reads', () => {
   const tree = home({}, {}, { usr: { lib64: {} }, lib64: symlink('usr/lib64'), etc: {}, data: {} })
   const readAccess = { kind: 'restricted', includePlatformDefaults: true, readableRoots: ['/data', '/none'] } as const

@@ -1,0 +1,142 @@
+// The layers of enforcement: what each holds, what goes without it, and why a host may not have it.
+import type { DegradationName } from '../../launch-plan.js'
+
+/** What `launcher --probe` tried: 0, or the errno as a negative number, as the kernel gives it. */
+const TRIALS = [
+  'seccomp', 'user_notification', 'clone', 'setgroups', 'uid_map', 'mount_slave', 'mount_setattr', 'mount_tmpfs', 'netns', 'mount_proc',
+] as const
+/** What else it reads: counts and flags; -1 where the host does not have the setting. */
+const READINGS = [
+  'landlock_abi', 'landlock_errata', 'seccomp_mode', 'max_user_namespaces', 'apparmor_restrict', 'userns_clone', 'proc_mounted', 'pid_max_namespaced',
+] as const
+export const FACT_NAMES = [...TRIALS, ...READINGS] as const
+
+export type HostFacts = Readonly<Record<(typeof FACT_NAMES)[number], number>>
+
+/** The trial was left out, because one before it failed. */
+export const NOT_TRIED = -1000
+
+export const ERRNO = {
+  EPERM: -1, ENOENT: -2, EIO: -5, E2BIG: -7, EAGAIN: -11, ENOMEM: -12, EACCES: -13, EBUSY: -16, ENODEV: -19, EINVAL: -22, EMFILE: -24, ENOSPC: -28,
+  EROFS: -30, ENOSYS: -38, EUSERS: -87, EOPNOTSUPP: -95,
+} as const
+type Errno = keyof typeof ERRNO
+
+/** Why a layer is refused: the first row that fits. */
+interface Refusal {
+  readonly errno: readonly Errno[]
+  /** What else must be so; several causes have one errno. */
+  readonly when?: (facts: HostFacts) => boolean
+  readonly reason: string
+  readonly remedy: string
+}
+
+export interface Layer {
+  readonly layer: string
+  /** What it holds, as the enforcement report puts it. */
+  readonly holds: string
+  /** The degradation that a caller must allow to go without it; `refuse` where there is none. */
+  readonly without: DegradationName | 'refuse'
+  /** The trials that must have succeeded, in the order in which they were made. */
+  readonly needs: readonly (typeof TRIALS)[number][]
+  readonly refusals: readonly Refusal[]
+}
+
+const insideFilter = ({ seccomp_mode }: HostFacts) => seccomp_mode === 2
+const restrictedByAppArmor = ({ apparmor_restrict }: HostFacts) => apparmor_restrict === 1
+
+const CONTAINER_REMEDY = 'Run the container with a seccomp profile that permits namespaces and mounts (Docker: --security-opt seccomp=unconfined or a profile of your own), or start from outside it.'
+const OLDER_KERNEL = (since: string) => `Boot Linux ${since} or newer.`
+
+const APPARMOR: Omit<Refusal, 'errno'> = {
+  when: restrictedByAppArmor,
+  reason: 'AppArmor lets unprivileged users make a user namespace, but do nothing in it (kernel.apparmor_restrict_unprivileged_userns is 1)',
+  remedy: 'As root, give the launcher an AppArmor profile with the rule `userns,`, or set kernel.apparmor_restrict_unprivileged_userns=0 with sysctl.',
+}
+
+/** Why not even the namespaces could be made; they are made by one call. */
+const CLONE_REFUSALS: readonly Refusal[] = [
+  { errno: ['ENOSPC'], when: ({ max_user_namespaces }) => max_user_namespaces === 0, reason: 'user namespaces are switched off (user.max_user_namespaces is 0)', remedy: 'As root: sysctl -w user.max_user_namespaces=15000.' },
+  { errno: ['ENOSPC', 'EUSERS'], reason: 'user namespaces are nested too deep (32 is the most), or as many are in use as user.max_user_namespaces allows', remedy: 'Start from outside the other sandboxes, or raise user.max_user_namespaces.' },
+  { errno: ['EPERM'], when: facts => facts.userns_clone === 0 && !insideFilter(facts), reason: 'unprivileged users may not make user namespaces (kernel.unprivileged_userns_clone is 0)', remedy: 'As root: sysctl -w kernel.unprivileged_userns_clone=1.' },
+  { errno: ['EPERM', 'ENOSYS'], when: insideFilter, reason: 'a seccomp filter around this process refuses namespaces, as Docker\'s default profile and other sandboxes do', remedy: CONTAINER_REMEDY },
+  { errno: ['EPERM', 'EACCES'], ...APPARMOR },
+  { errno: ['EPERM'], reason: 'this process runs in a chroot, or under an id that is not mapped: the kernel makes no user namespace there', remedy: 'Start from outside the chroot.' },
+  { errno: ['EACCES'], reason: 'a security module of this host refuses user namespaces', remedy: 'Permit user namespaces for the launcher in that module\'s policy.' },
+  { errno: ['EINVAL', 'ENOSYS'], reason: 'this kernel was built without one of the namespaces', remedy: 'Boot a kernel with CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_NET_NS, CONFIG_IPC_NS and CONFIG_UTS_NS.' },
+]
+
+const MAP_REFUSALS: readonly Refusal[] = [
+  { errno: ['ENOENT'], when: ({ proc_mounted }) => proc_mounted === 0, reason: '/proc is not mounted, so that a user namespace gets no map of ids', remedy: 'Mount /proc before.' },
+  { errno: ['EACCES', 'EPERM'], ...APPARMOR },
+  { errno: ['EACCES', 'EPERM', 'EROFS'], reason: 'another sandbox around this process (a Landlock domain, or a read-only /proc) refuses to write the map of ids', remedy: 'Start from outside that sandbox.' },
+]
+
+const MOUNT_REFUSALS: readonly Refusal[] = [
+  { errno: ['EACCES', 'EPERM'], ...APPARMOR },
+  { errno: ['EPERM', 'EACCES', 'ENOSYS'], when: insideFilter, reason: 'a seccomp filter around this process refuses mounts', remedy: CONTAINER_REMEDY },
+  { errno: ['EPERM'], reason: 'another sandbox around this process (a Landlock domain) refuses every mount', remedy: 'Start from outside that sandbox.' },
+  { errno: ['EACCES'], reason: 'a security module of this host refuses mounts in a user namespace', remedy: 'Permit the launcher to mount in that module\'s policy.' },
+  { errno: ['ENOSYS'], reason: 'this kernel has no mount_setattr(2)', remedy: OLDER_KERNEL('5.12') },
+]
+
+/**
+ * The layers in the order in which they are set up. One table for the probe, the compiler and the reports.
+ * Source of the patterns: each host was met or simulated; the tests have one row a host.
+ */
+export const LAYERS = [
+  {
+    layer: 'user-namespace', holds: 'commands have no privilege over the host, not even as root', without: 'refuse',
+    needs: ['clone', 'uid_map'], refusals: [...MAP_REFUSALS, ...CLONE_REFUSALS],
+  },
+  {
+    layer: 'mount-namespace', holds: 'what may be written, and which paths are protected or denied', without: 'refuse',
+    needs: ['clone', 'mount_slave', 'mount_setattr', 'mount_tmpfs'], refusals: MOUNT_REFUSALS,
+  },
+  {
+    layer: 'pid-namespace', holds: 'commands see only their own processes, and all of these end with them', without: 'refuse',
+    needs: ['clone'], refusals: CLONE_REFUSALS,
+  },
+  {
+    layer: 'network-namespace', holds: 'the network is off, but for a loopback of the sandbox\'s own', without: 'refuse',
+    needs: ['clone', 'netns'],
+    refusals: [{ errno: ['EPERM', 'EACCES'], reason: 'another sandbox or a security module refuses to bring up a loopback', remedy: 'Start from outside that sandbox.' }],
+  },
+  {
+    layer: 'proc-mount', holds: 'each command has a /proc of its own', without: 'no-own-proc',
+    needs: ['clone', 'mount_slave', 'mount_proc'],
+    refusals: [
+      { errno: ['EPERM', 'ENOENT'], when: ({ proc_mounted }) => proc_mounted === 0, reason: '/proc is not mounted here, and the kernel lets nobody mount a fuller one', remedy: 'Mount /proc before.' },
+      { errno: ['EPERM'], when: ({ mount_tmpfs }) => mount_tmpfs === 0, reason: 'something is mounted over a part of /proc, as Docker does to hide it, and the kernel lets nobody mount a fuller one', remedy: 'Docker: --security-opt systempaths=unconfined. Podman: --security-opt unmask=ALL.' },
+      ...MOUNT_REFUSALS,
+    ],
+  },
+  {
+    layer: 'landlock', holds: 'a second lock on what may be read and written, and no signals to processes outside', without: 'no-landlock',
+    needs: [],
+    refusals: [
+      { errno: ['EOPNOTSUPP'], reason: 'Landlock is built into this kernel, but was not enabled at boot', remedy: 'Add landlock to the kernel\'s lsm= list and boot again.' },
+      { errno: ['ENOSYS', 'EPERM'], when: insideFilter, reason: 'this kernel has no Landlock, or a seccomp filter around this process (a container\'s) refuses it', remedy: 'Boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK; in a container, use a runtime whose seccomp profile knows Landlock.' },
+      { errno: ['ENOSYS'], reason: 'this kernel has no Landlock', remedy: 'Boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK.' },
+    ],
+  },
+  {
+    layer: 'seccomp', holds: 'system calls that a command has no use for are refused', without: 'refuse',
+    needs: ['seccomp'],
+    refusals: [
+      { errno: ['EPERM', 'EACCES'], reason: 'another sandbox around this process refuses further seccomp filters', remedy: 'Start from outside that sandbox.' },
+      { errno: ['EINVAL', 'ENOSYS'], reason: 'this kernel has no seccomp filters', remedy: 'Boot a kernel with CONFIG_SECCOMP_FILTER.' },
+    ],
+  },
+  {
+    layer: 'user-notification', holds: 'unix sockets made outside cannot be connected to', without: 'no-unix-socket-control',
+    needs: ['user_notification'],
+    refusals: [
+      { errno: ['EBUSY'], reason: 'another sandbox around this process has the one listener that the kernel permits', remedy: 'Start from outside that sandbox.' },
+      { errno: ['EPERM', 'EACCES'], reason: 'another sandbox around this process refuses further seccomp filters', remedy: 'Start from outside that sandbox.' },
+      { errno: ['EINVAL', 'ENOSYS'], reason: 'this kernel cannot hand system calls over without repeating them after signals', remedy: OLDER_KERNEL('5.19') },
+    ],
+  },
+] as const satisfies readonly Layer[]
+
+export type LayerName = (typeof LAYERS)[number]['layer']
