@@ -1,14 +1,12 @@
 // The layers of enforcement: what each holds, what goes without it, and why a host may not have it.
 import type { DegradationName } from '../../launch-plan.js'
 
-/** What `launcher --probe` tried: 0, or the errno as a negative number, as the kernel gives it. */
+/** What `launcher --probe` tried: 0 or more, or the errno as a negative number, as the kernel gives it. */
 const TRIALS = [
-  'seccomp', 'user_notification', 'clone', 'setgroups', 'uid_map', 'mount_slave', 'mount_setattr', 'mount_tmpfs', 'netns', 'mount_proc',
+  'landlock_abi', 'seccomp', 'user_notification', 'clone', 'uid_map', 'mount_slave', 'mount_setattr', 'mount_tmpfs', 'netns', 'mount_proc',
 ] as const
-/** What else it reads: counts and flags; -1 where the host does not have the setting. */
-const READINGS = [
-  'landlock_abi', 'landlock_errata', 'seccomp_mode', 'max_user_namespaces', 'apparmor_restrict', 'userns_clone', 'proc_mounted', 'pid_max_namespaced',
-] as const
+/** What else it reads, to tell causes apart; -1 where the host does not have the setting. */
+const READINGS = ['seccomp_mode', 'max_user_namespaces', 'apparmor_restrict', 'userns_clone', 'proc_mounted'] as const
 export const FACT_NAMES = [...TRIALS, ...READINGS] as const
 
 export type HostFacts = Readonly<Record<(typeof FACT_NAMES)[number], number>>
@@ -17,8 +15,8 @@ export type HostFacts = Readonly<Record<(typeof FACT_NAMES)[number], number>>
 export const NOT_TRIED = -1000
 
 export const ERRNO = {
-  EPERM: -1, ENOENT: -2, EIO: -5, E2BIG: -7, EAGAIN: -11, ENOMEM: -12, EACCES: -13, EBUSY: -16, ENODEV: -19, EINVAL: -22, EMFILE: -24, ENOSPC: -28,
-  EROFS: -30, ENOSYS: -38, EUSERS: -87, EOPNOTSUPP: -95,
+  EPERM: -1, ENOENT: -2, EAGAIN: -11, ENOMEM: -12, EACCES: -13, EBUSY: -16, ENODEV: -19, EINVAL: -22, ENOSPC: -28, EROFS: -30, ENOSYS: -38,
+  EUSERS: -87, EOPNOTSUPP: -95,
 } as const
 type Errno = keyof typeof ERRNO
 
@@ -37,9 +35,10 @@ export interface Layer {
   readonly holds: string
   /** The degradation that a caller must allow to go without it; `refuse` where there is none. */
   readonly without: DegradationName | 'refuse'
-  /** The trials that must have succeeded, in the order in which they were made. */
-  readonly needs: readonly (typeof TRIALS)[number][]
-  readonly refusals: readonly Refusal[]
+  /** The trials that must have succeeded, in the order in which they were made, with what their errnos mean. */
+  readonly needs: readonly { readonly trial: (typeof TRIALS)[number]; readonly refusals: readonly Refusal[] }[]
+  /** The trial whose answer is the layer's version. */
+  readonly version?: (typeof TRIALS)[number]
 }
 
 const insideFilter = ({ seccomp_mode }: HostFacts) => seccomp_mode === 2
@@ -80,62 +79,75 @@ const MOUNT_REFUSALS: readonly Refusal[] = [
   { errno: ['ENOSYS'], reason: 'this kernel has no mount_setattr(2)', remedy: OLDER_KERNEL('5.12') },
 ]
 
+const LOOPBACK_REFUSALS: readonly Refusal[] = [
+  { errno: ['EACCES', 'EPERM'], ...APPARMOR },
+  { errno: ['EPERM', 'EACCES'], reason: 'another sandbox or a security module refuses to bring up a loopback', remedy: 'Start from outside that sandbox.' },
+]
+
+const PROC_REFUSALS: readonly Refusal[] = [
+  { errno: ['EPERM', 'ENOENT'], when: ({ proc_mounted }) => proc_mounted === 0, reason: '/proc is not mounted here, and the kernel lets nobody mount a fuller one', remedy: 'Mount /proc before.' },
+  { errno: ['EPERM'], when: ({ mount_tmpfs }) => mount_tmpfs === 0, reason: 'something is mounted over a part of /proc, as Docker does to hide it, and the kernel lets nobody mount a fuller one', remedy: 'Docker: --security-opt systempaths=unconfined. Podman: --security-opt unmask=ALL.' },
+  ...MOUNT_REFUSALS,
+]
+
+const LANDLOCK_REFUSALS: readonly Refusal[] = [
+  { errno: ['EOPNOTSUPP'], reason: 'Landlock is built into this kernel, but was not enabled at boot', remedy: 'Add landlock to the kernel\'s lsm= list and boot again.' },
+  { errno: ['ENOSYS', 'EPERM'], when: insideFilter, reason: 'this kernel has no Landlock, or a seccomp filter around this process (a container\'s) refuses it', remedy: 'Boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK; in a container, use a runtime whose seccomp profile knows Landlock.' },
+  { errno: ['ENOSYS'], reason: 'this kernel has no Landlock', remedy: 'Boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK.' },
+]
+
+const NESTED_FILTER: Refusal = { errno: ['EPERM', 'EACCES'], reason: 'another sandbox around this process refuses further seccomp filters', remedy: 'Start from outside that sandbox.' }
+
+const SECCOMP_REFUSALS: readonly Refusal[] = [
+  NESTED_FILTER,
+  { errno: ['EINVAL', 'ENOSYS'], reason: 'this kernel has no seccomp filters', remedy: 'Boot a kernel with CONFIG_SECCOMP_FILTER.' },
+]
+
+const NOTIFICATION_REFUSALS: readonly Refusal[] = [
+  { errno: ['EBUSY'], reason: 'another sandbox around this process has the one listener that the kernel permits', remedy: 'Start from outside that sandbox.' },
+  NESTED_FILTER,
+  { errno: ['EINVAL', 'ENOSYS'], reason: 'this kernel cannot hand system calls over without repeating them after signals', remedy: OLDER_KERNEL('5.19') },
+]
+
+const CLONE = { trial: 'clone', refusals: CLONE_REFUSALS } as const
+const MOUNT_SLAVE = { trial: 'mount_slave', refusals: MOUNT_REFUSALS } as const
+
 /**
- * The layers in the order in which they are set up. One table for the probe, the compiler and the reports.
- * Source of the patterns: each host was met or simulated; the tests have one row a host.
+ * The layers in the order in which they are set up: one table for the probe, the compiler and the reports.
+ * Source of the errnos: each host was met or simulated; the tests have one row a host.
  */
 export const LAYERS = [
   {
     layer: 'user-namespace', holds: 'commands have no privilege over the host, not even as root', without: 'refuse',
-    needs: ['clone', 'uid_map'], refusals: [...MAP_REFUSALS, ...CLONE_REFUSALS],
+    needs: [CLONE, { trial: 'uid_map', refusals: MAP_REFUSALS }],
   },
   {
     layer: 'mount-namespace', holds: 'what may be written, and which paths are protected or denied', without: 'refuse',
-    needs: ['clone', 'mount_slave', 'mount_setattr', 'mount_tmpfs'], refusals: MOUNT_REFUSALS,
+    needs: [CLONE, MOUNT_SLAVE, { trial: 'mount_setattr', refusals: MOUNT_REFUSALS }, { trial: 'mount_tmpfs', refusals: MOUNT_REFUSALS }],
   },
   {
     layer: 'pid-namespace', holds: 'commands see only their own processes, and all of these end with them', without: 'refuse',
-    needs: ['clone'], refusals: CLONE_REFUSALS,
+    needs: [CLONE],
   },
   {
     layer: 'network-namespace', holds: 'the network is off, but for a loopback of the sandbox\'s own', without: 'refuse',
-    needs: ['clone', 'netns'],
-    refusals: [{ errno: ['EPERM', 'EACCES'], reason: 'another sandbox or a security module refuses to bring up a loopback', remedy: 'Start from outside that sandbox.' }],
+    needs: [CLONE, { trial: 'netns', refusals: LOOPBACK_REFUSALS }],
   },
   {
     layer: 'proc-mount', holds: 'each command has a /proc of its own', without: 'no-own-proc',
-    needs: ['clone', 'mount_slave', 'mount_proc'],
-    refusals: [
-      { errno: ['EPERM', 'ENOENT'], when: ({ proc_mounted }) => proc_mounted === 0, reason: '/proc is not mounted here, and the kernel lets nobody mount a fuller one', remedy: 'Mount /proc before.' },
-      { errno: ['EPERM'], when: ({ mount_tmpfs }) => mount_tmpfs === 0, reason: 'something is mounted over a part of /proc, as Docker does to hide it, and the kernel lets nobody mount a fuller one', remedy: 'Docker: --security-opt systempaths=unconfined. Podman: --security-opt unmask=ALL.' },
-      ...MOUNT_REFUSALS,
-    ],
+    needs: [CLONE, MOUNT_SLAVE, { trial: 'mount_proc', refusals: PROC_REFUSALS }],
   },
   {
     layer: 'landlock', holds: 'a second lock on what may be read and written, and no signals to processes outside', without: 'no-landlock',
-    needs: [],
-    refusals: [
-      { errno: ['EOPNOTSUPP'], reason: 'Landlock is built into this kernel, but was not enabled at boot', remedy: 'Add landlock to the kernel\'s lsm= list and boot again.' },
-      { errno: ['ENOSYS', 'EPERM'], when: insideFilter, reason: 'this kernel has no Landlock, or a seccomp filter around this process (a container\'s) refuses it', remedy: 'Boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK; in a container, use a runtime whose seccomp profile knows Landlock.' },
-      { errno: ['ENOSYS'], reason: 'this kernel has no Landlock', remedy: 'Boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK.' },
-    ],
+    needs: [{ trial: 'landlock_abi', refusals: LANDLOCK_REFUSALS }], version: 'landlock_abi',
   },
   {
     layer: 'seccomp', holds: 'system calls that a command has no use for are refused', without: 'refuse',
-    needs: ['seccomp'],
-    refusals: [
-      { errno: ['EPERM', 'EACCES'], reason: 'another sandbox around this process refuses further seccomp filters', remedy: 'Start from outside that sandbox.' },
-      { errno: ['EINVAL', 'ENOSYS'], reason: 'this kernel has no seccomp filters', remedy: 'Boot a kernel with CONFIG_SECCOMP_FILTER.' },
-    ],
+    needs: [{ trial: 'seccomp', refusals: SECCOMP_REFUSALS }],
   },
   {
     layer: 'user-notification', holds: 'unix sockets made outside cannot be connected to', without: 'no-unix-socket-control',
-    needs: ['user_notification'],
-    refusals: [
-      { errno: ['EBUSY'], reason: 'another sandbox around this process has the one listener that the kernel permits', remedy: 'Start from outside that sandbox.' },
-      { errno: ['EPERM', 'EACCES'], reason: 'another sandbox around this process refuses further seccomp filters', remedy: 'Start from outside that sandbox.' },
-      { errno: ['EINVAL', 'ENOSYS'], reason: 'this kernel cannot hand system calls over without repeating them after signals', remedy: OLDER_KERNEL('5.19') },
-    ],
+    needs: [{ trial: 'user_notification', refusals: NOTIFICATION_REFUSALS }],
   },
 ] as const satisfies readonly Layer[]
 

@@ -25,7 +25,7 @@ export async function probeLinuxNative(launcherPath: string): Promise<readonly L
  */
 export function interpretProbe(text: string): LayerReport[] {
   const facts = readFacts(text)
-  return LAYERS.map((layer: Layer) => layer.layer === 'landlock' ? landlockReport(layer, facts) : report(layer, facts))
+  return LAYERS.map(layer => report(layer, facts))
 }
 
 function runProbe(launcherPath: string): Promise<string> {
@@ -61,28 +61,16 @@ function readFacts(text: string): HostFacts {
   return Object.fromEntries(FACT_NAMES.map(name => [name, read(name)])) as HostFacts
 }
 
-/** The version call answers with the ABI, or with the errno. */
-function landlockReport(layer: Layer, facts: HostFacts): LayerReport {
-  return facts.landlock_abi > 0 ? { layer: layer.layer, available: true, version: facts.landlock_abi } : refused(layer, facts, facts.landlock_abi)
-}
-
-function report(layer: Layer, facts: HostFacts): LayerReport {
-  const failed = layer.needs.find(name => facts[name] !== 0)
-  if (failed === undefined) return { layer: layer.layer, available: true }
-  // What was not tried for want of a namespace is refused for the namespace's reason.
-  if (failed === 'clone' || facts[failed] === NOT_TRIED) return { ...refused(NAMESPACES, facts, facts.clone === 0 ? facts[failed] : facts.clone), layer: layer.layer }
-  return refused(layer, facts, facts[failed])
-}
-
-const NAMESPACES: Layer = LAYERS[0]
-
-function refused({ layer, refusals }: Layer, facts: HostFacts, answer: number): LayerReport {
+function report({ layer, needs, version }: Layer, facts: HostFacts): LayerReport {
+  const failed = needs.find(({ trial }) => facts[trial] < 0)
+  if (failed === undefined) return { layer, available: true, ...(version === undefined ? {} : { version: facts[version] }) }
+  const answer = facts[failed.trial]
+  if (answer === NOT_TRIED) return { layer, available: false, reason: 'it could not be tried, since a step before it failed', remedy: 'Repair the other layers first.' }
   const errno = errnoName(answer)
-  if (answer === NOT_TRIED) return { layer, available: false, reason: 'it could not be tried, because a step before it failed', remedy: 'Repair the layers above first.' }
-  const row = refusals.find(refusal => refusal.errno.some(name => name === errno) && (refusal.when === undefined || refusal.when(facts)))
+  const row = failed.refusals.find(refusal => refusal.errno.some(name => name === errno) && (refusal.when === undefined || refusal.when(facts)))
   return {
     layer, available: false, errno,
-    reason: row?.reason ?? `the kernel refuses it (${errno})`,
+    reason: row?.reason ?? `the kernel refuses it (${failed.trial}: ${errno})`,
     remedy: row?.remedy ?? 'Look into the kernel\'s log for the reason.',
   }
 }
