@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { checkNode, main, ROOT, say, SetUpError } from './setup.mjs'
 
-const CLI = join(ROOT, 'dist/cli.js')
+const CLI = join(ROOT, 'dist/cli.cjs')
 const PAGE = 'docs/bench.md'
 const MARKS = ['<!-- written by npm run bench: begin -->', '<!-- written by npm run bench: end -->']
 const TRUE = ['/bin/true']

@@ -20,7 +20,7 @@ await main(async () => {
   forgetNpm()
   process.chdir(folder)
   // In this very process, so that exit code, signals and the terminal are the command's own.
-  const cli = join(ROOT, 'dist/cli.js')
+  const cli = join(ROOT, 'dist/cli.cjs')
   process.argv = [process.execPath, cli, 'run', '-C', folder, ...(words[0].startsWith('-') ? [] : ['--']), ...words]
   await import(pathToFileURL(cli).href)
 })

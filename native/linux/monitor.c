@@ -1159,7 +1159,6 @@ int run_monitor(int control)
 	struct failure failure = { .step = STEP_decode_plan };
 	struct frame frame;
 
-	signal(SIGPIPE, SIG_IGN);
 	shared.umask = umask(0);
 	monitor.devnull = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (monitor.devnull < 0 || first_frame(&monitor, &frame) != 0)
@@ -1176,10 +1175,14 @@ int run_monitor(int control)
 		flush_to_the_end(&monitor);
 		return 1;
 	}
+	/* After the fork: a command would inherit it, and "yes | head" would not end as it does elsewhere. */
+	signal(SIGPIPE, SIG_IGN);
 	send_empty(&monitor, FRAME_READY, 0);
 	flush(&monitor);
 	loop(&monitor);
 	end_commands(&monitor);
 	give_up_placeholders(&monitor.held);
+	/* All that was made is gone: nobody need wait for the kernel to take the namespaces down. */
+	shutdown(control, SHUT_RDWR);
 	return 0;
 }

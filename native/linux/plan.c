@@ -115,7 +115,7 @@ static void *array(struct reader *r, size_t n, size_t size)
 
 static void read_mounts(struct reader *r, struct plan *plan)
 {
-	plan->n_mounts = count(r, 31);
+	plan->n_mounts = count(r, 27);
 	plan->mounts = array(r, plan->n_mounts, sizeof *plan->mounts);
 	for (uint32_t i = 0; i < plan->n_mounts && !r->broken; i++) {
 		struct mount_step *step = &plan->mounts[i];

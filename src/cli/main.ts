@@ -42,7 +42,7 @@ async function tell(error: unknown, words: readonly string[]): Promise<number> {
   const verbose = own.includes('--verbose') || own.includes('-v')
   if (error instanceof SandboxError) {
     if (own.includes('--json')) await print(process.stdout, `${JSON.stringify({ error: errorRecord(error) }, null, 2)}\n`)
-    await print(process.stderr, `codex-sandbox: ${error.message}\n${verbose && error.cause instanceof Error ? `${error.cause.stack}\n` : ''}`)
+    await print(process.stderr, `codex-sandbox: ${inFlags(error.message)}\n${verbose && error.cause instanceof Error ? `${error.cause.stack}\n` : ''}`)
     return EXIT_NO_SANDBOX
   }
   const message = error instanceof Error ? error.message : String(error)
@@ -50,6 +50,16 @@ async function tell(error: unknown, words: readonly string[]): Promise<number> {
   await print(process.stderr, `codex-sandbox: ${message} (this is a bug in codex-sandbox; --verbose shows where)\n${stack}`)
   return EXIT_NO_SANDBOX
 }
+
+/** Remedies name the library's options; here they are flags. */
+const FLAGS: readonly (readonly [RegExp, string])[] = [
+  [/\ballowDegraded \["([\w-]+)"\]/, '--allow-degraded $1'],
+  [/\bname it in allowDegraded\b/, 'name it with --allow-degraded'],
+  [/\b(?:say so|allow it) by name: allowBroadRoots\b/, 'name it with --write'],
+  [/, or give launcherPath\b/, ''],
+]
+
+const inFlags = (message: string): string => FLAGS.reduce((text, [words, flag]) => text.replace(words, flag), message)
 
 function errorRecord({ code, message, field, step, errno, path, remedy }: SandboxError): object {
   return { code, message, field, step, errno, path, remedy }

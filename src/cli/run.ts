@@ -30,7 +30,7 @@ export async function run(given: Arguments): Promise<number> {
   if (options.printPlan === true) return printPlan(sandboxOptions)
 
   const report = options.report === undefined ? undefined : openReport(options.report)
-  const sandbox = await explainBroadRoots(() => createParsedSandbox(sandboxOptions))
+  const sandbox = await createParsedSandbox(sandboxOptions)
   let result: ExecResult
   try {
     result = await runCommand(sandbox, words, {
@@ -69,19 +69,9 @@ async function optionsOfSandbox({ verb, options }: Arguments): Promise<ParsedSan
   }
 }
 
-async function explainBroadRoots<Result>(act: () => Promise<Result>): Promise<Result> {
-  try {
-    return await act()
-  } catch (error) {
-    if (!(error instanceof SandboxError) || error.code !== 'path_too_broad') throw error
-    const { field = 'cwd', message } = error
-    throw new SandboxError('path_too_broad', { field, value: /"(?:[^"\\]|\\.)*"/.exec(message)?.[0].slice(1, -1) ?? '' }, { remedy: 'Start in a folder inside it, or with -C DIR, or say that you mean it: --write and this path.', cause: error })
-  }
-}
-
 async function printPlan(options: ParsedSandboxOptions): Promise<number> {
   const [{ prepare }, { printPlan }] = await Promise.all([import('../exec/prepare.js'), import('../platform/launch-plan.js')])
-  const { plan } = await explainBroadRoots(() => prepare(options))
+  const { plan } = await prepare(options)
   await print(process.stdout, printPlan(plan))
   return 0
 }

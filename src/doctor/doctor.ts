@@ -28,7 +28,7 @@ const OLDEST_NODE = [20, 19] as const
 export async function examine(): Promise<DoctorReport> {
   const launcher = findLauncherHere()
   const found = launcher.ok ? await capabilities() : undefined
-  const check = await checkHost('workspace-write')
+  const check = await checkHost('workspace-write', { allowBroadRoots: true })
   const findings = [node(), kernel(), launcher, ...(found?.layers ?? []).map(layerFinding)]
   return { ok: check.ok && findings.every(({ ok }) => ok), findings, capabilities: found, check }
 }

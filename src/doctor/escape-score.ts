@@ -19,8 +19,8 @@ export interface EscapeScore {
 const COMMAND_TIMEOUT_MS = 20_000
 
 /** The sandbox as anybody gets it. */
-export const realSandbox: MakeSandbox = async (policy, cwd) => {
-  const sandbox = await createParsedSandbox({ policy, cwd })
+export const realSandbox: MakeSandbox = async (policy, cwd, allowDegraded) => {
+  const sandbox = await createParsedSandbox({ policy, cwd, allowDegraded })
   return {
     run: async (argv, env) => (await sandbox.exec(argv, { env, timeoutMs: COMMAND_TIMEOUT_MS, killGraceMs: 200 })).output,
     close: () => sandbox.close(),

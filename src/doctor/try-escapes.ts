@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { SandboxError } from '../errors.js'
+import type { DegradationName } from '../platform/launch-plan.js'
 import { presetPolicy } from '../policy/presets.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { type EscapeAttempt, findProgram, type Need, type Scene, textOf } from './escapes/attempt.js'
@@ -27,7 +28,7 @@ export interface AttemptSandbox {
   run(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<string>
   close(): Promise<void>
 }
-export type MakeSandbox = (policy: SandboxPolicy, cwd: string) => Promise<AttemptSandbox>
+export type MakeSandbox = (policy: SandboxPolicy, cwd: string, allowDegraded: readonly DegradationName[]) => Promise<AttemptSandbox>
 
 /** Runs one attempt and its twin. Throws nothing but what means a bug. */
 export async function tryEscape(attempt: EscapeAttempt, makeSandbox: MakeSandbox): Promise<AttemptResult> {
@@ -104,7 +105,7 @@ async function onStage<Result>(attempt: EscapeAttempt, makeSandbox: MakeSandbox,
   let own: AttemptSandbox | undefined
 
   const make = async (policy: Partial<SandboxPolicy>): Promise<AttemptSandbox> => {
-    const sandbox = await makeSandbox({ ...presetPolicy('workspace-write', 'library'), excludeSlashTmp: true, excludeTmpdirEnvVar: true, ...policy }, workspace)
+    const sandbox = await makeSandbox({ ...presetPolicy('workspace-write', 'library'), excludeSlashTmp: true, excludeTmpdirEnvVar: true, ...policy }, workspace, attempt.allowDegraded ?? [])
     open.add(sandbox)
     return sandbox
   }

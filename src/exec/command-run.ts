@@ -5,13 +5,13 @@ import { resolve as resolvePath } from 'node:path'
 import { existsSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
 import type { CommandExit, CommandHandlers, Launcher, RefusedCall, RunningCommand, StartFailure } from '../platform/backend.js'
-import type { CommandPlan, LaunchPlan } from '../platform/launch-plan.js'
+import type { CommandPlan, Enforcement, LaunchPlan } from '../platform/launch-plan.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Denial } from './denial.js'
 import { type Environment, mergeEnvironment } from './environment.js'
 import type { StreamName } from './kept-output.js'
-import { narrowLimits } from './limits.js'
+import { enforcementWith, narrowLimits } from './limits.js'
 import type { CommandOptions } from './options.js'
 import { type Encoding, EXIT_CODE, type ExecResult, exitCodeOf, type Interruption, limitOf, type OutputOf, signalName } from './result.js'
 import type { Cancellable, RunningCommands } from './running-commands.js'
@@ -63,6 +63,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   readonly #options: CommandOptions<E>
   readonly #use: CommandUse<E>
   readonly #command: CommandPlan
+  readonly #enforcement: Enforcement
   readonly #startedAt = performance.now()
   #running: RunningCommand | undefined
   #refused: RefusedCall[] | undefined
@@ -89,8 +90,9 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
       stdin: io.stdin,
       limits: narrowLimits(context.policy.limits, options.limits),
       ...(io.terminal === undefined ? undefined : { terminal: io.terminal }),
+      ...(use.onStarted === undefined ? undefined : { reportStart: true }),
     }
-    refuseUnheldLimits(context.plan, options)
+    this.#enforcement = enforcementWith(context.plan, options.limits)
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -209,7 +211,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
       denials,
       ended: exit.ended,
       environment: { dropped: this.#context.environment.dropped },
-      enforcement: this.#context.plan.enforcement,
+      enforcement: this.#enforcement,
     }
   }
 
@@ -224,13 +226,6 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
 
 /** What the C library has for EACCES, EPERM and EROFS; other programs start theirs in lower case. */
 const DENIAL_WORDS = /permission denied|operation not permitted|read-only file system/i
-
-/** A plan without any limit may hold none of a command's either. */
-function refuseUnheldLimits(plan: LaunchPlan, { limits }: CommandOptions): void {
-  if (limits === undefined || plan.degraded.includes('limits') || plan.backend !== 'unconfined') return
-  const [name, value] = Object.entries(limits)[0] ?? []
-  if (name !== undefined) throw new SandboxError('rule_not_enforceable', { field: `limits.${name}`, value }, { detail: 'commands run without a sandbox' })
-}
 
 /** A program that does not start is the command's failure, told as a shell does; everything else is the sandbox's. */
 function startOutcome({ step, errno, path }: StartFailure, command: CommandPlan): SandboxError | { exitCode: number; line: string } {

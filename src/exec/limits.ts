@@ -1,5 +1,7 @@
-// The limits of one command: the policy's, narrowed by its own.
+// The limits of one command: the policy's, narrowed by its own, and how they are held.
 import { SandboxError } from '../errors.js'
+import type { Enforcement, LaunchPlan } from '../platform/launch-plan.js'
+import { limitMechanisms } from '../platform/linux/native/limits.js'
 import type { Limits } from '../policy/sandbox-policy.js'
 
 /** @throws SandboxError `option_invalid` where a limit is wider than the policy's */
@@ -17,4 +19,24 @@ export function narrowLimits(policy: Limits, asked: Limits | undefined): Limits 
     limits[name] = value
   }
   return limits
+}
+
+/**
+ * What a result says about a command: as its plan, and how the limits are held that only this command has.
+ *
+ * @throws SandboxError `rule_not_enforceable` where nothing would hold them and that was not allowed
+ */
+export function enforcementWith(plan: LaunchPlan, asked: Limits | undefined): Enforcement {
+  if (asked === undefined) return plan.enforcement
+  const limits = plan.backend === 'linux-native' ? limitMechanisms(asked, plan.uid) : absent(asked, plan)
+  return { ...plan.enforcement, limits: { ...plan.enforcement.limits, ...limits } }
+}
+
+function absent(asked: Limits, { degraded }: LaunchPlan): Enforcement['limits'] {
+  const given = Object.entries(asked).filter(([, value]) => value !== undefined)
+  const [first] = given
+  if (first !== undefined && !degraded.includes('limits')) {
+    throw new SandboxError('rule_not_enforceable', { field: `limits.${first[0]}`, value: first[1] }, { detail: 'commands run without a sandbox', remedy: 'Drop the limit, or allow `limits` to be degraded.' })
+  }
+  return Object.fromEntries(given.map(([name]) => [name, 'absent']))
 }

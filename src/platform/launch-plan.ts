@@ -117,6 +117,8 @@ export interface CommandPlan {
   /** `empty`: at its end from the start. */
   readonly stdin: 'empty' | 'pipe'
   readonly limits: Limits
+  /** Tell when the program runs, and its process id: a look through /proc that only some want. */
+  readonly reportStart?: boolean
 }
 
 /** A plan as text for people and for golden tests: JSON, two spaces, keys in the order of the type. */

@@ -1,6 +1,7 @@
 // The shape of an escape attempt, and the words that the tables of attempts are written in.
 import { execFile } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import type { DegradationName } from '../../platform/launch-plan.js'
 import type { SandboxPolicy } from '../../policy/sandbox-policy.js'
 
 /**
@@ -15,6 +16,8 @@ export interface EscapeAttempt {
   readonly needs?: readonly Need[]
   /** Added to workspace-write without /tmp and $TMPDIR. */
   readonly policy?: (scene: Scene) => Partial<SandboxPolicy>
+  /** What the policy may be degraded by, where it would be refused otherwise. */
+  readonly allowDegraded?: readonly DegradationName[]
   /** On the host, before the sandbox exists. */
   readonly prepare?: (scene: Scene) => unknown
   readonly attack: Act

@@ -97,9 +97,9 @@ export const PROTECTED_ATTEMPTS: readonly EscapeAttempt[] = [
   {
     name: 'write hooks or config where git may commit', failure: 'row 49: gemini-cli opened all of .git for `git status; echo x > .git/hooks/pre-commit`', needs: ['git'],
     prepare: realRepository, policy: () => ({ git: 'commits' }),
-    attack: sh('cd "$W"; git status; for f in hooks/pre-commit hooks/post-checkout config config.worktree info/attributes commondir gitdir; do echo x > ".git/$f"; cp evil.sh ".git/$f"; done; git config core.fsmonitor ./evil.sh; mv .git/hooks .git/h; mkdir .git/hooks; cp evil.sh .git/hooks/pre-commit; rm -rf .git/hooks; ln -s .. .git/hooks; mkdir -p .git/modules/m/hooks; cp evil.sh .git/modules/m/hooks/pre-commit; mv .git g; mkdir -p .git/hooks; cp evil.sh .git/hooks/pre-commit'),
+    attack: sh('cd "$W"; git status; for f in hooks/pre-commit hooks/post-checkout config config.worktree info/attributes commondir; do echo x > ".git/$f"; cp evil.sh ".git/$f"; done; git config core.fsmonitor ./evil.sh; mv .git/hooks .git/h; mkdir .git/hooks; cp evil.sh .git/hooks/pre-commit; rm -rf .git/hooks; ln -s .. .git/hooks; mkdir -p .git/modules/m/hooks; cp evil.sh .git/modules/m/hooks/pre-commit; mv .git g; mkdir -p .git/hooks; cp evil.sh .git/hooks/pre-commit'),
     evidence: async scene => {
-      const planted = ['hooks/pre-commit', 'hooks/post-checkout', 'config.worktree', 'info/attributes', 'commondir', 'gitdir'].find(file => existsSync(`${scene.workspace}/.git/${file}`) && textOf(`${scene.workspace}/.git/${file}`) !== '')
+      const planted = ['hooks/pre-commit', 'hooks/post-checkout', 'config.worktree', 'info/attributes', 'commondir'].find(file => existsSync(`${scene.workspace}/.git/${file}`) && textOf(`${scene.workspace}/.git/${file}`) !== '')
       if (planted !== undefined) return `.git/${planted} was written`
       return textOf(`${scene.workspace}/.git/config`).includes('evil') ? '.git/config was written' : gitOnHost(scene)
     },

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 /** Another build of it can be named, to try it before it is in dist. */
-const CLI = process.env['CLI_UNDER_TEST'] ?? fileURLToPath(new URL('../../../dist/cli.js', import.meta.url))
+const CLI = process.env['CLI_UNDER_TEST'] ?? fileURLToPath(new URL('../../../dist/cli.cjs', import.meta.url))
 const PLAYER = fileURLToPath(new URL('terminal.py', import.meta.url))
 const python = ['/usr/bin/python3', '/usr/local/bin/python3'].find(path => existsSync(path))
 const shell = ['/bin/bash', '/usr/bin/bash'].find(path => existsSync(path))
@@ -92,6 +92,15 @@ describe('what is allowed', () => {
     const env = { MY_TOKEN: 'secret', PLAIN: 'plain' }
     expect(cli(sh('echo "$MY_TOKEN|$PLAIN|$SET"'), { env }).stdout).toBe('|plain|\n')
     expect(cli(['--env', 'MY_TOKEN', '--env', 'SET=a b', ...sh('echo "$MY_TOKEN|$PLAIN|$SET"')], { env }).stdout).toBe('secret|plain|a b\n')
+  })
+  test('the home folder as a workspace needs a word, and the error says which', () => {
+    const env = { HOME: workspace }
+    expect(cli(['--', 'true'], { env })).toEqual({ code: 125, stdout: '', stderr: expect.stringMatching(/too broad to be writable.*name it with --write/) })
+    expect(cli(['--write', workspace, ...sh('touch in-home')], { env }).code).toBe(0)
+  })
+  test('a rule that cannot be held is refused with the flag that goes on without it', () => {
+    expect(cli(['--deny', 'sub/*.key', '--', 'true'])).toEqual({ code: 125, stdout: '', stderr: expect.stringContaining('--allow-degraded later-glob-matches') })
+    expect(cli(['--deny', 'sub/*.key', '--allow-degraded', 'later-glob-matches', '--', 'true']).code).toBe(0)
   })
   test('--cd is the workspace and where the command starts; other paths start here', () => {
     mkdirSync(`${workspace}/sub`, { recursive: true })

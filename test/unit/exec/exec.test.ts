@@ -44,6 +44,12 @@ test.each([
   expect((await (await startFakeSandbox(policy)).exec(argv)).limit).toBe(limit)
 })
 
+test('a limit that only one command has is named in its enforcement', async () => {
+  const sandbox = await startFakeSandbox()
+  expect((await sandbox.exec(['exit', '0'], { limits: { openFiles: 64 } })).enforcement.limits).toEqual({ openFiles: 'exact' })
+  expect((await sandbox.exec(['exit', '0'])).enforcement.limits).toEqual({})
+})
+
 test.each([
   { name: 'arguments above the system\'s bound', argv: ['fail', numberOf('exec'), E2BIG], error: { code: 'arguments_too_large', field: 'argv' } },
   { name: 'a cwd that another directory has replaced', argv: ['fail', numberOf('enter_cwd'), ESTALE], error: { code: 'path_not_found', field: 'cwd' } },

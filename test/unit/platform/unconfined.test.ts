@@ -93,7 +93,10 @@ test('a fast writer waits for a slow reader', async () => {
 
 test('a limit cannot be held: refused, unless that is allowed by name', async () => {
   await expect((await start()).exec(['true'], { limits: { pids: 3 } })).rejects.toMatchObject({ code: 'rule_not_enforceable', field: 'limits.pids' })
-  expect((await (await start({ allowDegraded: ['limits'] })).exec(['true'])).exitCode).toBe(0)
+  const policy = { mode: 'danger-full-access', limits: { pids: 3 } } as const
+  await expect(start({ policy })).rejects.toMatchObject({ code: 'rule_not_enforceable', field: 'limits.pids' })
+  const result = await (await start({ policy, allowDegraded: ['limits'] })).exec(['true'], { limits: { openFiles: 99 } })
+  expect(result).toMatchObject({ exitCode: 0, enforcement: { degraded: ['limits'], limits: { pids: 'absent', openFiles: 'absent' } } })
 })
 
 test('a terminal is refused', async () => {

@@ -67,8 +67,9 @@ class NativeLauncher implements Launcher {
   /** Why the launcher is lost, where this side found it out. */
   #failure: SandboxError | undefined
   #settleSetUp: ((error?: SandboxError) => void) | undefined
-  /** Resolves when process and socket are both gone. */
+  /** Resolves after `#end`. */
   readonly #gone: Promise<void>
+  #settleGone!: () => void
   #closed: Promise<void> | undefined
   /** The environment that was encoded last: commands of a sandbox mostly share one array. */
   #environment: { readonly variables: readonly string[]; readonly bytes: Buffer } | undefined
@@ -81,6 +82,7 @@ class NativeLauncher implements Launcher {
     // Absent where descriptors have run out; the child's 'error' event follows.
     const socket = child.stdio?.[3] as Socket | undefined
     this.#socket = socket
+    this.#gone = new Promise(resolve => { this.#settleGone = resolve })
     const exited = new Promise<void>(resolve => {
       child.once('exit', () => resolve())
       child.once('error', error => {
@@ -90,17 +92,15 @@ class NativeLauncher implements Launcher {
         if (socket === undefined) this.#end()
       })
     })
-    const disconnected = new Promise<void>(resolve => {
-      if (socket === undefined) return resolve()
-      socket.on('data', chunk => this.#read(chunk))
-      // A write to a launcher that is gone; what was read before it still counts, and 'close' follows.
-      socket.on('error', () => {})
-      socket.once('close', () => {
-        resolve()
-        void exited.then(() => this.#end())
-      })
+    socket?.on('data', chunk => this.#read(chunk))
+    // A write to a launcher that is gone; what was read before it still counts, and 'close' follows.
+    socket?.on('error', () => {})
+    socket?.once('close', () => {
+      // After CLOSE the end of the socket says that all is done; the kernel takes the process apart for some milliseconds more.
+      // Otherwise how the process ended is the reason to tell.
+      if (this.#state === 'closing') this.#end()
+      else void exited.then(() => this.#end())
     })
-    this.#gone = Promise.all([exited, disconnected]).then(() => {})
   }
 
   async setUp(plan: Buffer): Promise<void> {
@@ -153,8 +153,9 @@ class NativeLauncher implements Launcher {
     this.#socket?.ref()
     this.#send(makeFrame(TO_LAUNCHER.CLOSE, 0))
     const timer = setTimeout(() => this.#kill(), CLOSE_TIMEOUT_MS)
+    this.#child.once('exit', () => clearTimeout(timer))
     await this.#gone
-    clearTimeout(timer)
+    timer.unref()
   }
 
   readonly #send = (frame: Buffer): void => {
@@ -246,9 +247,10 @@ class NativeLauncher implements Launcher {
     this.#socket?.destroy()
   }
 
-  /** Process and socket are gone: by `close`, or by themselves. */
+  /** The launcher is gone: by `close`, or by itself. */
   #end(): void {
     if (this.#state === 'gone') return
+    this.#child.unref()
     const lost = this.#state === 'ready'
     const step = this.#state === 'closing' ? 'sandbox_closed' : 'launcher_lost'
     this.#state = 'gone'
@@ -259,6 +261,7 @@ class NativeLauncher implements Launcher {
       command.handlers.onFailed({ step, errno, path: undefined })
     }
     if (lost) for (const listener of this.#lostListeners) listener()
+    this.#settleGone()
   }
 
   #lostError(): SandboxError {

@@ -52,13 +52,19 @@ export function compileMounts(policy: ResolvedPolicy, cwd: FileIdentity): MountS
   const standing = policy.paths.filter(rule => !isOwnPlace(rule))
   for (const rule of standing) if (rule.path === '/' && rule.effect !== 'read') throw refuseRoot(rule)
   const isPrivate = hasPrivateTmp(policy)
-  const rules = isPrivate ? withCwd(policy, standing, cwd) : standing
-  const around = surroundings(policy, rules, isPrivate)
+  const speaking = new Map<string, PathRule>()
+  const around = (path: string) => surroundings(policy, speaking, isPrivate, path)
   const masks = new Map<string, MaskOpening[]>()
   const steps: MountStep[] = isPrivate ? [{ step: 'private_directory', path: TMP }] : []
-  for (const rule of rules) steps.push(...stepsOf(policy, rule, around(rule.path), masks))
+  // Sorted by depth: what lies around a rule has spoken before it.
+  for (const rule of isPrivate ? withCwd(policy, standing, cwd) : standing) {
+    const its = around(rule.path)
+    if (rule.effect === 'deny' && its.effect === 'private') continue
+    speaking.set(rule.path, rule)
+    steps.push(...stepsOf(policy, rule, its, masks))
+  }
   refuseCaseInsensitive(policy, steps)
-  return parentsFirst([...pins(policy, rules, steps, around), ...steps])
+  return parentsFirst([...pins(policy, speaking, steps, around), ...steps])
 }
 
 /** `tmp: 'private'`, unless a rule for /tmp itself says that the host's stays visible and closed, or hides it anyway. */
@@ -85,7 +91,6 @@ function stepsOf(policy: ResolvedPolicy, rule: PathRule, around: Surroundings, m
       else if (around.effect === 'private') return [{ step: 'bind_writable', path, identity }, { step: 'bind_read_only', path, identity }]
       return []
     case 'deny': {
-      if (around.effect === 'private') return []
       if (openings !== undefined) {
         // Hidden already; what is opened below it, is opened in the mask that hides both.
         masks.set(path, openings)
@@ -108,37 +113,33 @@ function missingSteps(policy: ResolvedPolicy, { path, effect, placeholder, place
     }]
   }
   // Below a denied path nothing shows, and a missing read rule in a read-only place says nothing new.
-  const isHidden = around.effect === 'private' || (around.effect === 'deny' && around.rule !== undefined)
+  const isHidden = around.effect === 'deny' && around.rule !== undefined
   return effect === 'deny' && !isHidden ? [{ step: 'watch', path, effect }] : []
 }
 
-/** Answers what lies around a path: the nearest folder above it that a rule, or the private /tmp, speaks for. */
-function surroundings(policy: ResolvedPolicy, rules: readonly PathRule[], isPrivate: boolean): (path: string) => Surroundings {
-  const byPath = new Map(rules.map(rule => [rule.path, rule]))
-  return path => {
-    for (const at of upwards(policy.platform, path)) {
-      if (at === path) continue
-      if (isPrivate && at === TMP) return { effect: 'private', rule: undefined }
-      const rule = byPath.get(at)
-      if (rule !== undefined) return { effect: rule.effect, rule }
-    }
-    return { effect: policy.base, rule: undefined }
+/** The nearest folder above `path` that a rule, or the private /tmp, speaks for. */
+function surroundings({ platform, base }: ResolvedPolicy, speaking: ReadonlyMap<string, PathRule>, isPrivate: boolean, path: string): Surroundings {
+  for (const at of upwards(platform, path)) {
+    if (at === path) continue
+    if (isPrivate && at === TMP) return { effect: 'private', rule: undefined }
+    const rule = speaking.get(at)
+    if (rule !== undefined) return { effect: rule.effect, rule }
   }
+  return { effect: base, rule: undefined }
 }
 
 /**
  * The directories between a writable root and what is mounted deeper in it. A mount moves along when a directory above it
  * is renamed, and the old path is free then; a directory that is a mount point itself cannot be renamed (EBUSY).
  */
-function pins(policy: ResolvedPolicy, rules: readonly PathRule[], steps: readonly MountStep[], around: (path: string) => Surroundings): MountStep[] {
-  const named = new Set(rules.map(({ path }) => path))
+function pins(policy: ResolvedPolicy, speaking: ReadonlyMap<string, PathRule>, steps: readonly MountStep[], around: (path: string) => Surroundings): MountStep[] {
   const pinned = new Set<string>()
   for (const { step, path } of steps) {
     if (step === 'private_directory' || step === 'watch') continue
     for (const at of upwards(policy.platform, path)) {
       if (at === path) continue
       // A rule's own mount is as good as a pin, and has seen to what is above it.
-      if (named.has(at) || around(at).effect !== 'write') break
+      if (speaking.has(at) || around(at).effect !== 'write') break
       pinned.add(at)
     }
   }

@@ -9,7 +9,7 @@ import type { Limits } from '../../../policy/sandbox-policy.js'
 const PLAN_MAGIC = 0x31585343
 const PLAN_VERSION = 1
 const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8 } as const
-const COMMAND_FLAG = { terminal: 1, stdinPipe: 2 } as const
+const COMMAND_FLAG = { terminal: 1, stdinPipe: 2, reportStart: 4 } as const
 
 const MOUNT_KIND: Record<MountStep['step'], number> = {
   bind_writable: 1, bind_read_only: 2, mask: 3, pin: 4, placeholder: 5, watch: 6, private_directory: 7,
@@ -106,7 +106,7 @@ export function encodeCommand(command: CommandPlan, environment: Buffer = encode
 
   const bytes = Buffer.allocUnsafe(length)
   let at = reserve
-  at = bytes.writeUInt32LE((terminal === undefined ? 0 : COMMAND_FLAG.terminal) | (command.stdin === 'pipe' ? COMMAND_FLAG.stdinPipe : 0), at)
+  at = bytes.writeUInt32LE(commandFlags(command), at)
   at = bytes.writeUInt16LE(terminal?.rows ?? 0, at)
   at = bytes.writeUInt16LE(terminal?.cols ?? 0, at)
   at = writeString(bytes, cwd.path, at, 'cwd')
@@ -118,6 +118,9 @@ export function encodeCommand(command: CommandPlan, environment: Buffer = encode
   bytes.set(environment, at)
   return bytes
 }
+
+const commandFlags = ({ terminal, stdin, reportStart }: CommandPlan): number =>
+  (terminal === undefined ? 0 : COMMAND_FLAG.terminal) | (stdin === 'pipe' ? COMMAND_FLAG.stdinPipe : 0) | (reportStart === true ? COMMAND_FLAG.reportStart : 0)
 
 /** `u32 envc { string }`, the end of a command's bytes. */
 export function encodeEnvironment(env: readonly string[]): Buffer {
