@@ -19,7 +19,7 @@ struct shared shared;
 
 enum {
 	PREPARED_INITS = 2,	/* one is taken, the other is there while the next is made */
-	MOST_PENDING = 64,
+	MOST_PENDING = 1024,
 	GUARD_BYTES = 4096,
 	JOB_BYTES = INIT_STACK_BYTES + PROGRAM_STACK_BYTES + COMMAND_BYTES,
 };
@@ -33,7 +33,6 @@ struct forker {
 	const struct open_rule *rules;
 	uint32_t n_rules;
 	struct job *jobs, *spare;
-	uint32_t prepared;		/* inits that wait, or are on their way to it */
 	struct forker_failure failure;	/* why there are fewer than there should be; step -1: they are not */
 	bool ready;			/* the monitor was told */
 	struct pending_signal pending[MOST_PENDING];
@@ -119,8 +118,8 @@ static struct job *take_job(struct forker *forker)
 	}
 	job->init = 0;
 	job->ruleset = -1;
-	job->counted = false;
 	job->id = 0;
+	job->kept = false;
 	job->reported = false;
 	job->failed_step = -1;
 	job->error = 0;
@@ -166,17 +165,30 @@ static int make_init(struct forker *forker)
 		return -1;
 	}
 	job->init = (pid_t)pid;
-	job->counted = true;
 	job->next = forker->jobs;
 	forker->jobs = job;
-	forker->prepared++;
 	forker->failure.step = UINT32_MAX;
 	return 0;
 }
 
+static uint32_t id_of(const struct job *job)
+{
+	return __atomic_load_n(&job->id, __ATOMIC_SEQ_CST);
+}
+
+/* Inits that wait, or are on their way to it. */
+static uint32_t count_prepared(const struct forker *forker)
+{
+	uint32_t prepared = 0;
+
+	for (const struct job *job = forker->jobs; job != NULL; job = job->next)
+		prepared += id_of(job) == 0;
+	return prepared;
+}
+
 static void refill(struct forker *forker)
 {
-	while (forker->prepared < PREPARED_INITS && make_init(forker) == 0)
+	for (uint32_t prepared = count_prepared(forker); prepared < PREPARED_INITS && make_init(forker) == 0; prepared++)
 		;
 }
 
@@ -198,7 +210,7 @@ static struct job *job_with_id(const struct forker *forker, uint32_t id)
 {
 	struct job *job = forker->jobs;
 
-	while (job != NULL && job->id != id)
+	while (job != NULL && id_of(job) != id)
 		job = job->next;
 	return job;
 }
@@ -211,34 +223,38 @@ static void signal_init(const struct job *job, uint32_t signal)
 		sigqueue(job->init, FORWARD_SIGNAL, (union sigval){ .sival_int = (int)signal });
 }
 
+static void deliver_pending(struct forker *forker)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < MOST_PENDING; i++) {
+		const struct job *job = forker->pending[i].id == 0 ? NULL : job_with_id(forker, forker->pending[i].id);
+
+		if (job != NULL) {
+			signal_init(job, forker->pending[i].signal);
+			forker->pending[i].id = 0;
+		}
+		left += forker->pending[i].id != 0;
+	}
+	__atomic_store_n(&shared.pending, (int)left, __ATOMIC_SEQ_CST);
+}
+
 static void signal_command(struct forker *forker, uint32_t id, uint32_t signal)
 {
 	const struct job *job = id == 0 ? NULL : job_with_id(forker, id);
 
-	if (job != NULL)
+	if (job != NULL) {
 		signal_init(job, signal);
-	else	/* not taken yet, or over: then its id never comes again */
-		forker->pending[forker->n_pending++ % MOST_PENDING] = (struct pending_signal){ id, signal };
-}
-
-static void deliver_pending(struct forker *forker, const struct job *job)
-{
-	for (uint32_t i = 0; i < MOST_PENDING; i++) {
-		if (forker->pending[i].id != job->id)
-			continue;
-		signal_init(job, forker->pending[i].signal);
-		forker->pending[i].id = 0;
+		return;
 	}
+	/* Not taken yet, or over: then its id never comes again, and the entry is overwritten some day. Said before the second look,
+	 * as an init writes its id before it looks here. */
+	forker->pending[forker->n_pending++ % MOST_PENDING] = (struct pending_signal){ id, signal };
+	__atomic_store_n(&shared.pending, 1, __ATOMIC_SEQ_CST);
+	deliver_pending(forker);
 }
 
 /* -- What happens -- */
-
-static void uncount(struct forker *forker, struct job *job)
-{
-	if (job->counted)
-		forker->prepared--;
-	job->counted = false;
-}
 
 static void handle_notice(struct forker *forker, const struct init_notice *notice)
 {
@@ -251,9 +267,7 @@ static void handle_notice(struct forker *forker, const struct init_notice *notic
 		forker->ready = true;
 		break;
 	case NOTICE_TAKEN:
-		shared.init_pids[job->id % INIT_PIDS] = job->init;
-		uncount(forker, job);
-		deliver_pending(forker, job);
+		deliver_pending(forker);
 		break;
 	case NOTICE_RUNS:
 		tell(forker, FORKER_STARTED, job->id, NULL, 0);
@@ -318,8 +332,7 @@ static void reap(struct forker *forker)
 			if (job->init != pid)
 				continue;
 			*at = job->next;
-			uncount(forker, job);
-			if (job->id == 0)
+			if (id_of(job) == 0)
 				note_lost_init(forker, job);
 			else if (!job->reported)
 				report_end(forker, job, status, &usage);
@@ -383,7 +396,7 @@ static int open_sources(struct forker *forker, struct pollfd *sources, struct fa
 static void take_turn(struct forker *forker, struct pollfd *sources)
 {
 	/* Commands are the inits' to take, but where none can be made. */
-	bool none = forker->prepared == 0;
+	bool none = count_prepared(forker) == 0;
 
 	sources[FROM_MONITOR].events = forker->queued > 0 ? POLLIN | POLLOUT : POLLIN;
 	sources[STARTS].events = none ? POLLIN : 0;
@@ -429,7 +442,7 @@ _Noreturn void run_forker(const struct plan *plan, int socket, const struct open
 		close(listener);
 	}
 	refill(&forker);
-	if (forker.prepared == 0) {
+	if (forker.jobs == NULL) {
 		tell_failure(&forker, 0, forker.failure);
 		_exit(1);
 	}

@@ -49,7 +49,7 @@ enum init_report_type {
 struct init_report { uint32_t type, id; int32_t step_or_status, error; uint64_t cpu_us, max_rss_bytes; };
 
 /* What an init tells the forker, over another pipe. */
-enum init_notice_type { NOTICE_PREPARED = 1, NOTICE_TAKEN, NOTICE_RUNS };
+enum init_notice_type { NOTICE_PREPARED = 1, NOTICE_TAKEN /* where the forker has something to do about it */, NOTICE_RUNS };
 struct init_notice { uint32_t type; struct job *job; };
 
 /* An init and its command: what it reads and writes in the forker's memory, which it shares. */
@@ -57,8 +57,8 @@ struct job {
 	struct job *next;
 	pid_t init;
 	int ruleset;
-	bool counted;			/* among the prepared ones; the forker's */
-	volatile uint32_t id;		/* of its command; 0 while it waits */
+	uint32_t id;			/* of its command; 0 until it takes one (atomic) */
+	volatile bool kept;		/* it has closed all descriptors but its own */
 	volatile bool reported;		/* the monitor knows how it ended */
 	volatile int failed_step;	/* -1: none */
 	volatile int error;
@@ -85,6 +85,8 @@ struct shared {
 	mode_t umask;
 	uint64_t max_descriptors[2];		/* RLIMIT_NOFILE of commands: soft, hard */
 	volatile pid_t *init_pids;		/* by command id modulo INIT_PIDS, in the outer PID namespace; the monitor sees them too */
+	int waiting;				/* inits that wait for a command (atomic) */
+	int pending;				/* the forker holds signals for commands that no init has taken yet (atomic) */
 };
 extern struct shared shared;
 enum { INIT_PIDS = 4096 };

@@ -18,6 +18,9 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+/* Where an init keeps what it needs of the forker's descriptors. */
+enum { FD_STARTS = 3, FD_NOTICES, FD_REPORTS, FIRST_FREE_FD };
+
 struct kernel_rlimit { uint64_t soft, hard; };
 struct kernel_sigaction { void (*handler)(int); unsigned long flags; void (*restorer)(void); uint64_t mask; };
 struct directory_entry { uint64_t ino; int64_t off; uint16_t length; uint8_t type; char name[]; };
@@ -45,7 +48,7 @@ static void report(struct job *job, uint32_t type, int step_or_status)
 		report.cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 		report.max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
 	}
-	RAW(SYS_write, shared.reports, &report, sizeof report, 0, 0);
+	RAW(SYS_write, job->kept ? FD_REPORTS : shared.reports, &report, sizeof report, 0, 0);
 	/* After it, so that the forker tells the end of an init that was killed before it could; the monitor takes the first word. */
 	if (type == REPORT_EXIT || type == REPORT_FAILED)
 		job->reported = true;
@@ -55,7 +58,7 @@ static void notify(struct job *job, uint32_t type)
 {
 	struct init_notice notice = { .type = type, .job = job };
 
-	RAW(SYS_write, shared.notices, &notice, sizeof notice, 0, 0);
+	RAW(SYS_write, job->kept ? FD_NOTICES : shared.notices, &notice, sizeof notice, 0, 0);
 }
 
 /* Before a command is taken, the forker tells; after it, the monitor is told from here. */
@@ -156,13 +159,9 @@ static long set_limit(int resource, uint64_t value)
 
 static long set_limits(const struct limits *limits)
 {
-	struct kernel_rlimit descriptors = { shared.max_descriptors[0], shared.max_descriptors[1] };
 	struct kernel_rlimit cpu = { limits->cpu_seconds, limits->cpu_seconds + 1 };
-	struct kernel_rlimit core = { 0, 0 };
-	long result = RAW(SYS_prlimit64, 0, RLIMIT_NOFILE, &descriptors, NULL, 0);
+	long result = set_limit(RLIMIT_NOFILE, limits->open_files);
 
-	if (result == 0)
-		result = set_limit(RLIMIT_NOFILE, limits->open_files);
 	if (result == 0)
 		result = set_limit(RLIMIT_FSIZE, limits->file_size_bytes);
 	/* Per user namespace since Linux 5.14, and so for this sandbox alone; without effect on uid 0. */
@@ -174,10 +173,34 @@ static long set_limits(const struct limits *limits)
 	/* Soft below hard: SIGXCPU tells the limit from other deaths. */
 	if (result == 0 && limits->cpu_seconds != 0)
 		result = RAW(SYS_prlimit64, 0, RLIMIT_CPU, &cpu, NULL, 0);
-	/* A core would be written by the host's core_pattern, outside of everything here. */
-	if (result == 0)
-		result = RAW(SYS_prlimit64, 0, RLIMIT_CORE, &core, NULL, 0);
 	return result;
+}
+
+/* What every command gets: the embedding process's limit on descriptors, not the launcher's, and no core, which would be
+ * written by the host's core_pattern, outside of everything here. */
+static long set_common_limits(void)
+{
+	struct kernel_rlimit descriptors = { shared.max_descriptors[0], shared.max_descriptors[1] };
+	struct kernel_rlimit core = { 0, 0 };
+	long result = RAW(SYS_prlimit64, 0, RLIMIT_NOFILE, &descriptors, NULL, 0);
+
+	return result < 0 ? result : RAW(SYS_prlimit64, 0, RLIMIT_CORE, &core, NULL, 0);
+}
+
+/* Of the forker's descriptors an init needs three; what is not there cannot be inherited, and a small table is copied sooner. */
+static long keep_own_descriptors(void)
+{
+	/* Upwards first, so that none is closed by the copy of another. */
+	long starts = RAW(SYS_fcntl, shared.starts, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
+	long notices = RAW(SYS_fcntl, shared.notices, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
+	long reports = RAW(SYS_fcntl, shared.reports, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
+
+	if (starts < 0 || notices < 0 || reports < 0)
+		return -EMFILE;
+	if (RAW(SYS_dup3, starts, FD_STARTS, O_CLOEXEC, 0, 0) < 0 || RAW(SYS_dup3, notices, FD_NOTICES, O_CLOEXEC, 0, 0) < 0 ||
+	    RAW(SYS_dup3, reports, FD_REPORTS, O_CLOEXEC, 0, 0) < 0)
+		return -EMFILE;
+	return RAW(NR_close_range, FIRST_FREE_FD, ~0U, 0, 0, 0);
 }
 
 static long connect_streams(const struct job *job)
@@ -295,7 +318,6 @@ static void run_program(void *argument)
 	TRY_PROGRAM(job, enter_cwd, enter_cwd(job));
 	/* Limits last but one: a limit on open files must not fail the steps above. */
 	TRY_PROGRAM(job, set_limits, set_limits(&job->command.limits));
-	RAW(SYS_umask, shared.umask, 0, 0, 0, 0);
 	reset_signals();
 	TRY_PROGRAM(job, exec, exec_program(job));
 	leave(125);
@@ -392,6 +414,11 @@ static void prepare(struct job *job)
 	TRY(job, command_landlock, restrict_files(job));
 	TRY(job, command_seccomp, install_filter());
 	TRY(job, own_session, RAW_1(SYS_setsid));
+	RAW(SYS_umask, shared.umask, 0, 0, 0, 0);
+	/* Descriptors last: the ruleset and the forker's own are used above, and the limit may be below their numbers. */
+	TRY(job, keep_descriptors, keep_own_descriptors());
+	job->kept = true;
+	TRY(job, keep_descriptors, set_common_limits());
 }
 
 struct packet { struct start_header header; unsigned char command[INLINE_COMMAND_BYTES]; };
@@ -427,18 +454,21 @@ static void take_command(struct job *job)
 	long received, n_fds = 0;
 
 	do
-		received = RAW(SYS_recvmsg, shared.starts, &message, MSG_CMSG_CLOEXEC, 0, 0);
+		received = RAW(SYS_recvmsg, FD_STARTS, &message, MSG_CMSG_CLOEXEC, 0, 0);
 	while (received == -EINTR);
 	if (received < (long)sizeof packet->header)
 		leave(0);
-	job->id = packet->header.id;
+	/* The id before the look at `pending`, as the forker writes `pending` before it looks for the id: one of them sees the other. */
+	__atomic_store_n(&job->id, packet->header.id, __ATOMIC_SEQ_CST);
+	shared.init_pids[packet->header.id % INIT_PIDS] = job->init;
+	/* The forker makes the next init when this one is reaped, but where none is left, at once. */
+	if (__atomic_sub_fetch(&shared.waiting, 1, __ATOMIC_SEQ_CST) <= 0 || __atomic_load_n(&shared.pending, __ATOMIC_SEQ_CST) != 0)
+		notify(job, NOTICE_TAKEN);
 	if (control.header.cmsg_type == SCM_RIGHTS && message.msg_controllen >= CMSG_LEN(0)) {
 		n_fds = (long)((control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
 		for (long i = 0; i < n_fds && i < START_DESCRIPTORS; i++)
 			job->fds[i] = ((const int *)CMSG_DATA(&control.header))[i];
 	}
-	/* The next init is made while this one's program starts. */
-	notify(job, NOTICE_TAKEN);
 	if (n_fds < 3 || (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)))
 		give_up(job, STEP_connect_streams, -EMFILE);
 	if (n_fds == 4)
@@ -456,6 +486,7 @@ void run_init(void *argument)
 	long program;
 
 	prepare(job);
+	__atomic_add_fetch(&shared.waiting, 1, __ATOMIC_SEQ_CST);
 	notify(job, NOTICE_PREPARED);
 	take_command(job);
 	if (job->command.flags & COMMAND_TERMINAL)

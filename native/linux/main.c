@@ -16,7 +16,7 @@
 enum { CONTROL = 3 };
 
 #ifdef FAULT_INJECTION
-int injected_step = -1;
+int injected_step = -1, injected_after;
 
 void read_injected_step(void)
 {
@@ -26,10 +26,13 @@ void read_injected_step(void)
 #undef STEP
 	};
 	const char *wanted = getenv("CODEX_SANDBOX_FAIL_STEP");
+	size_t length = wanted == NULL ? 0 : strcspn(wanted, "@");
 
 	for (int i = 0; wanted != NULL && i < STEP_COUNT; i++)
-		if (strcmp(wanted, NAMES[i]) == 0)
+		if (strlen(NAMES[i]) == length && memcmp(wanted, NAMES[i], length) == 0)
 			injected_step = i;
+	if (wanted != NULL && wanted[length] == '@')
+		injected_after = atoi(wanted + length + 1);
 }
 #endif
 

@@ -67,7 +67,11 @@ struct running {
 /* A command that the socket to the inits has not taken yet. */
 struct waiting_start { struct waiting_start *next; struct running *command; int fds[START_DESCRIPTORS]; int n_fds; struct start_header header; unsigned char bytes[]; };
 
+/* The pipes of the next command's output, made while the last one starts. */
+struct spare_pipes { bool made; int ours[2], theirs[2]; };
+
 struct monitor {
+	struct spare_pipes spare;
 	int control, epoll, forker_socket, starts, reports, refusals, journal, devnull;
 	pid_t forker;
 	struct plan plan;
@@ -449,17 +453,36 @@ static int open_terminal(struct running *command, const struct command_head *hea
 	return fds[0] < 0 ? -1 : 0;
 }
 
-static int open_pipes(const struct monitor *monitor, struct running *command, const struct command_head *head, int fds[3])
+/* Nothing is lost where this fails: the command that needs the pipes tries again and tells. */
+static int make_spare_pipes(struct spare_pipes *spare)
+{
+	for (int i = 0; i < 2 && !spare->made; i++) {
+		int pair[2];
+
+		if (pipe2(pair, O_CLOEXEC) != 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0) {
+			if (i == 1) {
+				close(spare->ours[0]);
+				close(spare->theirs[0]);
+			}
+			return -1;
+		}
+		spare->ours[i] = pair[0];
+		spare->theirs[i] = pair[1];
+	}
+	spare->made = true;
+	return 0;
+}
+
+static int open_pipes(struct monitor *monitor, struct running *command, const struct command_head *head, int fds[3])
 {
 	int pair[2];
 
+	if (make_spare_pipes(&monitor->spare) != 0)
+		return -1;
+	monitor->spare.made = false;
 	for (int i = 0; i < 2; i++) {
-		if (pipe2(pair, O_CLOEXEC) != 0)
-			return -1;
-		command->streams[i].fd = pair[0];
-		fds[i + 1] = pair[1];
-		if (fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0)
-			return -1;
+		command->streams[i].fd = monitor->spare.ours[i];
+		fds[i + 1] = monitor->spare.theirs[i];
 	}
 	if (!(head->flags & COMMAND_STDIN_PIPE)) {
 		fds[0] = monitor->devnull;
@@ -477,8 +500,11 @@ static int make_streams(struct monitor *monitor, struct running *command, const 
 	if (INJECTED(make_streams))
 		return -1;
 	command->terminal = (head->flags & COMMAND_TERMINAL) != 0;
-	if ((command->terminal ? open_terminal(command, head, fds) : open_pipes(monitor, command, head, fds)) != 0)
-		return -1;
+	return command->terminal ? open_terminal(command, head, fds) : open_pipes(monitor, command, head, fds);
+}
+
+static int watch_streams(const struct monitor *monitor, struct running *command)
+{
 	for (int i = 0; i < 2; i++)
 		if (command->streams[i].fd >= 0 && watch_source(monitor, EPOLL_CTL_ADD, command->streams[i].fd, EPOLLIN, &command->streams[i].source) != 0)
 			return -1;
@@ -632,6 +658,10 @@ static void start(struct monitor *monitor, const struct frame *frame)
 		keep_start(monitor, command, &header, frame->payload, fds, n_fds);
 	else
 		monitor->closing = true;
+	/* What the command need not wait for. A stream that cannot be watched would be output that is lost. */
+	if (watch_streams(monitor, command) != 0)
+		kill_command(monitor, command, END_KILLED, NULL);
+	make_spare_pipes(&monitor->spare);
 }
 
 /* -- Words of the forker and of inits -- */

@@ -5,8 +5,15 @@ import { type Arguments, parseArguments } from './arguments.js'
 /** The sandbox could not be made, or the usage is wrong: what env(1), timeout(1) and their kin use as well. */
 const EXIT_NO_SANDBOX = 125
 
-// Everything printed has arrived by then; standard input that nobody reads any more must not keep us alive.
-void runCommandLine(process.argv.slice(2)).then(code => process.exit(code))
+const words = process.argv.slice(2)
+// A mistake of ours in a callback: told like any other, and the terminal is given back on the way out.
+process.once('uncaughtException', error => exitAfter(tell(error, words)))
+exitAfter(runCommandLine(words))
+
+/** Everything printed has arrived by then; standard input that nobody reads any more must not keep us alive. */
+function exitAfter(code: Promise<number>): void {
+  code.then(number => process.exit(number), () => process.exit(EXIT_NO_SANDBOX))
+}
 
 async function runCommandLine(words: readonly string[]): Promise<number> {
   try {

@@ -23,6 +23,11 @@ export const realSandbox: MakeSandbox = async (policy, cwd, allowDegraded) => {
   const sandbox = await createParsedSandbox({ policy, cwd, allowDegraded })
   return {
     run: async (argv, env) => (await sandbox.exec(argv, { env, timeoutMs: COMMAND_TIMEOUT_MS, killGraceMs: 200 })).output,
+    runOnTerminal: async (argv, env) => {
+      const child = sandbox.spawn(argv, { env, tty: true, timeoutMs: COMMAND_TIMEOUT_MS, killGraceMs: 200, output: { maxBytes: 1 << 20 } })
+      child.stdout.resume()
+      return (await child.exited).output
+    },
     close: () => sandbox.close(),
   }
 }

@@ -26,6 +26,7 @@ export interface AttemptResult {
 /** The little of a sandbox that attempts use; a test gives one that confines nothing. */
 export interface AttemptSandbox {
   run(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<string>
+  runOnTerminal(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<string>
   close(): Promise<void>
 }
 export type MakeSandbox = (policy: SandboxPolicy, cwd: string, allowDegraded: readonly DegradationName[]) => Promise<AttemptSandbox>
@@ -109,14 +110,19 @@ async function onStage<Result>(attempt: EscapeAttempt, makeSandbox: MakeSandbox,
     open.add(sandbox)
     return sandbox
   }
+  const opened = (): AttemptSandbox => {
+    if (own === undefined) throw new Error('the scene has no sandbox yet')
+    return own
+  }
+  const note = async (running: Promise<string>): Promise<string> => {
+    const output = await running
+    scene.notes.set('last output', output)
+    return output
+  }
   const scene: Scene = {
     id: root.slice(-6), workspace, outside, leak: env.LEAK, notes: new Map(),
-    run: async argv => {
-      if (own === undefined) throw new Error('the scene has no sandbox yet')
-      const output = await own.run(argv, env)
-      scene.notes.set('last output', output)
-      return output
-    },
+    run: argv => note(opened().run(argv, env)),
+    runOnTerminal: argv => note(opened().runOnTerminal(argv, env)),
     another: async policy => {
       const sandbox = await make(policy)
       return { run: argv => sandbox.run(argv, env), close: async () => { open.delete(sandbox); await sandbox.close() } }

@@ -49,6 +49,8 @@ export interface Scene {
   readonly notes: Map<string, string>
   /** Runs a command in the scene's sandbox to its end; what it printed. */
   run(argv: readonly string[]): Promise<string>
+  /** The same on a terminal made inside. */
+  runOnTerminal(argv: readonly string[]): Promise<string>
   /** Another sandbox of the same workspace, with its own policy. */
   another(policy: Partial<SandboxPolicy>): Promise<{ run(argv: readonly string[]): Promise<string>; close(): Promise<void> }>
   /** Done when the scene ends, last first. */
@@ -63,6 +65,9 @@ export const python = (script: string): Act => async scene => { await scene.run(
 
 /** Runs a Node script inside. */
 export const node = (script: string): Act => async scene => { await scene.run([process.execPath, '-e', script]) }
+
+/** The same on a terminal of the command's own. */
+export const pythonOnTerminal = (script: string): Act => async scene => { await scene.runOnTerminal([pythonPath(), '-c', PYTHON_WORDS + script]) }
 
 const PYTHON_WORDS = `
 import ctypes, errno, os, socket, struct, sys

@@ -1,7 +1,7 @@
 // Attempts on processes outside and on the kernel's own interfaces.
 import { spawn } from 'node:child_process'
 import { existsSync, readlinkSync, writeFileSync } from 'node:fs'
-import { type EscapeAttempt, IN_REPOSITORY, node, pause, python, type Scene, sh, textOf } from './attempt.js'
+import { type EscapeAttempt, IN_REPOSITORY, node, pause, python, pythonOnTerminal, type Scene, sh, textOf } from './attempt.js'
 
 /** A process of the same user outside, which must live on untouched. */
 function hostProcess(scene: Scene): void {
@@ -140,6 +140,25 @@ import fcntl, pty, termios
 main, terminal = pty.openpty()
 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 5, 7, 0, 0))
 if struct.unpack('HHHH', fcntl.ioctl(main, termios.TIOCGWINSZ, b'\\0' * 8))[:2] == (5, 7): open(W + '/can', 'w').close()
+`) },
+  },
+  {
+    name: 'push characters into its own terminal', failure: 'row 35: the terminal could be the user\'s, and what is pushed runs in their shell', needs: ['python3'],
+    attack: pythonOnTerminal(`
+targets = [0, 1, 2]
+try: targets.append(os.open('/dev/tty', os.O_RDWR))
+except OSError: pass
+for target in targets:
+    for request in (0x5412, 0xdead_0000_5412, 0x1_0000_5412, 0x541c, 0x1_0000_541c):
+        if libc.ioctl(target, ctypes.c_ulong(request), ctypes.create_string_buffer(b'\\x03x')) == 0: leak(f'ioctl {request:#x}')
+`),
+    can: { name: 'has a terminal that it can ask and set', act: pythonOnTerminal(`
+import termios, tty
+if all(os.isatty(fd) for fd in (0, 1, 2)):
+    tty.setraw(0)
+    termios.tcsetwinsize(0, (5, 7)) if hasattr(termios, 'tcsetwinsize') else None
+    with open('/dev/tty', 'w') as terminal: terminal.write('x')
+    open(W + '/can', 'w').close()
 `) },
   },
   {

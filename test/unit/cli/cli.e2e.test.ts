@@ -236,19 +236,19 @@ describe('a terminal', () => {
     {
       name: 'ctrl-Z stops the whole job, fg continues it',
       steps: [['send', `${job('echo rea""dy; while read x; do echo "<$x>"; done; echo ov""er')}\r`], ['expect', 'ready'], ['send', 'one\r'], ['expect', '<one>'], ['send', CTRL_Z], ['expect', 'Stopped'], ['expect', '$ '], ['send', 'echo in-the-sh""ell\r'], ['expect', 'in-the-shell'],
-        ['send', 'fg\r'], ['wait', 0.5], ['modes', 'continued'], ['send', 'two\r'], ['expect', '<two>'], ['send', CTRL_D], ['expect', 'over'], ['send', 'echo "code $?"\r'], ['expect', 'code 0']],
+        ['send', 'fg\r'], ['wait', 0.5], ['modes', 'continued'], ['send', 'two\r'], ['expect', '<two>'], ['send', CTRL_D], ['expect', 'over'], ['expect', '$ '], ['send', 'echo "code $?"\r'], ['expect', 'code 0']],
     },
     {
       name: 'the same with its output redirected',
-      steps: [['send', `${job('echo rea""dy >&2; sleep 0.5; sleep 0.5; echo ov""er', '> stopped')}\r`], ['expect', 'ready'], ['send', CTRL_Z], ['expect', 'Stopped'], ['send', 'fg\r'], ['wait', 1.5], ['send', 'echo "code $? $(cat stopped)"\r'], ['expect', 'code 0 over']],
+      steps: [['send', `${job('echo rea""dy >&2; sleep 0.5; sleep 0.5; echo ov""er', '> stopped')}\r`], ['expect', 'ready'], ['send', CTRL_Z], ['expect', 'Stopped'], ['expect', '$ '], ['send', 'fg\r'], ['expect', '$ '], ['send', 'echo "code $? $(cat stopped)"\r'], ['expect', 'code 0 over']],
     },
     {
       name: 'a background job does not take the terminal until it is in front',
-      steps: [['send', `${job('sleep 0.4; echo rea""dy; read x; echo "<$x>"')} &\r`], ['wait', 0.3], ['send', 'echo ty""ped\r'], ['expect', 'typed'], ['expect', 'ready'], ['send', 'fg\r'], ['wait', 0.7], ['send', 'abc\r'], ['expect', '<abc>']],
+      steps: [['send', `${job('sleep 0.4; echo rea""dy; read x; echo "<$x>"')} &\r`], ['wait', 0.3], ['send', 'echo ty""ped\r'], ['expect', 'typed'], ['expect', 'ready'], ['send', 'fg\r'], ['wait', 0.7], ['send', 'abc\r'], ['expect', '<abc>'], ['expect', '$ ']],
     },
     {
       name: 'continued in the background it ends there',
-      steps: [['send', `${job('echo rea""dy; sleep 0.6; sleep 0.6; echo ov""er')}\r`], ['expect', 'ready'], ['send', CTRL_Z], ['expect', 'Stopped'], ['send', 'bg\r'], ['wait', 0.2], ['send', 'echo ty""ped\r'], ['expect', 'typed'], ['expect', 'over'], ['wait', 0.3], ['send', '\r'], ['expect', 'Done']],
+      steps: [['send', `${job('echo rea""dy; sleep 0.6; sleep 0.6; echo ov""er')}\r`], ['expect', 'ready'], ['send', CTRL_Z], ['expect', 'Stopped'], ['expect', '$ '], ['send', 'bg\r'], ['wait', 0.2], ['send', 'echo ty""ped\r'], ['expect', 'typed'], ['expect', 'over'], ['wait', 0.3], ['send', '\r'], ['expect', 'Done']],
     },
   ])('under a shell: $name', async ({ steps }, { skip }) => {
     if (python === undefined) return skip('python3, which plays the terminal, is not installed')

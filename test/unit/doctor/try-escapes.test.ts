@@ -10,19 +10,19 @@ import type { EscapeAttempt } from '../../../src/doctor/escapes/attempt.js'
 import { FILE_ATTEMPTS } from '../../../src/doctor/escapes/files.js'
 import { PROTECTED_ATTEMPTS } from '../../../src/doctor/escapes/protected-names.js'
 import { SOCKET_ATTEMPTS } from '../../../src/doctor/escapes/sockets.js'
-import { type MakeSandbox, tryEscape } from '../../../src/doctor/try-escapes.js'
+import { type AttemptSandbox, type MakeSandbox, tryEscape } from '../../../src/doctor/try-escapes.js'
 import { SandboxError } from '../../../src/errors.js'
 
 /** Runs commands as they are. */
-const unconfined: MakeSandbox = async (_policy, cwd) => ({
-  run: (argv, env) => new Promise(done => {
+const unconfined: MakeSandbox = async (_policy, cwd) => {
+  const run: AttemptSandbox['run'] = (argv, env) => new Promise(done => {
     execFile(argv[0] as string, argv.slice(1), { cwd, env: { ...process.env, ...env }, timeout: 15_000 }, (_error, stdout, stderr) => done(stdout + stderr))
-  }),
-  close: async () => {},
-})
+  })
+  return { run, runOnTerminal: run, close: async () => {} }
+}
 
 /** Runs nothing: what a sandbox in which everything fails looks like. */
-const dead: MakeSandbox = async () => ({ run: async () => 'cannot run anything', close: async () => {} })
+const dead: MakeSandbox = async () => ({ run: async () => 'cannot run anything', runOnTerminal: async () => '', close: async () => {} })
 
 const refusing: MakeSandbox = async () => { throw new SandboxError('layer_missing', { field: 'seccomp', value: 'seccomp' }) }
 

@@ -64,7 +64,7 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
       layers: heldLayers(policy, degraded),
       degraded: names,
       limits: mechanisms,
-      notes: [...mountNotes(mounts), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...limitNotes(limits, policy.uid)],
+      notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...limitNotes(limits, policy.uid)],
     },
   }
 }
@@ -155,6 +155,10 @@ function mountNotes(mounts: readonly MountStep[]): string[] {
 function listed(items: readonly string[]): string {
   const shown = items.slice(0, 3).join(', ')
   return items.length > 3 ? `${shown} and ${items.length - 3} more` : shown
+}
+
+function readNotes({ base }: ResolvedPolicy): string[] {
+  return base === 'deny' ? ['what may not be read can still be asked for by path: whether it exists, its size and its times (Landlock does not cover these)'] : []
 }
 
 function landlockNotes(landlock: LandlockPlan | undefined): string[] {

@@ -39,7 +39,7 @@ function runProbe(launcherPath: string): Promise<string> {
 }
 
 function probeFailure(launcherPath: string, error: Error & { code?: string | number | null; signal?: NodeJS.Signals | null }): SandboxError {
-  if (error.code === 'ENOENT' || error.code === 'EACCES' || error.code === 'ENOEXEC') {
+  if (error.code === 'ENOENT' || error.code === 'EACCES') {
     return new SandboxError('launcher_not_found', { field: 'launcher', value: launcherPath }, { cause: error, detail: `it cannot be run (${error.code})` })
   }
   const errno = String(error.signal ?? error.code ?? 'unknown')

@@ -39,6 +39,7 @@ export const STEPS = [
   { name: 'command_landlock', role: 'init', does: 'the file rules' },
   { name: 'command_seccomp', role: 'init', does: 'the filter of system calls' },
   { name: 'own_session', role: 'init', does: 'a session, and the terminal if there is one' },
+  { name: 'keep_descriptors', role: 'init', does: 'all of the forker\'s descriptors closed but three, and the limits of every command' },
   { name: 'fork_program', role: 'init', does: 'the process that becomes the program' },
   { name: 'set_limits', role: 'command', does: 'rlimits' },
   { name: 'connect_streams', role: 'command', does: 'descriptors 0, 1 and 2' },

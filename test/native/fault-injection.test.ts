@@ -1,0 +1,166 @@
+// Every step of the launcher made to fail, one at a time: nothing runs then, the error names the step, and nothing is left.
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { SandboxError } from '../../src/errors.js'
+import { type Preparation, prepare, parseOptions } from '../../src/exec/prepare.js'
+import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
+import type { LinuxNativePlan, MountStep } from '../../src/platform/launch-plan.js'
+import { expectNone } from './host-processes.js'
+import { type OwnLauncher, ownLauncher } from './own-launcher.js'
+import { makeWorkspace, type Workspace } from './workspace.js'
+
+/** Read from the file itself, so that a new row is tested at once. */
+const STEPS = [...readFileSync('native/linux/steps.def', 'utf8').matchAll(/^STEP\((\w+),\s*(\w+),/gm)].map(([, step, role]) => ({ step: step!, role: role! }))
+
+const KINDS: readonly MountStep['step'][] = ['bind_writable', 'bind_read_only', 'mask', 'pin', 'placeholder', 'watch', 'private_directory']
+
+/** Steps that are taken for a command, not for the sandbox: the sandbox starts, and each of its commands fails. */
+const OF_A_COMMAND = ['decode_command', 'placeholder', 'make_streams', 'fork_program', 'set_limits', 'connect_streams', 'enter_cwd', 'exec']
+
+/** How a failure is told where it is the command's own, and not the sandbox's. */
+const OUTCOMES: Readonly<Record<string, object>> = {
+  // The program, not the sandbox, is what cannot be had; a shell says 126.
+  exec: { result: { exitCode: 126, stderr: 'codex-sandbox: sh: EIO\n' } },
+  // The caller named the folder: the error points at its field.
+  enter_cwd: { error: { code: 'path_not_found', field: 'cwd' } },
+}
+
+const expectedOutcome = (step: string): object => OUTCOMES[step] ?? { error: { code: 'set_up_failed', step, errno: 'EIO' } }
+
+/** Steps that are taken again for each command, or for each init that is prepared for one. */
+const AGAIN = ['prepare_ruleset', 'fork_command', 'slave_mounts', 'mount_proc', 'protect_proc', 'drop_all_capabilities', 'command_landlock', 'command_seccomp', 'own_session',
+  'decode_command', 'make_streams', 'fork_program', 'set_limits', 'connect_streams', 'enter_cwd', 'exec']
+
+function makeFullWorkspace(): Workspace {
+  const workspace = makeWorkspace('protected', 'deep/er', 'hidden/open')
+  writeFileSync(join(workspace.path, 'deep/er/secret'), 'secret')
+  return workspace
+}
+
+/** A sandbox that needs every kind of step. */
+async function prepareFull({ path, outside }: Workspace, launcher: OwnLauncher): Promise<Preparation> {
+  return prepare(await parseOptions({
+    cwd: path,
+    launcherPath: launcher.path,
+    policy: {
+      mode: 'workspace-write', tmp: 'private', protect: ['protected'], read: [`${path}/hidden/open`],
+      deny: [`${path}/hidden`, `${path}/deep/er/secret`, `${outside}/not-there`],
+    },
+  }))
+}
+
+async function start(workspace: Workspace, launcher: OwnLauncher): Promise<Sandbox> {
+  const sandbox = await startSandbox(await prepareFull(workspace, launcher), { launcherPath: launcher.path })
+  onTestFinished(() => sandbox.close())
+  return sandbox
+}
+
+const pick = (from: object, like: object | undefined): object => Object.fromEntries(Object.keys(like ?? {}).map(key => [key, from[key as keyof typeof from]]))
+
+/** Runs a command that makes a file in the workspace; what came of it, in the fields that are expected. */
+async function tryCommand(sandbox: Sandbox, marker: string, expected: { result?: object; error?: object }): Promise<object> {
+  try {
+    return { result: pick(await sandbox.exec(['sh', '-c', `: > ${marker}`]), expected.result ?? { exitCode: 0 }) }
+  } catch (error) {
+    return failureOf(error, expected)
+  }
+}
+
+function failureOf(error: unknown, expected: { error?: object }): object {
+  if (!(error instanceof SandboxError)) throw error
+  return { error: pick(error, expected.error ?? { code: '', step: '', errno: '' }) }
+}
+
+const RAN = { result: { exitCode: 0 } }
+
+test.each(STEPS)('$step fails: nothing runs, the error names it, nothing is left', async ({ step }) => {
+  const workspace = makeFullWorkspace()
+  const launcher = ownLauncher('fault-injection', { CODEX_SANDBOX_FAIL_STEP: step })
+  const before = workspace.entries()
+  const expected = expectedOutcome(step)
+
+  const started = await start(workspace, launcher).catch((error: unknown) => failureOf(error, expected))
+
+  if (OF_A_COMMAND.includes(step)) {
+    // Twice: what fails for one command must not be taken for done by the next.
+    expect(await tryCommand(started as Sandbox, 'marker', expected)).toEqual(expected)
+    expect(await tryCommand(started as Sandbox, 'marker', expected)).toEqual(expected)
+    await (started as Sandbox).close()
+  } else {
+    expect(started).toEqual(expected)
+  }
+  await expectNone(launcher.processes)
+  expect(workspace.entries()).toEqual(before)
+  expect(workspace.journal()).toEqual([])
+})
+
+test('no step fails: the same plan has every kind of step, and its command runs', async () => {
+  const workspace = makeFullWorkspace()
+  const launcher = ownLauncher('fault-injection', { CODEX_SANDBOX_FAIL_STEP: 'none' })
+  const sandbox = await start(workspace, launcher)
+  const { mounts, seccomp, landlock, network } = sandbox.plan as LinuxNativePlan
+
+  expect(new Set(mounts.map(({ step }) => step))).toEqual(new Set(KINDS))
+  expect(mounts.some(each => each.step === 'mask' && each.openings.length > 0)).toBe(true)
+  expect({ network, listener: seccomp.listener !== undefined, files: landlock?.files !== undefined }).toEqual({ network: 'private', listener: true, files: true })
+  expect(await tryCommand(sandbox, 'marker', RAN)).toEqual(RAN)
+  expect(workspace.entries()).toContain('marker')
+})
+
+describe('later', () => {
+  test.each(AGAIN)('%s fails after some commands: the next ones do not run', async step => {
+    const workspace = makeFullWorkspace()
+    const launcher = ownLauncher('fault-injection', { CODEX_SANDBOX_FAIL_STEP: `${step}@5` })
+    const sandbox = await start(workspace, launcher)
+    const expected = expectedOutcome(step)
+    const outcomes: object[] = []
+    for (let i = 0; i < 12; i++) outcomes.push(await tryCommand(sandbox, `marker-${i}`, i < 3 ? RAN : expected))
+
+    // An init is prepared ahead: the step fails for it some commands before the one that finds no other. But it does.
+    const ran = outcomes.filter((_, i) => existsSync(join(workspace.path, `marker-${i}`))).length
+    expect(ran).toBeGreaterThanOrEqual(3)
+    expect(ran).toBeLessThanOrEqual(6)
+    expect(outcomes.slice(ran)).toEqual(Array.from({ length: 12 - ran }, () => expected))
+
+    await sandbox.close()
+    await expectNone(launcher.processes)
+    expect(workspace.journal()).toEqual([])
+  })
+
+  test('placeholder fails for the second path: the first one is removed, and no later command runs', async () => {
+    const workspace = makeFullWorkspace()
+    const launcher = ownLauncher('fault-injection', { CODEX_SANDBOX_FAIL_STEP: 'placeholder@1' })
+    const before = workspace.entries()
+    const sandbox = await start(workspace, launcher)
+    const expected = expectedOutcome('placeholder')
+    for (let i = 0; i < 4; i++) expect(await tryCommand(sandbox, 'marker', expected)).toEqual(expected)
+    await sandbox.close()
+    expect(workspace.entries()).toEqual(before)
+    expect(workspace.journal()).toEqual([])
+  })
+
+  test('recheck fails after the host changed a path: what runs is ended, and no later command runs', async () => {
+    const workspace = makeFullWorkspace()
+    // The first look is the set-up's.
+    const launcher = ownLauncher('fault-injection', { CODEX_SANDBOX_FAIL_STEP: 'recheck@1' })
+    const sandbox = await start(workspace, launcher)
+    mkdirSync(join(workspace.path, '.git'))
+    const expected = expectedOutcome('recheck')
+    for (let i = 0; i < 4; i++) expect(await tryCommand(sandbox, 'marker', expected)).toEqual(expected)
+    await sandbox.close()
+    expect(workspace.entries()).not.toContain('marker')
+  })
+})
+
+test('each row of steps.def has a place where it can be made to fail', () => {
+  const source = readdirSync('native/linux').filter(name => name.endsWith('.c')).map(name => readFileSync(`native/linux/${name}`, 'utf8')).join('\n')
+  const places = new Set([...source.matchAll(/\b(?:INJECTED|INJECTED_RAW|TRY|TRY_PROGRAM)\((?:job, )?(\w+)/g)].map(([, name]) => name))
+  expect(STEPS.map(({ step }) => step).filter(step => !places.has(step))).toEqual([])
+})
+
+test('the launcher that is shipped fails no step on demand', async () => {
+  const workspace = makeFullWorkspace()
+  const launcher = ownLauncher('release', { CODEX_SANDBOX_FAIL_STEP: 'exec' })
+  expect(await tryCommand(await start(workspace, launcher), 'marker', RAN)).toEqual(RAN)
+})

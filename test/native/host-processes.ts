@@ -1,0 +1,35 @@
+// Processes as the host's /proc shows them: what a test sees of a sandbox from outside.
+import { readdirSync, readFileSync } from 'node:fs'
+import { expect } from 'vitest'
+
+/** Ids of the processes with this name that still run; a zombie does not. */
+export const processesNamed = (name: string): number[] => processIds().filter(pid => {
+  const stat = read(`/proc/${pid}/stat`)
+  const end = stat.lastIndexOf(')')
+  return stat.slice(stat.indexOf('(') + 1, end) === name && stat[end + 2] !== 'Z'
+})
+
+/** Ids of the processes that have `word` among their arguments. */
+export const processesWithArgument = (word: string): number[] => processIds().filter(pid => read(`/proc/${pid}/cmdline`).split('\0').includes(word))
+
+export const isRunning = (pid: number): boolean => {
+  const stat = read(`/proc/${pid}/stat`)
+  return stat !== '' && stat[stat.lastIndexOf(')') + 2] !== 'Z'
+}
+
+/** Resident memory in KiB. */
+export const residentKiB = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
+
+/** Waits until there are none. How long that takes is not what is tested. */
+export const expectNone = (what: () => readonly unknown[]): Promise<void> => expect.poll(what, { timeout: 20_000, interval: 5 }).toEqual([])
+
+const processIds = (): number[] => readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number)
+
+/** Empty where the process is gone. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,35 @@
+// A folder for a sandbox to work in, and a state directory of its own; both outside /tmp, which policies treat by rules of its own.
+import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+
+export interface Workspace {
+  readonly path: string
+  /** The journal's files: what launchers have written down of placeholders. */
+  journal(): string[]
+  /** Everything in the workspace, by relative path, sorted. */
+  entries(): string[]
+  /** Its folder outside of the workspace, for what the test itself writes. */
+  readonly outside: string
+}
+
+/** Removed when the test ends, after everything that the test starts later has been closed. Sandboxes made meanwhile keep their state here. */
+export function makeWorkspace(...folders: readonly string[]): Workspace {
+  const outside = realpathSync(mkdtempSync('/var/tmp/native-test-'))
+  const path = join(outside, 'workspace')
+  const state = join(outside, 'state')
+  for (const folder of [path, state, ...folders.map(name => join(path, name))]) mkdirSync(folder, { recursive: true })
+  const before = process.env['XDG_STATE_HOME']
+  process.env['XDG_STATE_HOME'] = state
+  onTestFinished(() => {
+    if (before === undefined) delete process.env['XDG_STATE_HOME']
+    else process.env['XDG_STATE_HOME'] = before
+    rmSync(outside, { recursive: true, force: true })
+  })
+  return {
+    path,
+    outside,
+    journal: () => readdirSync(join(state, 'codex-sandbox')),
+    entries: () => readdirSync(path, { recursive: true, encoding: 'utf8' }).sort(),
+  }
+}

@@ -1,0 +1,148 @@
+// Whole plans: what a good host gets, and what is refused or degraded where a layer is missing.
+import { describe, expect, test } from 'vitest'
+import type { LayerReport } from '../../../../../src/platform/backend.js'
+import { type DegradationName, type LinuxNativePlan, printPlan } from '../../../../../src/platform/launch-plan.js'
+import { FS_RIGHTS } from '../../../../../src/platform/linux/landlock/access-rights.js'
+import { compileLinuxNative } from '../../../../../src/platform/linux/native/compile.js'
+import { type LayerName, LAYERS } from '../../../../../src/platform/linux/native/layers.js'
+import { commandFilter, listenerFilter } from '../../../../../src/platform/linux/seccomp/filters.js'
+import type { HostSnapshot } from '../../../../../src/policy/host-snapshot.js'
+import { presetPolicy } from '../../../../../src/policy/presets.js'
+import { resolve } from '../../../../../src/policy/resolve.js'
+import type { SandboxPolicy } from '../../../../../src/policy/sandbox-policy.js'
+import { fakeHost } from '../../../../support/fake-host.js'
+import { compileOptions, linuxLayers } from '../../../../support/linux-layers.js'
+
+const git = { HEAD: 'ref: refs/heads/main\n', objects: {}, refs: {}, config: '', hooks: {}, info: { exclude: '' } }
+const HOST = fakeHost({
+  home: { user: { work: { '.git': git, src: { 'a.ts': '', deep: { secret: '' } }, 'id.key': '' }, '.ssh': { id_ed25519: '', 'id_ed25519.pub': '' }, '.npmrc': '', other: {} } },
+  tmp: { x: { ws: {} } }, usr: { bin: {} }, etc: {}, us: { launcher: '' }, dev: { shm: {}, fuse: '' },
+}, { selfPaths: ['/us'] })
+
+function compile(changes: Partial<SandboxPolicy> = {}, { layers = linuxLayers(), allow = [], on = HOST, ...options }: { layers?: readonly LayerReport[]; allow?: readonly DegradationName[]; on?: HostSnapshot; limits?: object; architecture?: 'x64' | 'arm64' } = {}): LinuxNativePlan {
+  const policy = resolve({ ...presetPolicy(changes.mode ?? 'workspace-write', 'reference'), ...changes }, on)
+  return compileLinuxNative(policy, layers, compileOptions({ allowDegraded: new Set(allow), ...options }))
+}
+
+/** Filters are compared in full and then named, so that a golden plan can be read and does not change with a filter. */
+function readable(plan: LinuxNativePlan, arch: 'x64' | 'arm64' = 'x64'): string {
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')
+  expect(plan.seccomp.command).toBe(base64(commandFilter({ arch, network: plan.network })))
+  if (plan.seccomp.listener !== undefined) expect(plan.seccomp.listener).toBe(base64(listenerFilter({ arch, bind: plan.network === 'host' })))
+  const seccomp = { command: `commandFilter ${arch} ${plan.network}`, ...(plan.seccomp.listener === undefined ? {} : { listener: `listenerFilter ${arch}${plan.network === 'host' ? ' bind' : ''}` }) }
+  return printPlan({ ...plan, seccomp })
+}
+
+describe('golden plans', () => {
+  test.each<{ name: string; policy: Partial<SandboxPolicy>; with?: Parameters<typeof compile>[1] }>([
+    { name: 'workspace-write', policy: {} },
+    { name: 'read-only', policy: { mode: 'read-only' } },
+    { name: 'workspace-below-tmp', policy: {}, with: { on: { ...HOST, cwd: '/tmp/x/ws' } } },
+    { name: 'private-tmp', policy: { tmp: 'private' }, with: { on: { ...HOST, cwd: '/tmp/x/ws' } } },
+    { name: 'secrets-and-rules', policy: { denySecrets: { except: [] }, deny: ['src/deep/secret', 'missing/file'], read: ['src'], write: ['/home/user/other'], protect: ['vendor'] } },
+    { name: 'git-commits', policy: { git: 'commits' } },
+    { name: 'restricted-reads', policy: { readAccess: { kind: 'restricted', includePlatformDefaults: true, readableRoots: ['/home/user/other'] }, excludeSlashTmp: true } },
+    { name: 'network-open', policy: { network: 'open', devices: ['/dev/fuse'], limits: { memoryBytes: 1 << 30, pids: 64, cpuSeconds: 60, openFiles: 256, fileSizeBytes: 1 << 20 } } },
+    { name: 'old-landlock', policy: {}, with: { layers: linuxLayers({ abi: 1 }) } },
+    { name: 'everything-degraded', policy: { deny: ['**/*.key'] }, with: { layers: linuxLayers({ missing: ['landlock', 'proc-mount', 'user-notification'] }), allow: ['later-glob-matches', 'no-landlock', 'no-unix-socket-control', 'no-own-proc'] } },
+  ])('$name', async ({ name, policy, with: options }) => {
+    await expect(readable(compile(policy, options))).toMatchFileSnapshot(`../../../../golden/plans/${name}.json`)
+  })
+
+  test('arm64 differs in its filters alone', () => {
+    expect({ ...compile({}, { architecture: 'arm64' }), seccomp: undefined }).toEqual({ ...compile(), seccomp: undefined })
+    expect(readable(compile({}, { architecture: 'arm64' }), 'arm64')).toContain('commandFilter arm64 private')
+  })
+
+  test('compiling is repeatable', () => {
+    expect(compile({ denySecrets: { except: [] } })).toEqual(compile({ denySecrets: { except: [] } }))
+  })
+})
+
+describe('a missing layer is refused by name, with reason and remedy', () => {
+  const needed = LAYERS.map(({ layer, without }) => ({ layer, without }))
+  test.each(needed)('$layer', ({ layer, without }) => {
+    const remedy = without === 'refuse' ? `Get ${layer}.` : `Get ${layer}. Or allow it by name: allowDegraded ["${without}"].`
+    const attempt = () => compile({}, { layers: linuxLayers({ missing: [layer] }) })
+    expect(attempt).toThrow(`${layer} "EPERM" is not available on this host: no ${layer} here. ${remedy}`)
+    expect(attempt).toThrow(expect.objectContaining({ code: 'layer_missing', field: layer, remedy }))
+  })
+
+  test.each(needed)('$layer, when the probe does not report it at all', ({ layer }) => {
+    expect(() => compile({}, { layers: linuxLayers().filter(each => each.layer !== layer) })).toThrow(expect.objectContaining({ code: 'layer_missing', field: layer }))
+  })
+
+  test.each(needed.filter(({ without }) => without !== 'refuse') as { layer: LayerName; without: DegradationName }[])('without $layer, where $without is allowed, the plan says so', ({ layer, without }) => {
+    const plan = compile({}, { layers: linuxLayers({ missing: [layer] }), allow: [without] })
+    expect(plan.degraded).toEqual([without])
+    expect(plan.enforcement.degraded).toEqual([without])
+    expect(plan.enforcement.layers).toEqual(LAYERS.map(each => each.layer).filter(each => each !== layer))
+  })
+
+  test('allowing what is not missing degrades nothing', () => {
+    expect(compile({}, { allow: ['later-glob-matches', 'no-landlock', 'no-unix-socket-control', 'no-own-proc', 'limits'] })).toEqual(compile())
+  })
+
+  test('allowing one degradation allows no other', () => {
+    expect(() => compile({}, { layers: linuxLayers({ missing: ['landlock', 'proc-mount'] }), allow: ['no-landlock'] })).toThrow(expect.objectContaining({ field: 'proc-mount' }))
+  })
+
+  test('no seccomp is never accepted', () => {
+    expect(() => compile({}, { layers: linuxLayers({ missing: ['seccomp'] }), allow: ['later-glob-matches', 'no-landlock', 'no-unix-socket-control', 'no-own-proc', 'limits'] })).toThrow(expect.objectContaining({ code: 'layer_missing', field: 'seccomp' }))
+  })
+
+  test('an open network needs no namespace for it', () => {
+    const plan = compile({ network: 'open' }, { layers: linuxLayers({ missing: ['network-namespace'] }) })
+    expect([plan.network, plan.degraded, plan.enforcement.layers.includes('network-namespace')]).toEqual(['host', [], false])
+  })
+})
+
+describe('a rule that cannot be held', () => {
+  const restricted: Partial<SandboxPolicy> = { readAccess: { kind: 'restricted', includePlatformDefaults: true, readableRoots: [] }, excludeSlashTmp: true }
+  test('restricted reads without Landlock, whatever is allowed', () => {
+    expect(() => compile(restricted, { layers: linuxLayers({ missing: ['landlock'] }), allow: ['no-landlock'] })).toThrow('readAccess "restricted" cannot be enforced on this host: only Landlock holds it, and no landlock here. Get landlock. Or say full access, and deny by name what must not be read.')
+    expect(compile(restricted).landlock?.files?.rules.some(({ path }) => path === '/')).toBe(false)
+  })
+  test('a glob whose later matches no mount holds', () => {
+    expect(() => compile({ deny: ['**/*.key'] })).toThrow(expect.objectContaining({ code: 'rule_not_enforceable', field: 'deny[0]' }))
+    expect(() => compile({ deny: ['**/*.key'] })).toThrow('deny[0] "/home/user/work/**/*.key" cannot be enforced on this host: files that match a deny glob but are made after the start are not denied. Deny a folder instead, or allow it by name: allowDegraded ["later-glob-matches"].')
+    expect(compile({ deny: ['**/*.key'] }, { allow: ['later-glob-matches'] }).mounts).toContainEqual(expect.objectContaining({ step: 'mask', path: '/home/user/work/id.key' }))
+  })
+})
+
+describe('Landlock', () => {
+  const rights = (plan: LinuxNativePlan, path: string): string[] => {
+    const allowed = BigInt(plan.landlock?.files?.rules.find(rule => rule.path === path)?.allowed ?? 0)
+    return FS_RIGHTS.filter((_, bit) => allowed & (1n << BigInt(bit))).map(({ right }) => right)
+  }
+  const EVERYTHING = FS_RIGHTS.filter(({ since }) => since <= 7).map(({ right }) => right)
+
+  test('what a command may do in places of its own', () => {
+    expect(rights(compile(), '/dev')).toEqual(['execute', 'write_file', 'read_file', 'read_dir', 'truncate', 'ioctl_dev'])
+    expect(rights(compile(), '/dev/shm')).toEqual(EVERYTHING)
+    expect(rights(compile({ tmp: 'private' }), '/tmp')).toEqual(EVERYTHING)
+    expect(rights(compile({ tmp: 'none' }), '/tmp')).toEqual([])
+  })
+  test('reads everywhere, all rights in a root', () => {
+    expect(rights(compile(), '/')).toEqual(['execute', 'read_file', 'read_dir'])
+    expect(rights(compile(), '/home/user/work')).toEqual(EVERYTHING)
+  })
+  test('no rule on a place of the host that the sandbox has its own of', () => {
+    const plan = compile({}, { on: { ...HOST, tmpdir: '/dev/shm' } })
+    expect(plan.landlock?.files?.rules.map(({ path }) => path)).toEqual(['/', '/tmp', '/home/user/work', '/dev', '/dev/shm'])
+  })
+  test.each([{ abi: 1, scopes: 0 }, { abi: 5, scopes: 0 }, { abi: 6, scopes: 3 }, { abi: 99, scopes: 3 }])('ABI $abi: scopes $scopes, and no network rights, since a namespace holds it', ({ abi, scopes }) => {
+    expect(compile({}, { layers: linuxLayers({ abi }) }).landlock).toMatchObject({ abi, scopes, handledNet: 0 })
+  })
+})
+
+test('limits: of policy and options the lower', () => {
+  const plan = compile({ limits: { pids: 10, openFiles: 100 } }, { limits: { pids: 20, cpuSeconds: 5 } })
+  expect(plan.limits).toEqual({ pids: 10, cpuSeconds: 5, openFiles: 100 })
+  expect(plan.enforcement.limits).toEqual({ pids: 'exact', cpuSeconds: 'perProcess', openFiles: 'exact' })
+})
+
+test('a policy that confines nothing has no plan here', () => {
+  const policy = resolve(presetPolicy('danger-full-access', 'reference'), HOST)
+  expect(() => compileLinuxNative(policy, linuxLayers(), compileOptions())).toThrow('danger-full-access has nothing to enforce')
+})
