@@ -202,16 +202,30 @@ static int hold_missing(struct held_paths *held, struct held *row)
 	size_t through = 0;
 	int parent = open_existing_parent(row->step->path, &through, parent_path);
 	bool last = through == strlen(row->step->path);
+	struct placeholder_kind kind = { ENTRY_DIRECTORY, "" };
 	int result, fd;
 
 	if (parent < 0)
 		return -1;
+	if (last && row->step->kind == MOUNT_PLACEHOLDER && row->step->identity.inode != 0 && !row->compared) {
+		struct identity found;
+
+		if (identify(parent, "", &found, NULL, NULL) != 0 || !same_identity(found, row->step->identity)) {
+			close(parent);
+			errno = ESTALE;
+			return -1;
+		}
+		row->compared = true;
+	}
 	memcpy(path, row->step->path, through);
 	path[through] = 0;
+	/* A file or link only where the plan says so and nothing above it is missing; what was there and is gone gets a directory. */
+	if (last && row->step->kind == MOUNT_PLACEHOLDER && row->step->entry != ENTRY_MISSING)
+		kind = (struct placeholder_kind){ row->step->entry, row->step->text };
 	for (int tries = 0; ; tries++) {
 		static const struct timespec PAUSE = { .tv_nsec = 1000000 };
 
-		result = take_placeholder(held->journal, parent, parent_path, strrchr(path, '/') + 1, !last || row->step->entry != ENTRY_FILE, &row->placeholder);
+		result = take_placeholder(held->journal, parent, parent_path, strrchr(path, '/') + 1, kind, &row->placeholder);
 		if (result >= 0 || errno != EAGAIN || tries == PLACEHOLDER_TRIES)
 			break;
 		nanosleep(&PAUSE, NULL);

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RECORD_BYTES = PATH_MAX + NAME_MAX + 128 };
+enum { RECORD_BYTES = PATH_MAX + NAME_MAX + MOST_PLACEHOLDER_TEXT + 128 };
 
-struct record { char kind; struct identity identity, parent; char parent_path[PATH_MAX]; char name[NAME_MAX + 1]; };
+struct record { int entry; struct identity identity, parent; char parent_path[PATH_MAX], name[NAME_MAX + 1], text[MOST_PLACEHOLDER_TEXT]; };
 
 int open_journal(const char *directory)
 {
@@ -43,8 +43,8 @@ static bool still_there(int journal, int lock, const char *file)
 static int write_record(int lock, const struct record *record)
 {
 	char text[RECORD_BYTES];
-	int length = snprintf(text, sizeof text, "%c %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n%s\n%s\n", record->kind, record->identity.device,
-			      record->identity.inode, record->parent.device, record->parent.inode, record->parent_path, record->name);
+	int length = snprintf(text, sizeof text, "%d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n%s\n%s\n%s", record->entry, record->identity.device,
+			      record->identity.inode, record->parent.device, record->parent.inode, record->parent_path, record->name, record->text);
 
 	if (length < 0 || (size_t)length >= sizeof text) {
 		errno = ENAMETOOLONG;
@@ -65,14 +65,15 @@ static int read_record(int lock, struct record *record)
 	path = strchr(text, '\n');
 	name = path == NULL ? NULL : strchr(path + 1, '\n');
 	end = name == NULL ? NULL : strchr(name + 1, '\n');
-	if (end == NULL || sscanf(text, "%c %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &record->kind, &record->identity.device,
+	if (end == NULL || sscanf(text, "%d %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &record->entry, &record->identity.device,
 				  &record->identity.inode, &record->parent.device, &record->parent.inode) != 5)
 		return -1;
 	*name = *end = 0;
-	if (strlen(path + 1) >= sizeof record->parent_path || strlen(name + 1) >= sizeof record->name || strchr(name + 1, '/') != NULL)
+	if (strlen(path + 1) >= sizeof record->parent_path || strlen(name + 1) >= sizeof record->name || strlen(end + 1) >= sizeof record->text || strchr(name + 1, '/') != NULL)
 		return -1;
 	strcpy(record->parent_path, path + 1);
 	strcpy(record->name, name + 1);
+	strcpy(record->text, end + 1);
 	return 0;
 }
 
@@ -83,17 +84,64 @@ static bool is_the_recorded(int parent, const char *name, struct identity identi
 	return identity.inode != 0 && fstatat(parent, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && found.st_ino == identity.inode && found.st_dev == identity.device;
 }
 
-/* An empty file is checked just before; an empty directory by rmdir itself. */
-static void remove_object(int parent, const char *name, struct identity identity, bool directory)
+/* Whether a file or link still says what it was made with. */
+static bool has_text(int parent, const char *name, const struct record *record)
 {
+	char text[MOST_PLACEHOLDER_TEXT];
 	struct stat found;
+	ssize_t length;
+	int fd;
 
-	if (!is_the_recorded(parent, name, identity))
+	if (record->entry == ENTRY_SYMLINK) {
+		length = readlinkat(parent, name, text, sizeof text);
+	} else {
+		fd = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0)
+			return false;
+		length = fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_nlink == 1 ? read(fd, text, sizeof text) : -1;
+		close(fd);
+	}
+	return length == (ssize_t)strlen(record->text) && memcmp(text, record->text, (size_t)length) == 0;
+}
+
+/* Content is looked at just before; that a directory is empty, rmdir itself looks. */
+static void remove_object(int parent, const char *name, const struct record *record)
+{
+	if (!is_the_recorded(parent, name, record->identity))
 		return;
-	if (directory)
+	if (record->entry == ENTRY_DIRECTORY)
 		unlinkat(parent, name, AT_REMOVEDIR);
-	else if (fstatat(parent, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(found.st_mode) && found.st_size == 0 && found.st_nlink == 1)
+	else if (has_text(parent, name, record))
 		unlinkat(parent, name, 0);
+}
+
+static int make_file(int parent, const char *name, const char *text)
+{
+	int fd = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
+	ssize_t length = (ssize_t)strlen(text);
+
+	if (fd < 0)
+		return -1;
+	if (write(fd, text, (size_t)length) != length) {
+		int error = errno;
+
+		close(fd);
+		unlinkat(parent, name, 0);
+		errno = error;
+		return -1;
+	}
+	return close(fd);
+}
+
+static int make_entry(int parent, const struct record *record)
+{
+	switch (record->entry) {
+	case ENTRY_DIRECTORY: return mkdirat(parent, record->name, 0755);
+	case ENTRY_FILE: return make_file(parent, record->name, record->text);
+	case ENTRY_SYMLINK: return symlinkat(record->text, parent, record->name);
+	}
+	errno = EINVAL;
+	return -1;
 }
 
 static void sweep_one(int journal, const char *file)
@@ -111,7 +159,7 @@ static void sweep_one(int journal, const char *file)
 			int parent = open_exact(record.parent_path);
 
 			if (parent >= 0 && identify(parent, "", &found, NULL, NULL) == 0 && same_identity(found, record.parent)) {
-				remove_object(parent, record.name, record.identity, record.kind == 'd');
+				remove_object(parent, record.name, &record);
 				/* Still the recorded one and not removable (not empty, no right): it is the user's by now. */
 			}
 			if (parent >= 0)
@@ -143,7 +191,7 @@ void sweep_journal(int journal)
 }
 
 /* Sole holder: makes the object, or finds the one that a killed launcher left. Returns as take_placeholder does. */
-static int make_object(int lock, int parent, struct record *record, bool directory)
+static int make_object(int lock, int parent, struct record *record)
 {
 	struct record old;
 	struct stat made;
@@ -152,13 +200,7 @@ static int make_object(int lock, int parent, struct record *record, bool directo
 	/* Written down after it is made: a crash between leaves an empty object behind, never a record that could remove another's. */
 	bool known = read_record(lock, &old) == 0;
 
-	if (directory) {
-		result = mkdirat(parent, record->name, 0755);
-	} else {
-		int fd = openat(parent, record->name, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
-
-		result = fd < 0 ? -1 : close(fd);
-	}
+	result = make_entry(parent, record);
 	if (result != 0 && errno != EEXIST)
 		return -1;
 	if (result != 0) {
@@ -173,18 +215,19 @@ static int make_object(int lock, int parent, struct record *record, bool directo
 	if (write_record(lock, record) != 0) {
 		int error = errno;
 
-		remove_object(parent, record->name, record->identity, directory);
+		remove_object(parent, record->name, record);
 		errno = error;
 		return -1;
 	}
 	return 1;
 }
 
-int take_placeholder(int journal, int parent, const char *parent_path, const char *name, bool directory, struct placeholder *placeholder)
+int take_placeholder(int journal, int parent, const char *parent_path, const char *name, struct placeholder_kind kind,
+		     struct placeholder *placeholder)
 {
-	struct record record = { .kind = directory ? 'd' : 'f' };
+	struct record record = { .entry = kind.entry };
 
-	if (strlen(parent_path) >= sizeof record.parent_path || strlen(name) >= sizeof record.name) {
+	if (strlen(parent_path) >= sizeof record.parent_path || strlen(name) >= sizeof record.name || strlen(kind.text) >= sizeof record.text) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
@@ -192,7 +235,7 @@ int take_placeholder(int journal, int parent, const char *parent_path, const cha
 		return -1;
 	strcpy(record.parent_path, parent_path);
 	strcpy(record.name, name);
-	placeholder->directory = directory;
+	strcpy(record.text, kind.text);
 	snprintf(placeholder->file, sizeof placeholder->file, "placeholder-%" PRIx64 "-%" PRIx64 "-%016" PRIx64, record.parent.device, record.parent.inode, hash(name));
 	for (;;) {
 		int lock = openat(journal, placeholder->file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -205,7 +248,7 @@ int take_placeholder(int journal, int parent, const char *parent_path, const cha
 				close(lock);
 				continue;
 			}
-			result = make_object(lock, parent, &record, directory);
+			result = make_object(lock, parent, &record);
 			if (result != 1) {
 				int error = errno;
 
@@ -245,8 +288,11 @@ int take_placeholder(int journal, int parent, const char *parent_path, const cha
 
 void give_up_placeholder(int journal, int parent, const char *name, struct placeholder *placeholder)
 {
+	struct record record;
+
 	if (flock(placeholder->lock, LOCK_EX | LOCK_NB) == 0) {
-		remove_object(parent, name, placeholder->identity, placeholder->directory);
+		if (read_record(placeholder->lock, &record) == 0)
+			remove_object(parent, name, &record);
 		unlinkat(journal, placeholder->file, 0);
 	}
 	close(placeholder->lock);

@@ -115,7 +115,7 @@ static void *array(struct reader *r, size_t n, size_t size)
 
 static void read_mounts(struct reader *r, struct plan *plan)
 {
-	plan->n_mounts = count(r, 27);
+	plan->n_mounts = count(r, 31);
 	plan->mounts = array(r, plan->n_mounts, sizeof *plan->mounts);
 	for (uint32_t i = 0; i < plan->n_mounts && !r->broken; i++) {
 		struct mount_step *step = &plan->mounts[i];
@@ -125,6 +125,7 @@ static void read_mounts(struct reader *r, struct plan *plan)
 		step->effect = within(r, EFFECT_WRITE, EFFECT_DENY);
 		step->path = string(r);
 		step->identity = identity(r);
+		step->text = string(r);
 		step->n_openings = count(r, 21);
 		step->openings = array(r, step->n_openings, sizeof *step->openings);
 		for (uint32_t k = 0; k < step->n_openings && !r->broken; k++) {

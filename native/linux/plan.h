@@ -7,6 +7,7 @@
  *            string cwd path, identity cwd,
  *            u32 n mounts { u8 kind (MOUNT_*), u8 entry kind (ENTRY_*), u8 effect (EFFECT_*), string path,
  *                           identity (of the parent directory for a placeholder),
+ *                           string text (a placeholder's content or target),
  *                           u32 n openings { u8 effect, string path, identity } },
  *            u32 n devices { string path },
  *            u64 scopes, u64 handled net, u64 handled fs, u64 allowed on /proc,
@@ -44,6 +45,7 @@ struct mount_step {
 	enum effect effect;
 	char *path;
 	struct identity identity;
+	char *text;
 	uint32_t n_openings;
 	struct opening *openings;
 };

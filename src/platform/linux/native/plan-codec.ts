@@ -71,6 +71,7 @@ function writeMount(writer: ByteWriter, step: MountStep, field: string): void {
   writer.u8(EFFECT[effect])
   writer.string(step.path, field)
   writer.identity(identity)
+  writer.string(step.step === 'placeholder' ? step.text ?? '' : '', `${field}.text`)
   const openings = step.step === 'mask' ? step.openings : []
   writer.u32(openings.length)
   openings.forEach((opening, index) => {
