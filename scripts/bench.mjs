@@ -22,6 +22,7 @@ const ROUNDS = Number(options.rounds)
 /** Folders made for the run; gone afterwards. */
 const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'codex-sandbox-bench-')))
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
 await main(async () => {
   checkNode()
@@ -126,6 +127,7 @@ async function output(workspace) {
   const counted = child => new Promise((resolve, reject) => {
     let count = 0
     child.stdout.on('data', chunk => { count += chunk.length })
+    child.stderr.resume()
     child.on('error', reject)
     child.on('close', () => count === bytes ? resolve() : reject(new Error(`${count} of ${bytes} bytes arrived`)))
   })

@@ -35,6 +35,7 @@ struct forker {
 	struct job *jobs, *spare;
 	struct forker_failure failure;	/* why there are fewer than there should be; step -1: they are not */
 	bool ready;			/* the monitor was told */
+	bool retried;			/* the last init was made for a command that waits, and has not said that it is prepared */
 	struct pending_signal pending[MOST_PENDING];
 	uint32_t n_pending;
 	unsigned char *queue;		/* what the socket has not taken yet: a forker that waits for the monitor to read, while the */
@@ -198,6 +199,8 @@ static void fail_waiting_command(struct forker *forker)
 	struct start_header header;
 	struct forker_failure failure = forker->failure;
 
+	if (failure.step == UINT32_MAX)		/* somebody killed it */
+		failure = (struct forker_failure){ STEP_fork_command, ECHILD };
 	/* Not the rest of the packet, nor its descriptors: the kernel closes what is not received. */
 	if (recv(shared.starts, &header, sizeof header, MSG_DONTWAIT | MSG_TRUNC) < (ssize_t)sizeof header)
 		return;
@@ -265,6 +268,7 @@ static void handle_notice(struct forker *forker, const struct init_notice *notic
 		if (!forker->ready)
 			tell(forker, FORKER_READY, 0, NULL, 0);
 		forker->ready = true;
+		forker->retried = false;
 		break;
 	case NOTICE_TAKEN:
 		deliver_pending(forker);
@@ -416,8 +420,14 @@ static void take_turn(struct forker *forker, struct pollfd *sources)
 	flush(forker);
 	if (sources[FROM_MONITOR].revents & ~POLLOUT)
 		handle_message(forker);
-	if (none && sources[STARTS].revents != 0 && make_init(forker) != 0)
-		fail_waiting_command(forker);
+	if (none && sources[STARTS].revents != 0) {
+		/* One try for each command that waits: an init that was made for it and ended before it took it is why it fails. */
+		bool failed = forker->retried || make_init(forker) != 0;
+
+		if (failed)
+			fail_waiting_command(forker);
+		forker->retried = !failed;
+	}
 	/* An init that failed by itself is made again only for a command that waits, or this would be a loop. */
 	if (forker->failure.step == UINT32_MAX)
 		refill(forker);

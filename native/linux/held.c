@@ -23,6 +23,9 @@ enum { WATCHED_EVENTS = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN
 /* Other launchers that rely on the same removed placeholder let go of it in their own time, within milliseconds. */
 enum { PLACEHOLDER_TRIES = 100 };
 
+/* A host that changes held paths faster than this many looks in a row can follow is one under which nothing may run. */
+enum { LOOKS = 100 };
+
 static bool tells_of_all_changes(const char *path)
 {
 	struct statfs buffer;
@@ -109,7 +112,7 @@ static void watch_all(struct held_paths *held)
 bool held_may_have_changed(struct held_paths *held)
 {
 	char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
-	bool changed = !held->reliable && held->n_rows > 0;
+	bool changed = held->suspect || (!held->reliable && held->n_rows > 0);
 	ssize_t length;
 
 	if (held->inotify < 0)
@@ -125,6 +128,7 @@ bool held_may_have_changed(struct held_paths *held)
 				changed = true;
 		}
 	}
+	held->suspect = changed;
 	return changed;
 }
 
@@ -295,8 +299,12 @@ int take_placeholders(struct held_paths *held, struct failure *failure)
 
 		if (row->state != HELD_NOTHING)
 			continue;
-		if (INJECTED(placeholder) || hold_again(held, row) != 0)
-			return fail(failure, STEP_placeholder, row->step->path);
+		if (INJECTED(placeholder) || hold_again(held, row) != 0) {
+			fail(failure, STEP_placeholder, row->step->path);
+			/* Nothing runs yet; the next command tries all of them again. */
+			give_up_placeholders(held);
+			return -1;
+		}
 	}
 	return 0;
 }
@@ -328,13 +336,11 @@ void give_up_placeholders(struct held_paths *held)
 	}
 }
 
-int recheck_held(struct held_paths *held, const char **path, struct failure *failure)
+/* One look at every row, as `recheck_held`. */
+static int look_once(struct held_paths *held, const char **path, struct failure *failure)
 {
 	int change = HELD_UNCHANGED;
 
-	*path = NULL;
-	if (INJECTED(recheck))
-		return fail(failure, STEP_recheck, NULL);
 	for (uint32_t i = 0; i < held->n_rows; i++) {
 		struct held *row = &held->rows[i];
 		enum held_state before = row->state;
@@ -363,9 +369,32 @@ int recheck_held(struct held_paths *held, const char **path, struct failure *fai
 				*path = row->step->path;
 		}
 	}
-	if (change != HELD_UNCHANGED)
-		watch_all(held);
 	return change;
+}
+
+int recheck_held(struct held_paths *held, const char **path, struct failure *failure)
+{
+	int change = HELD_UNCHANGED, found;
+
+	*path = NULL;
+	held->suspect = true;
+	if (INJECTED(recheck))
+		return fail(failure, STEP_recheck, NULL);
+	for (int tries = 0; tries < LOOKS; tries++) {
+		found = look_once(held, path, failure);
+		if (found < 0)
+			return -1;
+		if (found > change)
+			change = found;
+		if (found == HELD_UNCHANGED) {
+			held->suspect = false;
+			return change;
+		}
+		/* Directories that are new are not watched yet: what happens in them before they are is seen by the next look. */
+		watch_all(held);
+	}
+	errno = EAGAIN;
+	return fail(failure, STEP_recheck, NULL);
 }
 
 int start_holding(const struct plan *plan, const struct mounts *mounts, int journal, struct held_paths *held, struct failure *failure)

@@ -32,6 +32,7 @@ struct held_paths {
 	bool active;			/* placeholders are in place: commands run */
 	int inotify;			/* -1: not to be had */
 	bool reliable;			/* every name on the way is watched, on file systems that tell of all changes */
+	bool suspect;			/* something changed, and no look since has found everything held */
 	struct watched_name *names;	/* hash table of (watch, name) */
 	uint32_t n_names, names_size;
 };
@@ -42,13 +43,13 @@ enum held_change { HELD_UNCHANGED, HELD_BOUND_AGAIN, HELD_SOMETHING_APPEARED };
 /* Notes what the template holds and starts watching. The template must be made. */
 int start_holding(const struct plan *plan, const struct mounts *mounts, int journal, struct held_paths *held, struct failure *failure);
 
-/* Before a command: makes the placeholders if they are not there. */
+/* Before a command: makes the placeholders if they are not there. Where one cannot be made, none is left. */
 int take_placeholders(struct held_paths *held, struct failure *failure);
 
 /* After the last one: removes them. */
 void give_up_placeholders(struct held_paths *held);
 
-/* Reads the watch; true where a held path may have changed since. Cheap where nothing did. */
+/* Reads the watch; true where a held path may have changed since the last look that succeeded. Cheap where nothing did. */
 bool held_may_have_changed(struct held_paths *held);
 
 /* Looks at every held path and binds again what the host changed. `path` gets the first one in which something appeared that

@@ -20,6 +20,8 @@ export interface Preparation {
   readonly backend: Backend
   readonly layers: readonly LayerReport[]
   readonly plan: LaunchPlan
+  /** The layers are an earlier probe's: where a step fails, the host has to be asked again. */
+  readonly recalled: boolean
 }
 
 /** The parser and its schemas are loaded for objects only: a preset's name needs none. */
@@ -30,23 +32,26 @@ export async function parseOptions({ policy = 'workspace-write', ...options }: S
 }
 
 /** @throws SandboxError `launcher_not_found`, `platform_unsupported` and all that `resolve` and `compile` have */
-export async function prepare(options: ParsedSandboxOptions): Promise<Preparation> {
+export async function prepare(options: ParsedSandboxOptions, { recall = false } = {}): Promise<Preparation> {
   const host = snapshotFor(options)
   const backend = await loadBackend(selectBackend(host.platform, options.policy.mode), host.platform, options.launcherPath)
+  const state = stateDirectory(process.env, host)
+  const known = recall ? backend.recall?.(state) : undefined
   // The probe is a process of its own: it runs while the policy is resolved.
-  const probing = backend.probe()
-  probing.catch(() => {})
+  const probing = known === undefined ? backend.probe() : undefined
+  probing?.catch(() => {})
   const policy = resolvePolicy(options, host)
-  const layers = await probing
+  const layers = known ?? await probing ?? []
   const plan = backend.compile(policy, layers, {
     allowDegraded: new Set(options.allowDegraded),
     limits: policy.limits,
     architecture: process.arch === 'arm64' ? 'arm64' : 'x64',
-    stateDirectory: stateDirectory(process.env, host),
+    stateDirectory: state,
     cwdIdentity: identityOf(host, policy.cwd),
   })
   if (options.requireLimits === true) refuseInexactLimits(options.policy, plan)
-  return { policy, backend, layers, plan }
+  if (known === undefined) backend.keep?.(state, layers)
+  return { policy, backend, layers, plan, recalled: known !== undefined }
 }
 
 export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot): ResolvedPolicy {

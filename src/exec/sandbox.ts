@@ -30,7 +30,14 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
 
 /** For callers inside this package, which have parsed the policy already. */
 export async function createParsedSandbox(options: ParsedSandboxOptions): Promise<Sandbox> {
-  return startSandbox(await prepare(options), options)
+  const preparation = await prepare(options, { recall: true })
+  try {
+    return await startSandbox(preparation, options)
+  } catch (error) {
+    // The host may have changed since it was last asked: then the error names the layer, or the plan is another one.
+    if (!preparation.recalled || !(error instanceof SandboxError && error.code === 'set_up_failed')) throw error
+    return startSandbox(await prepare(options), options)
+  }
 }
 
 export async function startSandbox({ policy, backend, plan }: Preparation, options: Pick<SandboxOptions, 'launcherPath'> = {}): Promise<Sandbox> {

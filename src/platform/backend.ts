@@ -29,6 +29,10 @@ export interface Backend {
   readonly name: BackendName
   /** Asks the host which layers it offers, and why not. Changes nothing. */
   probe(): Promise<readonly LayerReport[]>
+  /** What an earlier probe found on this boot, where all layers were there; undefined: probe. */
+  recall?(stateDirectory: string): readonly LayerReport[] | undefined
+  /** Keeps what a probe found for `recall`. */
+  keep?(stateDirectory: string, layers: readonly LayerReport[]): void
   /** Pure. Afterwards each rule is enforced by a step, or named in `plan.degraded`, or has thrown `rule_not_enforceable`. */
   compile(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions): LaunchPlan
   /** The only side effects. Everything that `start` made is gone after `Launcher.close()`. */

@@ -5,11 +5,14 @@ import type { Backend } from '../../backend.js'
 import { compileLinuxNative } from './compile.js'
 import { startLauncher } from './launcher.js'
 import { probeLinuxNative } from './probe.js'
+import { keepLayers, recallLayers } from './probe-cache.js'
 
 export function linuxNativeBackend(launcherPath: string): Backend {
   return {
     name: 'linux-native',
     probe: () => probeLinuxNative(launcherPath),
+    recall: stateDirectory => recallLayers(stateDirectory, launcherPath),
+    keep: (stateDirectory, layers) => keepLayers(stateDirectory, launcherPath, layers),
     compile: compileLinuxNative,
     async start(plan) {
       if (plan.backend !== 'linux-native') throw new Error(`a plan for ${plan.backend}`)

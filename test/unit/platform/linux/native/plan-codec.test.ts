@@ -38,7 +38,7 @@ test('no Landlock at all: neither flag, no rules', () => {
 test('a large plan grows as it is written', () => {
   const mounts = Array.from({ length: 5000 }, (_, index) => ({ step: 'pin', path: `/a/long/path/number/${index}`, identity: { device: '1', inode: '2' } }) as const)
   const small = encodePlan({ ...plan, mounts: [] })
-  const row = (path: string): number => 3 + 4 + path.length + 16 + 4
+  const row = (path: string): number => 3 + 4 + path.length + 16 + 4 + 4
   expect(encodePlan({ ...plan, mounts }).length).toBe(small.length + mounts.reduce((sum, { path }) => sum + row(path), 0))
 })
 
