@@ -17,7 +17,7 @@ export const ERRORS = {
   self_not_protectable:  { message: 'must stay read-only but cannot be protected',    remedy: 'Do not make a folder writable that is part of it.' },
   rule_not_enforceable:  { message: 'cannot be enforced on this host',                remedy: 'Drop the rule, or name it in allowDegraded.' },
   layer_missing:         { message: 'is not available on this host',                  remedy: 'Run `codex-sandbox doctor`: it says why and what to do.' },
-  platform_unsupported:  { message: 'is not supported',                               remedy: 'Use Linux 5.13 or newer.' },
+  platform_unsupported:  { message: 'is not supported',                               remedy: 'Use Linux 5.19 or newer.' },
   launcher_not_found:    { message: 'was not found',                                  remedy: 'Run `npm run build`, or give launcherPath.' },
   set_up_failed:         { message: 'failed before the command ran',                  remedy: 'Run `codex-sandbox doctor`: it tries each layer alone.' },
   sandbox_closed:        { message: 'was used after the sandbox was closed',          remedy: 'Create a new sandbox.' },

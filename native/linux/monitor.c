@@ -633,7 +633,12 @@ static void start(struct monitor *monitor, const struct frame *frame)
 	struct running *command;
 	int fds[START_DESCRIPTORS] = { -1, -1, -1, -1 }, n_fds = 3;
 
-	if (frame->id == 0 || command_with_id(monitor, frame->id) != NULL || read_head(frame, &head) != 0) {
+	/* A failure of that id would be taken for the sandbox's, or for that of the command that has it. */
+	if (frame->id == 0 || command_with_id(monitor, frame->id) != NULL) {
+		monitor->closing = true;
+		return;
+	}
+	if (read_head(frame, &head) != 0) {
 		errno = EBADMSG;
 		fail(&failure, STEP_decode_command, NULL);
 		send_failure(monitor, frame->id, &failure);
