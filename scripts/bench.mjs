@@ -13,8 +13,11 @@ const CLI = join(ROOT, 'dist/cli.cjs')
 const PAGE = 'docs/bench.md'
 const MARKS = ['<!-- written by npm run bench: begin -->', '<!-- written by npm run bench: end -->']
 const TRUE = ['/bin/true']
-/** No secrets and no odd variables: every contender gets the same environment. */
+/** Every contender gets the same environment: this process keeps nothing else, since a sandbox passes its own on. */
 const ENV = { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: process.env.HOME ?? '/', LANG: 'C.UTF-8' }
+const CODEX = process.env.CODEX_BINARY
+for (const name of Object.keys(process.env)) delete process.env[name]
+Object.assign(process.env, ENV)
 
 const { values: options } = parseArgs({ options: { write: { type: 'boolean' }, rounds: { type: 'string', default: '200' }, 'heap-child': { type: 'boolean' } } })
 const ROUNDS = Number(options.rounds)
@@ -37,13 +40,13 @@ await main(async () => {
     say(`${title}…`)
     rows.push(...await measure())
   }
-  const others = await otherSandboxes(workspace)
+  const others = await otherSandboxes(makeWorkspace('others')) // one of them leaves files behind
   await add(`one command at a time (${ROUNDS} rounds)`, () => oneCommand(workspace, others.runners))
   await add('8 in flight', () => inFlight(workspace))
   await add('1 GB of heap', () => withHeap())
   await add('100,000 files and deny rules', () => largePolicies(workspace))
   await add('1 GiB of output', () => output(workspace))
-  await add('real programs', () => programs(workspace))
+  await add('real programs', () => programs(makeWorkspace('programs')))
   await add('creating and closing', () => creating(workspace))
   await add('the command line', () => commandLine(workspace))
   await add('memory of the launcher', () => memory(workspace))
@@ -103,20 +106,19 @@ async function largePolicies(workspace) {
     for (let file = 0; file < 100; file++) writeFileSync(join(path, `file-${file}`), '')
   }
   const denied = count => Array.from({ length: count }, (_, index) => join(large, `folder-${index % 1000}`, `file-${Math.floor(index / 1000)}`))
-  const sandboxes = {
-    small: await openSandbox(workspace),
-    large: await openSandbox(large),
-    deny100: await openSandbox(large, { deny: denied(100) }),
-    deny1000: await openSandbox(large, { deny: denied(1000) }),
+  const compare = async sandboxes => {
+    const times = await interleave(mapValues(sandboxes, sandbox => () => ours(sandbox, TRUE)), ROUNDS)
+    for (const sandbox of Object.values(sandboxes)) await sandbox.close()
+    return times
   }
-  const times = await interleave(mapValues(sandboxes, sandbox => () => ours(sandbox, TRUE)), ROUNDS)
-  for (const sandbox of Object.values(sandboxes)) await sandbox.close()
-  const more = (name, base, measured, bar) => ({ name, base, ours: measured, value: measured - base, unit: ' ms', bar: `≤ ${bar} ms more`, met: measured - base <= bar })
+  const trees = await compare({ small: await openSandbox(workspace), large: await openSandbox(large) })
+  const rules = await compare({ none: await openSandbox(large), deny100: await openSandbox(large, { deny: denied(100) }), deny1000: await openSandbox(large, { deny: denied(1000) }) })
+  const more = (name, measured, bar) => ({ name, base: rules.none, ours: measured, value: measured - rules.none, unit: ' ms', bar: `≤ ${bar} ms more`, met: measured - rules.none <= bar })
   return [
     // Two medians of one and the same thing differ by a few percent here.
-    { name: 'in a tree of 100,000 files (against an empty one)', base: times.small, ours: times.large, value: times.large / times.small, bar: 'no difference (within 5 %)', met: times.large / times.small <= 1.05 },
-    more('100 deny rules (against none)', times.large, times.deny100, 0.5),
-    more('1,000 deny rules (against none)', times.large, times.deny1000, 4),
+    { name: 'in a tree of 100,000 files (against an empty one)', base: trees.small, ours: trees.large, value: trees.large / trees.small, bar: 'no difference (within 5 %)', met: trees.large / trees.small <= 1.05 },
+    more('100 deny rules (against none)', rules.deny100, 0.5),
+    more('1,000 deny rules (against none)', rules.deny1000, 4),
   ]
 }
 
@@ -186,8 +188,9 @@ async function commandLine(workspace) {
 async function memory(workspace) {
   const sandbox = await openSandbox(workspace)
   await ours(sandbox, TRUE)
-  const resident = descendants(process.pid).map(pid => readFileSync(`/proc/${pid}/status`, 'utf8'))
-    .filter(status => /^Name:\s+codex-sandbox-l/m.test(status)).map(status => Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]))
+  const resident = descendants(process.pid).map(pid => readProcess(pid, 'status'))
+    .filter(status => /^Name:\s+codex-sandbox-l/m.test(status)).map(status => /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1])
+    .filter(kibibytes => kibibytes !== undefined).map(Number) // one that is ending has none
   await sandbox.close()
   const mebibytes = Math.max(...resident) / 1024
   if (resident.length === 0) return [{ name: 'the launcher, resident', bar: '≤ 2 MiB', missing: 'no process of its name was found' }]
@@ -258,9 +261,8 @@ async function openSandboxRuntime(workspace) {
 }
 
 function openCodex(workspace) {
-  const codex = process.env.CODEX_BINARY
-  if (codex === undefined) throw new Error('CODEX_BINARY does not name its binary')
-  return { version: versionOf(codex, '--version').replace(/^codex\S*\s*/, ''), run: argv => bare([codex, 'sandbox', 'linux', '--full-auto', ...argv], workspace) }
+  if (CODEX === undefined) throw new Error('CODEX_BINARY does not name its binary')
+  return { version: versionOf(CODEX, '--version').replace(/^codex\S*\s*/, ''), run: argv => bare([CODEX, 'sandbox', 'linux', '--full-auto', ...argv], workspace) }
 }
 
 function versionOf(program, ...words) {
@@ -271,19 +273,25 @@ function versionOf(program, ...words) {
 
 /* Measuring */
 
-/** Runs every contender once a round, each round starting with another one. Gives the median of each, in milliseconds. */
+/**
+ * Runs every contender once a round, in a new order each time: what one leaves to be tidied up slows the next. Gives the median of
+ * each, in milliseconds.
+ */
 async function interleave(contenders, rounds) {
   const names = Object.keys(contenders)
   const times = mapValues(contenders, () => [])
   for (let round = -2; round < rounds; round++) { // two rounds to warm up
-    for (let turn = 0; turn < names.length; turn++) {
-      const name = names[(turn + round + names.length * 2) % names.length]
+    for (const name of shuffle(names)) {
       const start = performance.now()
       await contenders[name]()
       if (round >= 0) times[name].push(performance.now() - start)
     }
   }
   return mapValues(times, median)
+}
+
+function shuffle(names) {
+  return names.map(name => ({ name, place: Math.random() })).sort((a, b) => a.place - b.place).map(({ name }) => name)
 }
 
 function median(numbers) {
@@ -307,15 +315,19 @@ function makeWorkspace(name) {
 }
 
 function descendants(pid) {
-  const parents = new Map(readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(name => {
-    try {
-      return [Number(name), Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))?.[1])]
-    } catch {
-      return [Number(name), 0] // gone meanwhile
-    }
-  }))
+  const parents = new Map(readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(name => [Number(name), Number(/\) \S (\d+)/.exec(readProcess(name, 'stat'))?.[1])]))
   const below = parent => [...parents].filter(([, of]) => of === parent).flatMap(([child]) => [child, ...below(child)])
   return below(pid)
+}
+
+/** Empty where the process is gone meanwhile. */
+function readProcess(pid, file) {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
+  } catch (error) {
+    if (error.code === 'ENOENT' || error.code === 'ESRCH') return ''
+    throw error
+  }
 }
 
 /* Printing */

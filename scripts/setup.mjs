@@ -2,7 +2,7 @@
 // Progress and failures are one line each, on stderr: stdout belongs to the command.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -46,6 +46,10 @@ export function installSteps() {
   const lock = join(ROOT, 'package-lock.json')
   const installed = join(ROOT, 'node_modules/.package-lock.json')
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return []
+  // `npm ci` would follow the link and empty the folder that it leads to, which may be another clone's.
+  if (lstatSync(join(ROOT, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink()) {
+    throw new SetUpError('node_modules is a symbolic link, and what it leads to is older than package-lock.json: run `npm ci` there, or remove the link.')
+  }
   return [{ title: 'installing packages (npm ci)', run: install }]
 }
 
@@ -54,7 +58,7 @@ function install() {
   const npm = process.env.npm_execpath
   const [program, ...first] = npm !== undefined && /\.[cm]?js$/.test(npm) ? [process.execPath, npm] : ['npm']
   // No package needs its install script (esbuild's only checks the binary that its platform package carries).
-  const words = [...first, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  const words = [...first, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error']
   const { error, status } = spawnSync(program, words, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] })
   if (error?.code === 'ENOENT') throw new SetUpError('npm was not found on PATH; it comes with Node (https://nodejs.org).')
   if (error || status !== 0) throw new SetUpError(`\`npm ci\` failed in ${ROOT}; its message is above.`)

@@ -1,5 +1,6 @@
 #include "connect.h"
 #include "kernel.h"
+#include "raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
@@ -51,20 +53,15 @@ static bool is_remembered(const struct stat *found)
 	return inside;
 }
 
-static void remember(int fd)
+static void remember(int fd, const struct stat *found)
 {
-	struct stat found;
 	struct remembered *row;
 
-	if (fstat(fd, &found) != 0) {
-		close(fd);
-		return;
-	}
 	pthread_mutex_lock(&state.lock);
 	row = &state.remembered[state.n_remembered % MOST_REMEMBERED];
 	if (state.n_remembered++ >= MOST_REMEMBERED)
 		close(row->fd);
-	*row = (struct remembered){ found.st_dev, found.st_ino, fd };
+	*row = (struct remembered){ found->st_dev, found->st_ino, fd };
 	pthread_mutex_unlock(&state.lock);
 }
 
@@ -92,13 +89,14 @@ static int message_lists(const struct nlmsghdr *message, const struct stat *foun
 	return 0;
 }
 
-/* Asks the kernel for the sockets of this network namespace, which is the sandbox's. Where it cannot say, the socket counts as
- * outside. */
-static bool is_listed(const struct stat *found)
+/* Asks the kernel whether a socket of this network namespace is bound to the file: the socket with this inode, or (0) any.
+ * Where it cannot say, none is. */
+static bool is_bound_to(const struct stat *found, uint32_t socket_inode)
 {
+	bool any = socket_inode == 0;
 	struct { struct nlmsghdr header; struct unix_diag_req request; } query = {
-		{ sizeof query, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0 },
-		{ .sdiag_family = AF_UNIX, .udiag_states = LISTENING_STATES, .udiag_show = UDIAG_SHOW_VFS },
+		{ sizeof query, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | (any ? NLM_F_DUMP : 0), 1, 0 },
+		{ .sdiag_family = AF_UNIX, .udiag_states = LISTENING_STATES, .udiag_show = UDIAG_SHOW_VFS, .udiag_ino = socket_inode, .udiag_cookie = { ~0U, ~0U } },
 	};
 	char answer[32768] __attribute__((aligned(8)));
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -112,7 +110,7 @@ static bool is_listed(const struct stat *found)
 			int lists = message_lists(message, found);
 
 			inside = inside || lists == 1;
-			more = lists >= 0;
+			more = any && lists >= 0;
 		}
 	}
 	if (fd >= 0)
@@ -191,13 +189,15 @@ static void tell_refusal(pid_t thread, const char *path)
 
 static int connect_to_path(pid_t thread, int fd, const char *path)
 {
+	/* A magic link below /proc would be this process's, which holds what commands do not. */
+	struct open_how_ how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS_ };
 	struct sockaddr_un through = { .sun_family = AF_UNIX };
 	struct stat found;
 	int base = open_cwd(thread), target, error = 0;
 
 	if (base < 0)
 		return -EACCES;
-	target = openat(base, path, O_PATH | O_CLOEXEC);
+	target = (int)syscall(NR_openat2, base, path, &how, sizeof how);
 	if (target < 0)
 		error = -errno;
 	close(base);
@@ -205,7 +205,7 @@ static int connect_to_path(pid_t thread, int fd, const char *path)
 		return error;
 	if (fstat(target, &found) != 0 || !S_ISSOCK(found.st_mode)) {
 		error = -ECONNREFUSED;
-	} else if (state.private_network ? !is_listed(&found) : !is_remembered(&found)) {
+	} else if (state.private_network ? !is_bound_to(&found, 0) : !is_remembered(&found)) {
 		tell_refusal(thread, path);
 		error = -EACCES;
 	} else {
@@ -234,24 +234,47 @@ static mode_t umask_of(pid_t thread)
 	return line == NULL ? 0077 : (mode_t)strtoul(line + 6, NULL, 8);
 }
 
+struct bind_call { int fd, base; mode_t umask; const struct sockaddr_un *address; socklen_t length; long result; };
+
+/* Runs while its parent waits, in the parent's memory: raw system calls only. */
+static void run_bind(void *argument)
+{
+	struct bind_call *call = argument;
+
+	call->result = RAW(SYS_fchdir, call->base, 0, 0, 0, 0);
+	RAW(SYS_umask, call->umask, 0, 0, 0, 0);
+	if (call->result == 0 && call->fd > 0)
+		call->result = RAW(NR_close_range, 0, call->fd - 1, 0, 0, 0);
+	if (call->result == 0)
+		call->result = RAW(NR_close_range, call->fd + 1, ~0U, 0, 0, 0);
+	if (call->result == 0)
+		call->result = RAW(SYS_bind, call->fd, call->address, call->length, 0, 0);
+	for (;;)
+		RAW(SYS_exit, 0, 0, 0, 0, 0);
+}
+
 /* Binds where the command stands, through its own mounts (its cwd), with its umask, and with no more rights over files than it
- * has. */
+ * has. In a process of its own that holds the socket and nothing else: the kernel walks the path, /proc/self/fd in it would be
+ * this process's, and some of its descriptors lead to the host's own mounts. */
 static int bind_to_path(pid_t thread, int fd, const struct sockaddr_un *address, socklen_t length, const char *path)
 {
-	int base = open_cwd(thread), made, error;
+	unsigned char stack[16384] __attribute__((aligned(16)));
+	struct bind_call call = { fd, open_cwd(thread), umask_of(thread), address, length, -EACCES };
+	struct stat own, found;
+	long child = call.base < 0 ? -EACCES : raw_clone(CLONE_VM | CLONE_VFORK, stack + sizeof stack, run_bind, &call);
+	int made;
 
-	if (base < 0 || fchdir(base) != 0) {
-		if (base >= 0)
-			close(base);
-		return -EACCES;
-	}
-	close(base);
-	umask(umask_of(thread));
-	error = bind(fd, (const struct sockaddr *)address, length) == 0 ? 0 : -errno;
-	made = error == 0 ? open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
-	if (made >= 0)
-		remember(made);
-	return chdir("/") == 0 ? error : -EACCES;
+	if (child > 0)
+		waitpid((pid_t)child, NULL, __WALL);
+	made = child > 0 && call.result == 0 ? openat(call.base, path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+	/* Another thread may have put a socket of the host's in its place by now: only the one that this socket is bound to is inside. */
+	if (made >= 0 && fstat(fd, &own) == 0 && fstat(made, &found) == 0 && is_bound_to(&found, (uint32_t)own.st_ino))
+		remember(made, &found);
+	else if (made >= 0)
+		close(made);
+	if (call.base >= 0)
+		close(call.base);
+	return child < 0 ? (int)child : (int)call.result;
 }
 
 /* Carries the call out. Returns 0 or -errno, which is the call's result. */
@@ -329,9 +352,6 @@ static void *answer(void *unused)
 	struct pollfd polled = { .fd = state.listener, .events = POLLIN };
 
 	(void)unused;
-	/* A cwd and umask of its own, for binds. */
-	if (unshare(CLONE_FS) != 0)
-		return NULL;
 	for (;;) {
 		struct seccomp_notif call = { 0 };
 		struct seccomp_notif_resp response = { 0 };

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -198,8 +199,17 @@ static int open_existing_parent(const char *path, size_t *through, char *parent_
 	return parent;
 }
 
+/* The owner of a directory can give himself the rights in it that he lacks. */
+static bool is_own(int directory)
+{
+	struct stat found;
+
+	return fstat(directory, &found) != 0 || found.st_uid == geteuid();
+}
+
 /* Takes a placeholder at the first missing part. Where commands could not make that part either (no right, read-only), there is
- * nothing to hold: the watch tells when the host makes it. */
+ * nothing to hold: the watch tells when the host makes it. Returns 0; 1 where that part has appeared meanwhile and leads on, so
+ * that the caller has to look again; -1 with errno. */
 static int hold_missing(struct held_paths *held, struct held *row)
 {
 	char parent_path[PATH_MAX], path[PATH_MAX];
@@ -236,11 +246,17 @@ static int hold_missing(struct held_paths *held, struct held *row)
 	}
 	if (result < 0) {
 		int error = errno;
+		bool nobody_can = error == EROFS || error == EPERM || (error == EACCES && !is_own(parent));
 
 		close(parent);
 		errno = error;
 		row->state = HELD_NOTHING;
-		return error == EROFS || error == EACCES || error == EPERM ? 0 : -1;
+		return nobody_can ? 0 : -1;
+	}
+	/* What leads to the path is not the path: held, it would hide or close whatever else lies in it. */
+	if (result == 0 && !last) {
+		close(parent);
+		return 1;
 	}
 	fd = open_exact(path);
 	if (fd < 0 || hold_open_object(held, row, fd, path) != 0) {
@@ -258,48 +274,138 @@ static int hold_missing(struct held_paths *held, struct held *row)
 	close(parent);
 	free(row->placeholder_path);
 	row->placeholder_path = result == 1 ? strdup(path) : NULL;
-	/* An object that is not ours and not the whole path is an ancestor that appeared meanwhile: the caller looks again. */
-	row->state = result == 1 ? HELD_PLACEHOLDER : last ? HELD_OBJECT : HELD_NOTHING;
+	row->state = result == 1 ? HELD_PLACEHOLDER : HELD_OBJECT;
 	return result == 1 && row->placeholder_path == NULL ? -1 : 0;
 }
 
-/* Holds whatever is at the path now. Returns -1 with errno where that cannot be done. */
-static int hold_again(struct held_paths *held, struct held *row)
+/* Whether the directory that keeps us from looking at `path` is our own. errno stays EACCES. */
+static bool is_behind_own_directory(const char *path)
 {
-	int fd;
+	char parent_path[PATH_MAX];
+	size_t through;
+	int parent = open_existing_parent(path, &through, parent_path);
+	bool own = parent < 0 || is_own(parent);
 
-	if (row->state == HELD_PLACEHOLDER) {
+	if (parent >= 0)
+		close(parent);
+	errno = EACCES;
+	return own;
+}
+
+/* What is at the path may be another sandbox's placeholder: then it is ours too. Returns as join_placeholder does. */
+static int join_other(const struct held_paths *held, struct held *row)
+{
+	char parent_path[PATH_MAX];
+	const char *slash = strrchr(row->step->path, '/');
+	size_t length = slash == row->step->path ? 1 : (size_t)(slash - row->step->path);
+	int parent, result;
+	char *path;
+
+	if (!held->active || row->step->kind == MOUNT_WATCH)
+		return 0;
+	memcpy(parent_path, row->step->path, length);
+	parent_path[length] = 0;
+	parent = open_exact(parent_path);
+	if (parent < 0)
+		return -1;
+	result = join_placeholder(held->journal, parent, slash + 1, &row->placeholder);
+	close(parent);
+	if (result != 1)
+		return result;
+	path = strdup(row->step->path);
+	if (path == NULL) {
 		close(row->placeholder.lock);
-		row->state = HELD_NOTHING;
+		return -1;
 	}
-	fd = open_exact(row->step->path);
+	free(row->placeholder_path);
+	row->placeholder_path = path;
+	return 1;
+}
+
+/* Holds the object that is at the path, open as `fd`. Returns 0, or -1 with errno. */
+static int hold_found(const struct held_paths *held, struct held *row, int fd)
+{
+	int joined = join_other(held, row);
+
+	if (joined < 0)
+		return -1;
+	if (hold_open_object(held, row, fd, row->step->path) != 0) {
+		int error = errno;
+
+		if (joined == 1)
+			close(row->placeholder.lock);
+		errno = error;
+		return -1;
+	}
+	row->state = joined == 1 ? HELD_PLACEHOLDER : HELD_OBJECT;
+	return 0;
+}
+
+/* One try of `hold_again`; returns 1 where what it saw was gone, or something had appeared, before it was held. */
+static int try_to_hold(struct held_paths *held, struct held *row, bool was_held)
+{
+	int fd = open_exact(row->step->path);
+
 	if (fd >= 0) {
-		int result = hold_open_object(held, row, fd, row->step->path);
+		int result = hold_found(held, row, fd), error = errno;
 
 		close(fd);
-		row->state = result == 0 ? HELD_OBJECT : HELD_NOTHING;
-		return result;
+		errno = error;
+		return result != 0 && (error == EAGAIN || error == ENOENT) ? 1 : result;
 	}
-	row->state = HELD_NOTHING;
-	/* What we may not look at, commands may not either: they have our uid and fewer rights. */
+	/* What we may not look at, commands may not either: they have our uid and fewer rights. Unless they can take the hindrance
+	 * away, or made it. */
 	if (errno == EACCES)
-		return 0;
+		return was_held || (row->step->kind != MOUNT_WATCH && is_behind_own_directory(row->step->path)) ? -1 : 0;
 	if (errno != ENOENT && errno != ENOTDIR)
 		return -1;
 	return row->step->kind == MOUNT_WATCH || !held->active ? 0 : hold_missing(held, row);
 }
 
+/* Holds whatever is at the path now. Returns -1 with errno where that cannot be done. */
+static int hold_again(struct held_paths *held, struct held *row)
+{
+	bool was_held = row->state != HELD_NOTHING;
+
+	if (row->state == HELD_PLACEHOLDER)
+		close(row->placeholder.lock);
+	row->state = HELD_NOTHING;
+	for (int tries = 0; tries < PLACEHOLDER_TRIES; tries++) {
+		int result = try_to_hold(held, row, was_held);
+
+		if (result <= 0)
+			return result;
+	}
+	errno = EAGAIN;
+	return -1;
+}
+
+/* Before a command relies on what is held: makes what is missing, joins other sandboxes where they made it. */
+static int take_row(struct held_paths *held, struct held *row, bool others)
+{
+	int joined;
+
+	if (row->state == HELD_NOTHING)
+		return INJECTED(placeholder) ? -1 : hold_again(held, row);
+	joined = row->state == HELD_OBJECT && others ? join_other(held, row) : 0;
+	if (joined == 1)
+		row->state = HELD_PLACEHOLDER;
+	/* Not there any more: it is seen missing, and made. */
+	return joined < 0 ? hold_again(held, row) : 0;
+}
+
 int take_placeholders(struct held_paths *held, struct failure *failure)
 {
+	bool others;
+
 	if (held->active)
 		return 0;
 	held->active = true;
+	others = journal_has_records(held->journal);
 	for (uint32_t i = 0; i < held->n_rows; i++) {
 		struct held *row = &held->rows[i];
 
-		if (row->state != HELD_NOTHING)
-			continue;
-		if (INJECTED(placeholder) || hold_again(held, row) != 0) {
+		if (take_row(held, row, others) != 0) {
 			fail(failure, STEP_placeholder, row->step->path);
 			/* Nothing runs yet; the next command tries all of them again. */
 			give_up_placeholders(held);
@@ -348,7 +454,7 @@ static int look_once(struct held_paths *held, const char **path, struct failure 
 
 		if (before == HELD_NOTHING) {
 			fd = open_exact(row->step->path);
-			if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES) && (row->step->kind == MOUNT_WATCH || !held->active || errno == EACCES))
+			if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && (row->step->kind == MOUNT_WATCH || !held->active))
 				continue;
 			if (fd >= 0)
 				close(fd);
@@ -417,8 +523,8 @@ int start_holding(const struct plan *plan, const struct mounts *mounts, int jour
 			parts++;
 		if (step->kind == MOUNT_PLACEHOLDER || step->kind == MOUNT_WATCH)
 			continue;
-		row->state = HELD_OBJECT;
-		if (identify(AT_FDCWD, step->path, &row->shown, NULL, NULL) != 0)
+		row->state = identify(AT_FDCWD, step->path, &row->shown, NULL, NULL) == 0 ? HELD_OBJECT : HELD_NOTHING;
+		if (row->state == HELD_NOTHING && errno != ENOENT)
 			return fail(failure, STEP_watch, step->path);
 	}
 	for (held->names_size = 64; held->names_size < 4 * (parts + 1); held->names_size *= 2)

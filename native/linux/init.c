@@ -177,11 +177,12 @@ static long set_limits(const struct limits *limits)
 }
 
 /* What every command gets: the embedding process's limit on descriptors, not the launcher's, and no core, which would be
- * written by the host's core_pattern, outside of everything here. */
+ * written by the host's core_pattern, outside of everything here. 1, not 0: where that names a program, the kernel heeds
+ * no other limit. */
 static long set_common_limits(void)
 {
 	struct kernel_rlimit descriptors = { shared.max_descriptors[0], shared.max_descriptors[1] };
-	struct kernel_rlimit core = { 0, 0 };
+	struct kernel_rlimit core = { 1, 1 };
 	long result = RAW(SYS_prlimit64, 0, RLIMIT_NOFILE, &descriptors, NULL, 0);
 
 	return result < 0 ? result : RAW(SYS_prlimit64, 0, RLIMIT_CORE, &core, NULL, 0);

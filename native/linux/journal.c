@@ -31,6 +31,16 @@ static uint64_t hash(const char *text)
 	return value;
 }
 
+static void name_record(char *file, size_t size, struct identity parent, const char *name)
+{
+	snprintf(file, size, "placeholder-%" PRIx64 "-%" PRIx64 "-%016" PRIx64, parent.device, parent.inode, hash(name));
+}
+
+static bool is_record(const char *file)
+{
+	return strncmp(file, "placeholder-", 12) == 0;
+}
+
 /* The record's file stays under its lock only as long as it has a name: who waited for the lock looks again. */
 static bool still_there(int journal, int lock, const char *file)
 {
@@ -185,7 +195,7 @@ void sweep_journal(int journal)
 		return;
 	}
 	while ((entry = readdir(directory)) != NULL)
-		if (strncmp(entry->d_name, "placeholder-", 12) == 0)
+		if (is_record(entry->d_name))
 			sweep_one(journal, entry->d_name);
 	closedir(directory);
 }
@@ -236,7 +246,7 @@ int take_placeholder(int journal, int parent, const char *parent_path, const cha
 	strcpy(record.parent_path, parent_path);
 	strcpy(record.name, name);
 	strcpy(record.text, kind.text);
-	snprintf(placeholder->file, sizeof placeholder->file, "placeholder-%" PRIx64 "-%" PRIx64 "-%016" PRIx64, record.parent.device, record.parent.inode, hash(name));
+	name_record(placeholder->file, sizeof placeholder->file, record.parent, name);
 	for (;;) {
 		int lock = openat(journal, placeholder->file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		int result;
@@ -284,6 +294,55 @@ int take_placeholder(int journal, int parent, const char *parent_path, const cha
 		placeholder->identity = record.identity;
 		return 1;
 	}
+}
+
+bool journal_has_records(int journal)
+{
+	int fd = openat(journal, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	bool found = directory == NULL;
+
+	if (directory == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return true;
+	}
+	while (!found && (entry = readdir(directory)) != NULL)
+		found = is_record(entry->d_name);
+	closedir(directory);
+	return found;
+}
+
+int join_placeholder(int journal, int parent, const char *name, struct placeholder *placeholder)
+{
+	struct record record;
+	struct identity directory;
+	int lock;
+
+	if (identify(parent, "", &directory, NULL, NULL) != 0)
+		return -1;
+	name_record(placeholder->file, sizeof placeholder->file, directory, name);
+	lock = openat(journal, placeholder->file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (lock < 0)
+		return errno == ENOENT ? 0 : -1;
+	/* Waits only while another makes or removes it. */
+	if (flock(lock, LOCK_SH) != 0) {
+		close(lock);
+		return -1;
+	}
+	if (!still_there(journal, lock, placeholder->file)) {
+		close(lock);
+		errno = EAGAIN;
+		return -1;
+	}
+	if (read_record(lock, &record) != 0 || !is_the_recorded(parent, name, record.identity)) {
+		close(lock);
+		return 0;
+	}
+	placeholder->lock = lock;
+	placeholder->identity = record.identity;
+	return 1;
 }
 
 void give_up_placeholder(int journal, int parent, const char *name, struct placeholder *placeholder)

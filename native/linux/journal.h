@@ -28,6 +28,14 @@ void sweep_journal(int journal);
 int take_placeholder(int journal, int parent, const char *parent_path, const char *name, struct placeholder_kind kind,
 		     struct placeholder *placeholder);
 
+/* Whether anything is written down at all, by this or another launcher. */
+bool journal_has_records(int journal);
+
+/* Joins the launcher that made what stands at `name` in the directory `parent`, where one did, so that it stays as long as it is
+ * relied on here. Returns 1 and fills `placeholder`; 0 where it is nobody's placeholder; -1 with errno EAGAIN where it was removed
+ * meanwhile. */
+int join_placeholder(int journal, int parent, const char *name, struct placeholder *placeholder);
+
 /* Gives it up; the last one removes it, if it still is the same and empty. Nothing may be mounted on it any more. */
 void give_up_placeholder(int journal, int parent, const char *name, struct placeholder *placeholder);
 

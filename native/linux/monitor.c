@@ -919,9 +919,12 @@ static const char *const PROC_READ_ONLY[] = { "/proc/sys", "/proc/sysrq-trigger"
 
 static const char *const *existing_proc_paths(void)
 {
-	static const char *paths[sizeof PROC_READ_ONLY / sizeof PROC_READ_ONLY[0] + 1];
+	static const char *paths[sizeof PROC_READ_ONLY / sizeof PROC_READ_ONLY[0] + 2];
 	size_t n = 0;
 
+	/* Init's own: it is not dumpable, so they are root's files, and root's commands could write to them. */
+	if (geteuid() == 0)
+		paths[n++] = "/proc/1";
 	for (size_t i = 0; i < sizeof PROC_READ_ONLY / sizeof PROC_READ_ONLY[0]; i++)
 		if (access(PROC_READ_ONLY[i], F_OK) == 0)
 			paths[n++] = PROC_READ_ONLY[i];
@@ -1028,6 +1031,10 @@ static int set_up(struct monitor *monitor, const struct frame *frame, struct fai
 	shared.proc_read_only = existing_proc_paths();
 	if (enter_namespaces(&monitor->plan, failure) != 0 || make_template(&monitor->plan, &monitor->mounts, failure) != 0)
 		return -1;
+	/* The template's, not the host's: commands get it as stdin, and could change the node's mode through it. */
+	monitor->devnull = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (monitor->devnull < 0)
+		return fail(failure, STEP_make_devices, "/dev/null");
 	if ((monitor->plan.flags & PLAN_PRIVATE_NETWORK) && bring_up_loopback(failure) != 0)
 		return -1;
 	if (open_rules(&monitor->plan, &rules, failure) != 0)
@@ -1190,13 +1197,12 @@ static int first_frame(struct monitor *monitor, struct frame *frame)
 
 int run_monitor(int control)
 {
-	struct monitor monitor = { .control = control, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .refusals = -1, .journal = -1, .forker = -1 };
+	struct monitor monitor = { .control = control, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .refusals = -1, .journal = -1, .devnull = -1, .forker = -1 };
 	struct failure failure = { .step = STEP_decode_plan };
 	struct frame frame;
 
 	shared.umask = umask(0);
-	monitor.devnull = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (monitor.devnull < 0 || first_frame(&monitor, &frame) != 0)
+	if (first_frame(&monitor, &frame) != 0)
 		return 1;
 	/* The plan's filters stay in the reader's buffer: it gets a new one for what follows. */
 	monitor.reader.buffer = NULL;

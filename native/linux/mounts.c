@@ -191,7 +191,8 @@ static int make_masks(struct mounts *mounts)
 	return result;
 }
 
-/* One device node or directory of nodes of the host, detached. Missing ones are left out (a container without /dev/tty). */
+/* One device node or directory of nodes of the host, detached. Missing ones are left out (a container without /dev/tty).
+ * Read-only: a device takes writes all the same, but its mode, owner and times are the host's, and root owns most of them. */
 static int clone_device(const char *path)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC);
@@ -201,6 +202,8 @@ static int clone_device(const char *path)
 		return errno == ENOENT ? -2 : -1;
 	tree = clone_tree(fd, true);
 	close_keeping_errno(fd);
+	if (tree >= 0 && set_attributes(tree, true, MOUNT_ATTR_RDONLY_ | MOUNT_ATTR_NOSUID_ | MOUNT_ATTR_NOEXEC_, 0) != 0)
+		return close_keeping_errno(tree);
 	return tree;
 }
 
@@ -385,6 +388,8 @@ static int carry_out(const struct mounts *mounts, const struct mount_step *step,
 		return result == 0 ? 0 : fail(failure, STEP_private_directory, step->path);
 	}
 	fd = injected ? -1 : open_identical(step->path, step->identity);
+	if (fd < 0 && errno == ENOENT && (step->kind == MOUNT_BIND_READ_ONLY || (step->kind == MOUNT_MASK && step->n_openings == 0)))
+		return 0;	/* gone since the plan was made, as another sandbox's placeholder goes: held.c holds what is missing */
 	if (fd >= 0) {
 		switch (step->kind) {
 		case MOUNT_BIND_WRITABLE:
@@ -403,6 +408,19 @@ static int carry_out(const struct mounts *mounts, const struct mount_step *step,
 		close_keeping_errno(fd);
 	}
 	return result == 0 ? 0 : fail(failure, STEP_OF[step->kind], step->path);
+}
+
+/* Commands have no business with the journal: a lock that one of them took there would hold up every other sandbox. */
+static int hide_state_directory(const struct plan *plan, const struct mounts *mounts)
+{
+	int fd = open_exact(plan->state_directory);
+	int result;
+
+	if (fd < 0)	/* hidden already, by the policy or the host */
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -1;
+	result = hold_object(mounts, fd, EFFECT_DENY, true);
+	close_keeping_errno(fd);
+	return result;
 }
 
 static int make_tree_read_only(struct failure *failure)
@@ -443,6 +461,8 @@ int make_template(const struct plan *plan, struct mounts *mounts, struct failure
 			return -1;
 		}
 	}
+	if (hide_state_directory(plan, mounts) != 0)
+		return fail(failure, STEP_mask, plan->state_directory);
 	if (INJECTED(make_mounts_shared) || mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) != 0)
 		return fail(failure, STEP_make_mounts_shared, "/");
 	free(kept);

@@ -46,6 +46,10 @@ int enter_namespaces(const struct plan *plan, struct failure *failure)
 	if (INJECTED(write_id_maps) || write_text("/proc/self/setgroups", "deny") != 0 ||
 	    write_map("/proc/self/uid_map", plan->uid) != 0 || write_map("/proc/self/gid_map", plan->gid) != 0)
 		return fail(failure, STEP_write_id_maps, NULL);
+	/* Commands have no capability, but nobody else has a port in here. Where it fails (containers mount /proc/sys read-only),
+	 * ports below 1024 stay closed, and nothing else. */
+	if (plan->flags & PLAN_PRIVATE_NETWORK)
+		(void)write_text("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 	return 0;
 }
 

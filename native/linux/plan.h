@@ -26,7 +26,7 @@
 enum { PLAN_MAGIC = 0x31585343, PLAN_VERSION = 1 };
 enum plan_flag {
 	PLAN_PRIVATE_NETWORK = 1,
-	PLAN_LANDLOCK = 2,		/* scopes and net, once for all commands */
+	PLAN_LANDLOCK = 2,		/* scopes and net */
 	PLAN_LANDLOCK_FILES = 4,	/* file rules, in each command */
 	PLAN_OWN_PROC = 8,		/* each command mounts a /proc of its own */
 };

@@ -43,7 +43,7 @@ int restrict_once(const struct plan *plan, struct failure *failure)
 
 	if (INJECTED(forker_landlock))
 		return fail(failure, STEP_forker_landlock, NULL);
-	if (!(plan->flags & PLAN_LANDLOCK) || (plan->scopes == 0 && plan->handled_net == 0))
+	if (!(plan->flags & PLAN_LANDLOCK) || (plan->flags & PLAN_LANDLOCK_FILES) || (plan->scopes == 0 && plan->handled_net == 0))
 		return 0;
 	ruleset = create_ruleset(0, plan->handled_net, plan->scopes);
 	if (ruleset < 0 || syscall(NR_landlock_restrict_self, ruleset, 0) != 0)
@@ -68,7 +68,7 @@ int install_listener(const struct plan *plan, struct failure *failure)
 
 int make_file_ruleset(const struct plan *plan, const struct open_rule *rules, uint32_t n_rules)
 {
-	int ruleset = INJECTED(prepare_ruleset) ? -1 : create_ruleset(plan->handled_fs, 0, 0);
+	int ruleset = INJECTED(prepare_ruleset) ? -1 : create_ruleset(plan->handled_fs, plan->handled_net, plan->scopes);
 
 	for (uint32_t i = 0; ruleset >= 0 && i < n_rules; i++) {
 		struct landlock_path_beneath_attr_ rule = { rules[i].allowed, rules[i].fd };

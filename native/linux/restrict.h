@@ -12,14 +12,16 @@ struct open_rule { uint64_t allowed; int fd; };
  * exec gains one. */
 int drop_capabilities(struct failure *failure);
 
-/* Landlock's scopes and TCP rights, for the caller and all that it starts. No file right: a domain with file rights may not
- * mount, and each command has its /proc to mount yet. */
+/* Landlock's scopes and TCP rights, for the caller and all that it starts, where commands get no file ruleset. Where they
+ * do, that one has them too: a domain with file rights may not mount, and each command has its /proc to mount yet; and
+ * under a file layer every other layer must allow `refer`, or each rename and link between two directories is EXDEV. */
 int restrict_once(const struct plan *plan, struct failure *failure);
 
 /* Installs the filter whose calls a listener answers. Returns the listener, -1 with `failure` filled; -2 where the plan has none. */
 int install_listener(const struct plan *plan, struct failure *failure);
 
-/* Makes the ruleset of one command: all of `rules`; the command's own /proc is added by its init. Returns a descriptor or -1. */
+/* Makes the ruleset of one command: scopes, TCP rights and all of `rules`; the command's own /proc is added by its init.
+ * Returns a descriptor or -1. */
 int make_file_ruleset(const struct plan *plan, const struct open_rule *rules, uint32_t n_rules);
 
 #endif

@@ -32,11 +32,11 @@ export interface MaskOpening {
 /** Landlock's part. Rights are bit masks of `landlock_ruleset_attr.handled_access_fs`, in decimal. */
 export interface LandlockPlan {
   readonly abi: number
-  /** Once for all commands: `LANDLOCK_SCOPE_*` bits. */
+  /** `LANDLOCK_SCOPE_*` bits. */
   readonly scopes: number
-  /** Once for all commands: `handled_access_net` bits; nothing is allowed of them. */
+  /** `handled_access_net` bits; nothing is allowed of them. */
   readonly handledNet: number
-  /** For each command, after its /proc is mounted. Absent where the policy restricts no files. */
+  /** For each command, after its /proc is mounted. Absent where the policy restricts no files: then the rest is once for all commands. */
   readonly files?: {
     readonly handled: string
     readonly rules: readonly { readonly path: string; readonly allowed: string }[]

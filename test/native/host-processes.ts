@@ -12,6 +12,11 @@ export const processesNamed = (name: string): number[] => processIds().filter(pi
 /** Ids of the processes that have `word` among their arguments. */
 export const processesWithArgument = (word: string): number[] => processIds().filter(pid => read(`/proc/${pid}/cmdline`).split('\0').includes(word))
 
+export const childrenOf = (pid: number): number[] => processIds().filter(each => {
+  const stat = read(`/proc/${each}/stat`)
+  return Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]) === pid
+})
+
 export const isRunning = (pid: number): boolean => {
   const stat = read(`/proc/${pid}/stat`)
   return stat !== '' && stat[stat.lastIndexOf(')') + 2] !== 'Z'

@@ -29,7 +29,7 @@ export function makeWorkspace(...folders: readonly string[]): Workspace {
   return {
     path,
     outside,
-    journal: () => readdirSync(join(state, 'codex-sandbox')),
+    journal: () => readdirSync(join(state, 'codex-sandbox')).filter(name => name.startsWith('placeholder-')),
     entries: () => readdirSync(path, { recursive: true, encoding: 'utf8' }).sort(),
   }
 }

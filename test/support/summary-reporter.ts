@@ -35,7 +35,7 @@ function addTest(summary: Summary, test: TestCase): void {
       summary.passed++
       break
     case 'skipped':
-      summary.skipped.push({ name, reason: result.note ?? 'no reason given' })
+      summary.skipped.push({ name, reason: result.note ?? reasonInName(test.name) ?? 'no reason given' })
       break
     case 'failed':
     case 'pending': // vitest was stopped before it ran
@@ -45,3 +45,6 @@ function addTest(summary: Summary, test: TestCase): void {
       result satisfies never
   }
 }
+
+/** `skipIf` cannot give a reason; there it ends the name, in brackets. */
+const reasonInName = (name: string): string | undefined => /\(([^)]*)\)$/.exec(name)?.[1]

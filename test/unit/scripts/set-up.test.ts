@@ -1,6 +1,6 @@
 // What a newcomer sees where something is missing: one line and exit code 125, never a stack trace.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -54,6 +54,21 @@ test('a compiler that cannot build: a line with its complaint', context => {
   const { status, stderr } = run('start.mjs', ['true'], { PATH: folder })
   expect(status).toBe(125)
   expect(stderr.split('\n')[1]).toBe('codex-sandbox: cc cannot build a C program here: probe.c:1:10: fatal error: stdio.h: No such file or directory. On Debian or Ubuntu: apt-get install gcc libc6-dev')
+})
+
+test('node_modules that is a link is never installed into: npm would empty what it leads to', () => {
+  const elsewhere = mkdtempSync(join(tmpdir(), 'codex-sandbox-packages-'))
+  writeFileSync(join(elsewhere, 'kept'), '')
+  const linked = mkdtempSync(join(tmpdir(), 'codex-sandbox-clone-'))
+  try {
+    for (const name of ['package.json', 'package-lock.json', 'scripts']) cpSync(join(ROOT, name), join(linked, name), { recursive: true })
+    symlinkSync(elsewhere, join(linked, 'node_modules'))
+    const { status, stderr } = spawnSync(process.execPath, [join(linked, 'scripts/start.mjs'), 'true'], { encoding: 'utf8' })
+    expect({ status, stderr }).toEqual({ status: 125, stderr: expect.stringMatching(/^codex-sandbox: node_modules is a symbolic link[^\n]*\n$/) })
+    expect(readdirSync(elsewhere)).toEqual(['kept'])
+  } finally {
+    for (const folder of [elsewhere, linked]) rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 test('a variant that does not exist: a line that lists those that do', () => {

@@ -1,4 +1,4 @@
-// What Landlock holds of a policy: one layer for all commands (network, scopes), one for each command (files).
+// What Landlock holds of a policy, as the one layer of each command: files, TCP and UDP, scopes.
 import type { Effect, PathRule, ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import { type FsRight, ON_FILE_MASK, fsMask, handledRights, netMask, scopeMask } from './access-rights.js'
 
@@ -9,11 +9,11 @@ export interface FileRule {
 }
 
 export interface Rulesets {
-  /** `scoped` of the layer for all commands. */
+  /** `scoped`. */
   readonly scopes: number
-  /** `handled_access_net` of the layer for all commands, which has no rule: nothing of it is allowed. */
+  /** `handled_access_net`, which has no rule: nothing of it is allowed. */
   readonly handledNet: number
-  /** The layer of each command; undefined where the policy restricts no files, or there is no Landlock. */
+  /** Undefined where the policy restricts no files, or there is no Landlock: then the rest is a layer of all commands. */
   readonly file: { readonly handled: bigint; readonly rules: readonly FileRule[] } | undefined
 }
 
@@ -37,7 +37,8 @@ const READ: readonly FsRight[] = ['execute', 'read_file', 'read_dir']
  * Landlock adds up what rules allow along a path and cannot take anything away beneath. So the file layer is the second
  * lock on roots; protected and denied paths inside a root hang on mounts alone, and the report has to say so.
  *
- * - `refer` goes with every writable root: a rename between two roots works where both sides have the same rights.
+ * - `refer` goes with every writable root: a rename between two roots works where both sides have the same rights. Under a
+ *   layer with file rights every layer of a domain denies it unless it allows it, one without file rights too: hence one layer.
  * - `ioctl_dev` is not given on `/`: the tree is nodev, so devices are only below /dev, and `deviceRights` has it.
  * - `resolve_unix` is never handled here. Each command has a domain of its own, and the right cuts a domain off from
  *   servers in its siblings: a command could not reach what the one before it started.

@@ -56,7 +56,7 @@ test.each([
   expect(compileRulesets(policy('read', [write('/w')]), abi, OPTIONS).file?.handled).toBe(handled)
 })
 
-describe('the layer for all commands', () => {
+describe('network and scopes', () => {
   test.each([
     { name: 'the private loopback stays open', network: 'off', privateNetwork: true, abi: 10, handledNet: 0 },
     { name: 'an open network stays open', network: 'open', privateNetwork: false, abi: 10, handledNet: 0 },

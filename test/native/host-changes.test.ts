@@ -1,0 +1,184 @@
+// The host itself renames, removes and replaces held paths: a mount follows its inode, so what takes the path must be held anew.
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { createSandbox, type Sandbox } from '../../src/exec/sandbox.js'
+import { expectNone, processesWithArgument } from './host-processes.js'
+import { makeWorkspace, type Workspace } from './workspace.js'
+
+beforeEach(context => { if (process.platform !== 'linux') context.skip('the launcher is for Linux') })
+
+async function startSandbox(workspace: Workspace, deny: readonly string[] = []): Promise<Sandbox> {
+  const sandbox = await createSandbox({ cwd: workspace.path, policy: { mode: 'workspace-write', deny: [...deny] } })
+  onTestFinished(() => sandbox.close())
+  return sandbox
+}
+
+/** A repository with a config; what `git init` makes of it. */
+function makeRepository(path: string): void {
+  mkdirSync(join(path, 'hooks'), { recursive: true })
+  writeFileSync(join(path, 'config'), '[core]\n')
+}
+
+/** What commands try on a protected name; each that works leaves something that is seen from outside. */
+const ATTACK = 'touch .git/evil .git/hooks/evil; echo evil >> .git/config; mkdir .git; rm -rf .git/hooks; rmdir .git; mv .git moved; ln -s /tmp .git; touch ok'
+
+describe('between commands', () => {
+  test.each<{ name: string; change: (git: string) => void; later?: true }>([
+    { name: 'moves .git away and makes another', change: git => { renameSync(git, `${git}-2`); makeRepository(git) } },
+    { name: 'puts another in its place', change: git => { makeRepository(`${git}-new`); renameSync(git, `${git}-2`); renameSync(`${git}-new`, git) } },
+    { name: 'removes it', change: git => rmSync(git, { recursive: true }) },
+    { name: 'removes it and makes another', change: git => { rmSync(git, { recursive: true }); makeRepository(git) } },
+    { name: 'puts a file in its place', change: git => { rmSync(git, { recursive: true }); writeFileSync(git, 'gitdir: /elsewhere\n') }, later: true },
+    { name: 'puts a link in its place', change: git => { renameSync(git, `${git}-2`); symlinkSync('.git-2', git) }, later: true },
+    { name: 'replaces the config inside it', change: git => { writeFileSync(`${git}-config`, 'new'); renameSync(`${git}-config`, join(git, 'config')) } },
+  ])('the host $name: the next command cannot write there', async ({ change, later }) => {
+    const workspace = makeWorkspace()
+    const git = join(workspace.path, '.git')
+    makeRepository(git)
+    const sandbox = await startSandbox(workspace)
+    for (let round = 0; round < 3; round++) {
+      await sandbox.exec(['true'])
+      // Right behind a command what the host removes is made again at once, so that it cannot put a file there.
+      if (later) await expectNone(() => ['.codex'].filter(name => existsSync(join(workspace.path, name))))
+      if (round === 1) change(git)
+      const before = contents(git)
+      await sandbox.exec(['sh', '-c', ATTACK])
+      // What was missing is a directory while commands run.
+      expect(contents(git)).toEqual(before === undefined ? {} : before)
+      expect(existsSync(join(workspace.path, 'ok'))).toBe(true)
+      if (before === undefined) await expectNone(() => [git].filter(existsSync))
+      rmSync(join(workspace.path, 'ok'))
+    }
+    expect(workspace.entries()).not.toContain('moved')
+  })
+
+  test('the host replaces the folders on the way to a denied file that is missing, and makes the file: it is not readable, its neighbour is', async () => {
+    const workspace = makeWorkspace('keys/deep')
+    const sandbox = await startSandbox(workspace, [join(workspace.path, 'keys/deep/key')])
+    for (let round = 0; round < 4; round++) {
+      await sandbox.exec(['true'])
+      if (round % 2 === 0) await expectNone(() => ['.git'].filter(name => existsSync(join(workspace.path, name))))
+      renameSync(join(workspace.path, 'keys'), join(workspace.outside, `keys-${round}`))
+      makeRepository(join(workspace.outside, 'new/deep'))
+      writeFileSync(join(workspace.outside, 'new/deep/key'), 'secret')
+      renameSync(join(workspace.outside, 'new'), join(workspace.path, 'keys'))
+      expect(await sandbox.exec(['sh', '-c', 'cat keys/deep/key; cat keys/deep/config'])).toMatchObject({ stdout: '[core]\n' })
+    }
+  })
+})
+
+/** Names and texts of a folder; a file's text, a link's target; undefined where there is nothing. */
+function contents(path: string): unknown {
+  if (!existsSync(path) && !isLink(path)) return undefined
+  if (isLink(path)) return 'a link'
+  if (!lstatSync(path).isDirectory()) return readFileSync(path, 'utf8')
+  return Object.fromEntries(readdirSync(path).sort().map(name => [name, contents(join(path, name))]))
+}
+
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink()
+  } catch {
+    return false
+  }
+}
+
+let words = 0
+
+/** A command that runs `script` once `go` is called. */
+async function startCommand(sandbox: Sandbox, { path }: Workspace, script: string): Promise<{ go: () => void; word: string; result: ReturnType<Sandbox['exec']> }> {
+  const word = `word-${process.pid}-${++words}`
+  const result = sandbox.exec(['sh', '-c', `: > started-$0; until test -e go-$0; do sleep 0.01; done; ${script}`, word])
+  await expect.poll(() => existsSync(join(path, `started-${word}`)), { timeout: 20_000, interval: 5 }).toBe(true)
+  return { word, result, go: () => writeFileSync(join(path, `go-${word}`), '') }
+}
+
+describe('while a command runs', () => {
+  test('the host moves .git away: an empty one takes its place, and holds', async () => {
+    const workspace = makeWorkspace()
+    const git = join(workspace.path, '.git')
+    makeRepository(git)
+    const sandbox = await startSandbox(workspace)
+    const command = await startCommand(sandbox, workspace, 'n=0; while touch .git/$n; do n=$((n + 1)); done; rmdir .git; mv .git moved; echo held')
+    renameSync(git, join(workspace.path, 'g2'))
+    await expect.poll(() => existsSync(git), { timeout: 20_000, interval: 1 }).toBe(true)
+    command.go()
+    expect(await command.result).toMatchObject({ exitCode: 0, stdout: 'held\n' })
+    expect(existsSync(join(workspace.path, 'moved'))).toBe(false)
+    // The old one is the user's again, and no longer protected by its name; its content is untouched.
+    expect(contents(join(workspace.path, 'g2'))).toEqual({ config: '[core]\n', hooks: {} })
+  })
+
+  test('the host puts another .git in its place: the command is ended, and told which path it was', async () => {
+    const workspace = makeWorkspace()
+    const git = join(workspace.path, '.git')
+    makeRepository(git)
+    makeRepository(join(workspace.outside, 'new'))
+    const sandbox = await startSandbox(workspace)
+    const commands = [await startCommand(sandbox, workspace, 'exit 1'), await startCommand(sandbox, workspace, 'exit 1')]
+    renameSync(git, join(workspace.path, 'g2'))
+    renameSync(join(workspace.outside, 'new'), git)
+    for (const { result, word } of commands) {
+      expect(await result).toMatchObject({ signal: 'SIGKILL', changedPath: git })
+      expect(processesWithArgument(word)).toEqual([])
+    }
+    await sandbox.exec(['sh', '-c', ATTACK])
+    expect(contents(git)).toEqual({ config: '[core]\n', hooks: {} })
+  })
+
+  test('the host puts something in the place of a missing name: the command is ended, and what is there is held and kept', async () => {
+    const workspace = makeWorkspace()
+    const codex = join(workspace.path, '.codex')
+    makeRepository(join(workspace.outside, 'new'))
+    const sandbox = await startSandbox(workspace)
+    const command = await startCommand(sandbox, workspace, 'exit 1')
+    renameSync(join(workspace.outside, 'new'), codex)
+    expect(await command.result).toMatchObject({ signal: 'SIGKILL', changedPath: codex })
+    expect(await sandbox.exec(['sh', '-c', 'touch .codex/evil; rm -r .codex; touch ok'])).toMatchObject({ exitCode: 0 })
+    await sandbox.close()
+    expect(contents(codex)).toEqual({ config: '[core]\n', hooks: {} })
+  })
+
+  test('the host makes files in what stands for a missing name: the command goes on, cannot write there, and they are kept', async () => {
+    const workspace = makeWorkspace()
+    const git = join(workspace.path, '.git')
+    const sandbox = await startSandbox(workspace)
+    const command = await startCommand(sandbox, workspace, 'touch .git/evil .git/hooks/evil; echo evil >> .git/config; cat .git/config')
+    makeRepository(git)
+    command.go()
+    expect(await command.result).toMatchObject({ exitCode: 0, stdout: '[core]\n' })
+    await sandbox.close()
+    expect(contents(git)).toEqual({ config: '[core]\n', hooks: {} })
+    expect(workspace.journal()).toEqual([])
+  })
+
+  test('the host removes what stands for a missing name: it is made again, and holds', async () => {
+    const workspace = makeWorkspace()
+    const git = join(workspace.path, '.git')
+    const sandbox = await startSandbox(workspace)
+    const command = await startCommand(sandbox, workspace, 'n=0; while touch .git/$n; do n=$((n + 1)); done; rmdir .git; mv .git moved; echo held')
+    rmdirSync(git)
+    await expect.poll(() => existsSync(git), { timeout: 20_000, interval: 1 }).toBe(true)
+    command.go()
+    expect(await command.result).toMatchObject({ exitCode: 0, stdout: 'held\n' })
+    await sandbox.close()
+    expect(workspace.entries().filter(name => /^(\.git|\.codex|\.agents|moved)$/.test(name))).toEqual([])
+    expect(workspace.journal()).toEqual([])
+  })
+
+  test('the host replaces a denied file: the new one becomes unreadable for what runs, and for what comes', async () => {
+    const workspace = makeWorkspace()
+    const key = join(workspace.path, 'key')
+    writeFileSync(key, 'old')
+    writeFileSync(`${key}-new`, 'new')
+    const sandbox = await startSandbox(workspace, [key])
+    const command = await startCommand(sandbox, workspace, 'cat key-new; cat key; until cat open; do :; done; while cat key >&2; do :; done; echo held')
+    command.go()
+    renameSync(`${key}-new`, key)
+    writeFileSync(join(workspace.path, 'open'), 'open')
+    const { exitCode, stdout } = await command.result
+    expect({ exitCode, end: stdout.slice(-'openheld\n'.length) }).toEqual({ exitCode: 0, end: 'openheld\n' })
+    expect(await sandbox.exec(['sh', '-c', 'cat key; cat open'])).toMatchObject({ stdout: 'open' })
+  })
+})

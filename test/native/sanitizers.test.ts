@@ -1,0 +1,73 @@
+// The launcher built with AddressSanitizer and UBSan does everything that a launcher does: an error in its memory ends it.
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { createSandbox, type Sandbox } from '../../src/exec/sandbox.js'
+import { expectNone } from './host-processes.js'
+import { type OwnLauncher, ownLauncher } from './own-launcher.js'
+import { makeWorkspace, type Workspace } from './workspace.js'
+
+beforeEach(context => { if (process.platform !== 'linux') context.skip('the launcher is for Linux') })
+
+async function start(policy: object = {}): Promise<{ sandbox: Sandbox; workspace: Workspace; launcher: OwnLauncher }> {
+  const workspace = makeWorkspace('hidden/open', 'protected')
+  // What a plan takes stays until the process ends: no leak.
+  const launcher = ownLauncher('sanitizers', { ASAN_OPTIONS: 'detect_leaks=0' })
+  const sandbox = await createSandbox({
+    cwd: workspace.path, launcherPath: launcher.path,
+    policy: { mode: 'workspace-write', deny: [join(workspace.path, 'hidden')], read: [join(workspace.path, 'hidden/open')], protect: ['protected'], ...policy },
+  })
+  onTestFinished(() => sandbox.close())
+  return { sandbox, workspace, launcher }
+}
+
+const sh = (script: string): string[] => ['sh', '-c', script]
+
+test.each<{ name: string; run: (sandbox: Sandbox, workspace: Workspace) => Promise<unknown>; comes: unknown }>([
+  { name: 'an exit code, both streams, input', run: async sandbox => pick(await sandbox.exec(sh('cat; echo error >&2; exit 7'), { stdin: 'in' })), comes: { exitCode: 7, stdout: 'in', stderr: 'error\n' } },
+  { name: 'no such program', run: async sandbox => (await sandbox.exec(['no-such-program'])).exitCode, comes: 127 },
+  { name: 'a script without an interpreter line', run: async (sandbox, { path }) => { await sandbox.exec(sh('echo "echo script \\$1" > s; chmod +x s')); return (await sandbox.exec([join(path, 's'), 'ran'])).stdout }, comes: 'script ran\n' },
+  { name: 'arguments that no packet holds', run: async sandbox => (await sandbox.exec(['sh', '-c', 'echo $# ${#1}', 'x', 'y'.repeat(100_000), ...Array<string>(5000).fill('z')])).stdout, comes: '5001 100000\n' },
+  { name: 'a terminal and its size', run: async sandbox => { const child = sandbox.spawn(sh('stty size; tty'), { tty: { rows: 33, cols: 44 }, output: { maxBytes: 1000 } }); child.stdout.resume(); return (await child.exited).stdout }, comes: '33 44\r\n/dev/pts/0\r\n' },
+  { name: 'much output', run: async sandbox => (await sandbox.exec(sh('head -c 20000000 /dev/zero'), { output: { encoding: 'bytes', maxBytes: 30_000_000 } })).stdout.length, comes: 20_000_000 },
+  { name: 'a daemon that is left', run: async sandbox => (await sandbox.exec(sh('setsid sleep 1000 & sleep 0.1'))).ended.map(({ name }) => name), comes: ['sleep'] },
+  { name: 'a time-out', run: async sandbox => (await sandbox.exec(sh('trap : TERM; while :; do sleep 1; done'), { timeoutMs: 50, killGraceMs: 20 })).timedOut, comes: true },
+  { name: 'limits', run: async sandbox => pick(await sandbox.exec(sh('ulimit -n; ulimit -c'), { limits: { openFiles: 99, memoryBytes: 1e9, pids: 50, cpuSeconds: 9, fileSizeBytes: 1e6 } })), comes: { exitCode: 0, stdout: '99\n0\n', stderr: '' } },
+  { name: 'held paths', run: async sandbox => (await sandbox.exec(sh('touch protected/x .git/x hidden/x hidden/open/x; ls -A hidden/open protected .git'))).stdout, comes: '.git:\n\nhidden/open:\n\nprotected:\n' },
+  { name: '100 at once', run: async sandbox => new Set(await Promise.all(Array.from({ length: 100 }, async () => (await sandbox.exec(['echo', 'x'])).stdout))).size, comes: 1 },
+])('$name', async ({ run, comes }) => {
+  const { sandbox, workspace, launcher } = await start()
+  expect(await run(sandbox, workspace)).toEqual(comes)
+  expect((await sandbox.exec(['echo', 'still there'])).stdout).toBe('still there\n')
+  await sandbox.close()
+  await expectNone(launcher.processes)
+})
+
+test('the host replaces held paths again and again', async () => {
+  const { sandbox, workspace } = await start()
+  const [git, protectedFolder] = [join(workspace.path, '.git'), join(workspace.path, 'protected')]
+  for (let i = 0; i < 20; i++) {
+    const running = sandbox.exec(sh('sleep 0.02'))
+    renameSync(protectedFolder, `${protectedFolder}-${i}`)
+    if (!existsSync(protectedFolder)) mkdirSync(protectedFolder, { recursive: true })
+    rmSync(git, { recursive: true, force: true })
+    await running
+  }
+  expect((await sandbox.exec(sh('touch protected/x .git/x; echo tried'))).stdout).toBe('tried\n')
+  expect([existsSync(join(git, 'x')), existsSync(join(protectedFolder, 'x'))]).toEqual([false, false])
+})
+
+test('sockets inside are connected to, one outside is not', async () => {
+  const { sandbox, workspace } = await start()
+  const outside = join(workspace.path, 'outside')
+  const server = createServer(socket => socket.end('outside'))
+  await new Promise<void>(resolve => server.listen(outside, resolve))
+  onTestFinished(() => void server.close())
+  const connect = (path: string): string => `require('net').connect('${path}').on('data', d => console.log(String(d))).on('error', e => console.log(e.code))`
+  const script = `const s = require('net').createServer(c => c.end('inside')).listen('inside', () => { ${connect('inside')}; ${connect(outside)}; setTimeout(() => s.close(), 300) })`
+  const { stdout } = await sandbox.exec([process.execPath, '-e', script])
+  expect(stdout.trim().split('\n').sort()).toEqual(['EACCES', 'inside'])
+})
+
+const pick = ({ exitCode, stdout, stderr }: { exitCode: number; stdout: string; stderr: string }): object => ({ exitCode, stdout, stderr })

@@ -1,0 +1,156 @@
+// git in a workspace: reading always works, `.git` itself is read-only, and with git: 'commits' so does the daily work.
+import { expect } from 'vitest'
+import type { Place, Workload } from './workload.js'
+import { lines } from './workload.js'
+
+const AUTHOR = { GIT_AUTHOR_NAME: 'A', GIT_AUTHOR_EMAIL: 'a@example.org', GIT_COMMITTER_NAME: 'A', GIT_COMMITTER_EMAIL: 'a@example.org', GIT_CONFIG_GLOBAL: '/dev/null' }
+const COMMITS = { git: 'commits' } as const
+
+/** One commit on `main`, with a.txt. */
+function repository(place: Place, folder = place.path()): void {
+  place.host('git', 'init', '-q', '-b', 'main', folder)
+  place.host('sh', '-c', 'cd "$1" && echo one > a.txt && git add a.txt && git -c user.name=A -c user.email=a@example.org commit -qm first', 'sh', folder)
+}
+
+/** Nothing is broken, half done or locked. */
+function whole(place: Place, folder = place.path()): void {
+  expect(place.host('git', '-C', folder, 'fsck', '--strict', '--no-dangling')).toBe('')
+  expect(place.host('find', folder, '-name', '*.lock')).toBe('')
+}
+
+export const GIT: readonly Workload[] = [
+  {
+    name: 'git init, add, commit, log and status in a subfolder', needs: ['git'], env: AUTHOR,
+    run: 'mkdir sub; cd sub; git init -q -b main; echo one > f; git add f; git commit -qm first; git log --format=%s; git status --short',
+    prints: 'first\n',
+    seen: place => {
+      expect(place.host('git', '-C', place.path('sub'), 'log', '--format=%s %an')).toBe('first A\n')
+      whole(place, place.path('sub'))
+    },
+  },
+  {
+    name: 'git reads a repository: status, diff, log, show, blame, grep, ls-files, worktree list, describe', needs: ['git'], env: AUTHOR,
+    given: place => {
+      repository(place)
+      place.host('git', 'tag', 'v1')
+      place.write('a.txt', 'one\ntwo\n')
+      place.write('new.txt', '')
+    },
+    run: lines`
+      git status --short
+      git diff --stat
+      git log --format=%s
+      git show --format=%s --name-only HEAD
+      git blame -s a.txt | grep -c one
+      git grep -c one
+      git ls-files
+      git worktree list --porcelain | grep -c ^worktree
+      git describe --tags
+    `,
+    prints: ' M a.txt\n?? new.txt\n a.txt | 1 +\n 1 file changed, 1 insertion(+)\nfirst\nfirst\n\na.txt\n1\na.txt:1\na.txt\n1\nv1\n',
+  },
+  {
+    name: 'git add, commit and stash are refused by the protected .git, and leave the repository whole', needs: ['git'], env: AUTHOR,
+    given: place => {
+      repository(place)
+      place.write('a.txt', 'two\n')
+    },
+    run: 'git add a.txt || echo no add; git commit -qam second || echo no commit; git stash || echo no stash; git tag v1 || echo no tag',
+    prints: 'no add\nno commit\nno stash\nno tag\n', complains: /Read-only file system/, denied: true,
+    seen: place => {
+      expect(place.host('git', 'log', '--all', '--format=%s')).toBe('first\n')
+      expect(place.host('git', 'status', '--short')).toBe(' M a.txt\n')
+      whole(place)
+    },
+  },
+  {
+    name: 'git: commits — add, commit, amend, branch, merge, stash, tag, reset, gc', needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: repository,
+    run: lines`
+      echo two >> a.txt; git add a.txt; git commit -qm second; git commit -q --amend -m 'second, amended'
+      git switch -qc feature; echo f > f.txt; git add .; git commit -qm feature
+      git switch -q main; echo three >> a.txt; git commit -qam third
+      git merge -q --no-ff -m merged feature
+      echo dirty >> a.txt; git stash -q; git status --short; git stash pop -q; git status --short; git checkout -q a.txt
+      git tag v1; git tag -am annotated v2; git branch -d feature -q; git reset -q --hard HEAD
+      git gc -q; git log --first-parent --format=%s
+    `,
+    prints: ' M a.txt\nmerged\nthird\nsecond, amended\nfirst\n', complains: /^(?:.*config.*\n)*$/,
+    seen: place => {
+      whole(place)
+      expect(place.host('git', 'status', '--short')).toBe('')
+      expect(place.host('git', 'tag')).toBe('v1\nv2\n')
+      place.host('sh', '-c', 'echo later > later.txt && git add . && git -c user.name=A -c user.email=a@example.org commit -qm "from outside" && git gc -q')
+      whole(place)
+    },
+  },
+  {
+    name: 'git: commits — a conflict is met, resolved and committed; a rebase is refused before it begins', needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: repository,
+    run: lines`
+      git switch -qc other; echo other > a.txt; git commit -qam other
+      git switch -q main; echo main > a.txt; git commit -qam main
+      git merge other >/dev/null || echo conflict
+      echo both > a.txt; git add a.txt; git commit -qm merged
+      git switch -qc third HEAD~1; echo third > a.txt; git commit -qam third
+      git rebase -q main || echo no rebase
+      git log --format=%s; git status --short --branch
+    `,
+    prints: 'conflict\nno rebase\nthird\nmain\nfirst\n## third\n', complains: /rebase-merge/,
+    seen: place => {
+      whole(place)
+      expect(place.host('git', 'status', '--short', '--branch')).toBe('## third\n')
+    },
+  },
+  {
+    name: 'git: commits — in a linked worktree, whose repository lies elsewhere', needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: place => {
+      repository(place, place.beside('repository'))
+      place.host('git', '-C', place.beside('repository'), 'worktree', 'add', '-q', '-b', 'feature', place.path())
+    },
+    run: 'git status --short; echo two > a.txt; git add a.txt; git commit -qm second; git stash list; git log --format=%s',
+    prints: 'second\nfirst\n',
+    seen: place => {
+      expect(place.host('git', '-C', place.beside('repository'), 'log', 'feature', '--format=%s')).toBe('second\nfirst\n')
+      whole(place, place.beside('repository'))
+    },
+  },
+  {
+    name: 'git: commits — in a submodule', needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: place => {
+      repository(place, place.beside('library'))
+      repository(place)
+      place.host('git', '-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', place.beside('library'), 'library')
+      place.host('git', '-c', 'user.name=A', '-c', 'user.email=a@example.org', 'commit', '-qm', 'with library')
+    },
+    run: 'git submodule status | wc -l; cd library; echo two > a.txt; git commit -qam second; cd ..; git commit -qam "library moved"; git status --short; git log --format=%s',
+    prints: '1\nlibrary moved\nwith library\nfirst\n',
+    seen: place => {
+      whole(place)
+      expect(place.host('git', '-C', place.path('library'), 'log', '--format=%s')).toBe('second\nfirst\n')
+    },
+  },
+  {
+    name: 'git clone of local paths, and fetch, pull and push between them', needs: ['git'], env: AUTHOR,
+    given: repository,
+    run: lines`
+      git clone -q . copy; git clone -q --bare "file://$PWD" bare.git; git clone -q bare.git second; cd second
+      echo two >> a.txt; git commit -qam second; git push -q; cd ../copy; git pull -q ../second main; git log --format=%s
+    `,
+    prints: 'second\nfirst\n',
+    seen: place => expect(place.host('git', '-C', place.path('bare.git'), 'log', '--format=%s')).toBe('second\nfirst\n'),
+  },
+  {
+    name: 'git worktree add, format-patch, am, apply, archive and bisect run in a repository of its own', needs: ['git', 'tar'], env: AUTHOR,
+    given: place => repository(place, place.path('sub')),
+    run: lines`
+      cd sub; git worktree add -q ../tree -b other; cd ../tree; echo two >> a.txt; git commit -qam second; git format-patch -q -1 -o ../patches
+      cd ../sub; git am -q ../patches/*.patch; git archive HEAD | tar -xO a.txt
+      git diff HEAD~1 | git apply -R; cat a.txt; git checkout -q .
+      for i in 1 2 3; do echo $i > n; git add n; git commit -qm $i; done
+      git bisect start HEAD HEAD~4 >/dev/null; git bisect run sh -c 'test ! -e n || test $(cat n) -lt 2' | grep -c 'is the first bad commit'; git bisect reset
+    `,
+    prints: 'one\ntwo\none\n1\n', complains: /Previous HEAD|Switched to branch/,
+    seen: place => whole(place, place.path('sub')),
+  },
+]

@@ -1,0 +1,86 @@
+// The table, in sandboxes of the built package, as this user and as another; what was done is looked at from outside.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { WORKLOADS } from './table.js'
+import { type Outcome, otherUser, REPOSITORY, thisUser, type User, whyNoOtherUser } from './users.js'
+import type { Place, Workload } from './workload.js'
+
+const noOtherUser = whyNoOtherUser()
+
+describe.each([
+  { name: process.getuid?.() === 0 ? 'as root' : 'as this user', start: thisUser, absent: undefined },
+  { name: 'as another user', start: otherUser, absent: noOtherUser },
+])('$name', ({ start, absent }) => {
+  let user: User | undefined
+  beforeAll(async () => { if (absent === undefined) user = await start() })
+  afterAll(() => user?.remove())
+
+  test.for(WORKLOADS)('$name', async (workload, { skip }) => {
+    if (user === undefined) return skip(absent)
+    const missing = workload.needs.find(program => !isThere(user as User, program))
+    if (missing !== undefined) return skip(`${missing} is not there for this user`)
+    const place = makePlace(user)
+    const reason = workload.unless?.(place)
+    if (reason !== undefined) return skip(reason)
+    workload.given?.(place)
+    giveTo(user, place)
+
+    const { run, policy = 'workspace-write', env, stdin, terminal } = workload
+    const outcome = await user.run({
+      cwd: place.path(), policy, stdin, terminal, env: { REPOSITORY, ...env }, argv: typeof run === 'string' ? ['sh', '-euc', run] : run,
+    })
+    expect(summaryOf(outcome, workload)).toEqual(expectedOf(workload))
+    if (workload.denied === true) expect(outcome.denials).not.toEqual([])
+    workload.seen?.(place)
+    expect(readdirSync(place.path()).filter(name => ['.codex', '.agents'].includes(name)), 'left by the sandbox').toEqual([])
+  })
+})
+
+/** Strings are compared as wholes where the row has a string, and shown where it has an expression that does not fit. */
+function summaryOf({ exitCode, signal, stdout, stderr, leaves, denials, bytes, sha256 }: Outcome, { prints = '', complains = /^$/, leaves: expected, denied }: Workload): object {
+  return {
+    exitCode, signal, leaves: expected === undefined ? [] : leaves,
+    stdout: typeof prints === 'object' && 'sha256' in prints ? { bytes, sha256 } : typeof prints === 'string' || !prints.test(stdout) ? stdout : prints,
+    stderr: complains.test(stderr) ? complains : stderr,
+    denials: denied === true ? [] : denials,
+  }
+}
+
+const expectedOf = ({ prints = '', complains = /^$/, exits = 0, leaves = [] }: Workload): object => ({ exitCode: exits, signal: null, leaves, stdout: prints, stderr: complains, denials: [] })
+
+function isThere({ uid, environment }: User, program: string): boolean {
+  const command = program.includes('/') ? ['test', '-r', join(program.startsWith('/') ? '/' : REPOSITORY, program)] : ['sh', '-c', 'command -v "$1"', 'sh', program]
+  return spawnSync(command[0]!, command.slice(1), { ...identity(uid), env: environment, cwd: '/' }).status === 0
+}
+
+const identity = (uid: number): { uid?: number; gid?: number } => uid === process.getuid?.() ? {} : { uid, gid: uid }
+
+function makePlace({ uid, folder, environment }: User): Place {
+  const outside = mkdtempSync(join(folder, 'row-'))
+  onTestFinished(() => rmSync(outside, { recursive: true, force: true }))
+  const workspace = join(outside, 'workspace')
+  mkdirSync(workspace)
+  const path = (name = ''): string => join(workspace, name)
+  const place: Place = {
+    path, uid,
+    beside: name => join(outside, name),
+    read: name => readFileSync(path(name), 'utf8'),
+    exists: name => lstatSync(path(name), { throwIfNoEntry: false }) !== undefined,
+    write: (name, content, mode = 0o644) => {
+      mkdirSync(dirname(path(name)), { recursive: true })
+      writeFileSync(path(name), content)
+      chmodSync(path(name), mode)
+    },
+    host: (program, ...args) => {
+      giveTo({ uid }, place)
+      return execFileSync(program, args, { ...identity(uid), cwd: workspace, env: environment, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+    },
+  }
+  return place
+}
+
+function giveTo({ uid }: Pick<User, 'uid'>, place: Place): void {
+  if (uid !== process.getuid?.()) execFileSync('chown', ['-hR', `${uid}:${uid}`, place.beside('')])
+}
