@@ -1,0 +1,181 @@
+/* From a plan to a sandbox in which commands can start: the order of the steps, and the forker's start. */
+#include "monitor-state.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "namespaces.h"
+#include "socket.h"
+
+static int save_descriptor_limit(struct failure *failure)
+{
+	struct rlimit limit;
+
+	/* The launcher needs descriptors for each command; commands get what the embedding process had. */
+	if (INJECTED(raise_descriptor_limit) || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return fail(failure, STEP_raise_descriptor_limit, NULL);
+	shared.max_descriptors[0] = limit.rlim_cur;
+	shared.max_descriptors[1] = limit.rlim_max;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return fail(failure, STEP_raise_descriptor_limit, NULL);
+	return 0;
+}
+
+/* What of /proc acts on the host or tells it what to do, where the file's owner may write without a capability. */
+static const char *const PROC_READ_ONLY[] = { "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi", "/proc/mtrr", "/proc/dynamic_debug" };
+
+static const char *const *existing_proc_paths(void)
+{
+	static const char *paths[sizeof PROC_READ_ONLY / sizeof PROC_READ_ONLY[0] + 2];
+	size_t n = 0;
+
+	/* Init's own: it is not dumpable, so they are root's files, and root's commands could write to them. */
+	if (geteuid() == 0)
+		paths[n++] = "/proc/1";
+	for (size_t i = 0; i < sizeof PROC_READ_ONLY / sizeof PROC_READ_ONLY[0]; i++)
+		if (access(PROC_READ_ONLY[i], F_OK) == 0)
+			paths[n++] = PROC_READ_ONLY[i];
+	return paths;
+}
+
+static int open_rules(const struct plan *plan, struct open_rule **rules, struct failure *failure)
+{
+	*rules = calloc(plan->n_rules + 1, sizeof **rules);
+	if (*rules == NULL)
+		return fail(failure, STEP_compile_landlock_rules, NULL);
+	for (uint32_t i = 0; i < plan->n_rules; i++) {
+		(*rules)[i].allowed = plan->rules[i].allowed;
+		(*rules)[i].fd = INJECTED(compile_landlock_rules) ? -1 : open_exact(plan->rules[i].path);
+		if ((*rules)[i].fd < 0)
+			return fail(failure, STEP_compile_landlock_rules, plan->rules[i].path);
+	}
+	return 0;
+}
+
+/* The raw call, as fork has no flags; and no unshare, after which this process could start no thread. */
+static pid_t fork_into_pid_namespace(void)
+{
+	return (pid_t)syscall(SYS_clone, (long)(CLONE_NEWPID | SIGCHLD), 0, 0, 0, 0);
+}
+
+static int start_forker(struct monitor *monitor, const struct open_rule *rules, struct failure *failure)
+{
+	struct message_header header;
+	int pair[2], starts[2], reports[2], fds[1], listener = -1;
+
+	shared.init_pids = mmap(NULL, INIT_PIDS * sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (INJECTED(start_forker) || shared.init_pids == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, starts) != 0 || pipe2(reports, O_CLOEXEC) != 0 || fcntl(reports[0], F_SETFL, O_NONBLOCK) != 0 ||
+	    (monitor->forker = fork_into_pid_namespace()) < 0)
+		return fail(failure, STEP_start_forker, NULL);
+	if (monitor->forker == 0) {
+		close(pair[0]);
+		close(starts[0]);
+		close(reports[0]);
+		shared.starts = starts[1];
+		shared.reports = reports[1];
+		close(monitor->control);
+		close(monitor->journal);
+		if (monitor->held.inotify >= 0)
+			close(monitor->held.inotify);
+		run_forker(&monitor->plan, pair[1], rules, monitor->plan.n_rules);
+	}
+	close(pair[1]);
+	close(starts[1]);
+	close(reports[1]);
+	monitor->forker_socket = pair[0];
+	monitor->starts = starts[0];
+	monitor->reports = reports[0];
+	do {
+		struct forker_failure reported;
+
+		if (receive_header(pair[0], &header, fds, 1) != 1) {
+			errno = EPIPE;
+			return fail(failure, STEP_start_forker, NULL);
+		}
+		if (header.type == FORKER_LISTENER)
+			listener = fds[0];
+		if (header.type == FORKER_FAILED) {
+			if (header.length != sizeof reported || receive_exactly(pair[0], &reported, sizeof reported) != 0)
+				return fail(failure, STEP_start_forker, NULL);
+			*failure = (struct failure){ (enum step)reported.step, reported.error, NULL };
+			return -1;
+		}
+	} while (header.type != FORKER_READY);
+	/* A plan with a listener filter and no listener would leave its calls to nobody. */
+	if (listener < 0 && monitor->plan.listener_filter.length > 0) {
+		errno = EBADF;
+		return fail(failure, STEP_forker_listener, NULL);
+	}
+	if (listener < 0)
+		return 0;
+	/* After the fork, so that the forker has one thread, and its commands none of these. */
+	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0 || start_connecting(listener, (monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0, pair[1]) != 0)
+		return fail(failure, STEP_forker_listener, NULL);
+	monitor->refusals = pair[0];
+	return 0;
+}
+
+int set_up(struct monitor *monitor, const struct frame *frame, struct failure *failure)
+{
+	struct open_rule *rules;
+	const char *changed;
+
+	int result = INJECTED(decode_plan) ? -EIO : decode_plan(frame->payload, frame->length, &monitor->plan);
+
+	if (result != 0) {
+		errno = -result;
+		return fail(failure, STEP_decode_plan, NULL);
+	}
+	if (save_descriptor_limit(failure) != 0)
+		return -1;
+	/* The host's files are swept and the state directory opened before the mount namespace makes them read-only. */
+	monitor->journal = INJECTED(open_journal) ? -1 : open_journal(monitor->plan.state_directory);
+	if (monitor->journal < 0)
+		return fail(failure, STEP_open_journal, monitor->plan.state_directory);
+	sweep_journal(monitor->journal);
+	shared.plan = &monitor->plan;
+	shared.proc_read_only = existing_proc_paths();
+	if (enter_namespaces(&monitor->plan, failure) != 0 || make_template(&monitor->plan, &monitor->mounts, failure) != 0)
+		return -1;
+	/* The template's, not the host's: commands get it as stdin, and could change the node's mode through it. */
+	monitor->devnull = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (monitor->devnull < 0)
+		return fail(failure, STEP_make_devices, "/dev/null");
+	if ((monitor->plan.flags & PLAN_PRIVATE_NETWORK) && bring_up_loopback(failure) != 0)
+		return -1;
+	if (open_rules(&monitor->plan, &rules, failure) != 0)
+		return -1;
+	/* From here on with no more rights over files than commands have: placeholders are made only where they could. */
+	if (drop_capabilities(failure) != 0)
+		return -1;
+	/* After the id maps are written: a process that is not dumpable may not write its own. */
+	if (INJECTED(make_not_dumpable) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return fail(failure, STEP_make_not_dumpable, NULL);
+	if (start_holding(&monitor->plan, &monitor->mounts, monitor->journal, &monitor->held, failure) != 0 ||
+	    recheck_held(&monitor->held, &changed, failure) < 0)
+		return -1;
+	return start_forker(monitor, rules, failure);
+}
+
+/* Ends all commands; returns when the kernel has ended the last process of them. */
+void end_commands(const struct monitor *monitor)
+{
+	if (monitor->forker <= 0)
+		return;
+	kill(monitor->forker, SIGKILL);
+	while (waitpid(monitor->forker, NULL, 0) < 0 && errno == EINTR)
+		;
+}
