@@ -1,5 +1,7 @@
 // Builds what the package carries: dist/cli.cjs and dist/index.js (esbuild), the launcher (C) and the type declarations (tsc).
-// Run: node scripts/build.mjs [--if-stale] [--release]; --release also builds the arm64 launcher and fails where anything is missing.
+// Run: node scripts/build.mjs [--if-stale] [--release]
+// --if-stale: only what the CLI and the tests need, and never the packages, since vitest runs from them while it calls this.
+// --release: the launcher of the other processor too, and a failure where it cannot be built.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -78,14 +80,15 @@ export const typesStep = {
   },
 }
 
+const buildSteps = () => [...launcherSteps(), ...bundleSteps()]
 /** All that must be there before the CLI runs. */
-export const readySteps = () => [...installSteps(), ...launcherSteps(), ...bundleSteps()]
+export const readySteps = () => [...installSteps(), ...buildSteps()]
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await main(async () => {
     checkNode()
     const { values } = parseArgs({ options: { 'if-stale': { type: 'boolean' }, release: { type: 'boolean' } } })
-    if (values['if-stale']) return runSteps(readySteps())
+    if (values['if-stale']) return runSteps(buildSteps())
     const steps = [...readySteps(), typesStep]
     for (const arch of ['x64', 'arm64'].filter(other => other !== process.arch)) {
       const missing = missingCompiler(arch)

@@ -75,6 +75,15 @@ function describePlace(place: ErrorPlace): string {
 
 /** Values from outside are quoted, so that a newline in a path cannot forge a line; long ones are cut. */
 function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
+  const text = asJson(value) ?? String(value)
   return text.length > 300 ? `${text.slice(0, 300)}…` : text
+}
+
+/** Undefined for what JSON has no form for: a bigint, a circle, a function. */
+function asJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
 }

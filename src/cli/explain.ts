@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { SandboxError } from '../errors.js'
 import { explainAccess } from '../exec/decide-access.js'
 import { resolvePolicy, snapshotFor } from '../exec/prepare.js'
+import { currentFolder } from '../host/snapshot.js'
 import type { Access } from '../policy/decision.js'
 import type { Arguments } from './arguments.js'
 import { policyFromOptions } from './policy-options.js'
@@ -15,7 +16,7 @@ export async function explain({ verb, options, words }: Arguments): Promise<numb
   if (word === undefined || others.length > 0) {
     throw new SandboxError('option_invalid', { field: 'explain', value: word ?? '' }, { detail: word === undefined ? 'it needs a PATH or HOST:PORT' : 'it takes one PATH or HOST:PORT', remedy: 'Write it like `codex-sandbox explain --write /etc/hosts`.' })
   }
-  const cwd = process.cwd()
+  const cwd = currentFolder()
   const host = snapshotFor({})
   const policy = resolvePolicy({ policy: await policyFromOptions(verb, options, cwd), cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd), allowBroadRoots: true }, host)
   const access = parseAccess(word, { write: options.asWrite === true, cwd, exists: path => host.files.entry(path) !== undefined })

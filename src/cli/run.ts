@@ -6,7 +6,7 @@ import { SandboxError } from '../errors.js'
 import type { ParsedSandboxOptions, SpawnOptions } from '../exec/options.js'
 import type { ExecResult } from '../exec/result.js'
 import { createParsedSandbox, type Sandbox } from '../exec/sandbox.js'
-import { takeSnapshot } from '../host/snapshot.js'
+import { currentFolder, takeSnapshot } from '../host/snapshot.js'
 import { DEGRADATIONS, type DegradationName } from '../platform/launch-plan.js'
 import type { Arguments } from './arguments.js'
 import { type Options, SYSTEM_WORDS } from './options.js'
@@ -58,7 +58,7 @@ async function runCommand(sandbox: Sandbox, argv: readonly string[], options: Sp
 }
 
 async function optionsOfSandbox({ verb, options }: Arguments): Promise<ParsedSandboxOptions> {
-  const cwd = process.cwd()
+  const cwd = currentFolder()
   const policy = await policyFromOptions(verb, options, cwd)
   return {
     policy,

@@ -10,6 +10,7 @@ import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Denial } from './denial.js'
 import { type Environment, mergeEnvironment } from './environment.js'
+import { EXHAUSTED } from './exhausted.js'
 import type { StreamName } from './kept-output.js'
 import { enforcementWith, narrowLimits } from './limits.js'
 import type { CommandOptions } from './options.js'
@@ -233,9 +234,10 @@ function startOutcome({ step, errno, path }: StartFailure, command: CommandPlan)
   switch (step) {
     case 'exec':           return errno === 'E2BIG' ? new SandboxError('arguments_too_large', { field: 'argv', value: program }) : programOutcome(program, errno, command.cwd.path)
     case 'enter_cwd':      return cwdError(command.cwd.path, errno)
+    case 'recheck':        return new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) }, { detail: 'it is no longer what it was when the sandbox was made', remedy: 'Create a new sandbox.' })
     case 'launcher_lost':  return new SandboxError('launcher_lost', { step: 'launcher', errno })
     case 'sandbox_closed': return new SandboxError('sandbox_closed', { field: 'sandbox', value: program })
-    default:               return new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) })
+    default:               return new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) }, EXHAUSTED[errno])
   }
 }
 

@@ -11,6 +11,7 @@ import { isPresetName, presetPolicy } from '../policy/presets.js'
 import { resolve } from '../policy/resolve.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import { orExhausted } from './exhausted.js'
 import type { ParsedSandboxOptions, SandboxOptions } from './options.js'
 import { stateDirectory } from './state-directory.js'
 
@@ -33,6 +34,14 @@ export async function parseOptions({ policy = 'workspace-write', ...options }: S
 
 /** @throws SandboxError `launcher_not_found`, `platform_unsupported` and all that `resolve` and `compile` have */
 export async function prepare(options: ParsedSandboxOptions, { recall = false } = {}): Promise<Preparation> {
+  try {
+    return await prepareOn(options, recall)
+  } catch (error) {
+    throw orExhausted(error)
+  }
+}
+
+async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promise<Preparation> {
   const host = snapshotFor(options)
   const backend = await loadBackend(selectBackend(host.platform, options.policy.mode), host.platform, options.launcherPath)
   const state = stateDirectory(process.env, host)
@@ -62,8 +71,9 @@ export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot)
 }
 
 /** This machine, with what runs or is believed outside of every sandbox. */
-export function snapshotFor({ launcherPath }: Pick<SandboxOptions, 'launcherPath'>): HostSnapshot {
-  const host = takeSnapshot({ selfPaths: [] })
+export function snapshotFor({ launcherPath, cwd }: Pick<SandboxOptions, 'launcherPath' | 'cwd'>): HostSnapshot {
+  // Where it is given, this process's own may be gone.
+  const host = takeSnapshot({ selfPaths: [], ...(cwd === undefined ? {} : { cwd }) })
   return { ...host, selfPaths: [...packageRuntimePaths(launcherPath), stateDirectory(process.env, host)] }
 }
 

@@ -27,6 +27,8 @@ const OPERATIONS: readonly { readonly words: RegExp; readonly operations: readon
 
 /** Programs that only read what they name on a line of their own; for any other it may have been a write. */
 const READERS = /^(?:cat|head|tail|less|more|grep|rg|ls|wc|find|stat|diff|file|od|xxd|hexdump|strings|sha\d+sum|md5sum|cksum|nl|cut|tree|du)$/
+/** Our own line: the program itself did not start. */
+const OURS = 'codex-sandbox'
 const SHELLS = /^-?(?:ba|da|z|k|a)?sh$/
 
 /** Before a path: `cannot create directory `, `could not open `, `Unable to write to `. */
@@ -104,6 +106,7 @@ function operationsOf(line: string, paths: readonly string[], writes: boolean): 
   const named = OPERATIONS.find(row => row.words.test(words))?.operations
   if (writes) return named === undefined || named.includes('read') || named.includes('execute') ? ['write', 'create', 'remove'] : named
   if (named !== undefined) return named
+  if (program === OURS) return ['read', 'execute']
   if (READERS.test(program)) return ['read']
   return SHELLS.test(program) ? ['write', 'create', 'execute'] : ['read', 'execute', 'write', 'create']
 }

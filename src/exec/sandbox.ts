@@ -41,7 +41,7 @@ export async function createParsedSandbox(options: ParsedSandboxOptions): Promis
 }
 
 export async function startSandbox({ policy, backend, plan }: Preparation, options: Pick<SandboxOptions, 'launcherPath'> = {}): Promise<Sandbox> {
-  return new Sandbox(policy, plan, await backend.start(plan), () => snapshotFor(options))
+  return new Sandbox(policy, plan, await backend.start(plan), () => snapshotFor({ ...options, cwd: policy.cwd }))
 }
 
 export class Sandbox implements AsyncDisposable {

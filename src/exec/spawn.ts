@@ -259,4 +259,10 @@ class CommandInput extends Writable {
     this.#running?.closeStdin()
     callback()
   }
+
+  /** A pipe that its writer drops is at its end for the reader. */
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#running?.closeStdin()
+    callback(error)
+  }
 }

@@ -5,6 +5,7 @@ import path from 'node:path'
 import process from 'node:process'
 import { SandboxError } from '../errors.js'
 import type { Entry, EntryKind, FileSystemView, HostSnapshot, PlatformName } from '../policy/host-snapshot.js'
+import { readMounts } from './mounts.js'
 
 const TEXT_BYTES = 64 * 1024
 
@@ -20,7 +21,7 @@ export interface SnapshotOptions {
  * A view of this machine that stays as it was first seen: each answer about a file is kept, so that one resolution never
  * sees two states of a name. Take a new one for each resolution. Never follows a link, never throws for what is missing.
  */
-export function takeSnapshot({ selfPaths, cwd = process.cwd(), env = process.env }: SnapshotOptions): HostSnapshot {
+export function takeSnapshot({ selfPaths, cwd = currentFolder(), env = process.env }: SnapshotOptions): HostSnapshot {
   const platform = platformName(process.platform)
   const home = homeFolder(platform, env)
   return {
@@ -33,6 +34,17 @@ export function takeSnapshot({ selfPaths, cwd = process.cwd(), env = process.env
     gid: process.getgid?.() ?? -1,
     selfPaths,
     files: realFiles(),
+    ...(platform === 'linux' ? { mounts: readMounts() } : {}),
+  }
+}
+
+/** @throws SandboxError `path_not_found`, `field` = `cwd`: this process's folder was removed under it */
+export function currentFolder(): string {
+  try {
+    return process.cwd()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    throw new SandboxError('path_not_found', { field: 'cwd', value: '.' }, { detail: 'this process\'s own folder was removed', remedy: 'Change to one that exists, or name another cwd.', cause: error })
   }
 }
 

@@ -29,6 +29,16 @@ export interface FileSystemView {
   text(path: string): string | undefined
 }
 
+/** A part of a file system at a place in the tree. */
+export interface Mount {
+  /** Of the file system, in whatever form: equal for two mounts of one. */
+  readonly device: string
+  /** The folder or file of the file system that shows. */
+  readonly root: string
+  /** Where. */
+  readonly point: string
+}
+
 export interface HostSnapshot {
   readonly platform: PlatformName
   /** The policy's cwd when the caller names none. */
@@ -43,4 +53,6 @@ export interface HostSnapshot {
   /** All that runs or is believed outside and so stays read-only whatever the roots: our own run-time files, the launcher, node, journal. */
   readonly selfPaths: readonly string[]
   readonly files: FileSystemView
+  /** In the order in which they were made. Absent: no file shows in two places. */
+  readonly mounts?: readonly Mount[]
 }

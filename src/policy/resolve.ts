@@ -5,6 +5,7 @@ import { searchGlob } from './glob-search.js'
 import type { FileIdentity, HostSnapshot } from './host-snapshot.js'
 import { comparisonKey, isCaseInsensitive } from './letter-case.js'
 import { absolutePath, holdingPlace, type NamedGlob, type NamedPath, onlyByLink, readNamed } from './named-rules.js'
+import { aliasRules } from './mount-aliases.js'
 import { isInside, joinPath, normalizePath, parentOf, splitNames, upwards } from './path-syntax.js'
 import { PLATFORM_DEFAULTS } from './platform-defaults.js'
 import { type ProtectedPath, protectedPaths } from './protected-paths.js'
@@ -73,7 +74,8 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
   const automatic = held.flatMap(each => protectedRule(view, each, upToSecrets))
   const kept = automatic.filter(({ path }) => !exact.has(path))
   const self = selfRules(view, selfPaths, roots, upToSecrets)
-  const all = [...self, ...own, ...secrets, ...kept]
+  const once = [...self, ...own, ...secrets, ...kept]
+  const all = [...once, ...aliasRules(view, order(once), unheldSelf(view, selfPaths))]
   const { paths } = order(all)
   if (paths.length > MAX_PATH_RULES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${paths.length} rules` }, { detail: `at most ${MAX_PATH_RULES} fit` })
   const final = order(paths)
@@ -265,6 +267,12 @@ function selfRules(host: HostSnapshot, selfPaths: readonly string[], roots: read
     return [{ ...rule(at, before.effectAt(at.path) === 'deny' ? 'deny' : 'read', 'self', undefined), owner: owner.path }]
   })
 }
+
+/** What no root holds, but a second mount of it might show in one. */
+const unheldSelf = (host: HostSnapshot, selfPaths: readonly string[]): PathRule[] => selfPaths.flatMap(path => {
+  const end = followLinksToParent(host, path, 'selfPaths')
+  return end.entry === undefined ? [] : [{ ...rule(end, 'read', 'self', undefined), owner: end.path }]
+})
 
 /** Between each rule and the writable root above it; where a rule stands, its own identity is known. */
 function foldersOnTheWay({ files, platform }: HostSnapshot, rules: Layer): NonNullable<ResolvedPolicy['directories']> {

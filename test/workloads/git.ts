@@ -103,7 +103,8 @@ export const GIT: readonly Workload[] = [
     },
   },
   {
-    name: 'git: commits — in a linked worktree, whose repository lies elsewhere', needs: ['git'], env: AUTHOR, policy: COMMITS,
+    name: 'git: commits — in a linked worktree, with its repository named as a root', needs: ['git'], env: AUTHOR,
+    policy: place => ({ ...COMMITS, writableRoots: [place.beside('repository/.git')] }),
     given: place => {
       repository(place, place.beside('repository'))
       place.host('git', '-C', place.beside('repository'), 'worktree', 'add', '-q', '-b', 'feature', place.path())

@@ -96,7 +96,7 @@ function ask(child: ChildProcess, request: Request & { readonly id: number }): P
     const take = (answer: { id: number; outcome?: Outcome; error?: object }): void => {
       if (answer.id !== request.id) return
       child.off('message', take).off('exit', lost)
-      if (answer.outcome === undefined) reject(Object.assign(new Error(), answer.error))
+      if (answer.outcome === undefined) reject(Object.assign(new Error('the sandbox failed'), answer.error))
       else resolve(answer.outcome)
     }
     child.on('message', take).once('exit', lost)

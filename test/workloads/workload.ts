@@ -12,7 +12,8 @@ export interface Workload {
   readonly given?: (place: Place) => void
   /** A script for `sh -eu`, or whole arguments. */
   readonly run: string | readonly string[]
-  readonly policy?: PolicyInput
+  /** Default: workspace-write. */
+  readonly policy?: PolicyInput | ((place: Place) => PolicyInput)
   readonly env?: Readonly<Record<string, string>>
   readonly stdin?: string | Uint8Array
   /** Runs on a terminal of this size. */

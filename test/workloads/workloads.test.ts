@@ -29,7 +29,7 @@ describe.each([
 
     const { run, policy = 'workspace-write', env, stdin, terminal } = workload
     const outcome = await user.run({
-      cwd: place.path(), policy, stdin, terminal, env: { REPOSITORY, ...env }, argv: typeof run === 'string' ? ['sh', '-euc', run] : run,
+      cwd: place.path(), policy: typeof policy === 'function' ? policy(place) : policy, stdin, terminal, env: { REPOSITORY, ...env }, argv: typeof run === 'string' ? ['sh', '-euc', run] : run,
     })
     expect(summaryOf(outcome, workload)).toEqual(expectedOf(workload))
     if (workload.denied === true) expect(outcome.denials).not.toEqual([])

@@ -65,6 +65,7 @@ test('node_modules that is a link is never installed into: npm would empty what 
     symlinkSync(elsewhere, join(linked, 'node_modules'))
     const { status, stderr } = spawnSync(process.execPath, [join(linked, 'scripts/start.mjs'), 'true'], { encoding: 'utf8' })
     expect({ status, stderr }).toEqual({ status: 125, stderr: expect.stringMatching(/^codex-sandbox: node_modules is a symbolic link[^\n]*\n$/) })
+    spawnSync(process.execPath, [join(linked, 'scripts/build.mjs'), '--if-stale'])
     expect(readdirSync(elsewhere)).toEqual(['kept'])
   } finally {
     for (const folder of [elsewhere, linked]) rmSync(folder, { recursive: true, force: true })

@@ -51,11 +51,9 @@ test.each<Call & { readonly name: string; readonly says: RegExp }>([
   { name: 'a report that cannot be written',    words: ['--report', '/no/such/folder/r', ...TRUE],        says: /--report/ },
   { name: 'an empty command',                   words: ['--'],                                            says: /Give it after --/ },
   { name: 'a TMPDIR with ..',                   words: TRUE,                                              says: /\$TMPDIR .*contains ".."/, env: { TMPDIR: '/tmp/../etc' } },
-  { name: 'a folder that was removed',          words: TRUE,                                              says: /cwd|folder/, before: 'mkdir gone; cd gone; rmdir ../gone; exec "$@"' },
-  { name: 'a word over the system\'s bound',    words: ['--', 'sh', '-c', 'true'],                        says: /larger than the system accepts/, env: {}, before: 'exec "$@"', input: '' },
-])('$name', ({ says, name, ...call }) => {
-  const given = name.startsWith('a word over') ? { ...call, words: ['--env', `A=${'x'.repeat(127 << 10)}`, '--env', `LONG_NAME_${'n'.repeat(2000)}=${'x'.repeat(130_000 - 2000)}`, ...call.words] } : call
-  expect(cli(given)).toEqual({ status: 125, stdout: '', stderr: expect.stringMatching(ONE_LINE(says)) })
+  { name: 'a folder that was removed',          words: TRUE,                                              says: /cwd "." does not exist/, before: 'mkdir gone; cd gone; rmdir ../gone; exec "$@"' },
+])('$name', ({ says, name: _, ...call }) => {
+  expect(cli(call)).toEqual({ status: 125, stdout: '', stderr: expect.stringMatching(ONE_LINE(says)) })
 })
 
 test.each<Call & { readonly name: string; readonly outcome: Outcome }>([
