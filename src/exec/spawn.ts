@@ -148,6 +148,14 @@ class Child<E extends Encoding> extends EventEmitter<SandboxChildEvents> impleme
     this.exitCode = signal === null ? exitCode : null
     this.emit('exit', this.exitCode, signal)
     this.#whenStreamsClose(() => this.emit('close', this.exitCode, signal))
+    process.nextTick(() => this.#dropWhatNobodyReads())
+  }
+
+  /** As ChildProcess does after `exit`: a stream without a reader must not keep `close` from coming. */
+  #dropWhatNobodyReads(): void {
+    for (const stream of [this.stdout, this.stderr]) {
+      if (stream !== null && stream.readableFlowing === null && stream.listenerCount('readable') === 0) stream.resume()
+    }
   }
 
   /** `exited` tells it to those who wait for it; the event is for those who listen. */

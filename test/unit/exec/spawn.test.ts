@@ -68,6 +68,18 @@ test.each([
   expect(await child.exited).toMatchObject({ signal: 'SIGKILL', timedOut: end === undefined })
 })
 
+test('close comes though nobody reads, as with a ChildProcess', async () => {
+  const child = (await startFakeSandbox()).spawn(['print', 'out', 'err'])
+  child.stdout.resume()
+  expect(await once(child, 'close')).toEqual([0, null])
+})
+
+test('who waits for the end first can still read what came', async () => {
+  const child = (await startFakeSandbox()).spawn(['print', 'out', 'err'])
+  await child.exited
+  expect(await Promise.all([textOf(child.stdout), textOf(child.stderr!)])).toEqual(['out', 'err'])
+})
+
 test('a reader that destroys its stream does not stop the command', async () => {
   const child = (await startFakeSandbox()).spawn(['flood', String(10 << 20)])
   child.stdout.destroy()
