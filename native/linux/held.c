@@ -1,6 +1,5 @@
 #include "held.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -133,24 +132,6 @@ bool held_may_have_changed(struct held_paths *held)
 	return changed;
 }
 
-static bool is_empty_directory(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	bool empty = directory != NULL;
-
-	if (directory == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
-	while (empty && (entry = readdir(directory)) != NULL)
-		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-	closedir(directory);
-	return empty;
-}
-
 static bool still_held(const struct held *row)
 {
 	const char *path = row->state == HELD_PLACEHOLDER ? row->placeholder_path : row->step->path;
@@ -270,6 +251,7 @@ static int hold_missing(struct held_paths *held, struct held *row)
 		errno = error;
 		return -1;
 	}
+	row->filled = result == 1 && !is_as_made(&row->placeholder, fd);
 	close(fd);
 	close(parent);
 	free(row->placeholder_path);
@@ -338,6 +320,7 @@ static int hold_found(const struct held_paths *held, struct held *row, int fd)
 		return -1;
 	}
 	row->state = joined == 1 ? HELD_PLACEHOLDER : HELD_OBJECT;
+	row->filled = joined == 1 && !is_as_made(&row->placeholder, fd);
 	return 0;
 }
 
@@ -467,9 +450,9 @@ static int look_once(struct held_paths *held, const char **path, struct failure 
 			continue;
 		if (change == HELD_UNCHANGED)
 			change = HELD_BOUND_AGAIN;
-		/* A denied object that the host replaced is hidden again; what matters for a protected one is that a command may have
-		 * made or filled it in between. */
-		if (row->step->effect == EFFECT_READ && row->state == HELD_OBJECT && !is_empty_directory(row->step->path)) {
+		/* A denied object that the host replaced is hidden again; what matters for a protected one, and for what stands for a
+		 * missing one, is that a command may have made or filled it in between. */
+		if (row->state == HELD_PLACEHOLDER ? row->filled : row->step->effect == EFFECT_READ && row->state == HELD_OBJECT && !is_empty_directory(AT_FDCWD, row->step->path)) {
 			change = HELD_SOMETHING_APPEARED;
 			if (*path == NULL)
 				*path = row->step->path;

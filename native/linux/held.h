@@ -21,6 +21,7 @@ struct held {
 	struct identity shown;		/* what the mount shows at `path`, or at `placeholder_path` */
 	char *placeholder_path;		/* the first missing part of the path */
 	struct placeholder placeholder;
+	bool filled;			/* when the placeholder was bound, it was no longer as it was made */
 	bool compared;			/* the parent was the one that the plan means when the placeholder was first made */
 };
 

@@ -114,6 +114,24 @@ static bool has_text(int parent, const char *name, const struct record *record)
 	return length == (ssize_t)strlen(record->text) && memcmp(text, record->text, (size_t)length) == 0;
 }
 
+bool is_empty_directory(int base, const char *path)
+{
+	int fd = openat(base, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	bool empty = directory != NULL;
+
+	if (directory == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	while (empty && (entry = readdir(directory)) != NULL)
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	closedir(directory);
+	return empty;
+}
+
 /* Content is looked at just before; that a directory is empty, rmdir itself looks. */
 static void remove_object(int parent, const char *name, const struct record *record)
 {
@@ -343,6 +361,27 @@ int join_placeholder(int journal, int parent, const char *name, struct placehold
 	placeholder->lock = lock;
 	placeholder->identity = record.identity;
 	return 1;
+}
+
+bool is_as_made(const struct placeholder *placeholder, int object)
+{
+	struct record record;
+	char path[32], text[MOST_PLACEHOLDER_TEXT + 1];
+	ssize_t length;
+	int fd;
+
+	if (read_record(placeholder->lock, &record) != 0)
+		return false;
+	if (record.entry == ENTRY_DIRECTORY)
+		return is_empty_directory(object, ".");
+	if (record.entry != ENTRY_FILE)
+		return true;	/* what a link says is never changed in place */
+	snprintf(path, sizeof path, "/proc/self/fd/%d", object);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	length = fd < 0 ? -1 : read(fd, text, sizeof text);
+	if (fd >= 0)
+		close(fd);
+	return length == (ssize_t)strlen(record.text) && memcmp(text, record.text, (size_t)length) == 0;
 }
 
 void give_up_placeholder(int journal, int parent, const char *name, struct placeholder *placeholder)

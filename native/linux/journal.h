@@ -17,6 +17,8 @@ struct placeholder { int lock; char file[64]; struct identity identity; };
 struct placeholder_kind { enum entry_kind entry; const char *text; };
 enum { MOST_PLACEHOLDER_TEXT = 256 };
 
+bool is_empty_directory(int base, const char *path);
+
 /* Opens the state directory, which must exist. Returns a descriptor, or -1 with errno. */
 int open_journal(const char *directory);
 
@@ -35,6 +37,9 @@ bool journal_has_records(int journal);
  * relied on here. Returns 1 and fills `placeholder`; 0 where it is nobody's placeholder; -1 with errno EAGAIN where it was removed
  * meanwhile. */
 int join_placeholder(int journal, int parent, const char *name, struct placeholder *placeholder);
+
+/* Whether the object, open as `object` from before anything was mounted on it, is still as it was made: empty, or with its text. */
+bool is_as_made(const struct placeholder *placeholder, int object);
 
 /* Gives it up; the last one removes it, if it still is the same and empty. Nothing may be mounted on it any more. */
 void give_up_placeholder(int journal, int parent, const char *name, struct placeholder *placeholder);

@@ -160,7 +160,8 @@ export const NODE: readonly Workload[] = [
     fs.writeFileSync(folder + '/a', 'text'); fs.cpSync(folder, 'copy', { recursive: true }); fs.symlinkSync('a', 'copy/link'); fs.linkSync('copy/a', 'copy/hard')
     fs.chmodSync('copy/a', 0o600); fs.utimesSync('copy/a', 1, 2); fs.renameSync('copy', 'moved'); fs.rmSync(folder, { recursive: true })
     await new Promise(resolve => fs.createReadStream('moved/link').pipe(fs.createWriteStream('stream')).on('close', resolve))
-    console.log(fs.readFileSync('stream', 'utf8') === 'text' && fs.statSync('moved/hard').nlink === 2 && (fs.statSync('moved/a').mode & 0o777) === 0o600 ? 'ok' : 'wrong')
+    fs.mkdirSync('sub'); fs.renameSync('stream', 'sub/stream'); fs.renameSync('sub', 'moved/sub')
+    console.log(fs.readFileSync('moved/sub/stream', 'utf8') === 'text' && fs.statSync('moved/hard').nlink === 2 && (fs.statSync('moved/a').mode & 0o777) === 0o600 ? 'ok' : 'wrong')
   `, { seen: place => expect(place.read('moved/a')).toBe('text') }),
   {
     name: 'node --test, --watch-free, with coverage and an inspector port', needs: ['node'],

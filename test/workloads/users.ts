@@ -61,7 +61,7 @@ export async function otherUser(): Promise<User> {
   execFileSync('chmod', ['755', folder])
   const home = join(folder, 'home')
   const copy = join(folder, 'package')
-  for (const part of ['dist/index.js', 'dist/launcher', 'package.json', 'node_modules/zod', 'node_modules/smol-toml']) cpSync(join(REPOSITORY, part), join(copy, part), { recursive: true })
+  for (const part of ['dist', 'package.json', 'node_modules/zod', 'node_modules/smol-toml']) cpSync(join(REPOSITORY, part), join(copy, part), { recursive: true })
   const runner = join(copy, 'command-runner.mjs')
   cpSync(RUNNER, runner)
   for (const owned of [folder, home]) {

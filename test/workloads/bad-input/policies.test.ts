@@ -86,16 +86,14 @@ test('what is missing, too long for a file system or below a file grants nothing
   expect((await sandbox.exec(['true'])).exitCode).toBe(0)
 })
 
-test('4,000 roots that exist', async () => {
+test('1,000 roots that exist; 2,000, with what is protected in each, are too many', async () => {
   const workspace = makeWorkspace()
-  const roots = Array.from({ length: 4000 }, (_, index) => join(workspace.outside, 'roots', String(index)))
+  const roots = Array.from({ length: 2000 }, (_, index) => join(workspace.outside, 'roots', String(index)))
   for (const root of roots) mkdirSync(root, { recursive: true })
-  const outcome = await startSandbox({ policy: { writableRoots: roots, protect: [] } }, workspace).then(
-    sandbox => sandbox.exec(['sh', '-c', 'touch ../roots/0/x ../roots/3999/x && echo both; ! touch ../roots/x 2>/dev/null']),
-    error => error as { code: string },
-  )
-  expect('code' in outcome ? outcome.code : outcome.stdout).toMatch(/^(?:both\n|policy_too_large)$/)
-}, 120_000)
+  const sandbox = await startSandbox({ policy: { writableRoots: roots.slice(0, 1000) } }, workspace)
+  expect((await sandbox.exec(['sh', '-c', 'touch ../roots/0/x ../roots/999/x && echo both; touch ../roots/1000/x || echo no more'])).stdout).toBe('both\nno more\n')
+  expect(await failureOf(() => startSandbox({ policy: { writableRoots: roots } }, workspace))).toMatchObject({ code: 'policy_too_large', field: 'policy' })
+})
 
 test('a root that is a file: that file may be written, nothing beside it', async () => {
   const workspace = makeWorkspace()
