@@ -3,8 +3,8 @@
 // --if-stale: only what the CLI and the tests need, and never the packages, since vitest runs from them while it calls this.
 // --release: the launcher of the other processor too, and a failure where it cannot be built.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { basename, dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { launcherSteps, missingCompiler } from './build-native.mjs'
@@ -23,12 +23,14 @@ const COMMON_JS = {
  * `cli` is one file with its packages inside. What it imports with `await import()` stays in that file and is evaluated on first use
  * only. CommonJS, because Node starts it 5 to 10 % faster, and names are kept, so that a stack in a bug report can be read.
  * No compile cache: Node's lies in the temporary folder, where sandboxed commands may write.
- * `index` leaves the packages to whoever installs this one.
+ * `index` leaves the packages to whoever installs this one, and is split at its `await import()`s: a preset's name needs no schemas.
  */
 const BUNDLES = [
   { entry: 'src/cli/main.ts', out: 'dist/cli.cjs',  options: { ...COMMON_JS, minifySyntax: true, minifyWhitespace: true }, mode: 0o755 },
-  { entry: 'src/index.ts',    out: 'dist/index.js', options: { format: 'esm', packages: 'external' },                      mode: 0o644 },
+  { entry: 'src/index.ts',    out: 'dist/index.js', options: { format: 'esm', packages: 'external', splitting: true, chunkNames: 'index/[name]-[hash]' }, mode: 0o644 },
 ]
+/** The parts of `index`, written anew each time. */
+const PARTS = 'dist/index'
 
 /** The step that writes both bundles, or none where they are as new as their sources. */
 export function bundleSteps() {
@@ -46,19 +48,26 @@ export function bundleSteps() {
 async function bundle() {
   const { build } = await import('esbuild')
   mkdirSync(join(ROOT, 'dist'), { recursive: true })
+  const parts = new Set()
   for (const { entry, out, options, mode } of BUNDLES) {
     let result
     try {
       result = await build({
-        absWorkingDir: ROOT, entryPoints: [entry], outfile: out, write: false, metafile: true,
+        absWorkingDir: ROOT, entryPoints: [{ in: entry, out: basename(out).replace(/\.[^.]+$/, '') }], outdir: 'dist', outExtension: { '.js': extname(out) }, write: false, metafile: true,
         bundle: true, platform: 'node', target: 'node20.19', legalComments: 'none', logLevel: 'warning', ...options,
       })
     } catch (cause) {
       throw new SetUpError(`esbuild could not bundle ${entry}; its messages are above.`, { cause })
     }
-    for (const file of result.outputFiles) writeWhole(file.path, file.contents, mode)
+    for (const file of result.outputFiles) {
+      mkdirSync(dirname(file.path), { recursive: true })
+      writeWhole(file.path, file.contents, mode)
+      parts.add(basename(file.path))
+    }
     if (options.packages !== 'external') writeWhole(join(ROOT, NOTICES), notices(Object.keys(result.metafile.inputs)))
   }
+  // After the new ones are there: a process that has loaded the old index may still load a part of it until here.
+  for (const name of readdirSync(join(ROOT, PARTS))) if (!parts.has(name)) rmSync(join(ROOT, PARTS, name))
 }
 
 /** The licences of the packages that a bundle carries, as those licences ask. */

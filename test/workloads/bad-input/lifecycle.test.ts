@@ -31,7 +31,8 @@ test('an abort mid-way keeps what was written', async () => {
 
 test('a command that ignores SIGTERM is killed after the grace, with all its children', async () => {
   const sandbox = await startSandbox()
-  expect(await sandbox.exec(['sh', '-c', `trap '' TERM; (setsid sleep 1000 &); while :; do sleep 1; done`], { timeoutMs: 50, killGraceMs: 50 })).toMatchObject({ exitCode: 124, signal: 'SIGKILL', timedOut: true })
+  // Long enough for a shell on a busy machine to have set its trap.
+  expect(await sandbox.exec(['sh', '-c', `trap '' TERM; (setsid sleep 1000 &); while :; do sleep 1; done`], { timeoutMs: 2000, killGraceMs: 50 })).toMatchObject({ exitCode: 124, signal: 'SIGKILL', timedOut: true })
 })
 
 test('close ends what runs; a command after it and a second close are no surprise', async () => {
