@@ -34,10 +34,10 @@ struct forker_exit {
 };
 
 /* A command on its way to an init: one packet, this header and then the command as frames.def has it, or, where that is larger
- * than INLINE_COMMAND_BYTES, nothing more: a memory file that has it rides as a fourth descriptor. The first three are the
- * command's stdin, stdout and stderr. */
+ * than INLINE_COMMAND_BYTES, nothing more. Descriptors ride on it, in this order: the command's stdin, stdout and stderr; a memory
+ * file that has the command, where it is so large; cgroup.procs of its control group, where its flags say that it has one. */
 struct start_header { uint32_t id, length; };
-enum { INLINE_COMMAND_BYTES = 32 << 10, START_DESCRIPTORS = 4 };
+enum { INLINE_COMMAND_BYTES = 32 << 10, START_DESCRIPTORS = 5 };
 
 /* What an init tells the monitor, over a pipe: written at once, so never mixed with another's. */
 enum init_report_type {
@@ -66,6 +66,7 @@ struct job {
 	struct command command;
 	const char **script;		/* argv for /bin/sh, where the program is a script without an interpreter line */
 	int fds[START_DESCRIPTORS];
+	int group;			/* the last of them, where the command has a control group */
 	uint16_t n_ended, ended_length;
 	unsigned char ended[ENDED_BYTES];
 	char program[PATH_MAX];

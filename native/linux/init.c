@@ -157,18 +157,19 @@ static long set_limit(int resource, uint64_t value)
 	return value == 0 ? 0 : RAW(SYS_prlimit64, 0, resource, &limit, NULL, 0);
 }
 
-static long set_limits(const struct limits *limits)
+static long set_limits(const struct command *command)
 {
+	const struct limits *limits = &command->limits;
 	struct kernel_rlimit cpu = { limits->cpu_seconds, limits->cpu_seconds + 1 };
 	long result = set_limit(RLIMIT_NOFILE, limits->open_files);
 
 	if (result == 0)
 		result = set_limit(RLIMIT_FSIZE, limits->file_size_bytes);
 	/* Per user namespace since Linux 5.14, and so for this sandbox alone; without effect on uid 0. */
-	if (result == 0)
+	if (result == 0 && !(command->flags & COMMAND_GROUP_PIDS))
 		result = set_limit(RLIMIT_NPROC, limits->pids);
 	/* Per process only; the monitor adds up the rest. */
-	if (result == 0)
+	if (result == 0 && !(command->flags & COMMAND_GROUP_MEMORY))
 		result = set_limit(RLIMIT_DATA, limits->memory_bytes);
 	/* Soft below hard: SIGXCPU tells the limit from other deaths. */
 	if (result == 0 && limits->cpu_seconds != 0)
@@ -315,10 +316,13 @@ static void run_program(void *argument)
 		group = RAW_1(SYS_getpid);
 		RAW(SYS_ioctl, job->fds[0], TIOCSPGRP, &group, 0, 0);
 	}
+	/* Its descriptor closes by itself; all that the program starts is in the group as well. */
+	if (job->command.flags & COMMAND_GROUP)
+		TRY_PROGRAM(job, enter_command_group, RAW(SYS_write, job->group, "0", 1, 0, 0));
 	TRY_PROGRAM(job, connect_streams, connect_streams(job));
 	TRY_PROGRAM(job, enter_cwd, enter_cwd(job));
 	/* Limits last but one: a limit on open files must not fail the steps above. */
-	TRY_PROGRAM(job, set_limits, set_limits(&job->command.limits));
+	TRY_PROGRAM(job, set_limits, set_limits(&job->command));
 	reset_signals();
 	TRY_PROGRAM(job, exec, exec_program(job));
 	leave(125);
@@ -452,7 +456,8 @@ static void take_command(struct job *job)
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
 	const unsigned char *data = packet->command;
 	void *memory = job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES + ((sizeof *packet + 15) & ~(size_t)15);
-	long received, n_fds = 0;
+	long received, n_fds = 0, n_expected = 3;
+	bool is_large;
 
 	do
 		received = RAW(SYS_recvmsg, FD_STARTS, &message, MSG_CMSG_CLOEXEC, 0, 0);
@@ -472,13 +477,21 @@ static void take_command(struct job *job)
 	}
 	if (n_fds < 3 || (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)))
 		give_up(job, STEP_connect_streams, -EMFILE);
-	if (n_fds == 4)
+	is_large = packet->header.length > INLINE_COMMAND_BYTES;
+	n_expected += is_large;
+	if (n_fds < n_expected)
+		give_up(job, STEP_connect_streams, -EMFILE);
+	if (is_large)
 		TRY(job, decode_command, map_large_command(job, packet->header.length, &data, &memory));
 	else if (received != (long)(sizeof packet->header + packet->header.length))
 		give_up(job, STEP_decode_command, -EBADMSG);
 	TRY(job, decode_command, decode_command(data, packet->header.length, &job->command, memory, &job->script));
-	if (n_fds == 4)
+	if (is_large)
 		RAW(SYS_close, job->fds[3], 0, 0, 0, 0);
+	n_expected += (job->command.flags & COMMAND_GROUP) != 0;
+	if (n_fds != n_expected)
+		give_up(job, STEP_connect_streams, -EMFILE);
+	job->group = job->fds[n_fds - 1];
 }
 
 void run_init(void *argument)
@@ -498,6 +511,8 @@ void run_init(void *argument)
 	/* The command's ends only: else a reader never sees the end of a stream that the command closed. */
 	for (int i = 0; i < 3; i++)
 		RAW(SYS_close, job->fds[i], 0, 0, 0, 0);
+	if (job->command.flags & COMMAND_GROUP)
+		RAW(SYS_close, job->group, 0, 0, 0, 0);
 	if (job->failed_step < 0 && (job->command.flags & COMMAND_REPORT_START))
 		notify(job, NOTICE_RUNS);
 	job->wait_status = (int)wait_for(job, program);

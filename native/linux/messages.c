@@ -11,10 +11,22 @@
 #include "process-tree.h"
 #include "socket.h"
 
+/* A command may be refused a process and do well all the same: then nothing ended it. */
+static enum end_reason reason_of_group(int group, int wait_status)
+{
+	switch (find_exceeded(group)) {
+	case EXCEEDED_MEMORY: return END_MEMORY;
+	case EXCEEDED_PIDS: return wait_status == 0 ? END_NONE : END_PIDS;
+	default: return END_NONE;
+	}
+}
+
 static void take_exit(struct monitor *monitor, struct running *command, struct forker_exit *exit)
 {
 	command->ended = true;
 	command->exit = exit;
+	if (command->group >= 0 && command->reason == END_NONE)
+		command->reason = reason_of_group(command->group, exit->wait_status);
 	if (command->stdin_fd >= 0 && command->awaiting_stdin)
 		await_stdin(monitor, command, false);
 	close_stdin(command);

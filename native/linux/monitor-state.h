@@ -8,6 +8,7 @@
 
 #include "forker.h"
 #include "frames.h"
+#include "groups.h"
 #include "held.h"
 #include "journal.h"
 #include "mounts.h"
@@ -22,6 +23,7 @@ enum {
 	MOST_QUEUED_BYTES = 1 << 20,		/* to Node, before streams are left to fill */
 	IDLE_MS = 200,				/* placeholders stay so long after the last command */
 	POLL_MS = 100,				/* for limits that are held by looking */
+	GROUP_MS = 20,				/* until a control group that was still busy is removed */
 };
 
 /* EXIT's end reasons, as frames.def has them. */
@@ -47,7 +49,8 @@ struct running {
 	struct forker_exit *exit;		/* how it ended, with the list of what was ended behind */
 	struct waiting_start *start;		/* not given to an init yet */
 	pid_t host_init;			/* for polled limits; 0: not looked up yet */
-	uint64_t memory_bytes, pids;
+	uint64_t memory_bytes, pids;		/* for polled limits; 0: none, or held otherwise */
+	int group;				/* its control group, as a directory; -1: none */
 };
 
 /* A command that the socket to the inits has not taken yet. */
@@ -63,6 +66,7 @@ struct monitor {
 	struct plan plan;
 	struct mounts mounts;
 	struct held_paths held;
+	struct groups groups;
 	struct frame_reader reader;
 	struct frame_queue queue;
 	struct source control_source, forker_source, starts_source, reports_source, watch_source, refusals_source;

@@ -79,6 +79,8 @@ static int wait_ms(const struct monitor *monitor)
 {
 	if (monitor->n_limited > 0 || (monitor->n_commands > 0 && !monitor->held.reliable && monitor->held.n_rows > 0))
 		return POLL_MS;
+	if (monitor->groups.n_left > 0)
+		return GROUP_MS;
 	return monitor->n_commands == 0 && monitor->held.active ? IDLE_MS : -1;
 }
 
@@ -102,6 +104,8 @@ static void loop(struct monitor *monitor)
 			handle_source(monitor, events[i].data.ptr, events[i].events);
 		if (monitor->n_limited > 0)
 			poll_limits(monitor);
+		if (monitor->groups.n_left > 0)
+			remove_left_groups(&monitor->groups);
 		if (n == 0 && !monitor->held.reliable)
 			look_at_held(monitor, &failure);
 		flush_to_node(monitor);
@@ -145,7 +149,8 @@ static int first_frame(struct monitor *monitor, struct frame *frame)
 
 int run_monitor(int control)
 {
-	struct monitor monitor = { .control = control, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .refusals = -1, .journal = -1, .devnull = -1, .forker = -1 };
+	struct monitor monitor = { .control = control, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .refusals = -1, .journal = -1, .devnull = -1, .forker = -1,
+				   .groups = { .parent = -1, .sandbox = -1, .home = -1 } };
 	struct failure failure = { .step = STEP_decode_plan };
 	struct frame frame;
 
@@ -160,6 +165,7 @@ int run_monitor(int control)
 	monitor.reader.start = monitor.reader.end = 0;
 	if (set_up(&monitor, &frame, &failure) != 0 || (open_loop(&monitor) != 0 && fail(&failure, STEP_start_forker, NULL) != 0)) {
 		end_commands(&monitor);
+		leave_groups(&monitor.groups);
 		send_failure(&monitor, 0, &failure);
 		flush_to_the_end(&monitor);
 		return 1;
@@ -171,6 +177,7 @@ int run_monitor(int control)
 	loop(&monitor);
 	end_commands(&monitor);
 	give_up_placeholders(&monitor.held);
+	leave_groups(&monitor.groups);
 	/* All that was made is gone: nobody need wait for the kernel to take the namespaces down. */
 	shutdown(control, SHUT_RDWR);
 	return 0;

@@ -168,6 +168,7 @@ int decode_plan(const void *data, size_t size, struct plan *plan)
 	}
 	plan->command_filter = filter(&r);
 	plan->listener_filter = filter(&r);
+	plan->group = string(&r);
 	/* A plan without a filter would run commands unfiltered: not a plan. */
 	if (plan->command_filter.length == 0)
 		r.broken = true;

@@ -3,7 +3,7 @@
  * Encoding, little-endian, no padding: u8 u16 u32 u64; a string is u32 length and that many bytes without NUL;
  * an identity is u64 device, u64 inode (both 0: not compared).
  *
- *   plan     u32 magic 0x31585343 ("CSX1"), u32 version 1, u32 flags (PLAN_*), u32 uid, u32 gid, string state directory,
+ *   plan     u32 magic 0x31585343 ("CSX1"), u32 version 2, u32 flags (PLAN_*), u32 uid, u32 gid, string state directory,
  *            string cwd path, identity cwd,
  *            u32 n mounts { u8 kind (MOUNT_*), u8 entry kind (ENTRY_*), u8 effect (EFFECT_*), string path,
  *                           identity (of the parent directory for a placeholder),
@@ -12,7 +12,8 @@
  *            u32 n devices { string path },
  *            u64 scopes, u64 handled net, u64 handled fs, u64 allowed on /proc,
  *            u32 n rules { u64 allowed, string path },
- *            string command filter, string listener filter (empty: none)
+ *            string command filter, string listener filter (empty: none),
+ *            string control group in which the sandbox makes its own (empty: none)
  *   command  u32 flags (COMMAND_*), u16 rows, u16 columns, string cwd path, identity cwd,
  *            u64 memory bytes, u64 pids, u64 cpu seconds, u64 open files, u64 file size bytes (each 0: no limit),
  *            u32 argc { string }, u32 envc { string }
@@ -23,17 +24,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PLAN_MAGIC = 0x31585343, PLAN_VERSION = 1 };
+enum { PLAN_MAGIC = 0x31585343, PLAN_VERSION = 2 };
 enum plan_flag {
 	PLAN_PRIVATE_NETWORK = 1,
 	PLAN_LANDLOCK = 2,		/* scopes and net */
 	PLAN_LANDLOCK_FILES = 4,	/* file rules, in each command */
 	PLAN_OWN_PROC = 8,		/* each command mounts a /proc of its own */
+	PLAN_GROUP_MEMORY = 16,		/* commands may ask for a control group that holds their memory, */
+	PLAN_GROUP_PIDS = 32,		/* or the number of their processes */
 };
 enum mount_kind { MOUNT_BIND_WRITABLE = 1, MOUNT_BIND_READ_ONLY, MOUNT_MASK, MOUNT_PIN, MOUNT_PLACEHOLDER, MOUNT_WATCH, MOUNT_PRIVATE_DIRECTORY };
 enum entry_kind { ENTRY_MISSING = 0, ENTRY_FILE, ENTRY_DIRECTORY, ENTRY_SYMLINK, ENTRY_SOCKET, ENTRY_FIFO, ENTRY_DEVICE };
 enum effect { EFFECT_WRITE = 1, EFFECT_READ, EFFECT_DENY };
-enum command_flag { COMMAND_TERMINAL = 1, COMMAND_STDIN_PIPE = 2, COMMAND_REPORT_START = 4 /* STARTED is wanted */ };
+enum command_flag { COMMAND_TERMINAL = 1, COMMAND_STDIN_PIPE = 2, COMMAND_REPORT_START = 4 /* STARTED is wanted */,
+	COMMAND_GROUP_MEMORY = 8, COMMAND_GROUP_PIDS = 16 /* these limits are a control group's to hold */, COMMAND_GROUP = 8 | 16 };
 
 struct identity { uint64_t device, inode; };
 
@@ -67,6 +71,7 @@ struct plan {
 	uint32_t n_rules;
 	struct landlock_rule *rules;
 	struct filter command_filter, listener_filter;
+	char *group;
 };
 
 struct limits { uint64_t memory_bytes, pids, cpu_seconds, open_files, file_size_bytes; };

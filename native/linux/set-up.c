@@ -88,6 +88,7 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 		shared.reports = reports[1];
 		close(monitor->control);
 		close(monitor->journal);
+		close_groups(&monitor->groups);
 		if (monitor->held.inotify >= 0)
 			close(monitor->held.inotify);
 		run_forker(&monitor->plan, pair[1], rules, monitor->plan.n_rules);
@@ -146,9 +147,12 @@ int set_up(struct monitor *monitor, const struct frame *frame, struct failure *f
 	if (monitor->journal < 0)
 		return fail(failure, STEP_open_journal, monitor->plan.state_directory);
 	sweep_journal(monitor->journal);
+	if (enter_sandbox_group(&monitor->plan, &monitor->groups, failure) != 0)
+		return -1;
 	shared.plan = &monitor->plan;
 	shared.proc_read_only = existing_proc_paths();
-	if (enter_namespaces(&monitor->plan, failure) != 0 || make_template(&monitor->plan, &monitor->mounts, failure) != 0)
+	if (enter_namespaces(&monitor->plan, failure) != 0 || divide_sandbox_group(&monitor->plan, &monitor->groups, failure) != 0 ||
+	    make_template(&monitor->plan, &monitor->mounts, failure) != 0)
 		return -1;
 	/* The template's, not the host's: commands get it as stdin, and could change the node's mode through it. */
 	monitor->devnull = open("/dev/null", O_RDONLY | O_CLOEXEC);

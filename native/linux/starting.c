@@ -139,8 +139,9 @@ static struct running *new_command(struct monitor *monitor, uint32_t id, const s
 	command->streams[0].source = (struct source){ SOURCE_STDOUT, command };
 	command->streams[1].source = (struct source){ SOURCE_STDERR, command };
 	command->stdin_source = (struct source){ SOURCE_STDIN, command };
-	command->memory_bytes = head->memory_bytes;
-	command->pids = head->pids;
+	command->group = -1;
+	command->memory_bytes = head->flags & COMMAND_GROUP_MEMORY ? 0 : head->memory_bytes;
+	command->pids = head->flags & COMMAND_GROUP_PIDS ? 0 : head->pids;
 	command->next = monitor->commands;
 	monitor->commands = command;
 	monitor->n_commands++;
@@ -149,10 +150,16 @@ static struct running *new_command(struct monitor *monitor, uint32_t id, const s
 	return command;
 }
 
+/* Of the command itself; what is larger than a packet rides as a memory file. */
+static size_t packet_length(const struct start_header *header)
+{
+	return header->length > INLINE_COMMAND_BYTES ? 0 : header->length;
+}
+
 static int send_start(const struct monitor *monitor, const struct start_header *header, const void *bytes, const int *fds, int n_fds)
 {
 	union { struct cmsghdr header; char bytes[CMSG_SPACE(START_DESCRIPTORS * sizeof(int))]; } control = { 0 };
-	struct iovec parts[2] = { { (void *)header, sizeof *header }, { (void *)bytes, n_fds == START_DESCRIPTORS ? 0 : header->length } };
+	struct iovec parts[2] = { { (void *)header, sizeof *header }, { (void *)bytes, packet_length(header) } };
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE((size_t)n_fds * sizeof(int)) };
 
 	control.header.cmsg_level = SOL_SOCKET;
@@ -164,7 +171,7 @@ static int send_start(const struct monitor *monitor, const struct start_header *
 
 static void keep_start(struct monitor *monitor, struct running *command, const struct start_header *header, const void *bytes, const int *fds, int n_fds)
 {
-	size_t length = n_fds == START_DESCRIPTORS ? 0 : header->length;
+	size_t length = packet_length(header);
 	struct waiting_start *waiting = malloc(sizeof *waiting + length);
 
 	if (waiting == NULL)
@@ -219,13 +226,20 @@ static int make_command_file(const struct frame *frame)
 	return fd;
 }
 
+/* A command whose limits a group should hold never runs without one. */
+static int give_group(const struct monitor *monitor, struct running *command, const struct command_head *head, int *procs, struct failure *failure)
+{
+	return make_command_group(&monitor->groups, command->id, head->flags & COMMAND_GROUP_MEMORY ? head->memory_bytes : 0,
+				  head->flags & COMMAND_GROUP_PIDS ? head->pids : 0, &command->group, procs, failure);
+}
+
 void start_command(struct monitor *monitor, const struct frame *frame)
 {
 	struct start_header header = { frame->id, frame->length };
 	struct failure failure = { .step = STEP_decode_command };
 	struct command_head head;
 	struct running *command;
-	int fds[START_DESCRIPTORS] = { -1, -1, -1, -1 }, n_fds = 3;
+	int fds[START_DESCRIPTORS] = { -1, -1, -1, -1, -1 }, n_fds = 3;
 
 	/* A failure of that id would be taken for the sandbox's, or for that of the command that has it. */
 	if (frame->id == 0 || command_with_id(monitor, frame->id) != NULL) {
@@ -246,6 +260,12 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 	if (make_streams(monitor, command, &head, fds) != 0 ||
 	    (frame->length > INLINE_COMMAND_BYTES && (fds[n_fds++] = make_command_file(frame)) < 0)) {
 		fail(&failure, STEP_make_streams, NULL);
+		close_fds(monitor, fds, n_fds);
+		send_failure(monitor, frame->id, &failure);
+		forget(monitor, command);
+		return;
+	}
+	if ((head.flags & COMMAND_GROUP) && give_group(monitor, command, &head, &fds[n_fds++], &failure) != 0) {
 		close_fds(monitor, fds, n_fds);
 		send_failure(monitor, frame->id, &failure);
 		forget(monitor, command);

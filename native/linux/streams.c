@@ -140,6 +140,10 @@ void forget(struct monitor *monitor, struct running *command)
 	close_stream(&command->streams[0]);
 	close_stream(&command->streams[1]);
 	close_stdin(command);
+	if (command->group >= 0) {
+		close(command->group);
+		remove_command_group(&monitor->groups, command->id);
+	}
 	command->dead = true;
 	monitor->n_commands--;
 	if (command->memory_bytes != 0 || command->pids != 0)

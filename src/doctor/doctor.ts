@@ -29,7 +29,7 @@ export async function examine(): Promise<DoctorReport> {
   const launcher = findLauncherHere()
   const found = launcher.ok ? await capabilities() : undefined
   const check = await checkHost('workspace-write', { allowBroadRoots: true })
-  const findings = [node(), kernel(), launcher, ...(found?.layers ?? []).map(layerFinding)]
+  const findings = [node(), kernel(), launcher, ...(found?.layers ?? []).map(layerFinding), ...(found?.groups === undefined ? [] : [limits(found.groups)])]
   return { ok: check.ok && findings.every(({ ok }) => ok), findings, capabilities: found, check }
 }
 
@@ -53,6 +53,12 @@ function findLauncherHere(): Finding {
 function layerFinding({ layer, available, version, errno, reason, remedy }: Capabilities['layers'][number]): Finding {
   const detail = available ? (version === undefined ? 'available' : `version ${version}`) : [reason, errno].filter(part => part !== undefined).join(', ') || 'not available'
   return { name: layer, ok: available, detail, ...(available || remedy === undefined ? {} : { remedy }) }
+}
+
+/** No layer, and so never missing: without control groups memory is held otherwise, and a result says how. */
+function limits(groups: NonNullable<Capabilities['groups']>): Finding {
+  const detail = groups.available ? `control groups in ${groups.parent} hold ${groups.holds.join(' and ')} exactly` : `memory of a whole command is polled: ${groups.reason}`
+  return { name: 'limits', ok: true, detail }
 }
 
 /** A line each; what is missing with what to do. Values from outside are on lines of their own words only, never control characters. */

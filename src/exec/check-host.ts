@@ -1,6 +1,6 @@
 // What this machine can enforce: of one policy, and at all. Starts no sandbox.
 import { SandboxError } from '../errors.js'
-import type { LayerReport } from '../platform/backend.js'
+import type { GroupReport, LayerReport } from '../platform/backend.js'
 import type { BackendName, Enforcement } from '../platform/launch-plan.js'
 import { loadBackend } from '../platform/load-backend.js'
 import { selectBackend } from '../platform/select.js'
@@ -25,6 +25,8 @@ export interface Capabilities {
   readonly backend: BackendName
   /** Which layers this host offers, and why not. */
   readonly layers: readonly LayerReport[]
+  /** Whether control groups can hold limits of memory and processes here. */
+  readonly groups?: GroupReport
 }
 
 /** What the host lacks; any other error is the policy's own and is thrown. */
@@ -50,7 +52,8 @@ export async function checkHost(policy: NonNullable<SandboxOptions['policy']> = 
 export async function capabilities({ launcherPath }: Pick<SandboxOptions, 'launcherPath'> = {}): Promise<Capabilities> {
   const { platform } = snapshotFor({ ...(launcherPath === undefined ? {} : { launcherPath }) })
   const backend = await loadBackend(selectBackend(platform, 'workspace-write'), platform, launcherPath)
-  return { platform, backend: backend.name, layers: await backend.probe() }
+  const groups = backend.findGroups?.()
+  return { platform, backend: backend.name, layers: await backend.probe(), ...(groups === undefined ? {} : { groups }) }
 }
 
 /** Beside the error itself, the layers that are absent: they are what there is to repair. */

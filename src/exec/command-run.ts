@@ -12,7 +12,7 @@ import type { Denial } from './denial.js'
 import { type Environment, mergeEnvironment } from './environment.js'
 import { EXHAUSTED } from './exhausted.js'
 import type { StreamName } from './kept-output.js'
-import { enforcementWith, narrowLimits } from './limits.js'
+import { enforcementWith, groupLimitsOf, narrowLimits } from './limits.js'
 import type { CommandOptions } from './options.js'
 import { type Encoding, EXIT_CODE, type ExecResult, exitCodeOf, type Interruption, limitOf, type OutputOf, signalName } from './result.js'
 import type { Cancellable, RunningCommands } from './running-commands.js'
@@ -84,12 +84,15 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     this.#context = context
     this.#options = options
     this.#use = use
+    const limits = narrowLimits(context.policy.limits, options.limits)
+    const groupLimits = groupLimitsOf(context.plan, limits)
     this.#command = {
       argv,
       cwd: findWorkingDirectory(context.plan.cwd, options.cwd),
       env: mergeEnvironment(context.environment, options.env),
       stdin: io.stdin,
-      limits: narrowLimits(context.policy.limits, options.limits),
+      limits,
+      ...(groupLimits === undefined ? undefined : { groupLimits }),
       ...(io.terminal === undefined ? undefined : { terminal: io.terminal }),
       ...(use.onStarted === undefined ? undefined : { reportStart: true }),
     }

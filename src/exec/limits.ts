@@ -1,7 +1,7 @@
 // The limits of one command: the policy's, narrowed by its own, and how they are held.
 import { SandboxError } from '../errors.js'
-import type { Enforcement, LaunchPlan } from '../platform/launch-plan.js'
-import { limitMechanisms } from '../platform/linux/native/limits.js'
+import type { Enforcement, GroupLimit, LaunchPlan } from '../platform/launch-plan.js'
+import { groupLimits, limitMechanisms } from '../platform/linux/native/limits.js'
 import type { Limits } from '../policy/sandbox-policy.js'
 
 /** @throws SandboxError `option_invalid` where a limit is wider than the policy's */
@@ -28,9 +28,13 @@ export function narrowLimits(policy: Limits, asked: Limits | undefined): Limits 
  */
 export function enforcementWith(plan: LaunchPlan, asked: Limits | undefined): Enforcement {
   if (asked === undefined) return plan.enforcement
-  const limits = plan.backend === 'linux-native' ? limitMechanisms(asked, plan.uid) : absent(asked, plan)
+  const limits = plan.backend === 'linux-native' ? limitMechanisms(asked, plan.uid, plan.groups) : absent(asked, plan)
   return { ...plan.enforcement, limits: { ...plan.enforcement.limits, ...limits } }
 }
+
+/** Those of a command's limits that a control group of its own is to hold. */
+export const groupLimitsOf = (plan: LaunchPlan, limits: Limits): readonly GroupLimit[] | undefined =>
+  plan.backend === 'linux-native' && plan.groups !== undefined ? groupLimits(limits, plan.groups) : undefined
 
 function absent(asked: Limits, { degraded }: LaunchPlan): Enforcement['limits'] {
   const given = Object.entries(asked).filter(([, value]) => value !== undefined)

@@ -51,12 +51,14 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   probing?.catch(() => {})
   const policy = resolvePolicy(options, host)
   const layers = known ?? await probing ?? []
+  const groups = policy.limits.memoryBytes === undefined && policy.limits.pids === undefined ? undefined : backend.findGroups?.()
   const plan = backend.compile(policy, layers, {
     allowDegraded: new Set(options.allowDegraded),
     limits: policy.limits,
     architecture: process.arch === 'arm64' ? 'arm64' : 'x64',
     stateDirectory: state,
     cwdIdentity: identityOf(host, policy.cwd),
+    ...(groups === undefined ? {} : { groups }),
   })
   if (options.requireLimits === true) refuseInexactLimits(options.policy, plan)
   if (known === undefined) backend.keep?.(state, layers)

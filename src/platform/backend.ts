@@ -2,7 +2,7 @@
 import type { FileIdentity } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Limits } from '../policy/sandbox-policy.js'
-import type { BackendName, CommandPlan, DegradationName, Enforcement, LaunchPlan } from './launch-plan.js'
+import type { BackendName, CommandPlan, DegradationName, Enforcement, GroupLimit, LaunchPlan } from './launch-plan.js'
 
 /** One layer of enforcement on this host: there, or why not and what to do. */
 export interface LayerReport {
@@ -17,12 +17,19 @@ export interface LayerReport {
   readonly remedy?: string
 }
 
+/** Whether control groups can hold limits of a whole command here, and where they are made. */
+export type GroupReport =
+  | { readonly available: true; readonly parent: string; readonly holds: readonly GroupLimit[] }
+  | { readonly available: false; readonly reason: string }
+
 export interface CompileOptions {
   readonly allowDegraded: ReadonlySet<DegradationName>
   readonly limits: Limits
   readonly architecture: 'x64' | 'arm64'
   readonly stateDirectory: string
   readonly cwdIdentity: FileIdentity
+  /** Absent: nobody asked. */
+  readonly groups?: GroupReport
 }
 
 export interface Backend {
@@ -33,6 +40,8 @@ export interface Backend {
   recall?(stateDirectory: string): readonly LayerReport[] | undefined
   /** Keeps what a probe found for `recall`. */
   keep?(stateDirectory: string, layers: readonly LayerReport[]): void
+  /** Asks the host for control groups. Changes nothing. */
+  findGroups?(): GroupReport
   /** Pure. Afterwards each rule is enforced by a step, or named in `plan.degraded`, or has thrown `rule_not_enforceable`. */
   compile(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions): LaunchPlan
   /** The only side effects. Everything that `start` made is gone after `Launcher.close()`. */

@@ -54,6 +54,15 @@ export interface SeccompPlan {
 
 export type LimitMechanism = 'exact' | 'polled' | 'perProcess' | 'absent'
 
+/** What a control group of a command's own can hold. */
+export type GroupLimit = 'memoryBytes' | 'pids'
+
+/** The sandbox makes its control group in `parent`, and a group in that for each command whose limits it should hold. */
+export interface GroupPlan {
+  readonly parent: string
+  readonly holds: readonly GroupLimit[]
+}
+
 /** What a result's `enforcement` says: which layers hold, and what was asked for but is not held. */
 export interface Enforcement {
   readonly backend: BackendName
@@ -89,6 +98,8 @@ export interface LinuxNativePlan {
   readonly seccomp: SeccompPlan
   readonly limits: Limits
   readonly limitMechanisms: Enforcement['limits']
+  /** Absent: no limit asks for control groups, or this host has none to give. */
+  readonly groups?: GroupPlan
   /** The policy's cwd: where commands start unless they say otherwise. */
   readonly cwd: { readonly path: string; readonly identity: FileIdentity }
   readonly degraded: readonly DegradationName[]
@@ -117,6 +128,8 @@ export interface CommandPlan {
   /** `empty`: at its end from the start. */
   readonly stdin: 'empty' | 'pipe'
   readonly limits: Limits
+  /** Those of the limits that a control group of its own holds; with none of them it gets no group. */
+  readonly groupLimits?: readonly GroupLimit[]
   /** Tell when the program runs, and its process id: a look through /proc that only some want. */
   readonly reportStart?: boolean
 }

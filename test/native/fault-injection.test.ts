@@ -10,8 +10,12 @@ import { expectNone } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
 
+/** Taken only where control groups are delegated: scripts/verify-cgroups.mjs makes them fail. */
+const OF_GROUPS = ['enter_sandbox_group', 'divide_sandbox_group', 'make_command_group', 'enter_command_group']
+
 /** Read from the file itself, so that a new row is tested at once. */
 const STEPS = [...readFileSync('native/linux/steps.def', 'utf8').matchAll(/^STEP\((\w+),\s*(\w+),/gm)].map(([, step, role]) => ({ step: step!, role: role! }))
+  .filter(({ step }) => !OF_GROUPS.includes(step))
 
 const KINDS: readonly MountStep['step'][] = ['bind_writable', 'bind_read_only', 'mask', 'pin', 'placeholder', 'watch', 'private_directory']
 

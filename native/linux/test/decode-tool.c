@@ -99,6 +99,7 @@ static void print_plan(const struct plan *plan)
 	putchar(']');
 	print_filter("commandFilter", plan->command_filter);
 	print_filter("listenerFilter", plan->listener_filter);
+	print_named("group", plan->group);
 	printf("}\n");
 }
 

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { SandboxError } from '../../../errors.js'
 import type { Backend } from '../../backend.js'
 import { compileLinuxNative } from './compile.js'
+import { findGroups } from './control-groups.js'
 import { startLauncher } from './launcher.js'
 import { probeLinuxNative } from './probe.js'
 import { keepLayers, recallLayers } from './probe-cache.js'
@@ -13,6 +14,7 @@ export function linuxNativeBackend(launcherPath: string): Backend {
     probe: () => probeLinuxNative(launcherPath),
     recall: stateDirectory => recallLayers(stateDirectory, launcherPath),
     keep: (stateDirectory, layers) => keepLayers(stateDirectory, launcherPath, layers),
+    findGroups: () => findGroups(),
     compile: compileLinuxNative,
     async start(plan) {
       if (plan.backend !== 'linux-native') throw new Error(`a plan for ${plan.backend}`)

@@ -2,12 +2,13 @@
 import { SandboxError } from '../../../errors.js'
 import { isInside } from '../../../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
-import type { CompileOptions, LayerReport } from '../../backend.js'
+import type { CompileOptions, GroupReport, LayerReport } from '../../backend.js'
 import { DEGRADATIONS, type DegradationName, type LandlockPlan, type LinuxNativePlan, type MountStep } from '../../launch-plan.js'
 import { compileRulesets, deviceRights, type FileRule, FIRST_ABI_WITH_REFER, procRights, writableRights } from '../landlock/ruleset.js'
 import { commandFilter, listenerFilter } from '../seccomp/filters.js'
+import { CGROUP_MOUNT } from './control-groups.js'
 import { type Layer, type LayerName, LAYERS } from './layers.js'
-import { limitMechanisms, limitNotes, lowerLimits } from './limits.js'
+import { limitMechanisms, limitNotes, lowerLimits, wantsGroups } from './limits.js'
 import { compileMounts, hasPrivateTmp, isHeldStep, OWN_SHARED_MEMORY } from './mounts.js'
 
 /**
@@ -42,7 +43,9 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
   const arch = options.architecture
   const listener = degraded.has('no-unix-socket-control') ? undefined : listenerFilter({ arch, bind: network === 'host' })
   const limits = lowerLimits(policy.limits, options.limits)
-  const mechanisms = limitMechanisms(limits, policy.uid)
+  const report = wantsGroups(limits) ? groupsFor(policy, options.groups) : undefined
+  const groups = report?.available === true ? { parent: report.parent, holds: report.holds } : undefined
+  const mechanisms = limitMechanisms(limits, policy.uid, groups)
   const names = namesIn(degraded)
   return {
     backend: 'linux-native',
@@ -57,6 +60,7 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
     seccomp: { command: base64(commandFilter({ arch, network })), ...(listener === undefined ? {} : { listener: base64(listener) }) },
     limits,
     limitMechanisms: mechanisms,
+    ...(groups === undefined ? {} : { groups }),
     cwd: { path: policy.cwd, identity: options.cwdIdentity },
     degraded: names,
     enforcement: {
@@ -64,7 +68,7 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
       layers: heldLayers(policy, degraded),
       degraded: names,
       limits: mechanisms,
-      notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...limitNotes(limits, policy.uid)],
+      notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...limitNotes(limits, policy.uid, groups, report)],
     },
   }
 }
@@ -133,6 +137,12 @@ function versionOf(layers: readonly LayerReport[], name: LayerName): number {
   const version = layers.find(({ layer }) => layer === name)?.version
   if (version === undefined) throw new Error(`the report on ${name} has no version`)
   return version
+}
+
+/** Commands that may write in the tree of control groups could leave theirs. */
+function groupsFor({ paths }: ResolvedPolicy, report: GroupReport | undefined): GroupReport | undefined {
+  const writable = paths.some(({ path, effect }) => effect === 'write' && (isInside('linux', path, CGROUP_MOUNT) || isInside('linux', CGROUP_MOUNT, path)))
+  return report?.available === true && writable ? { available: false, reason: `commands may write in ${CGROUP_MOUNT}` } : report
 }
 
 /** In the order of the table, so that equal plans print alike. */

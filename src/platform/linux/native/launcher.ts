@@ -99,7 +99,11 @@ class NativeLauncher implements Launcher {
       // After CLOSE the end of the socket says that all is done; the kernel takes the process apart for some milliseconds more.
       // Otherwise how the process ended is the reason to tell.
       if (this.#state === 'closing') this.#end()
-      else void exited.then(() => this.#end())
+      else {
+        // Nothing else may keep Node alive until commands that ran have been told.
+        child.ref()
+        void exited.then(() => this.#end())
+      }
     })
   }
 

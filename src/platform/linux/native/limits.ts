@@ -1,5 +1,6 @@
 // Resource limits: which mechanism holds each one on this host, and how far.
-import type { Enforcement, LimitMechanism } from '../../launch-plan.js'
+import type { GroupReport } from '../../backend.js'
+import type { Enforcement, GroupLimit, GroupPlan, LimitMechanism } from '../../launch-plan.js'
 import type { Limits } from '../../../policy/sandbox-policy.js'
 
 type LimitName = keyof Limits
@@ -26,15 +27,38 @@ export const LIMIT_HOLDINGS: Readonly<Record<LimitName, { readonly asUser: Holdi
   fileSizeBytes: same({ mechanism: 'exact', by: 'RLIMIT_FSIZE' }),
 }
 
+/** What a control group of the command's own holds, where the plan has groups. Source: Documentation/admin-guide/cgroup-v2.rst. */
+const GROUP_HOLDINGS: Readonly<Record<GroupLimit, Holding>> = {
+  memoryBytes: { mechanism: 'exact', by: 'memory.max of the command\'s control group' },
+  pids:        { mechanism: 'exact', by: 'pids.max of the command\'s control group' },
+}
+const GROUP_LIMITS = Object.keys(GROUP_HOLDINGS) as GroupLimit[]
+
+/**
+ * Below it memory is polled: until its exec a program has the launcher's memory for its own, and the kernel kills whoever shares
+ * the memory of what exceeds a limit. What a program is given until then (arguments of 6 MiB at most, and the kernel's records) fits.
+ */
+export const LEAST_GROUP_MEMORY_BYTES = 16 << 20
+
 const LIMIT_NAMES = Object.keys(LIMIT_HOLDINGS) as LimitName[]
 
 /** How the limits that are set are held for `uid`. Pure. */
-export function limitMechanisms(limits: Limits, uid: number): Enforcement['limits'] {
-  return Object.fromEntries(setLimits(limits).map(name => [name, holding(name, uid).mechanism]))
+export function limitMechanisms(limits: Limits, uid: number, groups?: GroupPlan): Enforcement['limits'] {
+  return Object.fromEntries(holdings(limits, uid, groups).map(([name, { mechanism }]) => [name, mechanism]))
 }
 
 /** What a reader of `limitMechanisms` should know beside. */
-export const limitNotes = (limits: Limits, uid: number): string[] => setLimits(limits).flatMap(name => holding(name, uid).note ?? [])
+export function limitNotes(limits: Limits, uid: number, groups?: GroupPlan, report?: GroupReport): string[] {
+  const held = holdings(limits, uid, groups)
+  const polled = held.some(([, { mechanism }]) => mechanism === 'polled')
+  return [...held.flatMap(([, { note }]) => note ?? []), ...(polled && report?.available === false ? [`no control group holds limits here: ${report.reason}`] : [])]
+}
+
+/** Whether control groups could hold one of `limits`. */
+export const wantsGroups = (limits: Limits): boolean => GROUP_LIMITS.some(name => limits[name] !== undefined)
+
+/** Those of the limits that a control group of the command's own holds. */
+export const groupLimits = (limits: Limits, groups: GroupPlan | undefined): GroupLimit[] => GROUP_LIMITS.filter(name => isGroupHeld(name, limits, groups))
 
 /** Of two limits the lower. */
 export function lowerLimits(a: Limits, b: Limits): Limits {
@@ -44,7 +68,13 @@ export function lowerLimits(a: Limits, b: Limits): Limits {
 
 const setLimits = (limits: Limits): LimitName[] => LIMIT_NAMES.filter(name => limits[name] !== undefined)
 
-const holding = (name: LimitName, uid: number): Holding => LIMIT_HOLDINGS[name][uid === 0 ? 'asRoot' : 'asUser']
+function holdings(limits: Limits, uid: number, groups: GroupPlan | undefined): [LimitName, Holding][] {
+  const byGroup = groupLimits(limits, groups)
+  return setLimits(limits).map(name => [name, byGroup.find(each => each === name) === undefined ? LIMIT_HOLDINGS[name][uid === 0 ? 'asRoot' : 'asUser'] : GROUP_HOLDINGS[name as GroupLimit]])
+}
+
+const isGroupHeld = (name: GroupLimit, limits: Limits, groups: GroupPlan | undefined): boolean =>
+  groups?.holds.includes(name) === true && limits[name] !== undefined && (name !== 'memoryBytes' || limits[name] >= LEAST_GROUP_MEMORY_BYTES)
 
 function same(holding: Holding): { asUser: Holding; asRoot: Holding } {
   return { asUser: holding, asRoot: holding }

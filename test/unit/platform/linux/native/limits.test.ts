@@ -1,6 +1,6 @@
 // Which limits are held by what.
 import { describe, expect, test } from 'vitest'
-import { limitMechanisms, limitNotes, lowerLimits } from '../../../../../src/platform/linux/native/limits.js'
+import { groupLimits, LEAST_GROUP_MEMORY_BYTES, limitMechanisms, limitNotes, lowerLimits, wantsGroups } from '../../../../../src/platform/linux/native/limits.js'
 
 const ALL = { memoryBytes: 1, pids: 2, cpuSeconds: 3, openFiles: 4, fileSizeBytes: 5 }
 
@@ -27,4 +27,39 @@ test.each([
   { a: {}, b: { cpuSeconds: 1 }, lower: { cpuSeconds: 1 } },
 ])('of two limits the lower: $lower', ({ a, b, lower }) => {
   expect(lowerLimits(a, b)).toEqual(lower)
+})
+
+describe('control groups', () => {
+  const groups = { parent: '/sys/fs/cgroup/x', holds: ['memoryBytes', 'pids'] } as const
+  const ENOUGH = { memoryBytes: LEAST_GROUP_MEMORY_BYTES, pids: 2 }
+
+  test.each([
+    { name: 'root', uid: 0 },
+    { name: 'a user', uid: 1000 },
+  ])('hold both limits exactly, for $name', ({ uid }) => {
+    expect(limitMechanisms(ENOUGH, uid, groups)).toEqual({ memoryBytes: 'exact', pids: 'exact' })
+    expect(limitNotes(ENOUGH, uid, groups, { available: true, ...groups })).toEqual([])
+  })
+
+  test.each([
+    { name: 'a controller that is missing', limits: ENOUGH, holds: ['pids'] as const, held: ['pids'] },
+    { name: 'too little memory for a program to start in', limits: { memoryBytes: LEAST_GROUP_MEMORY_BYTES - 1, pids: 2 }, holds: groups.holds, held: ['pids'] },
+    { name: 'limits that are no group\'s', limits: { openFiles: 3 }, holds: groups.holds, held: [] },
+  ])('leave out $name', ({ limits, holds, held }) => {
+    expect(groupLimits(limits, { parent: '/x', holds })).toEqual(held)
+  })
+
+  test('none in the plan: none of a command', () => {
+    expect(groupLimits(ENOUGH, undefined)).toEqual([])
+  })
+
+  test('are looked for only where a limit could use them', () => {
+    expect([{}, { openFiles: 1, cpuSeconds: 1 }, { pids: 1 }, { memoryBytes: 1 }].map(wantsGroups)).toEqual([false, false, true, true])
+  })
+
+  test('that are not there are given as the reason for a polled limit, and for no other', () => {
+    const report = { available: false, reason: 'nothing is delegated' } as const
+    expect(limitNotes({ memoryBytes: 1 }, 1000, undefined, report)).toContain('no control group holds limits here: nothing is delegated')
+    expect(limitNotes({ openFiles: 1 }, 1000, undefined, report)).toEqual([])
+  })
 })

@@ -1,0 +1,258 @@
+#include "groups.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PREFIX "codex-sandbox-"
+#define LAUNCHER_GROUP "launcher"
+#define MOUNT "/sys/fs/cgroup"
+
+enum { REMOVE_TRIES = 200, REMOVE_PAUSE_NS = 5000000 };
+
+static int open_directory(int at, const char *name)
+{
+	return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int write_file(int at, const char *name, const char *text)
+{
+	int fd = openat(at, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC), error;
+	ssize_t length = (ssize_t)strlen(text), written = fd < 0 ? -1 : write(fd, text, (size_t)length);
+
+	error = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return written == length ? 0 : -1;
+}
+
+static int write_number(int at, const char *name, uint64_t number)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%" PRIu64, number);
+	return write_file(at, name, text);
+}
+
+/* The number behind `key` in a file of lines "key number"; 0 where there is none. */
+static long long read_count(int at, const char *name, const char *key)
+{
+	char text[1024], *line;
+	int fd = openat(at, name, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	size_t key_length = strlen(key);
+
+	if (fd >= 0)
+		close(fd);
+	text[length > 0 ? length : 0] = 0;
+	for (line = text; line != NULL && *line != 0; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, key, key_length) == 0 && line[key_length] == ' ')
+			return atoll(line + key_length + 1);
+	}
+	return 0;
+}
+
+static int enable_controllers(int at, uint32_t flags)
+{
+	if ((flags & PLAN_GROUP_MEMORY) && write_file(at, "cgroup.subtree_control", "+memory") != 0)
+		return -1;
+	return flags & PLAN_GROUP_PIDS ? write_file(at, "cgroup.subtree_control", "+pids") : 0;
+}
+
+static bool remove_directory(int at, const char *name, int tries)
+{
+	const struct timespec pause = { .tv_nsec = REMOVE_PAUSE_NS };
+
+	while (unlinkat(at, name, AT_REMOVEDIR) != 0) {
+		if (errno != EBUSY)
+			return errno == ENOENT;
+		if (--tries <= 0)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+/* Removes the groups in the group `directory`, as far as nothing lives in them. */
+static void remove_groups_in(int directory, int tries)
+{
+	int copy = open_directory(directory, ".");
+	DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+	const struct dirent *entry;
+
+	if (entries == NULL)
+		return;
+	while ((entry = readdir(entries)) != NULL)
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			remove_directory(directory, entry->d_name, tries);
+	closedir(entries);
+}
+
+/* A group that lives is not removed, whatever its name says: the kernel refuses it. */
+static void sweep(int parent)
+{
+	int copy = open_directory(parent, ".");
+	DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+	const struct dirent *entry;
+
+	while (entries != NULL && (entry = readdir(entries)) != NULL) {
+		pid_t launcher;
+		int left;
+
+		if (entry->d_type != DT_DIR || strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0)
+			continue;
+		launcher = (pid_t)atoi(entry->d_name + strlen(PREFIX));
+		if (launcher <= 0 || (launcher != getpid() && (kill(launcher, 0) == 0 || errno != ESRCH)))
+			continue;
+		left = open_directory(parent, entry->d_name);
+		if (left < 0)
+			continue;
+		remove_groups_in(left, 1);
+		close(left);
+		remove_directory(parent, entry->d_name, 1);
+	}
+	if (entries != NULL)
+		closedir(entries);
+}
+
+/* cgroup.procs of the group that this process is in, to come back: opened in the namespaces in which it may be written. */
+static int open_home(void)
+{
+	char text[PATH_MAX + 64], path[sizeof text + sizeof MOUNT + 16], *own, *end;
+	int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[length > 0 ? length : 0] = 0;
+	own = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+	if (own == NULL) {
+		errno = ENOENT;
+		return -1;
+	}
+	own += *own == '\n' ? 4 : 3;
+	end = strchr(own, '\n');
+	if (end != NULL)
+		*end = 0;
+	snprintf(path, sizeof path, MOUNT "%s/cgroup.procs", own);
+	return open(path, O_WRONLY | O_CLOEXEC);
+}
+
+int enter_sandbox_group(const struct plan *plan, struct groups *groups, struct failure *failure)
+{
+	*groups = (struct groups){ .parent = -1, .sandbox = -1, .home = -1 };
+	if (!(plan->flags & (PLAN_GROUP_MEMORY | PLAN_GROUP_PIDS)))
+		return 0;
+	if (INJECTED(enter_sandbox_group) || (groups->parent = open_directory(AT_FDCWD, plan->group)) < 0 || (groups->home = open_home()) < 0)
+		return fail(failure, STEP_enter_sandbox_group, plan->group);
+	sweep(groups->parent);
+	snprintf(groups->name, sizeof groups->name, PREFIX "%d", (int)getpid());
+	if (enable_controllers(groups->parent, plan->flags) != 0 || mkdirat(groups->parent, groups->name, 0755) != 0 ||
+	    (groups->sandbox = open_directory(groups->parent, groups->name)) < 0 || write_file(groups->sandbox, "cgroup.procs", "0") != 0)
+		return fail(failure, STEP_enter_sandbox_group, plan->group);
+	return 0;
+}
+
+int divide_sandbox_group(const struct plan *plan, const struct groups *groups, struct failure *failure)
+{
+	if (groups->sandbox < 0)
+		return 0;
+	/* Out of it before it is divided: a group with processes of its own may not give memory to others. */
+	if (INJECTED(divide_sandbox_group) || mkdirat(groups->sandbox, LAUNCHER_GROUP, 0755) != 0 ||
+	    write_file(groups->sandbox, LAUNCHER_GROUP "/cgroup.procs", "0") != 0 || enable_controllers(groups->sandbox, plan->flags) != 0)
+		return fail(failure, STEP_divide_sandbox_group, plan->group);
+	return 0;
+}
+
+static int set_memory(int directory, uint64_t bytes)
+{
+	if (write_number(directory, "memory.max", bytes) != 0 || write_file(directory, "memory.oom.group", "1") != 0)
+		return -1;
+	/* Absent where the kernel counts no swap. */
+	return write_file(directory, "memory.swap.max", "0") != 0 && errno != ENOENT ? -1 : 0;
+}
+
+int make_command_group(const struct groups *groups, uint32_t id, uint64_t memory_bytes, uint64_t pids, int *directory, int *procs, struct failure *failure)
+{
+	char name[16];
+
+	snprintf(name, sizeof name, "%" PRIu32, id);
+	*directory = *procs = -1;
+	if (INJECTED(make_command_group) || mkdirat(groups->sandbox, name, 0755) != 0)
+		return fail(failure, STEP_make_command_group, NULL);
+	*directory = open_directory(groups->sandbox, name);
+	if (*directory < 0 || (memory_bytes != 0 && set_memory(*directory, memory_bytes) != 0) ||
+	    (pids != 0 && write_number(*directory, "pids.max", pids) != 0) || (*procs = openat(*directory, "cgroup.procs", O_WRONLY | O_CLOEXEC)) < 0) {
+		fail(failure, STEP_make_command_group, NULL);
+		if (*directory >= 0)
+			close(*directory);
+		*directory = -1;
+		unlinkat(groups->sandbox, name, AT_REMOVEDIR);
+		return -1;
+	}
+	return 0;
+}
+
+enum exceeded find_exceeded(int directory)
+{
+	/* `oom` is this group's own limit; `oom_kill` alone may be that of a group above, or the whole machine's. */
+	if (read_count(directory, "memory.events", "oom") > 0 && read_count(directory, "memory.events", "oom_kill") > 0)
+		return EXCEEDED_MEMORY;
+	return read_count(directory, "pids.events", "max") > 0 ? EXCEEDED_PIDS : EXCEEDED_NOTHING;
+}
+
+static bool try_remove(const struct groups *groups, uint32_t id)
+{
+	char name[16];
+
+	snprintf(name, sizeof name, "%" PRIu32, id);
+	return remove_directory(groups->sandbox, name, 1);
+}
+
+void remove_command_group(struct groups *groups, uint32_t id)
+{
+	if (!try_remove(groups, id) && groups->n_left < sizeof groups->left / sizeof groups->left[0])
+		groups->left[groups->n_left++] = id;
+}
+
+void remove_left_groups(struct groups *groups)
+{
+	uint32_t n = groups->n_left;
+
+	groups->n_left = 0;
+	for (uint32_t i = 0; i < n; i++)
+		if (!try_remove(groups, groups->left[i]))
+			groups->left[groups->n_left++] = groups->left[i];
+}
+
+void close_groups(const struct groups *groups)
+{
+	const int fds[] = { groups->parent, groups->sandbox, groups->home };
+
+	for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+void leave_groups(struct groups *groups)
+{
+	if (groups->sandbox >= 0) {
+		/* What cannot be removed is the next start's to remove. */
+		if (write(groups->home, "0", 1) == 1)
+			remove_groups_in(groups->sandbox, REMOVE_TRIES);
+		close(groups->sandbox);
+		groups->sandbox = -1;
+	}
+	if (groups->parent >= 0 && groups->name[0] != 0)
+		remove_directory(groups->parent, groups->name, REMOVE_TRIES);
+}
