@@ -66,6 +66,10 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
 }
 
 export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot): ResolvedPolicy {
+  // A word that the policy's forms know and nothing carries out yet must not pass in silence.
+  if (options.policy.caches === 'private') {
+    throw new SandboxError('rule_not_enforceable', { field: 'caches', value: 'private' }, { detail: 'private caches are not built yet', remedy: 'Leave it out, or say "off".' })
+  }
   return resolve(options.policy, host, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.allowBroadRoots === undefined ? {} : { allowBroadRoots: options.allowBroadRoots }),

@@ -202,7 +202,7 @@ describe('while a command runs', () => {
     writeFileSync(key, 'old')
     writeFileSync(`${key}-new`, 'new')
     const sandbox = await startSandbox(workspace, [key])
-    const command = await startCommand(sandbox, workspace, 'while cat key >&2; do :; done; echo held')
+    const command = await startCommand(sandbox, workspace, 'n=0; while cat key >&2 && test $n -lt 5000; do n=$((n + 1)); done; cat key >&2 || echo held')
     writeFileSync(join(workspace.path, 'open'), 'open')
     renameSync(`${key}-new`, key)
     command.go()
