@@ -20,13 +20,15 @@ const REFUSED = { refused: constants.errno.EBADMSG }
 
 /** What the launcher reads of a plan: the answer of decode-tool.c, from the plan itself. */
 const readOfPlan = (plan: LinuxNativePlan): object => ({
-  flags: (plan.network === 'private' ? 1 : 0) + (plan.landlock === undefined ? 0 : 2) + (plan.landlock?.files === undefined ? 0 : 4) + (plan.degraded.includes('no-own-proc') ? 0 : 8),
+  flags: (plan.network === 'private' ? 1 : 0) + (plan.landlock === undefined ? 0 : 2) + (plan.landlock?.files === undefined ? 0 : 4) + (plan.degraded.includes('no-own-proc') ? 0 : 8)
+    + (plan.groups?.holds.includes('memoryBytes') === true ? 16 : 0) + (plan.groups?.holds.includes('pids') === true ? 32 : 0),
   uid: plan.uid, gid: plan.gid, stateDirectory: plan.stateDirectory, cwd: plan.cwd.path, identity: Object.values(plan.cwd.identity),
   mounts: plan.mounts.map(readOfMount),
   devices: plan.devices,
   scopes: String(plan.landlock?.scopes ?? 0), net: String(plan.landlock?.handledNet ?? 0),
   fs: plan.landlock?.files?.handled ?? '0', proc: plan.landlock?.files?.proc ?? '0', rules: plan.landlock?.files?.rules ?? [],
   commandFilter: hex(plan.seccomp.command), listenerFilter: hex(plan.seccomp.listener ?? ''),
+  group: plan.groups?.parent ?? '',
 })
 
 function readOfMount(step: MountStep): object {
@@ -45,8 +47,9 @@ function readOfMount(step: MountStep): object {
   }
 }
 
-const readOfCommand = ({ argv, cwd, env, terminal, stdin, limits, reportStart }: CommandPlan): object => ({
-  flags: (terminal === undefined ? 0 : 1) + (stdin === 'pipe' ? 2 : 0) + (reportStart === true ? 4 : 0),
+const readOfCommand = ({ argv, cwd, env, terminal, stdin, limits, reportStart, groupLimits }: CommandPlan): object => ({
+  flags: (terminal === undefined ? 0 : 1) + (stdin === 'pipe' ? 2 : 0) + (reportStart === true ? 4 : 0)
+    + (groupLimits?.includes('memoryBytes') === true ? 8 : 0) + (groupLimits?.includes('pids') === true ? 16 : 0),
   rows: terminal?.rows ?? 0, cols: terminal?.cols ?? 0, cwd: cwd.path, identity: Object.values(cwd.identity),
   memoryBytes: String(limits.memoryBytes ?? 0), pids: String(limits.pids ?? 0), cpuSeconds: String(limits.cpuSeconds ?? 0),
   openFiles: String(limits.openFiles ?? 0), fileSizeBytes: String(limits.fileSizeBytes ?? 0), argv, env,
@@ -82,13 +85,17 @@ test.each<{ name: string; kind: 'p' | 'c'; from: string; change: (bytes: Buffer)
   { name: 'another version', kind: 'p', from: 'plan-least', change: bytes => bytes.writeUInt32LE(0xff, 4) },
   { name: 'a string of 4 GiB', kind: 'p', from: 'plan-least', change: bytes => bytes.writeUInt32LE(0xffff_ffff, 20) },
   { name: 'a NUL in a string', kind: 'p', from: 'plan-least', change: bytes => bytes.writeUInt8(0, 24) },
-  { name: 'no seccomp filter', kind: 'p', from: 'plan-least', change: bytes => bytes.fill(0, bytes.length - 16) },
   { name: 'no argument', kind: 'c', from: 'command-least', change: bytes => bytes.writeUInt32LE(0, COMMAND_COUNT_AT) },
   { name: '4 Gi arguments', kind: 'c', from: 'command-least', change: bytes => bytes.writeUInt32LE(0xffff_ffff, COMMAND_COUNT_AT) },
 ])('$name is refused', ({ kind, from, change }) => {
   const bytes = golden(from)
   change(bytes)
   expect(decode(kind, bytes)).toEqual([REFUSED])
+})
+
+test('a plan without a seccomp filter is refused, though every length fits', () => {
+  const plan = json<LinuxNativePlan>('plan-least')
+  expect(decode('p', encodePlan({ ...plan, seccomp: { command: '' } }))).toEqual([REFUSED])
 })
 
 test.each(['kind', 'entry', 'effect'].flatMap((field, at) => [0, 200].filter(value => field !== 'entry' || value !== 0).map(value => ({ field, at, value }))))('a mount with $field $value is refused', ({ at, value }) => {
