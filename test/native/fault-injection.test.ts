@@ -15,7 +15,6 @@ const OF_GROUPS = ['enter_sandbox_group', 'divide_sandbox_group', 'make_command_
 
 /** Read from the file itself, so that a new row is tested at once. */
 const STEPS = [...readFileSync('native/linux/steps.def', 'utf8').matchAll(/^STEP\((\w+),\s*(\w+),/gm)].map(([, step, role]) => ({ step: step!, role: role! }))
-  .filter(({ step }) => !OF_GROUPS.includes(step))
 
 const KINDS: readonly MountStep['step'][] = ['bind_writable', 'bind_read_only', 'mask', 'pin', 'placeholder', 'watch', 'private_directory']
 
@@ -33,7 +32,7 @@ const OUTCOMES: Readonly<Record<string, object>> = {
 const expectedOutcome = (step: string): object => OUTCOMES[step] ?? { error: { code: 'set_up_failed', step, errno: 'EIO' } }
 
 /** Steps that are taken again for each command, or for each init that is prepared for one. */
-const AGAIN = STEPS.filter(({ step, role }) => role === 'INIT' || role === 'COMMAND' || ['decode_command', 'make_streams', 'prepare_ruleset', 'fork_command'].includes(step)).map(({ step }) => step)
+const AGAIN = STEPS.filter(({ step, role }) => !OF_GROUPS.includes(step) && (role === 'INIT' || role === 'COMMAND' || ['decode_command', 'make_streams', 'prepare_ruleset', 'fork_command'].includes(step))).map(({ step }) => step)
 
 /** How often a command takes a step, where not once: closing descriptors and setting limits are one step in two calls. */
 const TIMES: Readonly<Record<string, number>> = { keep_descriptors: 2 }
@@ -80,7 +79,8 @@ function failureOf(error: unknown, expected: { error?: object }): object {
 
 const RAN = { result: { exitCode: 0 } }
 
-test.each(STEPS)('$step fails: nothing runs, the error names it, nothing is left', async ({ step }) => {
+test.for(STEPS)('$step fails: nothing runs, the error names it, nothing is left', async ({ step }, context) => {
+  if (OF_GROUPS.includes(step)) context.skip('this plan has no control groups: scripts/verify-cgroups.mjs makes their steps fail where they are delegated')
   const workspace = makeFullWorkspace()
   const launcher = ownLauncher('fault-injection', { CODEX_SANDBOX_FAIL_STEP: step })
   const before = workspace.entries()
