@@ -35,5 +35,9 @@ export function parseAccess(word: string, { write, cwd, exists }: { write: boole
     return { kind: 'connect', host: target.host.replace(/^\[|\]$/g, ''), port }
   }
   const path = resolve(cwd, word)
+  // A URL or an address without a port would be taken for a file, and "allowed" for an answer about the network.
+  if (!exists(path) && /^[a-z][a-z0-9+.-]*:\/\/|^\d{1,3}(?:\.\d{1,3}){3}(?:\/|$)/i.test(word)) {
+    throw new SandboxError('option_invalid', { field: 'explain', value: word }, { detail: 'it looks like a network address and has no HOST:PORT', remedy: 'Write it like example.org:443; a file of that name like ./NAME.' })
+  }
   return { kind: !write ? 'read' : exists(path) ? 'write' : 'create', path }
 }

@@ -1,6 +1,7 @@
 // The command line's entry: one verb, its outcome as an exit code. Each verb is loaded only when it is used.
 import { SandboxError } from '../errors.js'
 import { type Arguments, parseArguments } from './arguments.js'
+import { errorRecord } from './error-record.js'
 
 /** The sandbox could not be made, or the usage is wrong: what env(1), timeout(1) and their kin use as well. */
 const EXIT_NO_SANDBOX = 125
@@ -48,7 +49,7 @@ async function tell(error: unknown, words: readonly string[]): Promise<number> {
   const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words
   const verbose = own.includes('--verbose') || own.includes('-v')
   if (error instanceof SandboxError) {
-    if (own.includes('--json')) await print(process.stdout, `${JSON.stringify({ error: errorRecord(error) }, null, 2)}\n`)
+    if (own.includes('--json')) await print(process.stdout, errorRecord(error))
     await print(process.stderr, `codex-sandbox: ${inFlags(error.message)}\n${verbose && error.cause instanceof Error ? `${error.cause.stack}\n` : ''}`)
     return EXIT_NO_SANDBOX
   }
@@ -67,7 +68,3 @@ const FLAGS: readonly (readonly [RegExp, string])[] = [
 ]
 
 const inFlags = (message: string): string => FLAGS.reduce((text, [words, flag]) => text.replace(words, flag), message)
-
-function errorRecord({ code, message, field, step, errno, path, remedy }: SandboxError): object {
-  return { code, message, field, step, errno, path, remedy }
-}

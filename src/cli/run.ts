@@ -1,5 +1,5 @@
 // `run` and `sandbox`: one command in a sandbox made for it, as if it ran bare.
-import { constants, openSync, writeFileSync } from 'node:fs'
+import { constants, fstatSync, ftruncateSync, openSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { SandboxError } from '../errors.js'
@@ -9,6 +9,7 @@ import { createParsedSandbox, type Sandbox } from '../exec/sandbox.js'
 import { currentFolder, takeSnapshot } from '../host/snapshot.js'
 import { DEGRADATIONS, type DegradationName } from '../platform/launch-plan.js'
 import type { Arguments } from './arguments.js'
+import { errorRecord } from './error-record.js'
 import { type Options, SYSTEM_WORDS } from './options.js'
 import { policyFromOptions } from './policy-options.js'
 import { print } from './print.js'
@@ -30,7 +31,17 @@ export async function run(given: Arguments): Promise<number> {
   if (options.printPlan === true) return printPlan(sandboxOptions)
 
   const report = options.report === undefined ? undefined : openReport(options.report)
+  try {
+    return await runReported(given, sandboxOptions, timeoutMs, report)
+  } catch (error) {
+    if (report !== undefined && error instanceof SandboxError) writeReport(report, errorRecord(error))
+    throw error
+  }
+}
+
+async function runReported({ options, words }: Arguments, sandboxOptions: ParsedSandboxOptions, timeoutMs: number | undefined, report: Report | undefined): Promise<number> {
   const sandbox = await createParsedSandbox(sandboxOptions)
+  if (options.quiet !== true) await tellWhatGrantsNothing(sandbox)
   let result: ExecResult
   try {
     result = await runCommand(sandbox, words, {
@@ -41,7 +52,7 @@ export async function run(given: Arguments): Promise<number> {
     await sandbox.close()
   }
   if (options.json === true) await print(process.stdout, asJson(result))
-  if (report !== undefined) writeFileSync(report, asJson(result))
+  if (report !== undefined) writeReport(report, asJson(result))
   if (options.quiet !== true) await tellAfterwards(result, options)
   return result.exitCode
 }
@@ -99,14 +110,36 @@ async function tellAfterwards(result: ExecResult, options: Options): Promise<voi
 
 const asJson = (result: ExecResult): string => `${JSON.stringify(result, null, 2)}\n`
 
+/** The options that name paths; what the defaults name may be missing without a word. */
+const NAMED_BY_OPTIONS = /^(?:read|write)\[/
+
+async function tellWhatGrantsNothing({ policy }: Sandbox): Promise<void> {
+  const lines = policy.ignored.filter(({ field, reason }) => reason === 'missing' && NAMED_BY_OPTIONS.test(field))
+    .map(({ field, value }) => `codex-sandbox: --${field.replace(/\[.*/, '')} ${JSON.stringify(value)} does not exist and grants nothing\n`)
+  if (lines.length > 0) await print(process.stderr, lines.join(''))
+}
+
+interface Report {
+  readonly descriptor: number
+  /** A file of its own; /dev/stderr may be somebody's log, whose lines stay. */
+  readonly replaces: boolean
+}
+
+/** The old content stays until there is a new one. */
+function writeReport({ descriptor, replaces }: Report, text: string): void {
+  if (replaces && fstatSync(descriptor).isFile()) ftruncateSync(descriptor)
+  writeFileSync(descriptor, text)
+}
+
 /**
  * Opened before the command runs, so that a wrong path costs nothing. A link is not followed: a command that ran here earlier
  * may have made it. Links of the system's own, such as /dev/stderr, are.
  */
-function openReport(path: string): number {
-  const follow = /^\/(dev|proc)\//.test(path) ? 0 : constants.O_NOFOLLOW
+function openReport(path: string): Report {
+  const replaces = !/^\/(dev|proc)\//.test(path)
+  const how = replaces ? constants.O_NOFOLLOW : constants.O_APPEND
   try {
-    return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | follow, 0o666)
+    return { descriptor: openSync(path, constants.O_WRONLY | constants.O_CREAT | how, 0o666), replaces }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new SandboxError('option_invalid', { field: '--report', value: path }, { detail: code === 'ELOOP' ? 'it is a symbolic link' : `it cannot be written (${code})`, remedy: 'Name a file that you may write.', cause: error })

@@ -14,6 +14,7 @@ export type PolicyChange =
   | { readonly operation: 'add'; readonly field: 'read' | 'write'; readonly value: string }
   | { readonly operation: 'remove'; readonly field: string }
   | { readonly operation: 'set'; readonly field: 'networkAccess'; readonly value: true }
+  | { readonly operation: 'set'; readonly field: 'git'; readonly value: 'commits' }
 
 /** The smallest change that would permit an access, in a form that the next call accepts unchanged. */
 export interface Remedy {

@@ -8,7 +8,7 @@ import { firstMissing } from './follow-links.js'
 import type { FileSystemView } from './host-snapshot.js'
 import { type FileRequest, judge, type Refusal } from './judge-path.js'
 import { foldName } from './letter-case.js'
-import { isInside, joinPath, namesOf, normalizePath, parentOf, upwards } from './path-syntax.js'
+import { isInside, joinPath, lastName, namesOf, normalizePath, parentOf, upwards } from './path-syntax.js'
 import { PROTECTED_NAMES } from './protected-paths.js'
 import type { PathRule, ResolvedPolicy } from './resolved-policy.js'
 import { orderRules } from './rule-order.js'
@@ -20,6 +20,7 @@ const MAX_CHANGES = 16
 const NONE = (text: string): Remedy => ({ text, flags: [], changes: [] })
 
 export function remedyFor(policy: ResolvedPolicy, request: FileRequest, refusal: Refusal, files: FileSystemView | undefined): Remedy {
+  if (gitOperation(policy, request, refusal)) return { text: 'set git to "commits"', flags: ['--git', 'commits'], changes: [{ operation: 'set', field: 'git', value: 'commits' }] }
   const changes: PolicyChange[] = []
   const grants: { field: 'read' | 'write'; path: string }[] = []
   let current = policy
@@ -42,6 +43,20 @@ export function remedyFor(policy: ResolvedPolicy, request: FileRequest, refusal:
     changes,
     additionalPermissions: { fileSystem: { ...(read.length > 0 ? { read } : {}), ...(write.length > 0 ? { write } : {}) } },
   }
+}
+
+/**
+ * A write of git's own below `.git`: naming `.git` as a root would open hooks and config with it, `git: 'commits'` does not.
+ * Only where that alone permits the access, so not for what stays closed under it either.
+ */
+function gitOperation(policy: ResolvedPolicy, request: FileRequest, refusal: Refusal): boolean {
+  if (refusal.because !== 'protected' || request.kind === 'read' || request.kind === 'execute') return false
+  const { rule } = refusal
+  const { platform } = policy
+  if (rule.origin !== 'protected' || rule.kind !== 'directory' || lastName(platform, rule.path) !== '.git' || request.path === rule.path) return false
+  const closed = [...HELD_IN_GIT_DIRECTORY.map(({ name }) => name), 'worktrees'].map(name => joinPath(platform, rule.path, name))
+  if (closed.some(path => isInside(platform, foldName(path), foldName(request.path)) || isInside(platform, foldName(request.path), foldName(path)))) return false
+  return judge({ ...policy, paths: policy.paths.filter(each => each !== rule) }, request).verdict === 'allow'
 }
 
 interface Step {

@@ -147,6 +147,24 @@ describe('results as JSON', () => {
     expect(cli(['--report', `${root}/report.json`, ...sh('echo out')]).stdout).toBe('out\n')
     expect(JSON.parse(readFileSync(`${root}/report.json`, 'utf8'))).toMatchObject({ exitCode: 0, stdout: 'out\n' })
   })
+  test('--report has the error where no command ran, in place of what was there', () => {
+    writeFileSync(`${root}/old.json`, `{"old":"${'x'.repeat(2000)}"}`)
+    expect(cli(['--report', `${root}/old.json`, '-C', `${root}/absent`, ...sh('true')]).code).toBe(125)
+    expect(JSON.parse(readFileSync(`${root}/old.json`, 'utf8'))).toMatchObject({ error: { code: 'path_not_found', field: 'cwd' } })
+  })
+  test('a folder of --write that does not exist is told, and grants nothing', () => {
+    const { code, stderr } = cli(['--write', `${root}/absent`, ...sh('true')])
+    expect([code, stderr]).toEqual([0, `codex-sandbox: --write "${root}/absent" does not exist and grants nothing\n`])
+  })
+  test('a commit that is denied proposes --git commits, and that is enough', () => {
+    const commit = 'git init -q r && git -C r -c user.name=n -c user.email=e commit -q --allow-empty -m x'
+    expect(cli(sh(commit)).code).toBe(0)
+    expect(cli(['-C', `${workspace}/r`, ...sh('git -c user.name=n -c user.email=e commit -q --allow-empty -m y')]).stderr).toContain('(--git commits)')
+    expect(cli(['-C', `${workspace}/r`, '--git', 'commits', ...sh('git -c user.name=n -c user.email=e commit -q --allow-empty -m y')])).toMatchObject({ code: 0, stderr: '' })
+  })
+  test('explain takes no URL and no bare address for a file', () => {
+    for (const word of ['https://example.org/', '1.1.1.1']) expect(cli(['explain', word])).toMatchObject({ code: 125, stdout: '' })
+  })
   test('--report follows no link that a command may have made', () => {
     symlinkSync(`${root}/target`, `${workspace}/report`)
     const { code, stderr } = cli(['--report', 'report', ...sh('touch ran')])

@@ -153,7 +153,9 @@ describe('remedies', () => {
     ['write', '/home/user/notes.txt', 'add "/home/user/notes.txt" to write | --write | /home/user/notes.txt'],
     ['create', '/home/user/new', 'make "/home/user/new" outside the sandbox first and add it to write, or make it inside a writable root'],
     ['write', `${W}/.git/config`, `add "${W}/.git/config" to write | --write | ${W}/.git/config`],
-    ['create', `${W}/.git/x`, `add "${W}/.git" to write | --write | ${W}/.git`],
+    // Git's own writes: hooks and config stay closed. What stays closed under it as well has to be named.
+    ['create', `${W}/.git/x`, `set git to "commits" | --git | commits`],
+    ['create', `${W}/.git/hooks/pre-commit`, `add "${W}/.git/hooks" to write | --write | ${W}/.git/hooks`],
     ['create', `${W}/.git/config`, `add "${W}/.git" to write, and add "${W}/.git/config" to write | --write | ${W}/.git | --write | ${W}/.git/config`],
     ['create', `${W}/.codex/x`, `add "${W}/.codex" to write | --write | ${W}/.codex`],
     ['create', `${W}/sub/x`, 'nothing: it runs or is trusted outside the sandbox'],

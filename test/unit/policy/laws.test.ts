@@ -174,10 +174,12 @@ describe('laws', { timeout: 600_000 }, () => {
 function apply(policy: SandboxPolicy, decision: Extract<Decision, { verdict: 'deny' }>): SandboxPolicy {
   const lists = { read: [...policy.read], write: [...policy.write], deny: [...policy.deny] }
   const gone = new Set<string>()
+  let { git } = policy
   for (const change of decision.remedy.changes ?? []) {
     if (change.operation === 'remove') gone.add(change.field)
     else if (change.operation === 'add') lists[change.field].push(change.value)
+    else if (change.field === 'git') git = change.value
   }
   const kept = (list: 'read' | 'write' | 'deny') => lists[list].filter((_, index) => !gone.has(`${list}[${index}]`))
-  return { ...policy, read: kept('read'), write: kept('write'), deny: kept('deny') }
+  return { ...policy, git, read: kept('read'), write: kept('write'), deny: kept('deny') }
 }
