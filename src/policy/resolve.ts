@@ -232,7 +232,8 @@ function globMatches(host: HostSnapshot, globs: readonly NamedGlob[], set: Layer
     return found.flatMap(path => bothEnds(host, path, named.field)).filter(({ entry }) => entry !== undefined).map(end => rule(end, 'deny', 'rule', named.field))
   })
   const all = layer({ ...set, paths: orderRules(host.platform, set.caseInsensitiveRoots, [...set.paths, ...rules]) })
-  const isCovered = ({ path }: PathRule) => all.effectAt(parentOf(host.platform, path)) === 'deny'
+  // Where another rule names the very path, that one would open it without this one.
+  const isCovered = ({ path }: PathRule) => !set.names(path) && all.effectAt(parentOf(host.platform, path)) === 'deny'
   return { standing: rules.filter(each => !isCovered(each)), covered: rules.filter(isCovered) }
 }
 

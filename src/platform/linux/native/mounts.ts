@@ -46,7 +46,8 @@ interface Surroundings {
  *
  * @param cwd  identity of the policy's cwd, which stays visible where a private directory would hide it
  * @throws     SandboxError `rule_not_enforceable`: `/` as a rule, a rule in a place that the sandbox has its own of, a file
- *             system in which letter case makes no other name, `tmp: 'private'` with /tmp as cwd
+ *             system in which letter case makes no other name, `tmp: 'private'` with /tmp as cwd, a missing path to be read
+ *             below a private /tmp
  */
 export function compileMounts(policy: ResolvedPolicy, cwd: FileIdentity): MountStep[] {
   const standing = policy.paths.filter(rule => !isOwnPlace(rule))
@@ -104,8 +105,12 @@ function stepsOf(policy: ResolvedPolicy, rule: PathRule, around: Surroundings, m
   }
 }
 
-function missingSteps(policy: ResolvedPolicy, { path, effect, placeholder, placeholderText }: PathRule, around: Surroundings): MountStep[] {
+function missingSteps(policy: ResolvedPolicy, { path, effect, field, origin, placeholder, placeholderText }: PathRule, around: Surroundings): MountStep[] {
   if (effect === 'write') return []
+  // Nothing of the host is there to bind, and what commands make there is theirs.
+  if (effect === 'read' && around.effect === 'private') {
+    throw new SandboxError('rule_not_enforceable', { field: field ?? origin, value: path }, { detail: 'it does not exist, and a private /tmp is writable', remedy: 'Drop the rule, or make the path first.' })
+  }
   if (around.effect === 'write') {
     return [{
       step: 'placeholder', path, parent: identityOf(policy, parentOf(policy.platform, path)), kind: placeholder ?? 'directory', effect,

@@ -114,6 +114,7 @@ describe('refused, naming field and value', () => {
     { name: 'a workspace in shared memory', policy: {}, on: fakeHost(TREE, { cwd: '/dev/shm', home: '/home' }), message: 'cwd "/dev/shm" cannot be enforced on this host: commands see a small /dev of their own. Name device nodes in devices; put folders elsewhere.' },
     { name: 'a denied part of /proc', policy: { deny: ['/proc/kcore'] }, message: 'deny[0] "/proc/kcore" cannot be enforced on this host: commands see a /proc of their own. Drop the rule: no other process is seen there.' },
     { name: 'a private /tmp that is the cwd', policy: { tmp: 'private' }, on: fakeHost(TREE, { cwd: '/tmp', home: '/home' }), message: 'tmp "private" cannot be enforced on this host: the policy\'s cwd is /tmp itself, which would be hidden. Start in another folder, or drop tmp.' },
+    { name: 'a missing path to be read below a private /tmp', policy: { tmp: 'private', write: ['/tmp'], read: ['/tmp/new'] }, message: 'read[0] "/tmp/new" cannot be enforced on this host: it does not exist, and a private /tmp is writable. Drop the rule, or make the path first.' },
     { name: 'a root where letter case makes no other name', policy: {}, on: fakeHost(TREE, { cwd: '/w', home: '/home', caseInsensitive: ['/w'] }), message: 'protected "/w/.agents" cannot be enforced on this host: in "/w" other spellings lead to the same file. Work in a folder of a file system that tells letter case apart.' },
   ])('$name', ({ policy, message, on }) => {
     expect(() => mountsOf(policy, on)).toThrow(message)
