@@ -28,6 +28,8 @@ export const ERRORS = {
   unknown_system_call:   { message: 'is not a system call of this architecture',      remedy: 'Correct its name, or leave it out for this architecture.' },
   duplicate_system_call: { message: 'has more than one filter rule',                  remedy: 'Keep one rule for each system call.' },
   filter_too_large:      { message: 'makes a filter of more than 4096 instructions',  remedy: 'Use fewer rules or conditions.' },
+  profile_text_invalid:  { message: 'cannot be written in a sandbox profile',         remedy: 'Give text without NUL and symbols of the profile language.' },
+  profile_invalid:       { message: 'is not understood as a sandbox profile',         remedy: 'Correct the profile at that line and column.' },
 } as const satisfies Record<string, { message: string; remedy: string }>
 
 export type ErrorCode = keyof typeof ERRORS
