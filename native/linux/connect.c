@@ -1,43 +1,35 @@
 #include "connect.h"
+#include "caller.h"
 #include "kernel.h"
 #include "raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
-#include <linux/seccomp.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
-#endif
-
-enum { MOST_THREADS = 64, MOST_REMEMBERED = 4096, LISTENING_STATES = 1 << 10 /* LISTEN */ | 1 << 7 /* CLOSE: bound, not yet listening */ };
+enum { MOST_REMEMBERED = 4096, LISTENING_STATES = 1 << 10 /* LISTEN */ | 1 << 7 /* CLOSE: bound, not yet listening */ };
 
 /* A socket file that the launcher bound for a command. The descriptor pins the inode, so its number is not used again. */
 struct remembered { dev_t device; ino_t inode; int fd; };
 
 static struct {
-	int listener, refusals;
+	int refusals;
 	bool private_network;
 	pthread_mutex_t lock;
-	int idle, threads;
 	struct remembered remembered[MOST_REMEMBERED];	/* a ring: the oldest is forgotten, and then counts as outside */
 	unsigned n_remembered;
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -118,69 +110,11 @@ static bool is_bound_to(const struct stat *found, uint32_t socket_inode)
 	return inside;
 }
 
-static pid_t thread_group(pid_t thread)
-{
-	char path[48], text[2048];
-	const char *line;
-	ssize_t length;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%d/status", thread);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (fd >= 0)
-		close(fd);
-	if (length < 0)
-		return -1;
-	text[length] = 0;
-	line = strstr(text, "\nTgid:");
-	return line == NULL ? -1 : (pid_t)atoi(line + 6);
-}
-
-/* The calling thread's own socket, as a descriptor of ours. */
-static int take_socket(pid_t thread, int fd)
-{
-	int pidfd = (int)syscall(NR_pidfd_open, thread, PIDFD_THREAD_);
-	int taken;
-
-	if (pidfd < 0)		/* before Linux 6.9: only thread groups */
-		pidfd = (int)syscall(NR_pidfd_open, thread_group(thread), 0);
-	if (pidfd < 0)
-		return -1;
-	taken = (int)syscall(NR_pidfd_getfd, pidfd, fd, 0);
-	if (taken < 0) {
-		int error = errno;
-
-		close(pidfd);
-		errno = error;
-		return -1;
-	}
-	close(pidfd);
-	return taken;
-}
-
-static int open_cwd(pid_t thread)
-{
-	char path[48];
-
-	snprintf(path, sizeof path, "/proc/%d/cwd", thread);
-	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
 static void tell_refusal(pid_t thread, const char *path)
 {
 	struct refused_connect refusal = { .thread = thread };
-	char name[48];
-	ssize_t length;
-	int fd;
 
-	snprintf(name, sizeof name, "/proc/%d/comm", thread);
-	fd = open(name, O_RDONLY | O_CLOEXEC);
-	length = fd < 0 ? 0 : read(fd, refusal.program, sizeof refusal.program - 1);
-	if (fd >= 0)
-		close(fd);
-	if (length > 0 && refusal.program[length - 1] == '\n')
-		refusal.program[length - 1] = 0;
+	program_of(thread, refusal.program);
 	snprintf(refusal.path, sizeof refusal.path, "%s", path);
 	/* A full pipe loses a report, never a decision. */
 	if (write(state.refusals, &refusal, sizeof refusal) < 0)
@@ -215,23 +149,6 @@ static int connect_to_path(pid_t thread, int fd, const char *path)
 	}
 	close(target);
 	return error;
-}
-
-static mode_t umask_of(pid_t thread)
-{
-	char path[48], text[512];
-	const char *line;
-	ssize_t length;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%d/status", thread);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	length = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-	if (fd >= 0)
-		close(fd);
-	text[length > 0 ? length : 0] = 0;
-	line = strstr(text, "Umask:");
-	return line == NULL ? 0077 : (mode_t)strtoul(line + 6, NULL, 8);
 }
 
 struct bind_call { int fd, base; mode_t umask; const struct sockaddr_un *address; socklen_t length; long result; };
@@ -277,38 +194,38 @@ static int bind_to_path(pid_t thread, int fd, const struct sockaddr_un *address,
 	return child < 0 ? (int)child : (int)call.result;
 }
 
-/* Carries the call out. Returns 0 or -errno, which is the call's result. */
-static int carry_out(const struct seccomp_notif *call)
+/* Carries connect or bind out. Returns 0 or -errno, which is the call's result. */
+static long carry_out(const struct call *call)
 {
 	union { struct sockaddr any; struct sockaddr_un local; char bytes[128]; } address = { 0 };
 	char path[sizeof address.local.sun_path + 1] = { 0 };
-	uint64_t length = call->data.args[2], id = call->id;
-	struct iovec here = { &address, length }, there = { (void *)(uintptr_t)call->data.args[1], length };
-	pid_t thread = (pid_t)call->pid;
-	bool is_bind = call->data.nr == SYS_bind, on_path;
-	int fd, result;
+	uint64_t length = call->arguments[2];
+	bool is_bind = call->number == SYS_bind, on_path;
+	long result;
+	int fd;
 
 	if (length < sizeof(sa_family_t) || length > sizeof address)
 		return -EINVAL;
-	if (process_vm_readv(thread, &here, 1, &there, 1, 0) != (ssize_t)length)
-		return errno == EPERM ? -EACCES : -EFAULT;
-	fd = take_socket(thread, (int)call->data.args[0]);
+	result = copy_memory(call->thread, call->arguments[1], &address, length);
+	if (result != 0)
+		return result;
+	fd = take_descriptor(call->thread, (int)call->arguments[0]);
 	if (fd < 0)
 		return errno == EBADF ? -EBADF : -EACCES;
 	/* Still the same call: else memory and descriptor may have been another process's with a reused id. */
-	if (ioctl(state.listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) != 0) {
+	if (!still_waits(call)) {
 		close(fd);
 		return -EPERM;
 	}
 	on_path = address.any.sa_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path) && address.local.sun_path[0] != 0;
 	if (on_path) {
 		memcpy(path, address.local.sun_path, length - offsetof(struct sockaddr_un, sun_path) < sizeof path ? length - offsetof(struct sockaddr_un, sun_path) : sizeof path - 1);
-		result = is_bind ? bind_to_path(thread, fd, &address.local, (socklen_t)length, path) : connect_to_path(thread, fd, path);
+		result = is_bind ? bind_to_path(call->thread, fd, &address.local, (socklen_t)length, path) : connect_to_path(call->thread, fd, path);
 	} else if (address.any.sa_family == AF_UNIX && !state.private_network && !is_bind && length > offsetof(struct sockaddr_un, sun_path)) {
 		/* Abstract names belong to a network namespace, and this one is the host's. */
 		path[0] = '@';
 		memcpy(path + 1, address.local.sun_path + 1, length - offsetof(struct sockaddr_un, sun_path) - 1 < sizeof path - 1 ? length - offsetof(struct sockaddr_un, sun_path) - 1 : 0);
-		tell_refusal(thread, path);
+		tell_refusal(call->thread, path);
 		result = -EACCES;
 	} else {
 		result = (is_bind ? bind(fd, &address.any, (socklen_t)length) : connect(fd, &address.any, (socklen_t)length)) == 0 ? 0 : -errno;
@@ -317,76 +234,13 @@ static int carry_out(const struct seccomp_notif *call)
 	return result;
 }
 
-static void *answer(void *unused);
-
-/* A connect may block (a full backlog, a far host), so each runs in a thread, and there is always one more to receive. */
-static void keep_one_idle(void)
+struct answer handle_socket_address(const struct call *call)
 {
-	pthread_t thread;
-	pthread_attr_t attributes;
-	bool start;
-
-	pthread_mutex_lock(&state.lock);
-	start = state.idle == 0 && state.threads < MOST_THREADS;
-	if (start) {
-		state.idle++;
-		state.threads++;
-	}
-	pthread_mutex_unlock(&state.lock);
-	if (!start)
-		return;
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, 128 << 10);
-	if (pthread_create(&thread, &attributes, answer, NULL) != 0) {
-		pthread_mutex_lock(&state.lock);
-		state.idle--;
-		state.threads--;
-		pthread_mutex_unlock(&state.lock);
-	}
-	pthread_attr_destroy(&attributes);
+	return (struct answer){ ANSWER_RESULT, carry_out(call) };
 }
 
-static void *answer(void *unused)
+void prepare_connecting(bool private_network, int refusals)
 {
-	struct pollfd polled = { .fd = state.listener, .events = POLLIN };
-
-	(void)unused;
-	for (;;) {
-		struct seccomp_notif call = { 0 };
-		struct seccomp_notif_resp response = { 0 };
-
-		if (poll(&polled, 1, -1) < 0)
-			continue;
-		if (polled.revents & (POLLHUP | POLLERR))
-			return NULL;
-		/* ENOENT: another thread took it, or the caller died meanwhile. */
-		if (ioctl(state.listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
-			continue;
-		pthread_mutex_lock(&state.lock);
-		state.idle--;
-		pthread_mutex_unlock(&state.lock);
-		keep_one_idle();
-		response.id = call.id;
-		response.error = carry_out(&call);
-		ioctl(state.listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
-		pthread_mutex_lock(&state.lock);
-		state.idle++;
-		pthread_mutex_unlock(&state.lock);
-	}
-}
-
-int start_connecting(int listener, bool private_network, int refusals)
-{
-	state.listener = listener;
 	state.private_network = private_network;
 	state.refusals = refusals;
-	/* Both threads on one processor where the kernel can (6.6): a hint, so its failure does not matter. */
-	ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, 1UL);
-	keep_one_idle();
-	if (state.threads == 0) {
-		errno = EAGAIN;
-		return -1;
-	}
-	return 0;
 }

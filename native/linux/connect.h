@@ -11,11 +11,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "notifications.h"
+
 struct refused_connect { pid_t thread; char program[16]; char path[112]; };
 
-/* Starts answering `listener` in threads of this process. With `private_network`, what is inside is asked of the kernel
- * (sock_diag lists the sockets of the own network namespace); else binds are carried out too and remembered.
- * Each refusal is written to `refusals`, a pipe, as struct refused_connect. Returns 0, or -1 with errno. */
-int start_connecting(int listener, bool private_network, int refusals);
+/* Before the first call. With `private_network`, what is inside is asked of the kernel (sock_diag lists the sockets of the own
+ * network namespace); else binds are carried out too and remembered. Each refusal is written to `refusals`, a pipe, as struct
+ * refused_connect. */
+void prepare_connecting(bool private_network, int refusals);
+
+/* connect(2) and bind(2). May block: a full backlog, a far host. */
+struct answer handle_socket_address(const struct call *call);
 
 #endif

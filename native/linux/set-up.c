@@ -16,7 +16,14 @@
 
 #include "connect.h"
 #include "namespaces.h"
+#include "notifications.h"
 #include "socket.h"
+
+/* Every call that a listener filter of ours traps. */
+static const struct handled_call HANDLED[] = {
+	{ SYS_connect, true, handle_socket_address },
+	{ SYS_bind, true, handle_socket_address },
+};
 
 static int save_descriptor_limit(struct failure *failure)
 {
@@ -123,9 +130,12 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 	if (listener < 0)
 		return 0;
 	/* After the fork, so that the forker has one thread, and its commands none of these. */
-	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0 || start_connecting(listener, (monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0, pair[1]) != 0)
+	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0)
 		return fail(failure, STEP_forker_listener, NULL);
 	monitor->refusals = pair[0];
+	prepare_connecting((monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0, pair[1]);
+	if (start_answering(listener, HANDLED, sizeof HANDLED / sizeof HANDLED[0]) != 0)
+		return fail(failure, STEP_forker_listener, NULL);
 	return 0;
 }
 
