@@ -196,8 +196,9 @@ function withoutField(policy: ResolvedPolicy, field: string): Step {
 
 const isNamed = ({ paths }: Pick<ResolvedPolicy, 'paths'>, path: string): boolean => paths.some(each => each.path === path)
 
-const touchesSelf = ({ platform, selfPaths = [] }: ResolvedPolicy, { path }: FileRequest, field: 'read' | 'write'): boolean =>
-  field === 'write' && selfPaths.some(self => isInside(platform, self, path))
+/** A removal takes along what lies below. */
+const touchesSelf = ({ platform, selfPaths = [] }: ResolvedPolicy, { kind, path }: FileRequest, field: 'read' | 'write'): boolean =>
+  field === 'write' && selfPaths.some(self => isInside(platform, self, path) || kind === 'remove' && isInside(platform, path, self))
 
 const isMissingToRead = ({ kind, path }: FileRequest, files: FileSystemView | undefined): boolean =>
   (kind === 'read' || kind === 'execute') && files !== undefined && files.entry(path) === undefined

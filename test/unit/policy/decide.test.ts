@@ -159,6 +159,7 @@ describe('remedies', () => {
     ['create', `${W}/.git/config`, `add "${W}/.git" to write, and add "${W}/.git/config" to write | --write | ${W}/.git | --write | ${W}/.git/config`],
     ['create', `${W}/.codex/x`, `add "${W}/.codex" to write | --write | ${W}/.codex`],
     ['create', `${W}/sub/x`, 'nothing: it runs or is trusted outside the sandbox'],
+    ['remove', '/home/user', 'nothing: it runs or is trusted outside the sandbox'],
     ['read', `${W}/keys/x`, `add "${W}/keys/x" to read | --read | ${W}/keys/x`],
     ['read', `${W}/keys`, 'remove deny[0]'],
     ['create', `${W}/src/y`, 'remove read[0]'],
