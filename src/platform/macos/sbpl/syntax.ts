@@ -27,8 +27,8 @@ export interface Form {
   readonly comment?: string
 }
 
-/** The text of a symbol that reads back as that symbol: no number, no boolean, nothing that ends it or starts a comment. */
-export const isSymbolName = (name: string): boolean => /^[A-Za-z!$%&*/:<=>?^_~+.@-][\w!$%&*/:<=>?^~+.@-]*$/.test(name) && !/^[+-]?\.?\d/.test(name) && name !== '.'
+/** The text of a symbol that reads back as that symbol: no number, no boolean, nothing that ends it or starts a comment. `.` stands before rest arguments. */
+export const isSymbolName = (name: string): boolean => /^[A-Za-z!$%&*/:<=>?^_~+.@-][\w!$%&*/:<=>?^~+.@-]*$/.test(name) && !/^[+-]?\.?\d/.test(name)
 
 /** The text of a regex literal: without quotes, control characters, and a backslash at its end that would take the closing quote. */
 export const isRegexLiteral = (source: string): boolean =>

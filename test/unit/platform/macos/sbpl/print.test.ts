@@ -60,7 +60,6 @@ test.each([
   { name: 'a symbol that is a number',     build: () => symbol('12') },
   { name: 'a symbol that is a negative number', build: () => symbol('-.5') },
   { name: 'a symbol that is a boolean',    build: () => symbol('#t') },
-  { name: 'a symbol that is the dot',      build: () => symbol('.') },
   { name: 'a text of a path as a symbol',  build: () => list('literal', '/a b') },
   { name: 'half a number',                 build: () => number(0.5) },
   { name: 'a number beyond exactness',     build: () => number(2 ** 53) },
