@@ -2,6 +2,7 @@
 #include "caller.h"
 #include "kernel.h"
 #include "raw.h"
+#include "reports.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,6 @@ enum { MOST_REMEMBERED = 4096, LISTENING_STATES = 1 << 10 /* LISTEN */ | 1 << 7 
 struct remembered { dev_t device; ino_t inode; int fd; };
 
 static struct {
-	int refusals;
 	bool private_network;
 	pthread_mutex_t lock;
 	struct remembered remembered[MOST_REMEMBERED];	/* a ring: the oldest is forgotten, and then counts as outside */
@@ -110,24 +110,13 @@ static bool is_bound_to(const struct stat *found, uint32_t socket_inode)
 	return inside;
 }
 
-static void tell_refusal(pid_t thread, const char *path)
-{
-	struct refused_connect refusal = { .thread = thread };
-
-	program_of(thread, refusal.program);
-	snprintf(refusal.path, sizeof refusal.path, "%s", path);
-	/* A full pipe loses a report, never a decision. */
-	if (write(state.refusals, &refusal, sizeof refusal) < 0)
-		return;
-}
-
-static int connect_to_path(pid_t thread, int fd, const char *path)
+static int connect_to_path(const struct call *call, int fd, const char *path)
 {
 	/* A magic link below /proc would be this process's, which holds what commands do not. */
 	struct open_how_ how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS_ };
 	struct sockaddr_un through = { .sun_family = AF_UNIX };
 	struct stat found;
-	int base = open_cwd(thread), target, error = 0;
+	int base = open_cwd(call->thread), target, error = 0;
 
 	if (base < 0)
 		return -EACCES;
@@ -140,7 +129,7 @@ static int connect_to_path(pid_t thread, int fd, const char *path)
 	if (fstat(target, &found) != 0 || !S_ISSOCK(found.st_mode)) {
 		error = -ECONNREFUSED;
 	} else if (state.private_network ? !is_bound_to(&found, 0) : !is_remembered(&found)) {
-		tell_refusal(thread, path);
+		report_access(call, ACCESS_UNIX_CONNECT, path, REPORT_REFUSED);
 		error = -EACCES;
 	} else {
 		/* The open descriptor is the address: what the path leads to meanwhile does not matter. */
@@ -220,12 +209,12 @@ static long carry_out(const struct call *call)
 	on_path = address.any.sa_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path) && address.local.sun_path[0] != 0;
 	if (on_path) {
 		memcpy(path, address.local.sun_path, length - offsetof(struct sockaddr_un, sun_path) < sizeof path ? length - offsetof(struct sockaddr_un, sun_path) : sizeof path - 1);
-		result = is_bind ? bind_to_path(call->thread, fd, &address.local, (socklen_t)length, path) : connect_to_path(call->thread, fd, path);
+		result = is_bind ? bind_to_path(call->thread, fd, &address.local, (socklen_t)length, path) : connect_to_path(call, fd, path);
 	} else if (address.any.sa_family == AF_UNIX && !state.private_network && !is_bind && length > offsetof(struct sockaddr_un, sun_path)) {
 		/* Abstract names belong to a network namespace, and this one is the host's. */
 		path[0] = '@';
 		memcpy(path + 1, address.local.sun_path + 1, length - offsetof(struct sockaddr_un, sun_path) - 1 < sizeof path - 1 ? length - offsetof(struct sockaddr_un, sun_path) - 1 : 0);
-		tell_refusal(call->thread, path);
+		report_access(call, ACCESS_UNIX_CONNECT, path, REPORT_REFUSED);
 		result = -EACCES;
 	} else {
 		result = (is_bind ? bind(fd, &address.any, (socklen_t)length) : connect(fd, &address.any, (socklen_t)length)) == 0 ? 0 : -errno;
@@ -239,8 +228,7 @@ struct answer handle_socket_address(const struct call *call)
 	return (struct answer){ ANSWER_RESULT, carry_out(call) };
 }
 
-void prepare_connecting(bool private_network, int refusals)
+void prepare_connecting(bool private_network)
 {
 	state.private_network = private_network;
-	state.refusals = refusals;
 }

@@ -6,19 +6,13 @@
 #ifndef CONNECT_H
 #define CONNECT_H
 
-#include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <sys/types.h>
 
 #include "notifications.h"
 
-struct refused_connect { pid_t thread; char program[16]; char path[112]; };
-
 /* Before the first call. With `private_network`, what is inside is asked of the kernel (sock_diag lists the sockets of the own
- * network namespace); else binds are carried out too and remembered. Each refusal is written to `refusals`, a pipe, as struct
- * refused_connect. */
-void prepare_connecting(bool private_network, int refusals);
+ * network namespace); else binds are carried out too and remembered. Each refusal is reported. */
+void prepare_connecting(bool private_network);
 
 /* connect(2) and bind(2). May block: a full backlog, a far host. */
 struct answer handle_socket_address(const struct call *call);

@@ -7,8 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "connect.h"
 #include "process-tree.h"
+#include "reports.h"
 #include "socket.h"
 
 /* A command may be refused a process and do well all the same: then nothing ended it. */
@@ -120,23 +120,50 @@ void read_reports(struct monitor *monitor)
 		handle_report(monitor, &report);
 }
 
-void pass_refusals(struct monitor *monitor)
+static struct running *command_of_init(const struct monitor *monitor, pid_t init)
 {
-	struct refused_connect refusal;
+	struct running *command = monitor->commands;
 
-	while (read(monitor->refusals, &refusal, sizeof refusal) == (ssize_t)sizeof refusal) {
-		size_t program = strnlen(refusal.program, sizeof refusal.program), path = strnlen(refusal.path, sizeof refusal.path);
-		unsigned char *payload = reserve_payload(monitor, 5 + program + path);
-		pid_t init = init_above(refusal.thread);
-		const struct running *command = monitor->commands;
+	while (command != NULL && (command->dead || shared.init_pids[command->id % INIT_PIDS] != init))
+		command = command->next;
+	return command;
+}
 
-		while (command != NULL && (command->dead || init == 0 || shared.init_pids[command->id % INIT_PIDS] != init))
-			command = command->next;
-		put_u32(payload, (uint32_t)refusal.thread);
-		payload[4] = (unsigned char)program;
-		memcpy(payload + 5, refusal.program, program);
-		memcpy(payload + 5 + program, refusal.path, path);
-		commit_frame(&monitor->queue, FRAME_REFUSED, command == NULL ? 0 : command->id, (uint32_t)(5 + program + path));
+static void pass_report(struct monitor *monitor, const struct report *report)
+{
+	size_t program = strnlen(report->program, sizeof report->program), length = 7 + program + report->path_length;
+	struct running *command = command_of_init(monitor, report->init);
+	unsigned char *payload;
+
+	if (command == NULL)
+		return;
+	/* Also where Node does not read: what waits for it must not grow without end. */
+	if (command->n_accesses >= MOST_ACCESSES || queued_bytes(&monitor->queue) > MOST_QUEUED_BYTES) {
+		command->lost_accesses++;
+		return;
+	}
+	command->n_accesses++;
+	payload = reserve_payload(monitor, length);
+	put_u32(payload, (uint32_t)report->process);
+	payload[4] = report->operation;
+	payload[5] = report->flags;
+	payload[6] = (unsigned char)program;
+	memcpy(payload + 7, report->program, program);
+	memcpy(payload + 7 + program, report->path, report->path_length);
+	commit_frame(&monitor->queue, FRAME_ACCESS, command->id, (uint32_t)length);
+}
+
+void pass_reports(struct monitor *monitor)
+{
+	const struct report *report;
+	size_t left = monitor->access_reports < 0 ? 0 : take_reports(&report);
+
+	while (left > 0) {
+		uint32_t size = report->size;
+
+		pass_report(monitor, report);
+		left -= size;
+		report = (const struct report *)((const unsigned char *)report + size);
 	}
 }
 

@@ -24,12 +24,13 @@ enum {
 	IDLE_MS = 200,				/* placeholders stay so long after the last command */
 	POLL_MS = 100,				/* for limits that are held by looking */
 	GROUP_MS = 20,				/* until a control group that was still busy is removed */
+	MOST_ACCESSES = 1000,			/* of one command, that are told to Node */
 };
 
 /* EXIT's end reasons, as frames.def has them. */
 enum end_reason { END_NONE, END_KILLED, END_HOST_CHANGED, END_MEMORY, END_PIDS };
 
-enum source_kind { SOURCE_CONTROL, SOURCE_FORKER, SOURCE_STARTS, SOURCE_REPORTS, SOURCE_WATCH, SOURCE_REFUSALS, SOURCE_STDOUT, SOURCE_STDERR, SOURCE_STDIN };
+enum source_kind { SOURCE_CONTROL, SOURCE_FORKER, SOURCE_STARTS, SOURCE_REPORTS, SOURCE_WATCH, SOURCE_ACCESSES, SOURCE_STDOUT, SOURCE_STDERR, SOURCE_STDIN };
 struct source { enum source_kind kind; struct running *owner; };
 
 struct stream { struct source source; int fd; uint32_t unconsumed; bool paused, large; };
@@ -51,6 +52,7 @@ struct running {
 	pid_t host_init;			/* for polled limits; 0: not looked up yet */
 	uint64_t memory_bytes, pids;		/* for polled limits; 0: none, or held otherwise */
 	int group;				/* its control group, as a directory; -1: none */
+	uint32_t n_accesses, lost_accesses;	/* told to Node, and not told since they were too many */
 };
 
 /* A command that the socket to the inits has not taken yet. */
@@ -61,7 +63,7 @@ struct spare_pipes { bool made; int ours[2], theirs[2]; };
 
 struct monitor {
 	struct spare_pipes spare;
-	int control, epoll, forker_socket, starts, reports, refusals, journal, devnull;
+	int control, epoll, forker_socket, starts, reports, access_reports, journal, devnull;
 	pid_t forker;
 	struct plan plan;
 	struct mounts mounts;
@@ -69,7 +71,7 @@ struct monitor {
 	struct groups groups;
 	struct frame_reader reader;
 	struct frame_queue queue;
-	struct source control_source, forker_source, starts_source, reports_source, watch_source, refusals_source;
+	struct source control_source, forker_source, starts_source, reports_source, watch_source, access_source;
 	struct running *commands;
 	struct waiting_start *first_start, **last_start;
 	uint32_t n_commands, n_limited;
@@ -118,7 +120,8 @@ void start_command(struct monitor *monitor, const struct frame *frame);
 /* messages.c */
 void handle_forker(struct monitor *monitor);
 void read_reports(struct monitor *monitor);
-void pass_refusals(struct monitor *monitor);
+/* Tells Node what commands were refused. Before the end of a command is told, so that nothing comes after it. */
+void pass_reports(struct monitor *monitor);
 void handle_control(struct monitor *monitor);
 /* Ends commands that are over a limit which only a look can hold. */
 void poll_limits(struct monitor *monitor);

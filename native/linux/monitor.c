@@ -18,7 +18,7 @@ static int open_loop(struct monitor *monitor)
 	monitor->reports_source.kind = SOURCE_REPORTS;
 	monitor->last_start = &monitor->first_start;
 	monitor->watch_source.kind = SOURCE_WATCH;
-	monitor->refusals_source.kind = SOURCE_REFUSALS;
+	monitor->access_source.kind = SOURCE_ACCESSES;
 	if (monitor->epoll < 0 || watch_source(monitor, EPOLL_CTL_ADD, monitor->control, EPOLLIN, &monitor->control_source) != 0 ||
 	    watch_source(monitor, EPOLL_CTL_ADD, monitor->forker_socket, EPOLLIN, &monitor->forker_source) != 0 ||
 	    watch_source(monitor, EPOLL_CTL_ADD, monitor->starts, 0, &monitor->starts_source) != 0 ||
@@ -26,7 +26,7 @@ static int open_loop(struct monitor *monitor)
 		return -1;
 	if (monitor->held.inotify >= 0 && watch_source(monitor, EPOLL_CTL_ADD, monitor->held.inotify, EPOLLIN, &monitor->watch_source) != 0)
 		return -1;
-	return monitor->refusals < 0 ? 0 : watch_source(monitor, EPOLL_CTL_ADD, monitor->refusals, EPOLLIN, &monitor->refusals_source);
+	return monitor->access_reports < 0 ? 0 : watch_source(monitor, EPOLL_CTL_ADD, monitor->access_reports, EPOLLIN, &monitor->access_source);
 }
 
 static void handle_source(struct monitor *monitor, const struct source *source, uint32_t events)
@@ -53,8 +53,8 @@ static void handle_source(struct monitor *monitor, const struct source *source, 
 	case SOURCE_WATCH:
 		look_at_held(monitor, &failure);
 		break;
-	case SOURCE_REFUSALS:
-		pass_refusals(monitor);
+	case SOURCE_ACCESSES:
+		pass_reports(monitor);
 		break;
 	case SOURCE_STDIN:
 		write_stdin(monitor, command);
@@ -149,7 +149,7 @@ static int first_frame(struct monitor *monitor, struct frame *frame)
 
 int run_monitor(int control)
 {
-	struct monitor monitor = { .control = control, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .refusals = -1, .journal = -1, .devnull = -1, .forker = -1,
+	struct monitor monitor = { .control = control, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .access_reports = -1, .journal = -1, .devnull = -1, .forker = -1,
 				   .groups = { .parent = -1, .sandbox = -1, .home = -1 } };
 	struct failure failure = { .step = STEP_decode_plan };
 	struct frame frame;

@@ -17,6 +17,7 @@
 #include "connect.h"
 #include "namespaces.h"
 #include "notifications.h"
+#include "reports.h"
 #include "socket.h"
 
 /* Every call that a listener filter of ours traps. */
@@ -130,10 +131,10 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 	if (listener < 0)
 		return 0;
 	/* After the fork, so that the forker has one thread, and its commands none of these. */
-	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0)
+	monitor->access_reports = prepare_reports();
+	if (monitor->access_reports < 0)
 		return fail(failure, STEP_forker_listener, NULL);
-	monitor->refusals = pair[0];
-	prepare_connecting((monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0, pair[1]);
+	prepare_connecting((monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0);
 	if (start_answering(listener, HANDLED, sizeof HANDLED / sizeof HANDLED[0]) != 0)
 		return fail(failure, STEP_forker_listener, NULL);
 	return 0;

@@ -135,6 +135,7 @@ static struct running *new_command(struct monitor *monitor, uint32_t id, const s
 	if (command == NULL)
 		out_of_memory();
 	command->id = id;
+	shared.init_pids[id % INIT_PIDS] = 0;
 	command->stdin_fd = command->streams[0].fd = command->streams[1].fd = -1;
 	command->streams[0].source = (struct source){ SOURCE_STDOUT, command };
 	command->streams[1].source = (struct source){ SOURCE_STDERR, command };

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "reports.h"
 #include "socket.h"
 
 _Noreturn void out_of_memory(void)
@@ -172,6 +173,10 @@ void finish_if_over(struct monitor *monitor, struct running *command)
 {
 	if (!command->ended || command->dead || command->streams[0].fd >= 0 || command->streams[1].fd >= 0)
 		return;
+	pass_reports(monitor);
+	command->lost_accesses += forget_reports(shared.init_pids[command->id % INIT_PIDS]);
+	if (command->lost_accesses > 0)
+		send_u32(monitor, FRAME_ACCESSES_LOST, command->id, command->lost_accesses);
 	send_exit(monitor, command);
 	forget(monitor, command);
 }

@@ -4,7 +4,7 @@ import { constants } from 'node:os'
 import { resolve as resolvePath } from 'node:path'
 import { existsSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
-import type { CommandExit, CommandHandlers, Launcher, RefusedCall, RunningCommand, StartFailure } from '../platform/backend.js'
+import type { AccessReport, CommandExit, CommandHandlers, Launcher, RunningCommand, StartFailure } from '../platform/backend.js'
 import type { CommandPlan, Enforcement, LaunchPlan } from '../platform/launch-plan.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
@@ -67,7 +67,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   readonly #enforcement: Enforcement
   readonly #startedAt = performance.now()
   #running: RunningCommand | undefined
-  #refused: RefusedCall[] | undefined
+  #reports: AccessReport[] | undefined
   #interruption: Interruption
   /** What the caller's own code threw: the result then. */
   #callerError: { readonly error: unknown } | undefined
@@ -159,9 +159,9 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   onContinued(): void { this.#use.onContinued?.() }
   onStdinDrained(): void { this.#use.onStdinDrained?.() }
 
-  onRefused(call: RefusedCall): void {
-    this.#refused ??= []
-    this.#refused.push(call)
+  onAccess(report: AccessReport): void {
+    this.#reports ??= []
+    this.#reports.push(report)
   }
 
   onExit(exit: CommandExit): void {
@@ -222,9 +222,9 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   /** Mostly there are none: then their reader is not even loaded. */
   #findDenials(): Promise<readonly Denial[]> | undefined {
     const text = this.#use.errorText()
-    if (this.#refused === undefined && !DENIAL_WORDS.test(text)) return undefined
+    if (this.#reports === undefined && !DENIAL_WORDS.test(text)) return undefined
     const { policy, lookAtHost } = this.#context
-    return import('./denials.js').then(({ findDenials }) => findDenials({ policy, host: lookAtHost(), cwd: this.#command.cwd.path, text, refused: this.#refused ?? [] }))
+    return import('./denials.js').then(({ findDenials }) => findDenials({ policy, host: lookAtHost(), cwd: this.#command.cwd.path, text, reports: this.#reports ?? [] }))
   }
 }
 

@@ -1,47 +1,41 @@
-// The denials of one command: calls that the launcher refused, and what the command itself reported, as far as the policy
-// does deny it. A file mode or a missing privilege of the host is no denial of ours.
+// The denials of one command: what the launcher refused or saw, and what the command itself reported, as far as the policy does
+// deny it.
 import { SandboxError } from '../errors.js'
-import type { RefusedCall } from '../platform/backend.js'
+import type { AccessReport } from '../platform/backend.js'
 import { decide } from '../policy/decide.js'
-import type { Access, FileAccess } from '../policy/decision.js'
+import type { FileAccess } from '../policy/decision.js'
 import { describeDecision } from '../policy/explain.js'
 import { followLinks, followLinksToParent } from '../policy/follow-links.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
-import { looksAbsolute, resolveText } from '../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
+import { absolute, type Circumstances, denialOf } from './access-denial.js'
 import type { Denial } from './denial.js'
 import { readReportedPaths } from './reported-paths.js'
 
-export interface DenialSources {
-  readonly policy: ResolvedPolicy
-  readonly host: HostSnapshot
-  /** Of the command. */
-  readonly cwd: string
+export interface DenialSources extends Circumstances {
   /** What the command wrote to stderr. */
   readonly text: string
-  readonly refused: readonly RefusedCall[]
+  readonly reports: readonly AccessReport[]
 }
 
-/** Observed ones first, each access once. */
-export function findDenials({ policy, host, cwd, text, refused }: DenialSources): Denial[] {
+/** What the launcher saw first, each access once; of what the command reports only paths of which the launcher saw nothing. */
+export function findDenials({ policy, host, cwd, text, reports }: DenialSources): Denial[] {
   const found = new Map<string, Denial>()
   const add = (denial: Denial | undefined): void => {
-    const key = denial === undefined ? '' : `${denial.operation} ${denial.path}`
+    const key = denial === undefined ? '' : keyOf(denial)
     if (denial !== undefined && !found.has(key)) found.set(key, denial)
   }
-  for (const call of refused) add(refusedCall(policy, { ...call, path: absolute(policy, cwd, call.path) }))
-  for (const { path, operations } of readReportedPaths(text)) add(reportedDenial(policy, host, absolute(policy, cwd, path), operations))
+  for (const report of reports) add(denialOf({ policy, host, cwd }, report))
+  const seen = new Set([...found.values()].map(({ path }) => path))
+  for (const { path, operations } of readReportedPaths(text)) {
+    const denial = reportedDenial(policy, host, absolute(policy, cwd, path), operations)
+    if (!seen.has(denial?.path)) add(denial)
+  }
   return [...found.values()]
 }
 
-function refusedCall(policy: ResolvedPolicy, { path, pid, program }: RefusedCall): Denial {
-  const access: Access = { kind: 'unix-connect', path }
-  const decision = decide(policy, access)
-  const origin = { kind: 'unix-socket', operation: 'unix-connect', path, pid, program, certainty: 'observed' } as const
-  // The launcher judges by the socket's inode, the policy by its path: where the path alone would do, say what was seen.
-  if (decision.verdict === 'allow') return { ...origin, message: `connection to socket ${JSON.stringify(path)} denied: it was made outside the sandbox.`, remedy: { text: 'nothing allows this socket', flags: [], changes: [] } }
-  return { ...origin, message: describeDecision(access, decision), ...('rule' in decision ? { rule: decision.rule } : {}), remedy: decision.remedy }
-}
+const keyOf = ({ operation, path, host, port, call, program }: Denial): string =>
+  [operation, path ?? (host === undefined ? call ?? `by ${program}` : `${host}:${port}`)].join(' ')
 
 /** The first of `operations` that the policy denies. */
 function reportedDenial(policy: ResolvedPolicy, host: HostSnapshot, path: string, operations: readonly FileAccess[]): Denial | undefined {
@@ -75,9 +69,4 @@ function locate(host: HostSnapshot, kind: FileAccess, path: string): { kind: Fil
     if (error instanceof SandboxError) return undefined
     throw error
   }
-}
-
-function absolute({ platform, home }: ResolvedPolicy, cwd: string, path: string): string {
-  const expanded = path.startsWith('~/') && home !== undefined ? `${home}${path.slice(1)}` : path
-  return resolveText(platform, looksAbsolute(expanded) ? '/' : cwd, expanded)
 }

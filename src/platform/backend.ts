@@ -78,10 +78,17 @@ export interface StartFailure {
   readonly path: string | undefined
 }
 
-/** A call that the launcher refused on the spot: today a connect to a unix socket made outside. */
-export interface RefusedCall {
-  readonly operation: 'unix-connect'
-  readonly path: string
+export type AccessOperation = 'read' | 'write' | 'create' | 'remove' | 'execute' | 'unix-connect' | 'connect' | 'system-call'
+
+/** What a command tried, as the launcher saw it: refused there, or seen on its way to the kernel, where it may have been refused. */
+export interface AccessReport {
+  readonly operation: AccessOperation
+  /** Canonical, as far as it could be resolved; `address:port` of a connect; the name of a system call. Undefined: the program may not be looked into. */
+  readonly path: string | undefined
+  /** The launcher itself refused it. */
+  readonly refused: boolean
+  /** The file's own mode refuses it, or that of a mask over it. */
+  readonly modeRefuses: boolean
   /** As seen from the host. */
   readonly pid: number
   readonly program: string
@@ -94,7 +101,9 @@ export interface CommandHandlers {
   onStarted?(hostPid: number): void
   onStopped?(signal: number): void
   onContinued?(): void
-  onRefused?(call: RefusedCall): void
+  onAccess?(report: AccessReport): void
+  /** Before `onExit`: so many reports were too many to be told. */
+  onAccessesLost?(count: number): void
   /** `bytes` of stdin were taken by the command: more may be written. */
   onStdinDrained?(): void
   /** Exactly one of the two comes, last. `onExit` only when the whole tree of the command is gone and its output was delivered. */

@@ -126,10 +126,9 @@ function program(): void {
         command.left = Number(rest[0])
         return flood(command)
       case 'refuse':
-        send(73, id, Buffer.concat([u32(99), Buffer.from([6]), Buffer.from('docker'), Buffer.from(rest[0] ?? '')]))
-        exit(id, 1 << 8)
-        // Late, and for nobody: allowed.
-        return send(73, id, Buffer.concat([u32(99), Buffer.from([0]), Buffer.from('/late')]))
+        send(73, id, Buffer.concat([u32(99), Buffer.from([6, 1, 6]), Buffer.from('docker'), Buffer.from(rest[0] ?? '')]))
+        send(74, id, u32(3))
+        return exit(id, 1 << 8)
       case 'stop':
         send(70, id, u32(20))
         send(71, id)

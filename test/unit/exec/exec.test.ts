@@ -208,9 +208,9 @@ test('a denial that the command reported is looked up in the policy; a file mode
   ])
 })
 
-test('a socket that the launcher refused is an observed denial', async () => {
+test('a socket that the launcher refused is a denial that is certain', async () => {
   expect((await (await startFakeSandbox()).exec(['refuse', '/run/docker.sock'])).denials).toMatchObject([
-    { kind: 'unix-socket', operation: 'unix-connect', path: '/run/docker.sock', pid: 99, program: 'docker', certainty: 'observed' },
+    { kind: 'unix-socket', operation: 'unix-connect', path: '/run/docker.sock', pid: 99, program: 'docker', certainty: 'refused' },
   ])
 })
 

@@ -39,6 +39,8 @@ export const FROM_LAUNCHER = {
   CONTINUED: 71,
   /** i32 wait status, u32 end reason (0 none 1 killed 2 host changed a protected path 3 memory limit 4 pids limit), u64 cpu microseconds, u64 max rss bytes, u16 n ended: {u32 pid, u8 length, name}, then the path of reason 2 to the end */
   EXIT: 72,
-  /** u32 pid on the host, u8 length, program, then the socket's path to the end; id of the command, 0 where it is not known */
-  REFUSED: 73,
+  /** what a command tried and was refused, or may have been: u32 process id on the host, u8 operation and u8 flags as reports.h has them, u8 length, program, then the path to the end */
+  ACCESS: 73,
+  /** u32 ACCESS frames that were too many, before the EXIT of the command */
+  ACCESSES_LOST: 74,
 } as const

@@ -1,7 +1,7 @@
 // Frames between this process and the launcher: u32 length, u8 type, u32 command id, payload; little-endian.
 // Their list is native/linux/frames.def. What the launcher sends is checked like anything from outside.
 import { constants } from 'node:os'
-import type { CommandExit, EndedProcess, EndReason, RefusedCall, StartFailure } from '../../backend.js'
+import type { AccessOperation, AccessReport, CommandExit, EndedProcess, EndReason, StartFailure } from '../../backend.js'
 import { FROM_LAUNCHER } from './frames.generated.js'
 import { STEPS } from './steps.generated.js'
 
@@ -149,11 +149,25 @@ function readEnded(payload: Buffer, count: number): { ended: readonly EndedProce
   return { ended, end: at }
 }
 
-export function readRefusedCall(payload: Buffer): RefusedCall {
-  needAtLeast(payload, 5)
-  const pathAt = 5 + (payload[4] as number)
+/** As native/linux/reports.h numbers them, from 1. */
+const ACCESS_OPERATIONS: readonly AccessOperation[] = ['read', 'write', 'create', 'remove', 'execute', 'unix-connect', 'connect', 'system-call']
+const REPORT_FLAG = { refused: 1, pathUnknown: 2, modeRefuses: 4 } as const
+
+export function readAccessReport(payload: Buffer): AccessReport {
+  needAtLeast(payload, 7)
+  const operation = ACCESS_OPERATIONS[(payload[4] as number) - 1]
+  if (operation === undefined) throw new MalformedFrame(`access operation ${payload[4]}`)
+  const flags = payload[5] as number
+  const pathAt = 7 + (payload[6] as number)
   needAtLeast(payload, pathAt)
-  return { operation: 'unix-connect', path: payload.toString('utf8', pathAt), pid: payload.readUInt32LE(0), program: payload.toString('utf8', 5, pathAt) }
+  return {
+    operation,
+    path: (flags & REPORT_FLAG.pathUnknown) === 0 ? payload.toString('utf8', pathAt) : undefined,
+    refused: (flags & REPORT_FLAG.refused) !== 0,
+    modeRefuses: (flags & REPORT_FLAG.modeRefuses) !== 0,
+    pid: payload.readUInt32LE(0),
+    program: payload.toString('utf8', 7, pathAt),
+  }
 }
 
 /** `ENOENT` for 2, as this system numbers them. */

@@ -6,8 +6,8 @@ import { SandboxError } from '../../../errors.js'
 import type { CommandHandlers, Launcher, RunningCommand } from '../../backend.js'
 import type { CommandPlan, LinuxNativePlan } from '../../launch-plan.js'
 import {
-  FRAME_HEADER_BYTES, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, needExactly, OUTPUT_WINDOW_BYTES, readExit, readFailure,
-  readRefusedCall, readU32, STDIN_WINDOW_BYTES, writeHeader,
+  FRAME_HEADER_BYTES, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, needExactly, OUTPUT_WINDOW_BYTES, readAccessReport, readExit, readFailure,
+  readU32, STDIN_WINDOW_BYTES, writeHeader,
 } from './frames.js'
 import { FROM_LAUNCHER, TO_LAUNCHER } from './frames.generated.js'
 import { encodeCommand, encodeEnvironment, encodePlan } from './plan-codec.js'
@@ -196,7 +196,8 @@ class NativeLauncher implements Launcher {
       case FROM_LAUNCHER.STDIN_DRAINED: return command.drained(readU32(payload))
       case FROM_LAUNCHER.STOPPED:       return command.handlers.onStopped?.(readU32(payload))
       case FROM_LAUNCHER.CONTINUED:     return command.handlers.onContinued?.()
-      case FROM_LAUNCHER.REFUSED:       return command.handlers.onRefused?.(readRefusedCall(payload))
+      case FROM_LAUNCHER.ACCESS:        return command.handlers.onAccess?.(readAccessReport(payload))
+      case FROM_LAUNCHER.ACCESSES_LOST: return command.handlers.onAccessesLost?.(readU32(payload))
       case FROM_LAUNCHER.EXIT: {
         const exit = readExit(payload)
         this.#forget(command)
@@ -223,9 +224,7 @@ class NativeLauncher implements Launcher {
     this.#settleSetUp?.()
   }
 
-  /** A refused call may be told after its command's end, or without a command: then there is nobody to tell. */
   #takeWithoutCommand(type: number, id: number, payload: Buffer): void {
-    if (type === FROM_LAUNCHER.REFUSED) return
     if (type === FROM_LAUNCHER.FAILED && id === 0) {
       const { step, errno } = readFailure(payload)
       return this.#fail(new SandboxError('launcher_lost', { step, errno }))

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { nativeTables } from '../../../../../scripts/emit-native-tables.js'
 import {
-  errnoName, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, OUTPUT_WINDOW_BYTES, readExit, readFailure, readRefusedCall, readU32, STDIN_WINDOW_BYTES,
+  errnoName, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, OUTPUT_WINDOW_BYTES, readAccessReport, readExit, readFailure, readU32, STDIN_WINDOW_BYTES,
 } from '../../../../../src/platform/linux/native/frames.js'
 import { FROM_LAUNCHER } from '../../../../../src/platform/linux/native/frames.generated.js'
 import { STEPS } from '../../../../../src/platform/linux/native/steps.generated.js'
@@ -100,10 +100,19 @@ test.each([
   { name: 'EXIT with an unknown reason', read: () => readExit(exitPayload(0, 9, [], '')) },
   { name: 'FAILED cut short', read: () => readFailure(Buffer.alloc(5)) },
   { name: 'FAILED at an unknown step', read: () => readFailure(Buffer.from([0xff, 0xff, 0, 0, 0, 0])) },
-  { name: 'REFUSED cut short within the name', read: () => readRefusedCall(Buffer.from([1, 0, 0, 0, 9, 65])) },
+  { name: 'ACCESS cut short within the name', read: () => readAccessReport(Buffer.from([1, 0, 0, 0, 2, 0, 9, 65])) },
+  { name: 'ACCESS with an unknown operation', read: () => readAccessReport(Buffer.from([1, 0, 0, 0, 9, 0, 0])) },
   { name: 'a u32 of three bytes', read: () => readU32(Buffer.alloc(3)) },
 ])('$name is malformed', ({ read }) => {
   expect(read).toThrow(MalformedFrame)
+})
+
+test.each([
+  { name: 'observed', bytes: [7, 0, 0, 0, 2, 0, 2, 0x76, 0x69, 0x2f, 0x78], expected: { operation: 'write', path: '/x', refused: false, modeRefuses: false, pid: 7, program: 'vi' } },
+  { name: 'refused', bytes: [7, 0, 0, 0, 8, 1, 0, 0x6d], expected: { operation: 'system-call', path: 'm', refused: true, modeRefuses: false, pid: 7, program: '' } },
+  { name: 'a path that is not known, a mode that refuses', bytes: [7, 0, 0, 0, 1, 6, 0], expected: { operation: 'read', path: undefined, refused: false, modeRefuses: true, pid: 7, program: '' } },
+])('ACCESS: $name', ({ bytes, expected }) => {
+  expect(readAccessReport(Buffer.from(bytes))).toEqual(expected)
 })
 
 test('FAILED names step, errno and path', () => {

@@ -37,7 +37,8 @@ function run(launcher: Launcher, argv: readonly string[], use: (running: Running
       onStarted: pid => void events.push(['started', pid]),
       onStopped: signal => void events.push(['stopped', signal]),
       onContinued: () => void events.push(['continued']),
-      onRefused: call => void events.push(['refused', call.path, call.program, call.pid]),
+      onAccess: report => void events.push(['access', report.operation, report.path, report.program, report.pid]),
+      onAccessesLost: count => void events.push(['lost', count]),
       onExit: exit => { events.push(['exit', exit.exitCode ?? `signal ${exit.signal}`, exit.reason]); resolve(events) },
       onFailed: failure => { events.push(['failed', failure.step, failure.errno, failure.path]); resolve(events) },
       ...handlers,
@@ -55,7 +56,7 @@ test.each([
   { argv: ['reason', '3'], events: [['started', 4242], ['exit', 'signal 9', 'memory-limit']] },
   { argv: ['fail', numberOf('exec'), '2'], events: [['failed', 'exec', 'ENOENT', undefined]] },
   { argv: ['fail', numberOf('enter_cwd'), '116', '/w'], events: [['failed', 'enter_cwd', 'ESTALE', '/w']] },
-  { argv: ['refuse', '/run/docker.sock'], events: [['started', 4242], ['refused', '/run/docker.sock', 'docker', 99], ['exit', 1, 'none']] },
+  { argv: ['refuse', '/run/docker.sock'], events: [['started', 4242], ['access', 'unix-connect', '/run/docker.sock', 'docker', 99], ['lost', 3], ['exit', 1, 'none']] },
 ])('$argv', async ({ argv, events }) => {
   expect(await run(await start(), argv)).toEqual(events)
 })

@@ -1,0 +1,165 @@
+#include "reports.h"
+#include "caller.h"
+#include "process-tree.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { BUFFER_BYTES = 256 << 10, MOST_FOLDED = 4096, WAYS = 4, MOST_LOSERS = 64 };
+
+/* A report that was made, by a hash of all that it says; `init` so that it goes with its command. */
+struct folded { uint64_t hash; pid_t init; };
+struct loser { pid_t init; uint32_t count; };
+
+static struct {
+	int wake;
+	pthread_mutex_t lock;
+	_Alignas(8) unsigned char buffers[2][BUFFER_BYTES];
+	unsigned filling;			/* the buffer that takes new ones; the loop reads the other */
+	size_t used;				/* of that */
+	struct folded folded[MOST_FOLDED];	/* WAYS for each hash: one more takes the place of one of them, and may come again */
+	unsigned n_folded, turn;
+	struct loser losers[MOST_LOSERS];	/* more commands at once than this lose reports without a word */
+} state = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
+
+int prepare_reports(void)
+{
+	state.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return state.wake;
+}
+
+/* FNV-1a. */
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3;
+	return hash;
+}
+
+static uint64_t hash_report(const struct report *report, const char *path)
+{
+	uint64_t hash = hash_bytes(0xcbf29ce484222325, &report->init, sizeof report->init);
+
+	hash = hash_bytes(hash, &report->operation, 2);
+	return hash_bytes(hash, path, report->path_length);
+}
+
+/* With the lock held. Remembers the report; returns whether it was made before. */
+static bool fold(uint64_t hash, pid_t init)
+{
+	struct folded *set = &state.folded[hash % (MOST_FOLDED / WAYS) * WAYS];
+	int free = -1;
+
+	for (int i = 0; i < WAYS; i++) {
+		if (set[i].hash == hash && set[i].init == init)
+			return true;
+		if (set[i].hash == 0)
+			free = i;
+	}
+	state.n_folded += free >= 0;
+	set[free >= 0 ? free : (int)(state.turn++ % WAYS)] = (struct folded){ hash, init };
+	return false;
+}
+
+/* With the lock held. */
+static void count_lost(pid_t init)
+{
+	struct loser *free = NULL;
+
+	for (int i = 0; i < MOST_LOSERS; i++) {
+		if (state.losers[i].count != 0 && state.losers[i].init == init) {
+			state.losers[i].count++;
+			return;
+		}
+		if (state.losers[i].count == 0)
+			free = &state.losers[i];
+	}
+	if (free != NULL)
+		*free = (struct loser){ init, 1 };
+}
+
+/* With the lock held. Returns whether the loop is to be woken. */
+static bool keep(const struct report *report, const char *path)
+{
+	bool first = state.used == 0;
+
+	if (state.used + report->size > BUFFER_BYTES) {
+		count_lost(report->init);
+		return false;
+	}
+	memcpy(state.buffers[state.filling] + state.used, report, sizeof *report);
+	memcpy(state.buffers[state.filling] + state.used + sizeof *report, path, report->path_length);
+	state.used += report->size;
+	return first;
+}
+
+void report_access(const struct call *call, enum access_operation operation, const char *path, unsigned flags)
+{
+	struct report report = { .init = init_above(call->thread), .operation = (uint8_t)operation, .flags = (uint8_t)flags };
+	const uint64_t one = 1;
+	bool known, wake = false;
+
+	/* Nobody's: there is no command to tell it of. */
+	if (report.init == 0)
+		return;
+	report.path_length = (uint16_t)(flags & REPORT_PATH_UNKNOWN ? 0 : strnlen(path, PATH_MAX));
+	report.size = (uint32_t)((sizeof report + report.path_length + 7) & ~(size_t)7);
+	pthread_mutex_lock(&state.lock);
+	known = fold(hash_report(&report, path) | 1, report.init);
+	pthread_mutex_unlock(&state.lock);
+	if (known)
+		return;
+	report.process = thread_group(call->thread);
+	program_of(report.process, report.program);
+	/* Its thread's id may have been another's by now, and so may all that was read of it. */
+	if (!still_waits(call))
+		return;
+	pthread_mutex_lock(&state.lock);
+	wake = keep(&report, path);
+	pthread_mutex_unlock(&state.lock);
+	/* A full counter is a wake-up too. */
+	if (wake && write(state.wake, &one, sizeof one) < 0)
+		return;
+}
+
+size_t take_reports(const struct report **first)
+{
+	uint64_t count;
+	size_t used;
+
+	if (read(state.wake, &count, sizeof count) < 0)
+		count = 0;
+	pthread_mutex_lock(&state.lock);
+	*first = (const struct report *)state.buffers[state.filling];
+	used = state.used;
+	if (used > 0)
+		state.filling ^= 1;
+	state.used = 0;
+	pthread_mutex_unlock(&state.lock);
+	return used;
+}
+
+uint32_t forget_reports(pid_t init)
+{
+	uint32_t lost = 0;
+
+	pthread_mutex_lock(&state.lock);
+	for (int i = 0; i < MOST_LOSERS; i++) {
+		if (state.losers[i].count == 0 || state.losers[i].init != init)
+			continue;
+		lost = state.losers[i].count;
+		state.losers[i].count = 0;
+	}
+	for (int i = 0; i < MOST_FOLDED && state.n_folded > 0; i++) {
+		if (state.folded[i].hash == 0 || state.folded[i].init != init)
+			continue;
+		state.folded[i].hash = 0;
+		state.n_folded--;
+	}
+	pthread_mutex_unlock(&state.lock);
+	return lost;
+}
