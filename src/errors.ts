@@ -19,6 +19,7 @@ export const ERRORS = {
   layer_missing:         { message: 'is not available on this host',                  remedy: 'Run `codex-sandbox doctor`: it says why and what to do.' },
   platform_unsupported:  { message: 'is not supported',                               remedy: 'Use Linux 5.19 or newer.' },
   launcher_not_found:    { message: 'was not found',                                  remedy: 'Run `npm run build`, or give launcherPath.' },
+  launcher_not_known:    { message: 'is not the launcher that this package was built with', remedy: 'Copy it from the package again.' },
   set_up_failed:         { message: 'failed before the command ran',                  remedy: 'Run `codex-sandbox doctor`: it tries each layer alone.' },
   sandbox_closed:        { message: 'was used after the sandbox was closed',          remedy: 'Create a new sandbox.' },
   launcher_lost:         { message: 'ended unexpectedly; all its commands were ended', remedy: 'Create a new sandbox.' },

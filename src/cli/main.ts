@@ -65,6 +65,7 @@ const FLAGS: readonly (readonly [RegExp, string])[] = [
   [/\bname it in allowDegraded\b/, 'name it with --allow-degraded'],
   [/\b(?:say so|allow it) by name: allowBroadRoots\b/, 'name it with --write'],
   [/, or give launcherPath\b/, ''],
+  [/: launcherPath or CODEX_SANDBOX_LAUNCHER\b/, ': CODEX_SANDBOX_LAUNCHER'],
 ]
 
 const inFlags = (message: string): string => FLAGS.reduce((text, [words, flag]) => text.replace(words, flag), message)

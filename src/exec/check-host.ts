@@ -2,6 +2,7 @@
 import { SandboxError } from '../errors.js'
 import type { GroupReport, LayerReport } from '../platform/backend.js'
 import type { BackendName, Enforcement } from '../platform/launch-plan.js'
+import { namedLauncher } from '../platform/linux/native/find-launcher.js'
 import { loadBackend } from '../platform/load-backend.js'
 import { selectBackend } from '../platform/select.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
@@ -30,7 +31,7 @@ export interface Capabilities {
 }
 
 /** What the host lacks; any other error is the policy's own and is thrown. */
-const HOST_ERRORS: readonly string[] = ['layer_missing', 'rule_not_enforceable', 'platform_unsupported', 'launcher_not_found', 'set_up_failed']
+const HOST_ERRORS: readonly string[] = ['layer_missing', 'rule_not_enforceable', 'platform_unsupported', 'launcher_not_found', 'launcher_not_known', 'set_up_failed']
 
 /**
  * Whether `policy` can be enforced on this host.
@@ -49,9 +50,10 @@ export async function checkHost(policy: NonNullable<SandboxOptions['policy']> = 
 }
 
 /** What the host offers to a confined policy. */
-export async function capabilities({ launcherPath }: Pick<SandboxOptions, 'launcherPath'> = {}): Promise<Capabilities> {
-  const { platform } = snapshotFor({ ...(launcherPath === undefined ? {} : { launcherPath }) })
-  const backend = await loadBackend(selectBackend(platform, 'workspace-write'), platform, launcherPath)
+export async function capabilities({ launcherPath, launcherSha256 }: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Capabilities> {
+  const launcher = namedLauncher({ launcherPath, launcherSha256 }, process.env)
+  const { platform } = snapshotFor({ launcherPath, launcherSha256 })
+  const backend = await loadBackend(selectBackend(platform, 'workspace-write'), platform, launcher)
   const groups = backend.findGroups?.()
   return { platform, backend: backend.name, layers: await backend.probe(), ...(groups === undefined ? {} : { groups }) }
 }
@@ -59,7 +61,7 @@ export async function capabilities({ launcherPath }: Pick<SandboxOptions, 'launc
 /** Beside the error itself, the layers that are absent: they are what there is to repair. */
 async function missingOf(error: SandboxError, options: Omit<SandboxOptions, 'policy'>): Promise<MissingLayer[]> {
   const own: MissingLayer = { rule: error.code === 'layer_missing' ? undefined : error.field ?? error.step, layer: error.code === 'layer_missing' ? error.field ?? '' : error.code, reason: error.message, remedy: error.remedy }
-  if (error.code === 'launcher_not_found' || error.code === 'platform_unsupported') return [own]
+  if (error.code === 'launcher_not_found' || error.code === 'launcher_not_known' || error.code === 'platform_unsupported') return [own]
   const { layers } = await capabilities(options)
   const absent = layers.filter(({ available, layer }) => !available && layer !== own.layer)
   return [own, ...absent.map(({ layer, reason, errno, remedy }) => ({ rule: undefined, layer, reason: reason ?? errno ?? 'not available', remedy: remedy ?? error.remedy }))]

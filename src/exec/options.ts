@@ -17,8 +17,13 @@ export interface SandboxOptions {
   readonly requireLimits?: boolean
   /** Accept `/` and home folders as writable roots. */
   readonly allowBroadRoots?: boolean
-  /** Absolute; takes the place of the package's own launcher. */
+  /**
+   * A copy of the package's launcher, for a program that this package is bundled into: absolute, outside every writable root.
+   * Default: CODEX_SANDBOX_LAUNCHER, else the package's own.
+   */
   readonly launcherPath?: string
+  /** The SHA-256 in hex that the file at `launcherPath` must have. Default: that of the launcher that this package was built with. */
+  readonly launcherSha256?: string
 }
 
 /** What `createSandbox` also takes from inside this package: a policy that was parsed already. */
@@ -80,6 +85,8 @@ const callback: Check = value => typeof value === 'function' ? undefined : 'it m
 const listOf = (...values: readonly string[]): Check => value =>
   Array.isArray(value) && value.every(each => values.includes(each as string)) ? undefined : `it must be a list of ${values.join(', ')}`
 
+const sha256: Check = value => typeof value === 'string' && /^[0-9a-f]{64}$/i.test(value) ? undefined : 'it must be 64 hexadecimal digits'
+
 const abortSignal: Check = value =>
   typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value ? undefined : 'it must be an AbortSignal'
 
@@ -108,7 +115,7 @@ const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
 }
 const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
   policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), requireLimits: boolean,
-  allowBroadRoots: boolean, launcherPath: string,
+  allowBroadRoots: boolean, launcherPath: string, launcherSha256: sha256,
 }
 const EXEC_CHECKS: Record<keyof ExecOptions, Check> = { ...COMMAND_CHECKS, stdin: input, onOutput: callback }
 const SPAWN_CHECKS: Record<keyof SpawnOptions, Check> = { ...COMMAND_CHECKS, stdin: oneOf('pipe', 'empty'), tty: size }

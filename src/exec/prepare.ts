@@ -1,12 +1,14 @@
 // From a caller's options to a plan: policy, this machine, back end, compile. Starts no command.
+import { realpathSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
 import { takeSnapshot } from '../host/snapshot.js'
 import type { Backend, LayerReport } from '../platform/backend.js'
 import type { LaunchPlan } from '../platform/launch-plan.js'
-import { packageRuntimePaths } from '../platform/linux/native/find-launcher.js'
+import { namedLauncher, type NamedLauncher, packageRuntimePaths } from '../platform/linux/native/find-launcher.js'
 import { loadBackend } from '../platform/load-backend.js'
 import { selectBackend } from '../platform/select.js'
 import type { FileIdentity, HostSnapshot } from '../policy/host-snapshot.js'
+import { isInside } from '../policy/path-syntax.js'
 import { isPresetName, presetPolicy } from '../policy/presets.js'
 import { resolve } from '../policy/resolve.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
@@ -42,8 +44,11 @@ export async function prepare(options: ParsedSandboxOptions, { recall = false } 
 }
 
 async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promise<Preparation> {
+  const launcher = namedLauncher(options, process.env)
   const host = snapshotFor(options)
-  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode), host.platform, options.launcherPath)
+  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode), host.platform, launcher)
+  // Before anything of it runs.
+  if (launcher !== undefined) refuseWritable(launcher, resolvePolicy(options, host))
   const state = stateDirectory(process.env, host)
   const known = recall ? backend.recall?.(state) : undefined
   // The probe is a process of its own: it runs while the policy is resolved.
@@ -77,10 +82,21 @@ export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot)
 }
 
 /** This machine, with what runs or is believed outside of every sandbox. */
-export function snapshotFor({ launcherPath, cwd }: Pick<SandboxOptions, 'launcherPath' | 'cwd'>): HostSnapshot {
+export function snapshotFor({ cwd, ...launcher }: { readonly [Key in 'cwd' | 'launcherPath' | 'launcherSha256']?: string | undefined }): HostSnapshot {
   // Where it is given, this process's own may be gone.
   const host = takeSnapshot({ selfPaths: [], ...(cwd === undefined ? {} : { cwd }) })
-  return { ...host, selfPaths: [...packageRuntimePaths(launcherPath), stateDirectory(process.env, host)] }
+  return { ...host, selfPaths: [...packageRuntimePaths(namedLauncher(launcher, process.env)), stateDirectory(process.env, host)] }
+}
+
+/**
+ * A launcher that others than the package put there has to lie where no command may write, by any policy of this program: a rule
+ * protects it in this sandbox only. The package's own lies in node_modules, often below the workspace, and is protected there.
+ */
+function refuseWritable({ field, path }: NamedLauncher, policy: ResolvedPolicy): void {
+  const places = [path, realpathSync(path)]
+  const root = policy.paths.find(rule => rule.effect === 'write' && places.some(place => isInside(policy.platform, rule.path, place)))
+  if (root === undefined) return
+  throw new SandboxError('self_not_protectable', { field, value: path }, { detail: `it lies in the writable root ${JSON.stringify(root.path)}`, remedy: 'Copy it to a folder that no command may write.' })
 }
 
 function identityOf(host: HostSnapshot, path: string): FileIdentity {

@@ -40,7 +40,7 @@ export async function createParsedSandbox(options: ParsedSandboxOptions): Promis
   }
 }
 
-export async function startSandbox({ policy, backend, plan }: Preparation, options: Pick<SandboxOptions, 'launcherPath'> = {}): Promise<Sandbox> {
+export async function startSandbox({ policy, backend, plan }: Preparation, options: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Sandbox> {
   return new Sandbox(policy, plan, await backend.start(plan), () => snapshotFor({ ...options, cwd: policy.cwd }))
 }
 

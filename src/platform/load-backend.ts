@@ -2,16 +2,17 @@
 import type { PlatformName } from '../policy/host-snapshot.js'
 import type { Backend } from './backend.js'
 import type { BackendName } from './launch-plan.js'
+import type { NamedLauncher } from './linux/native/find-launcher.js'
 
 /**
- * @param launcherPath  for `linux-native`: takes the place of the package's own launcher
+ * @param launcher  for `linux-native`: takes the place of the package's own
  * @throws SandboxError `launcher_not_found` and what else `findLauncher` has
  */
-export async function loadBackend(name: BackendName, platform: PlatformName, launcherPath?: string): Promise<Backend> {
+export async function loadBackend(name: BackendName, platform: PlatformName, launcher?: NamedLauncher): Promise<Backend> {
   switch (name) {
     case 'linux-native': {
       const [{ linuxNativeBackend }, { findLauncher }] = await Promise.all([import('./linux/native/backend.js'), import('./linux/native/find-launcher.js')])
-      return linuxNativeBackend(findLauncher(launcherPath))
+      return linuxNativeBackend(findLauncher(launcher))
     }
     case 'unconfined': {
       const { unconfinedBackend } = await import('./unconfined.js')
