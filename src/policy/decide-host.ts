@@ -4,25 +4,28 @@ import { normalizePath } from './path-syntax.js'
 import type { ResolvedPolicy } from './resolved-policy.js'
 
 const ALLOWED: Decision = { verdict: 'allow', rule: undefined }
+const NETWORK_OFF: Decision = {
+  verdict: 'deny',
+  because: 'network-off',
+  remedy: {
+    text: 'turn the network on: networkAccess',
+    flags: ['--network', 'open'],
+    changes: [{ operation: 'set', field: 'networkAccess', value: true }],
+    additionalPermissions: { network: { enabled: true } },
+  },
+}
 
 /**
- * With the network off the loopback is the sandbox's own, so that servers and their clients work inside it. A unix
- * socket is taken for one made outside; those made inside are known by inode, which only the launcher sees.
+ * With the network off the loopback is the sandbox's own, so that servers and their clients work inside it; on macOS there is
+ * none but the host's, which is closed then. A unix socket is taken for one made outside; those made inside are known by
+ * inode, which only the launcher sees.
  */
 export function decideHost(policy: ResolvedPolicy, access: Exclude<Access, { kind: FileAccess }>): Decision {
   if (policy.base === 'write' && access.kind === 'unix-connect') return ALLOWED
+  const ownLoopback = policy.platform !== 'macos'
   switch (access.kind) {
-    case 'bind': return ALLOWED
-    case 'connect': return policy.network === 'open' || isLoopback(access.host) ? ALLOWED : {
-      verdict: 'deny',
-      because: 'network-off',
-      remedy: {
-        text: 'turn the network on: networkAccess',
-        flags: ['--network', 'open'],
-        changes: [{ operation: 'set', field: 'networkAccess', value: true }],
-        additionalPermissions: { network: { enabled: true } },
-      },
-    }
+    case 'bind': return policy.network === 'open' || ownLoopback ? ALLOWED : NETWORK_OFF
+    case 'connect': return policy.network === 'open' || ownLoopback && isLoopback(access.host) ? ALLOWED : NETWORK_OFF
     case 'unix-connect':
       normalizePath(policy.platform, access.path, { field: 'path', controlCharacters: 'accept' })
       return { verdict: 'deny', because: 'unix-socket', remedy: { text: 'start the server inside the sandbox; a socket made outside is not reachable', flags: [], changes: [] } }

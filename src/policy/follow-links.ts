@@ -1,6 +1,7 @@
 // Paths through the symbolic links of a HostSnapshot: what realpath(3) does, but also for names that do not exist (yet).
 import { SandboxError } from '../errors.js'
 import type { Entry, HostSnapshot } from './host-snapshot.js'
+import { foldName } from './letter-case.js'
 import { isInside, joinPath, lastName, namesOf, parentOf, rootOf, splitNames } from './path-syntax.js'
 
 /** As in Linux: a path through more links than this is a loop. */
@@ -18,10 +19,13 @@ export interface Located {
  * folder, so that a missing name has one spelling too.
  *
  * @param path   absolute and normalised
- * @throws       SandboxError `path_symlink_loop`, `field` = the given one
+ * @throws       SandboxError `path_symlink_loop`, `path_invalid`, `field` = the given one
  */
 export function followLinks(host: HostSnapshot, path: string, field: string): Located {
   const { platform, files } = host
+  if (platform === 'macos' && isInside(platform, BY_NUMBER, path)) {
+    throw new SandboxError('path_invalid', { field, value: path }, { detail: 'it names a file by its number', remedy: 'Give the path by its names.' })
+  }
   const waiting = namesOf(platform, path).reverse()
   let at = rootOf(platform, path)
   let entry = files.entry(at)
@@ -33,7 +37,7 @@ export function followLinks(host: HostSnapshot, path: string, field: string): Lo
       entry = files.entry(at)
       continue
     }
-    const next = joinPath(platform, at, name)
+    const next = spelledAsKnown(host, at, name)
     entry = files.entry(next)
     if (entry?.kind !== 'symlink' || entry.target === undefined) {
       at = next
@@ -53,8 +57,34 @@ export function followLinksToParent(host: HostSnapshot, path: string, field: str
   const { platform, files } = host
   if (path === rootOf(platform, path)) return { path, entry: files.entry(path) }
   const parent = followLinks(host, parentOf(platform, path), field)
-  const kept = joinPath(platform, parent.path, lastName(platform, path))
+  const kept = spelledAsKnown(host, parent.path, lastName(platform, path))
   return { path: kept, entry: files.entry(kept) }
+}
+
+/** Here macOS opens files by volume and inode, past every name. */
+const BY_NUMBER = '/.vol'
+
+/** macOS shows its data volume here as well; `/Users` and the like are firmlinks into it. */
+const DATA_VOLUME = '/System/Volumes/Data'
+
+/**
+ * The path of `name` in `folder` as the kernel has it. Only on macOS is that another one than was asked for: its sandbox knows
+ * a file by the letters that stand on the disk, and by the near end of a firmlink. Where a folder cannot be listed, as asked.
+ */
+function spelledAsKnown({ platform, files }: HostSnapshot, folder: string, name: string): string {
+  const asked = joinPath(platform, folder, name)
+  if (platform !== 'macos') return asked
+  const entry = files.entry(asked)
+  if (entry === undefined) return asked
+  const isSame = (path: string) => {
+    const other = files.entry(path)
+    return other?.inode === entry.inode && other.device === entry.device
+  }
+  const names = files.children(folder)
+  const stored = names === undefined || names.includes(name) ? name : names.find(other => foldName(other) === foldName(name) && isSame(joinPath(platform, folder, other)))
+  const path = stored === undefined ? asked : joinPath(platform, folder, stored)
+  const near = path.startsWith(`${DATA_VOLUME}/`) ? path.slice(DATA_VOLUME.length) : path
+  return near !== path && isSame(near) ? near : path
 }
 
 /** The link itself and what it leads to: one entry where `path` is not a link. */

@@ -5,9 +5,11 @@ import type { PlatformName } from './host-snapshot.js'
 export const PLATFORM_DEFAULTS: Readonly<Record<PlatformName, readonly string[]>> = {
   linux: ['/bin', '/sbin', '/usr', '/etc', '/lib', '/lib64', '/nix/store', '/run/current-system/sw'],
   macos: [
-    '/bin', '/sbin', '/usr/bin', '/usr/sbin', '/usr/lib', '/usr/libexec', '/usr/share', '/etc', '/private/etc',
-    '/System/Library', '/System/Cryptexes', '/Library/Apple', '/Library/Frameworks', '/Library/Developer/CommandLineTools',
-    '/private/var/db/timezone', '/private/var/db/dyld', '/private/var/select', '/Applications', '/opt/homebrew',
+    '/bin', '/sbin', '/usr/bin', '/usr/sbin', '/usr/lib', '/usr/libexec', '/usr/share', '/private/etc',
+    '/System/Library', '/System/Cryptexes', '/System/Volumes/Preboot/Cryptexes', '/Library/Apple', '/Library/Frameworks', '/Library/Developer/CommandLineTools',
+    '/private/var/db/timezone', '/private/var/db/dyld', '/private/var/db/xcode_select_link', '/private/var/select', '/Applications',
+    // Homebrew's programs, but neither its `etc` nor its `var`, where databases and their passwords lie.
+    ...['/opt/homebrew', '/usr/local'].flatMap(prefix => ['bin', 'sbin', 'lib', 'libexec', 'include', 'share', 'opt', 'Cellar', 'Caskroom', 'Frameworks'].map(name => `${prefix}/${name}`)),
   ],
   windows: ['C:\\Windows', 'C:\\Program Files', 'C:\\Program Files (x86)', 'C:\\ProgramData'],
 }

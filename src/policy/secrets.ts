@@ -127,6 +127,7 @@ export const SECRET_PLACES: readonly SecretPlace[] = [
   // Outside the home folder; they matter where the user is root.
   { path: '/etc/shadow' },
   { path: '/etc/gshadow' },
+  { path: '/etc/master.passwd' },
   { path: '/run/secrets' },
 ]
 

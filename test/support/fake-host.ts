@@ -1,5 +1,6 @@
 // A HostSnapshot made by hand, from a nested literal: `{ home: { user: { work: {}, note: 'text', link: symlink('/x') } } }`.
 import type { Entry, EntryKind, FileSystemView, HostSnapshot } from '../../src/policy/host-snapshot.js'
+import { foldName } from '../../src/policy/letter-case.js'
 
 /** A text is a file, an object a folder. */
 export type Tree = { readonly [name: string]: TreeNode }
@@ -20,7 +21,7 @@ export const socket = (): Special => new Special('socket')
 export const device = (): Special => new Special('device')
 
 export interface FakeHostOptions extends Partial<Omit<HostSnapshot, 'files'>> {
-  /** Folders in whose whole subtree letter case makes no other name. */
+  /** Folders in whose whole subtree letter case and Unicode form make no other name. */
   readonly caseInsensitive?: readonly string[]
 }
 
@@ -49,7 +50,7 @@ export function fakeFiles(tree: Tree, caseInsensitive: readonly string[] = []): 
     for (const name of path.split(/[\\/]/).filter(Boolean)) {
       if (!isFolder(node)) return undefined
       const ignoreCase = caseInsensitive.some(root => key === root || key.startsWith(`${root}/`))
-      const actual: string | undefined = Object.keys(node).find(each => each === name) ?? (ignoreCase ? Object.keys(node).find(each => each.toLowerCase() === name.toLowerCase()) : undefined)
+      const actual: string | undefined = Object.keys(node).find(each => each === name) ?? (ignoreCase ? Object.keys(node).find(each => foldName(each) === foldName(name)) : undefined)
       const next: TreeNode | undefined = actual === undefined ? undefined : node[actual]
       if (next === undefined) return undefined
       ;[node, key] = [next, `${key}/${actual}`]

@@ -131,6 +131,10 @@ describe('network', () => {
     expect(short(decide(policyOf({ network: 'open' }), { kind: 'unix-connect', path: '/run/docker.sock' }))).toBe('unix-socket')
     expect(short(decide(policyOf({}, 'danger-full-access'), { kind: 'unix-connect', path: '/run/docker.sock' }))).toBe('allow')
   })
+  test('macOS has no loopback of a sandbox\'s own: the host\'s is closed with the network', () => {
+    const on = (network: 'off' | 'open', kind: 'connect' | 'bind') => short(decide(policyOf({ network }, 'workspace-write', { platform: 'macos' }), { kind, host: '127.0.0.1', port: 80 }))
+    expect([on('off', 'connect'), on('off', 'bind'), on('open', 'connect'), on('open', 'bind')]).toEqual(['network-off', 'network-off', 'allow', 'allow'])
+  })
   test('the remedy turns it on', () => {
     expect(decide(policyOf(), { kind: 'connect', host: 'x', port: 1 })).toMatchObject({ remedy: { additionalPermissions: { network: { enabled: true } } } })
   })

@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { bothEnds, firstMissing, followLinks, followLinksToParent } from '../../../src/policy/follow-links.js'
 import { fakeHost, symlink } from '../../support/fake-host.js'
+import { macHost } from '../../support/macos-host.js'
 
 const host = fakeHost({
   a: { file: '', down: symlink('b/c'), b: { c: { x: '' } }, up: symlink('../z'), self: symlink('self'), abs: symlink('/a/b'), chain: symlink('abs/c'), gone: symlink('/nowhere/x') },
@@ -44,4 +45,44 @@ test('the first missing part of a path', () => {
 test('Windows paths and links', () => {
   const windows = fakeHost({ 'C:': { a: { l: symlink('..\\b') }, b: { x: '' } } }, { platform: 'windows' })
   expect(followLinks(windows, 'C:\\a\\l\\x', 'x')).toMatchObject({ path: 'C:\\b\\x', entry: { kind: 'file' } })
+})
+
+describe('macOS: the path as the kernel has it', () => {
+  const mac = macHost({
+    Users: { me: { Work: { Src: {}, 'cafe\u0301': {} }, Link: symlink('Work/Src'), twins: { a: '' } } }, private: { tmp: {} }, tmp: symlink('private/tmp'), System: { Volumes: { Data: { own: {} } } },
+  })
+
+  test.each([
+    ['/users/ME/work/src', '/Users/me/Work/Src', 'the letters that stand on the disk'],
+    ['/Users/me/work/NEW', '/Users/me/Work/NEW', 'what is missing keeps its own'],
+    ['/Users/me/Work/caf\u00e9', '/Users/me/Work/cafe\u0301', 'the form that stands on the disk'],
+    ['/users/me/link', '/Users/me/Work/Src', 'links in every spelling'],
+    ['/System/Volumes/Data/Users/me/work', '/Users/me/Work', 'the near end of a firmlink'],
+    ['/System/Volumes/Data/Users/me/missing/x', '/Users/me/missing/x', 'for missing names as well'],
+    ['/system/volumes/data/private/tmp', '/private/tmp', 'both at once'],
+    ['/System/Volumes/Data/own', '/System/Volumes/Data/own', 'what has no near end'],
+    ['/TMP/x', '/private/tmp/x', 'the links of the system'],
+  ])('%s is %s: %s', (path, expected) => {
+    expect(followLinks(mac, path, 'x').path).toBe(expected)
+  })
+
+  test('a name that is kept has its letters from the disk too', () => {
+    expect(bothEnds(mac, '/users/me/LINK', 'x').map(({ path }) => path)).toEqual(['/Users/me/Link', '/Users/me/Work/Src'])
+    expect(followLinksToParent(mac, '/System/Volumes/Data/Users', 'x').path).toBe('/Users')
+  })
+
+  test('a folder that cannot be listed leaves a name as it is', () => {
+    const hidden = { ...mac, files: { ...mac.files, children: () => undefined } }
+    expect(followLinks(hidden, '/users/ME', 'x').path).toBe('/users/ME')
+  })
+
+  test('a disk on which letter case matters', () => {
+    const strict = macHost({ Users: { me: { work: '', Work: '' } } }, { caseInsensitive: [] })
+    expect([followLinks(strict, '/Users/me/work', 'x').path, followLinks(strict, '/Users/me/WORK', 'x').path]).toEqual(['/Users/me/work', '/Users/me/WORK'])
+  })
+
+  test('a file by its number is refused', () => {
+    expect(() => followLinks(mac, '/.vol/16777234/2', 'deny[0]')).toThrow(expect.objectContaining({ code: 'path_invalid', field: 'deny[0]' }))
+    expect(followLinks(fakeHost({}), '/.vol/x', 'x').path).toBe('/.vol/x')
+  })
 })
