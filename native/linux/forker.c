@@ -259,6 +259,17 @@ static void signal_command(struct forker *forker, uint32_t id, uint32_t signal)
 
 /* -- What happens -- */
 
+/* How a command ended, with the list of what it left. */
+static void tell_end(struct forker *forker, uint32_t type, const struct job *job, struct forker_exit exit)
+{
+	struct { struct forker_exit exit; unsigned char ended[ENDED_BYTES]; } report = { .exit = exit };
+
+	report.exit.n_ended = job->n_ended;
+	report.exit.ended_length = job->ended_length;
+	memcpy(report.ended, job->ended, job->ended_length);
+	tell(forker, type, job->id, &report, (uint32_t)(sizeof report.exit + job->ended_length));
+}
+
 static void handle_notice(struct forker *forker, const struct init_notice *notice)
 {
 	struct job *job = notice->job;
@@ -275,6 +286,10 @@ static void handle_notice(struct forker *forker, const struct init_notice *notic
 		break;
 	case NOTICE_RUNS:
 		tell(forker, FORKER_STARTED, job->id, NULL, 0);
+		break;
+	case NOTICE_LEFT:
+		tell_end(forker, FORKER_LEFT, job, (struct forker_exit){ .wait_status = job->wait_status, .cpu_us = job->cpu_us, .max_rss_bytes = job->max_rss_bytes });
+		job->n_ended = job->ended_length = 0;
 		break;
 	}
 }
@@ -295,20 +310,16 @@ static uint64_t microseconds(struct timeval time)
 /* The kernel lets an init be reaped only when its whole PID namespace is gone: now the tree is. */
 static void report_end(struct forker *forker, const struct job *job, int init_status, const struct rusage *usage)
 {
-	struct { struct forker_exit exit; unsigned char ended[ENDED_BYTES]; } report = { 0 };
-
 	if (job->failed_step >= 0) {
 		tell_failure(forker, job->id, (struct forker_failure){ (uint32_t)job->failed_step, job->error });
 		return;
 	}
 	/* An init that did not leave by itself was killed, and the command with it. */
-	report.exit.wait_status = WIFSIGNALED(init_status) ? WTERMSIG(init_status) : job->wait_status;
-	report.exit.cpu_us = microseconds(usage->ru_utime) + microseconds(usage->ru_stime);
-	report.exit.max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024;
-	report.exit.n_ended = job->n_ended;
-	report.exit.ended_length = job->ended_length;
-	memcpy(report.ended, job->ended, job->ended_length);
-	tell(forker, FORKER_EXIT, job->id, &report, (uint32_t)(sizeof report.exit + job->ended_length));
+	tell_end(forker, FORKER_EXIT, job, (struct forker_exit){
+		.wait_status = WIFSIGNALED(init_status) ? WTERMSIG(init_status) : job->wait_status,
+		.cpu_us = microseconds(usage->ru_utime) + microseconds(usage->ru_stime),
+		.max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024,
+	});
 }
 
 /* An init that never took a command: it could not be prepared, or somebody killed it. */

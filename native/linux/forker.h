@@ -23,6 +23,7 @@ enum forker_message_type {
 	FORKER_FAILED,		/* from: struct forker_failure; id 0: the set-up */
 	FORKER_STARTED,		/* from, where the command asks for it */
 	FORKER_EXIT,		/* from: struct forker_exit and its `ended`; only where the init could not tell it itself */
+	FORKER_LEFT,		/* from: the same, where what is named goes on */
 };
 struct forker_failure { uint32_t step; int32_t error; };
 
@@ -49,7 +50,7 @@ enum init_report_type {
 struct init_report { uint32_t type, id; int32_t step_or_status, error; uint64_t cpu_us, max_rss_bytes; };
 
 /* What an init tells the forker, over another pipe. */
-enum init_notice_type { NOTICE_PREPARED = 1, NOTICE_TAKEN /* where the forker has something to do about it */, NOTICE_RUNS };
+enum init_notice_type { NOTICE_PREPARED = 1, NOTICE_TAKEN /* where the forker has something to do about it */, NOTICE_RUNS, NOTICE_LEFT };
 struct init_notice { uint32_t type; struct job *job; };
 
 /* An init and its command: what it reads and writes in the forker's memory, which it shares. */
@@ -63,6 +64,7 @@ struct job {
 	volatile int failed_step;	/* -1: none */
 	volatile int error;
 	volatile int wait_status;
+	uint64_t cpu_us, max_rss_bytes;	/* until its end, with NOTICE_LEFT */
 	struct command command;
 	const char **script;		/* argv for /bin/sh, where the program is a script without an interpreter line */
 	int fds[START_DESCRIPTORS];

@@ -39,15 +39,23 @@ static void note_failure(struct job *job, enum step step, long error)
 	}
 }
 
+static void read_usage(uint64_t *cpu_us, uint64_t *max_rss_bytes)
+{
+	struct rusage usage;
+
+	*cpu_us = *max_rss_bytes = 0;
+	if (RAW(SYS_getrusage, RUSAGE_CHILDREN, &usage, 0, 0, 0) != 0)
+		return;
+	*cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+	*max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+}
+
 static void report(struct job *job, uint32_t type, int step_or_status)
 {
 	struct init_report report = { .type = type, .id = job->id, .step_or_status = step_or_status, .error = job->error };
-	struct rusage usage;
 
-	if (type == REPORT_EXIT && RAW(SYS_getrusage, RUSAGE_CHILDREN, &usage, 0, 0, 0) == 0) {
-		report.cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-		report.max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
-	}
+	if (type == REPORT_EXIT)
+		read_usage(&report.cpu_us, &report.max_rss_bytes);
 	RAW(SYS_write, job->kept ? FD_REPORTS : shared.reports, &report, sizeof report, 0, 0);
 	/* After it, so that the forker tells the end of an init that was killed before it could; the monitor takes the first word. */
 	if (type == REPORT_EXIT || type == REPORT_FAILED)
@@ -345,8 +353,8 @@ static void add_ended(struct job *job, const char *number, const char *name, siz
 	job->n_ended++;
 }
 
-/* Names what is still there when the command has ended, and ends with this process: the kernel kills a PID namespace with its
- * process 1. */
+/* Names what is still there when the command has ended. Unless it is to be kept, it ends with this process: the kernel kills a PID
+ * namespace with its process 1. */
 static void list_what_is_left(struct job *job)
 {
 	char entries[2048] __attribute__((aligned(8)));
@@ -401,6 +409,32 @@ static long wait_for(struct job *job, long program)
 				return status;
 		}
 	}
+}
+
+/* Until nothing is left of a command whose rest is kept. All that it left are children of this process or of one of them, so the
+ * last one to be reaped was the last of all. A signal is for every one of them: the command's own process group may be gone. */
+static void wait_for_rest(void)
+{
+	const uint64_t awaited = 1ULL << (SIGCHLD - 1) | 1ULL << (FORWARD_SIGNAL - 1);
+	siginfo_t info;
+	long child;
+
+	for (;;) {
+		while ((child = RAW(SYS_wait4, -1, NULL, WNOHANG | __WALL, NULL, 0)) > 0)
+			;
+		if (child == -ECHILD)
+			return;
+		if (RAW(SYS_rt_sigtimedwait, &awaited, &info, NULL, sizeof awaited, 0) == FORWARD_SIGNAL && info.si_code == SI_QUEUE && info.si_pid == 0)
+			RAW(SYS_kill, -1, info.si_value.sival_int, 0, 0, 0);
+	}
+}
+
+static void keep_what_is_left(struct job *job)
+{
+	read_usage(&job->cpu_us, &job->max_rss_bytes);
+	notify(job, NOTICE_LEFT);
+	wait_for_rest();
+	report(job, REPORT_EXIT, job->wait_status);
 }
 
 /* Everything that does not depend on the command. */
@@ -520,9 +554,11 @@ void run_init(void *argument)
 		report(job, REPORT_FAILED, job->failed_step);
 	/* Signal 0 to everything but this process: is anything left? If so, it is gone only when this process is reaped, and the
 	 * forker tells; if not, the tree is gone already, and nobody need wait for the namespaces to be taken down. */
-	else if (RAW(SYS_kill, -1, 0, 0, 0, 0) == 0)
-		list_what_is_left(job);
-	else
+	else if (RAW(SYS_kill, -1, 0, 0, 0, 0) != 0)
 		report(job, REPORT_EXIT, job->wait_status);
+	else
+		list_what_is_left(job);
+	if (job->n_ended > 0 && (job->command.flags & COMMAND_KEEP))
+		keep_what_is_left(job);
 	leave(0);
 }

@@ -73,6 +73,12 @@ void handle_forker(struct monitor *monitor)
 			break;
 		take_exit(monitor, command, data);
 		return;
+	case FORKER_LEFT:
+		/* The rest may be gone already: then its end says all. */
+		if (command->ended)
+			break;
+		take_left(monitor, command, data);
+		return;
 	default:
 		monitor->closing = true;
 	}

@@ -33,7 +33,7 @@ enum end_reason { END_NONE, END_KILLED, END_HOST_CHANGED, END_MEMORY, END_PIDS }
 enum source_kind { SOURCE_CONTROL, SOURCE_FORKER, SOURCE_STARTS, SOURCE_REPORTS, SOURCE_WATCH, SOURCE_ACCESSES, SOURCE_STDOUT, SOURCE_STDERR, SOURCE_STDIN };
 struct source { enum source_kind kind; struct running *owner; };
 
-struct stream { struct source source; int fd; uint32_t unconsumed; bool paused, large; };
+struct stream { struct source source; int fd; uint32_t unconsumed; bool paused, large; size_t before_left; /* bytes to be sent before LEFT */ };
 
 struct running {
 	struct running *next;
@@ -48,6 +48,7 @@ struct running {
 	enum end_reason reason;
 	const char *changed_path;
 	struct forker_exit *exit;		/* how it ended, with the list of what was ended behind */
+	struct forker_exit *left;		/* the same while what it left goes on, until it was told */
 	struct waiting_start *start;		/* not given to an init yet */
 	pid_t host_init;			/* for polled limits; 0: not looked up yet */
 	uint64_t memory_bytes, pids;		/* for polled limits; 0: none, or held otherwise */
@@ -100,6 +101,8 @@ void close_stdin(struct running *command);
 /* A command of which nothing more will be told; freed by `free_dead`, after the events of this turn. */
 void forget(struct monitor *monitor, struct running *command);
 void free_dead(struct monitor *monitor);
+/* Tells that a command ended and left something, once the output that it had written by then was sent. Takes `left`. */
+void take_left(struct monitor *monitor, struct running *command, struct forker_exit *left);
 /* Tells the end of a command, once its tree is gone and its output was sent. */
 void finish_if_over(struct monitor *monitor, struct running *command);
 void read_stream(struct monitor *monitor, struct running *command, struct stream *stream);

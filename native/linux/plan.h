@@ -37,7 +37,8 @@ enum mount_kind { MOUNT_BIND_WRITABLE = 1, MOUNT_BIND_READ_ONLY, MOUNT_MASK, MOU
 enum entry_kind { ENTRY_MISSING = 0, ENTRY_FILE, ENTRY_DIRECTORY, ENTRY_SYMLINK, ENTRY_SOCKET, ENTRY_FIFO, ENTRY_DEVICE };
 enum effect { EFFECT_WRITE = 1, EFFECT_READ, EFFECT_DENY };
 enum command_flag { COMMAND_TERMINAL = 1, COMMAND_STDIN_PIPE = 2, COMMAND_REPORT_START = 4 /* STARTED is wanted */,
-	COMMAND_GROUP_MEMORY = 8, COMMAND_GROUP_PIDS = 16 /* these limits are a control group's to hold */, COMMAND_GROUP = 8 | 16 };
+	COMMAND_GROUP_MEMORY = 8, COMMAND_GROUP_PIDS = 16 /* these limits are a control group's to hold */, COMMAND_GROUP = 8 | 16,
+	COMMAND_KEEP = 32 /* what it leaves behind goes on when it ends */ };
 
 struct identity { uint64_t device, inode; };
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "reports.h"
@@ -47,9 +48,9 @@ void send_failure(struct monitor *monitor, uint32_t id, const struct failure *fa
 	commit_frame(&monitor->queue, FRAME_FAILED, id, (uint32_t)(6 + path_length));
 }
 
-static void send_exit(struct monitor *monitor, const struct running *command)
+/* EXIT or LEFT. */
+static void send_end(struct monitor *monitor, uint8_t type, const struct running *command, const struct forker_exit *exit)
 {
-	const struct forker_exit *exit = command->exit;
 	size_t path_length = command->changed_path == NULL ? 0 : strlen(command->changed_path);
 	size_t length = 4 + 4 + 8 + 8 + 2 + exit->ended_length + path_length;
 	unsigned char *payload = reserve_payload(monitor, length);
@@ -61,7 +62,7 @@ static void send_exit(struct monitor *monitor, const struct running *command)
 	put_u16(payload + 24, exit->n_ended);
 	memcpy(payload + 26, exit + 1, exit->ended_length);
 	memcpy(payload + 26 + exit->ended_length, command->changed_path == NULL ? "" : command->changed_path, path_length);
-	commit_frame(&monitor->queue, FRAME_EXIT, command->id, (uint32_t)length);
+	commit_frame(&monitor->queue, type, command->id, (uint32_t)length);
 }
 
 int watch_source(const struct monitor *monitor, int operation, int fd, uint32_t events, struct source *source)
@@ -165,6 +166,7 @@ void free_dead(struct monitor *monitor)
 		*at = command->next;
 		free(command->input);
 		free(command->exit);
+		free(command->left);
 		free(command);
 	}
 }
@@ -177,8 +179,42 @@ void finish_if_over(struct monitor *monitor, struct running *command)
 	command->lost_accesses += forget_reports(shared.init_pids[command->id % INIT_PIDS]);
 	if (command->lost_accesses > 0)
 		send_u32(monitor, FRAME_ACCESSES_LOST, command->id, command->lost_accesses);
-	send_exit(monitor, command);
+	send_end(monitor, FRAME_EXIT, command, command->exit);
 	forget(monitor, command);
+}
+
+static void tell_left_if_due(struct monitor *monitor, struct running *command)
+{
+	if (command->left == NULL || command->ended || command->streams[0].before_left > 0 || command->streams[1].before_left > 0)
+		return;
+	pass_reports(monitor);
+	send_end(monitor, FRAME_LEFT, command, command->left);
+	free(command->left);
+	command->left = NULL;
+}
+
+/* Bytes of a stream were sent, or there are none. */
+static void count_before_left(struct monitor *monitor, struct running *command, struct stream *stream, size_t bytes)
+{
+	if (stream->before_left == 0)
+		return;
+	stream->before_left -= bytes < stream->before_left ? bytes : stream->before_left;
+	tell_left_if_due(monitor, command);
+}
+
+void take_left(struct monitor *monitor, struct running *command, struct forker_exit *left)
+{
+	command->left = left;
+	for (int i = 0; i < 2; i++) {
+		struct stream *stream = &command->streams[i];
+		int waiting = 0;
+
+		if (stream->fd >= 0 && ioctl(stream->fd, FIONREAD, &waiting) == 0 && waiting > 0)
+			stream->before_left = (size_t)waiting;
+		if (stream->fd >= 0 && !stream->paused)
+			read_stream(monitor, command, stream);
+	}
+	tell_left_if_due(monitor, command);
 }
 
 /* What this stream is watched for: output while it may be sent, and on a terminal room for input. */
@@ -224,6 +260,7 @@ void read_stream(struct monitor *monitor, struct running *command, struct stream
 		if (length > 0) {
 			commit_frame(&monitor->queue, type, command->id, (uint32_t)length);
 			stream->unconsumed += (uint32_t)length;
+			count_before_left(monitor, command, stream, (size_t)length);
 			if ((size_t)length == wanted && !stream->large && !command->terminal) {
 				stream->large = true;
 				fcntl(stream->fd, F_SETPIPE_SZ, LARGE_PIPE_BYTES);	/* fewer, larger reads; refused is fine */
@@ -234,6 +271,7 @@ void read_stream(struct monitor *monitor, struct running *command, struct stream
 			continue;
 		/* Nothing there now. When the tree is gone nothing will come: what still holds the other end is outside of it, such as
 		 * a sibling that was sent the descriptor. */
+		count_before_left(monitor, command, stream, stream->before_left);
 		if (length < 0 && errno == EAGAIN && !command->ended)
 			return;
 		close_stream(stream);	/* the end; EIO on a terminal says the same */

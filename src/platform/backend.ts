@@ -106,6 +106,8 @@ export interface CommandHandlers {
   onAccessesLost?(count: number): void
   /** `bytes` of stdin were taken by the command: more may be written. */
   onStdinDrained?(): void
+  /** The command itself ended, its output was delivered, and what `exit.ended` names goes on: only where the plan says `keep`. `onExit` follows when that is gone. */
+  onLeft?(exit: CommandExit): void
   /** Exactly one of the two comes, last. `onExit` only when the whole tree of the command is gone and its output was delivered. */
   onExit(exit: CommandExit): void
   onFailed(failure: StartFailure): void
@@ -117,11 +119,14 @@ export interface RunningCommand {
   /** Returns false when the caller should wait for `onStdinDrained`. */
   writeStdin(data: Uint8Array): boolean
   closeStdin(): void
-  /** Sends a signal to the command's process group. */
+  /** Sends a signal to the command's process group; after `onLeft`, to all that is left. */
   signal(number: number): void
   /** SIGKILL to the whole tree. */
   kill(): void
   resize(rows: number, cols: number): void
+  /** Whether this command keeps Node alive; it does unless told otherwise. */
+  ref(): void
+  unref(): void
 }
 
 export interface Launcher {

@@ -130,6 +130,8 @@ export interface CommandPlan {
   readonly limits: Limits
   /** Those of the limits that a control group of its own holds; with none of them it gets no group. */
   readonly groupLimits?: readonly GroupLimit[]
+  /** What it leaves behind goes on when it ends, and is told by `onLeft`. */
+  readonly keep?: boolean
   /** Tell when the program runs, and its process id: a look through /proc that only some want. */
   readonly reportStart?: boolean
 }

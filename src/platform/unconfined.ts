@@ -13,6 +13,8 @@ const STREAMS = ['stdout', 'stderr'] as const
 const OUTPUT_WINDOW_BYTES = 1 << 20
 /** After the command's own end its pipes are read for so long: what still holds them then was left in the background. */
 const DRAIN_MS = 100
+/** How often a process group is looked at whose leader has ended, where what it left is kept. */
+const LOOK_MS = 200
 
 const NOTES = [
   'commands run without a sandbox, as the policy says',
@@ -65,6 +67,9 @@ class UnconfinedLauncher implements Launcher {
     if (command.terminal !== undefined) {
       throw new SandboxError('option_invalid', { field: 'tty', value: command.terminal }, { detail: 'there is no terminal without a sandbox', remedy: 'Leave it out, or choose another mode.' })
     }
+    if (command.keep === true && !this.#hasProcessGroups) {
+      throw new SandboxError('option_invalid', { field: 'background', value: 'keep' }, { detail: 'without a sandbox, nothing here knows what a command left', remedy: 'Leave it out, or choose another mode.' })
+    }
     const running = new UnconfinedCommand(command, handlers, this.#hasProcessGroups)
     this.#commands.set(running, running.over.then(() => void this.#commands.delete(running)))
     return running
@@ -84,18 +89,24 @@ class UnconfinedCommand implements RunningCommand {
   readonly over: Promise<void>
   readonly #handlers: CommandHandlers
   readonly #hasProcessGroup: boolean
+  readonly #keeps: boolean
   /** Undefined where it could not even be tried. */
   readonly #child: ChildProcess | undefined
   readonly #unconsumed = { stdout: 0, stderr: 0 }
   #killed = false
   /** The program itself has ended; its output may still come. */
   #exited = false
+  /** Its pipes are closed as well. */
+  #closed = false
   #finished = false
+  /** Runs where the command has ended and what it left is kept. */
+  #look: NodeJS.Timeout | undefined
   #finish: () => void = () => {}
 
   constructor(command: CommandPlan, handlers: CommandHandlers, hasProcessGroup: boolean) {
     this.#handlers = handlers
     this.#hasProcessGroup = hasProcessGroup
+    this.#keeps = command.keep === true
     this.over = new Promise(resolve => { this.#finish = resolve })
     this.#child = this.#spawn(command)
     if (this.#child !== undefined) this.#listen(this.#child, command.cwd.path)
@@ -117,6 +128,20 @@ class UnconfinedCommand implements RunningCommand {
   }
 
   resize(): void {}
+
+  ref(): void {
+    for (const handle of this.#handles()) handle.ref()
+  }
+
+  unref(): void {
+    for (const handle of this.#handles()) handle.unref()
+  }
+
+  /** What keeps Node alive: the process, its pipes, and the look at its group. Pipes are sockets, which their type does not say. */
+  #handles(): Pick<NodeJS.Timeout, 'ref' | 'unref'>[] {
+    const { stdin, stdout, stderr } = this.#child ?? {}
+    return [this.#child, stdin, stdout, stderr, this.#look].filter(handle => handle !== undefined && handle !== null) as unknown as Pick<NodeJS.Timeout, 'ref' | 'unref'>[]
+  }
 
   /** As the leader of a process group, so that what it starts can be signalled with it. */
   #spawn(command: CommandPlan): ChildProcess | undefined {
@@ -148,8 +173,39 @@ class UnconfinedCommand implements RunningCommand {
     child.stdin?.on('drain', () => this.#handlers.onStdinDrained?.())
     // The command closed its input: what it does not want is dropped, and there is nothing to wait for.
     child.stdin?.on('error', () => this.#handlers.onStdinDrained?.())
-    child.once('exit', () => this.#drain(child))
-    child.once('close', (code, signal) => this.#exit(code, signal))
+    child.once('exit', (code, signal) => {
+      if (this.#keeps && !this.#killed && this.#groupIsThere()) this.#keep(child, code, signal)
+      else this.#drain(child)
+    })
+    child.once('close', (code, signal) => {
+      this.#closed = true
+      if (this.#look === undefined) this.#exit(code, signal)
+    })
+  }
+
+  /** Tells the command's own end, once its pipes were read, and looks at its process group until that is gone. */
+  #keep(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    let told = false
+    this.#look = setInterval(() => {
+      if (this.#groupIsThere()) {
+        if (!told) this.#handlers.onLeft?.(exitOf(code, signal, 'none'))
+        told = true
+        return
+      }
+      clearInterval(this.#look)
+      this.#look = undefined
+      this.#exited = true
+      if (this.#closed) this.#exit(code, signal)
+      else this.#drain(child)
+    }, LOOK_MS)
+  }
+
+  #groupIsThere(): boolean {
+    try {
+      return process.kill(-(this.#child?.pid as number), 0)
+    } catch {
+      return false
+    }
   }
 
   #take(stream: 'stdout' | 'stderr', chunk: Buffer): void {
@@ -172,13 +228,7 @@ class UnconfinedCommand implements RunningCommand {
   #exit(code: number | null, signal: NodeJS.Signals | null): void {
     if (this.#finished) return
     this.#finished = true
-    const exit: CommandExit = {
-      exitCode: code ?? undefined,
-      signal: signal === null ? undefined : constants.signals[signal],
-      reason: this.#killed ? 'killed' : 'none',
-      path: undefined, cpuMs: 0, maxRssBytes: 0, ended: [],
-    }
-    this.#handlers.onExit(exit)
+    this.#handlers.onExit(exitOf(code, signal, this.#killed ? 'killed' : 'none'))
     this.#finish()
   }
 
@@ -200,3 +250,6 @@ class UnconfinedCommand implements RunningCommand {
     }
   }
 }
+
+const exitOf = (code: number | null, signal: NodeJS.Signals | null, reason: CommandExit['reason']): CommandExit =>
+  ({ exitCode: code ?? undefined, signal: signal === null ? undefined : constants.signals[signal], reason, path: undefined, cpuMs: 0, maxRssBytes: 0, ended: [] })

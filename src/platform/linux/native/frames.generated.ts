@@ -43,4 +43,6 @@ export const FROM_LAUNCHER = {
   ACCESS: 73,
   /** u32 ACCESS frames that were too many, before the EXIT of the command */
   ACCESSES_LOST: 74,
+  /** as EXIT: the command ended, and what is named goes on, as it was to be kept; EXIT comes when that is gone */
+  LEFT: 75,
 } as const

@@ -64,6 +64,8 @@ class NativeLauncher implements Launcher {
   readonly #lostListeners: (() => void)[] = []
   #state: State = 'starting'
   #nextId = 1
+  /** Commands that keep Node alive. */
+  #holders = 0
   /** Why the launcher is lost, where this side found it out. */
   #failure: SandboxError | undefined
   #settleSetUp: ((error?: SandboxError) => void) | undefined
@@ -134,9 +136,9 @@ class NativeLauncher implements Launcher {
 
     const id = this.#freeId()
     writeHeader(frame, TO_LAUNCHER.START, id)
-    const running = new NativeCommand(id, handlers, this.#send)
-    if (this.#commands.size === 0) this.#socket?.ref()
+    const running = new NativeCommand(id, handlers, this.#send, change => this.#changeHolders(change))
     this.#commands.set(id, running)
+    running.ref()
     this.#send(frame)
     return running
   }
@@ -198,6 +200,7 @@ class NativeLauncher implements Launcher {
       case FROM_LAUNCHER.CONTINUED:     return command.handlers.onContinued?.()
       case FROM_LAUNCHER.ACCESS:        return command.handlers.onAccess?.(readAccessReport(payload))
       case FROM_LAUNCHER.ACCESSES_LOST: return command.handlers.onAccessesLost?.(readU32(payload))
+      case FROM_LAUNCHER.LEFT:          return command.handlers.onLeft?.(readExit(payload))
       case FROM_LAUNCHER.EXIT: {
         const exit = readExit(payload)
         this.#forget(command)
@@ -233,9 +236,17 @@ class NativeLauncher implements Launcher {
   }
 
   #forget(command: NativeCommand): void {
+    command.unref()
     command.over = true
     this.#commands.delete(command.id)
-    if (this.#commands.size === 0 && this.#state === 'ready') this.#socket?.unref()
+  }
+
+  /** The socket keeps Node alive as long as a command does. */
+  #changeHolders(change: 1 | -1): void {
+    this.#holders += change
+    if (this.#state !== 'ready') return
+    if (this.#holders === 0) this.#socket?.unref()
+    else if (this.#holders === 1 && change === 1) this.#socket?.ref()
   }
 
   /** Gives the launcher up. Its end is told when it is gone. */
@@ -282,6 +293,8 @@ class NativeCommand implements RunningCommand {
   /** Its last frame has come; what is still asked of it has no effect. */
   over = false
   readonly #send: (frame: Buffer) => void
+  readonly #changeHolders: (change: 1 | -1) => void
+  #holds = false
   readonly #unreported = { stdout: 0, stderr: 0 }
   /** Input that the window has no room for yet, in order. */
   #waiting: Uint8Array[] = []
@@ -290,10 +303,20 @@ class NativeCommand implements RunningCommand {
   #endSent = false
   #toldToWait = false
 
-  constructor(id: number, handlers: CommandHandlers, send: (frame: Buffer) => void) {
+  constructor(id: number, handlers: CommandHandlers, send: (frame: Buffer) => void, changeHolders: (change: 1 | -1) => void) {
     this.id = id
     this.handlers = handlers
     this.#send = send
+    this.#changeHolders = changeHolders
+  }
+
+  ref(): void { this.#hold(true) }
+  unref(): void { this.#hold(false) }
+
+  #hold(holds: boolean): void {
+    if (this.over || holds === this.#holds) return
+    this.#holds = holds
+    this.#changeHolders(holds ? 1 : -1)
   }
 
   consumed(stream: 'stdout' | 'stderr', bytes: number): void {
