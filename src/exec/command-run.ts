@@ -14,8 +14,11 @@ import { EXHAUSTED } from './exhausted.js'
 import type { StreamName } from './kept-output.js'
 import { enforcementWith, groupLimitsOf, narrowLimits } from './limits.js'
 import type { CommandOptions } from './options.js'
-import { type Encoding, EXIT_CODE, type ExecResult, exitCodeOf, type Interruption, limitOf, type OutputOf, signalName } from './result.js'
+import { type Encoding, EXIT_CODE, type ExecResult, exitCodeOf, type Interruption, isTimeout, limitOf, type OutputOf, signalName, TO_KEEP } from './result.js'
 import type { Cancellable, RunningCommands } from './running-commands.js'
+import type { Session } from './session.js'
+import type { Sessions } from './sessions.js'
+import type { ShellFinder } from './shells.js'
 import { cwdError, findWorkingDirectory } from './working-directory.js'
 
 const DEFAULT_KILL_GRACE_MS = 2_000
@@ -31,6 +34,17 @@ export interface CommandContext {
   readonly lookAtHost: () => HostSnapshot
   /** Those that run, so that `close` can end them. */
   readonly running: RunningCommands
+  /** Those in the background. */
+  readonly sessions: Sessions
+  readonly shells: ShellFinder
+}
+
+/** How a command is run beside what its caller's options say. */
+export interface RunWiring extends Pick<CommandPlan, 'stdin' | 'terminal'> {
+  /** It is a session from the start: nobody waits for it. */
+  readonly background?: true
+  /** What runs instead where the program cannot be executed. */
+  readonly otherwise?: readonly string[]
 }
 
 /** The command as it ended, with its output collected. */
@@ -45,6 +59,8 @@ export interface CommandOutput<E extends Encoding> {
 export interface CommandUse<E extends Encoding = Encoding> {
   onOutput(stream: StreamName, chunk: Buffer): void
   onStarted?(hostPid: number): void
+  /** Its program is missing or cannot be executed: the result, 127 or 126, follows. */
+  onNotExecuted?(failure: StartFailure): void
   onStdinDrained?(): void
   onStopped?(signal: number): void
   onContinued?(): void
@@ -56,6 +72,8 @@ export interface CommandUse<E extends Encoding = Encoding> {
   collect(): CommandOutput<E>
   /** Where the command reports denials, as far as it was kept. */
   errorText(): string
+  /** Output waits for the caller: then a command that writes nothing is not idle. */
+  isWaiting?(): boolean
 }
 
 export class CommandRun<E extends Encoding = Encoding> implements CommandHandlers, Cancellable {
@@ -63,45 +81,67 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   readonly #context: CommandContext
   readonly #options: CommandOptions<E>
   readonly #use: CommandUse<E>
-  readonly #command: CommandPlan
   readonly #enforcement: Enforcement
   readonly #startedAt = performance.now()
+  #command: CommandPlan
+  /** Runs where the program of `#command` cannot be executed. */
+  #otherwise: readonly string[] | undefined
+  /** The command, or what it leaves behind, where that goes on in the background. */
+  readonly session: Session | undefined
+  /** How it ended itself, where what it left goes on or was ended with it. */
+  #left: CommandExit | undefined
+  /** From here on output is the session's: nobody waits for this command any more. */
+  #inBackground = false
   #running: RunningCommand | undefined
   #reports: AccessReport[] | undefined
   #interruption: Interruption
   /** What the caller's own code threw: the result then. */
   #callerError: { readonly error: unknown } | undefined
   #timer: NodeJS.Timeout | undefined
+  #idleTimer: NodeJS.Timeout | undefined
+  #lastOutputAt = 0
   #killed = false
-  #over = false
+  /** Nothing of it is left. */
+  #gone = false
   #resolve!: (result: ExecResult<E>) => void
   #reject!: (error: unknown) => void
 
   /**
    * @throws SandboxError for what is wrong with the command itself; then nothing was started
    */
-  constructor(context: CommandContext, argv: readonly string[], options: CommandOptions<E>, io: Pick<CommandPlan, 'stdin' | 'terminal'>, use: CommandUse<E>) {
+  constructor(context: CommandContext, argv: readonly string[], options: CommandOptions<E>, wiring: RunWiring, use: CommandUse<E>) {
     this.#context = context
     this.#options = options
     this.#use = use
+    const keep = options.background === 'keep' || wiring.background === true
     const limits = narrowLimits(context.policy.limits, options.limits)
     const groupLimits = groupLimitsOf(context.plan, limits)
     this.#command = {
       argv,
       cwd: findWorkingDirectory(context.plan.cwd, options.cwd),
-      env: mergeEnvironment(context.environment, options.env),
-      stdin: io.stdin,
+      env: mergeEnvironment(context.environment, options.env, wiring.terminal !== undefined),
+      stdin: wiring.stdin,
       limits,
       ...(groupLimits === undefined ? undefined : { groupLimits }),
-      ...(io.terminal === undefined ? undefined : { terminal: io.terminal }),
-      ...(use.onStarted === undefined ? undefined : { reportStart: true }),
+      ...(wiring.terminal === undefined ? undefined : { terminal: wiring.terminal }),
+      ...(keep ? { keep, reportStart: true } : use.onStarted === undefined ? undefined : { reportStart: true }),
     }
+    this.#otherwise = wiring.otherwise
     this.#enforcement = enforcementWith(context.plan, options.limits)
+    this.session = keep ? context.sessions.open(argv, this.#command.cwd.path) : undefined
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
-    this.#start()
+    try {
+      this.#start()
+    } catch (error) {
+      this.session?.over(undefined)
+      throw error
+    }
+    if (wiring.background !== true) return
+    this.#inBackground = true
+    this.session?.show(this)
   }
 
   /** Undefined where it was cancelled before it began. */
@@ -110,23 +150,37 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   }
 
   #start(): void {
-    const { signal, timeoutMs } = this.#options
+    const { signal, timeoutMs, idleTimeoutMs } = this.#options
     if (signal?.aborted) {
       this.#interruption = 'cancelled'
-      this.onExit({ exitCode: undefined, signal: constants.signals.SIGTERM, reason: 'none', path: undefined, cpuMs: 0, maxRssBytes: 0, ended: [] })
+      this.onExit({ ...NOTHING_RAN, signal: constants.signals.SIGTERM })
       return
     }
     this.#running = this.#context.launcher.run(this.#command, this)
     this.#context.running.add(this)
     signal?.addEventListener('abort', this.#abort)
-    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.interrupt('timed-out'), timeoutMs)
+    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.interrupt('timeoutMs'), timeoutMs)
+    if (idleTimeoutMs === undefined) return
+    this.#lastOutputAt = performance.now()
+    this.#watchIdle(idleTimeoutMs, idleTimeoutMs)
+  }
+
+  /** One timer that looks again, not one for each piece of output. */
+  #watchIdle(idleMs: number, waitMs: number): void {
+    this.#idleTimer = setTimeout(() => {
+      if (this.#use.isWaiting?.() === true) this.#lastOutputAt = performance.now()
+      const leftMs = idleMs - (performance.now() - this.#lastOutputAt)
+      if (leftMs <= 0) this.interrupt('idleTimeoutMs')
+      else this.#watchIdle(idleMs, Math.ceil(leftMs))
+    }, waitMs)
   }
 
   /** SIGTERM now, the end of its whole tree after the grace. The first reason stands. */
-  interrupt(why: 'timed-out' | 'cancelled'): void {
-    if (this.#over || this.#interruption !== undefined) return
+  interrupt(why: NonNullable<Interruption>): void {
+    if (this.#gone || this.#inBackground || this.#interruption !== undefined) return
     this.#interruption = why
     clearTimeout(this.#timer)
+    clearTimeout(this.#idleTimer)
     const graceMs = this.#options.killGraceMs ?? DEFAULT_KILL_GRACE_MS
     if (graceMs === 0) return this.kill()
     this.#running?.signal(constants.signals.SIGTERM)
@@ -135,13 +189,13 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
 
   /** The sandbox closes. */
   cancel(): void {
-    if (this.#over) return
+    if (this.#gone) return
     this.#interruption ??= 'cancelled'
     this.kill()
   }
 
   kill(): void {
-    if (this.#over || this.#killed) return
+    if (this.#gone || this.#killed) return
     this.#killed = true
     this.#running?.kill()
     this.#use.onKill?.()
@@ -153,60 +207,128 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     this.kill()
   }
 
-  onOutput(stream: StreamName, chunk: Buffer): void { this.#use.onOutput(stream, chunk) }
-  onStarted(hostPid: number): void { this.#use.onStarted?.(hostPid) }
+  onOutput(stream: StreamName, chunk: Buffer): void {
+    if (this.#inBackground) this.session?.take(stream, chunk)
+    else this.session?.record(stream, chunk)
+    if (this.#options.idleTimeoutMs !== undefined) this.#lastOutputAt = performance.now()
+    if (!this.#inBackground || this.session?.state === 'running') this.#use.onOutput(stream, chunk)
+  }
+
+  onStarted(hostPid: number): void {
+    this.session?.started(hostPid)
+    this.#use.onStarted?.(hostPid)
+  }
+
   onStopped(signal: number): void { this.#use.onStopped?.(signal) }
   onContinued(): void { this.#use.onContinued?.() }
-  onStdinDrained(): void { this.#use.onStdinDrained?.() }
+
+  onStdinDrained(): void {
+    this.session?.drained()
+    this.#use.onStdinDrained?.()
+  }
 
   onAccess(report: AccessReport): void {
+    // The result has been given.
+    if (this.session?.state === 'left') return
     this.#reports ??= []
     this.#reports.push(report)
   }
 
+  /** The command itself ended; what it left goes on, unless it was to end at once. */
+  onLeft(exit: CommandExit): void {
+    this.#left = exit
+    if (this.#interruption !== undefined || this.#callerError !== undefined || this.session === undefined) return this.kill()
+    if (this.#killed) return
+    this.#stopWaiting()
+    this.session.commandLeft(exit)
+    if (!this.#inBackground) {
+      this.#inBackground = true
+      this.session.show(this)
+    }
+    this.#deliver({ ...exit, ended: [] }, { id: this.session.id, processes: exit.ended, cursor: this.session.output.bytes })
+  }
+
   onExit(exit: CommandExit): void {
+    const told = this.session?.state === 'left'
     this.#stop()
-    const delivered = this.#use.onOver?.()
-    if (delivered === undefined) this.#finish(exit)
-    else delivered.then(() => this.#finish(exit), this.#reject)
+    this.session?.over(exit)
+    if (!told) this.#deliver(this.#left ?? exit)
   }
 
   onFailed(failure: StartFailure): void {
+    if (this.#runsOtherwise(failure)) return
     const outcome = startOutcome(failure, this.#command)
     if (outcome instanceof SandboxError) {
+      const told = this.session?.state === 'left'
       this.#stop()
-      void this.#use.onOver?.()
+      this.session?.over(undefined)
+      if (!told) void this.#use.onOver?.()
       this.#reject(outcome)
       return
     }
-    this.#use.onOutput('stderr', Buffer.from(outcome.line))
-    this.onExit({ exitCode: outcome.exitCode, signal: undefined, reason: 'none', path: undefined, cpuMs: 0, maxRssBytes: 0, ended: [] })
+    this.#use.onNotExecuted?.(failure)
+    this.onOutput('stderr', Buffer.from(outcome.line))
+    this.onExit({ ...NOTHING_RAN, exitCode: outcome.exitCode })
+  }
+
+  /** Whether another command was started in place of a program that cannot be executed. */
+  #runsOtherwise({ step, errno }: StartFailure): boolean {
+    const argv = this.#otherwise
+    if (argv === undefined || step !== 'exec' || errno === 'E2BIG' || this.#killed || this.#interruption !== undefined) return false
+    this.#otherwise = undefined
+    this.#command = { ...this.#command, argv }
+    try {
+      this.#running = this.#context.launcher.run(this.#command, this)
+      return true
+    } catch {
+      // The launcher is gone or closing: what it was asked first is told.
+      return false
+    }
   }
 
   readonly #abort = (): void => this.interrupt('cancelled')
 
-  #stop(): void {
-    this.#over = true
+  #stopWaiting(): void {
     clearTimeout(this.#timer)
+    clearTimeout(this.#idleTimer)
     this.#options.signal?.removeEventListener('abort', this.#abort)
+  }
+
+  #stop(): void {
+    this.#gone = true
+    this.#stopWaiting()
     this.#context.running.delete(this)
   }
 
-  #finish(exit: CommandExit): void {
-    if (this.#callerError !== undefined) return this.#reject(this.#callerError.error)
-    const denials = this.#findDenials()
-    if (denials === undefined) return this.#resolve(this.#makeResult(exit, NO_DENIALS))
-    denials.then(found => this.#resolve(this.#makeResult(exit, found))).catch(this.#reject)
+  #deliver(exit: CommandExit, session?: ExecResult['session']): void {
+    const delivered = this.#use.onOver?.()
+    if (delivered === undefined) return this.#finish(exit, session)
+    // A receiver that never answers must not keep back a time-out's result.
+    const giveUp = this.#interruption === undefined ? undefined : setTimeout(() => this.#finish(exit, session), DEFAULT_KILL_GRACE_MS)
+    delivered.then(() => {
+      clearTimeout(giveUp)
+      this.#finish(exit, session)
+    }, this.#reject)
   }
 
-  #makeResult(exit: CommandExit, denials: readonly Denial[]): ExecResult<E> {
+  #finish(exit: CommandExit, session: ExecResult['session']): void {
+    if (this.#callerError !== undefined) return this.#reject(this.#callerError.error)
+    const denials = this.#findDenials()
+    if (denials === undefined) return this.#resolve(this.#makeResult(exit, session, NO_DENIALS))
+    denials.then(found => this.#resolve(this.#makeResult(exit, session, found))).catch(this.#reject)
+  }
+
+  #makeResult(exit: CommandExit, session: ExecResult['session'], denials: readonly Denial[]): ExecResult<E> {
     const { stdout, stderr, output, dropped } = this.#use.collect()
     const limit = limitOf(exit, this.#command.limits)
+    const interruption = this.#interruption
+    this.session?.denied(denials)
     return {
-      exitCode: exitCodeOf(exit, this.#interruption),
+      exitCode: exitCodeOf(exit, interruption),
       signal: signalName(exit.signal),
-      timedOut: this.#interruption === 'timed-out',
-      cancelled: this.#interruption === 'cancelled',
+      timedOut: isTimeout(interruption),
+      ...(isTimeout(interruption) ? { timedOutBy: interruption } : undefined),
+      cancelled: interruption === 'cancelled',
       ...(limit === undefined ? undefined : { limit }),
       ...(exit.reason === 'host-changed-protected-path' ? { changedPath: exit.path ?? '' } : undefined),
       stdout, stderr, output, dropped,
@@ -214,6 +336,8 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
       usage: { cpuMs: exit.cpuMs, maxRssBytes: exit.maxRssBytes },
       denials,
       ended: exit.ended,
+      ...(exit.ended.length === 0 ? undefined : { toKeep: TO_KEEP }),
+      ...(session === undefined ? undefined : { session }),
       environment: { dropped: this.#context.environment.dropped },
       enforcement: this.#enforcement,
     }
@@ -227,6 +351,8 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     return import('./denials.js').then(({ findDenials }) => findDenials({ policy, host: lookAtHost(), cwd: this.#command.cwd.path, text, reports: this.#reports ?? [] }))
   }
 }
+
+const NOTHING_RAN: CommandExit = { exitCode: undefined, signal: undefined, reason: 'none', path: undefined, cpuMs: 0, maxRssBytes: 0, ended: [] }
 
 /** What the C library has for EACCES, EPERM and EROFS; other programs start theirs in lower case. */
 const DENIAL_WORDS = /permission denied|operation not permitted|read-only file system/i

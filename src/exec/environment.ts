@@ -6,8 +6,10 @@ export type Variables = Readonly<Record<string, string | undefined>>
 
 export interface Environment {
   readonly variables: Readonly<Record<string, string>>
-  /** The same as `NAME=value`. One array for all commands that change nothing, so that it is encoded once. */
+  /** The same as `NAME=value`, with what only commands without a terminal get. One array for all that change nothing, so that it is encoded once. */
   readonly list: readonly string[]
+  /** The same for commands on a terminal. */
+  readonly terminalList: readonly string[]
   /** Names that the host has and commands do not get, sorted. */
   readonly dropped: readonly string[]
 }
@@ -19,6 +21,9 @@ const SECRET_NAMES = ['*KEY*', '*SECRET*', '*TOKEN*', '*PASSWORD*', 'SSH_AUTH_SO
 
 /** Node's own channel to its parent: whoever holds it talks to that process. No policy keeps these. */
 const NEVER_PASSED = ['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE'] as const
+
+/** Without a terminal nobody can answer: what would ask fails or goes on instead. For names that are not set otherwise. */
+const WITHOUT_TERMINAL: Readonly<Record<string, string>> = { GIT_TERMINAL_PROMPT: '0', GIT_EDITOR: 'true', PAGER: 'cat' }
 
 /** Tells programs that they need not try: as the reference has it. */
 const NETWORK_DISABLED = 'CODEX_SANDBOX_NETWORK_DISABLED'
@@ -45,17 +50,18 @@ export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, netw
   }
   Object.assign(variables, policy.set)
   if (network === 'off') variables[NETWORK_DISABLED] = '1'
-  return { variables, list: listOf(variables), dropped: dropped.sort() }
+  return { variables, list: listOf({ ...WITHOUT_TERMINAL, ...variables }), terminalList: listOf(variables), dropped: dropped.sort() }
 }
 
 /**
  * The environment of one command: `changes` merged over the policy's, null removes.
  *
+ * @param terminal  whether the command has one
  * @throws SandboxError `option_invalid`, `field` = `env.NAME`
  */
-export function mergeEnvironment(base: Environment, changes: Readonly<Record<string, string | null | undefined>> | undefined): readonly string[] {
-  if (changes === undefined) return base.list
-  const variables = { ...base.variables }
+export function mergeEnvironment(base: Environment, changes: Readonly<Record<string, string | null | undefined>> | undefined, terminal = false): readonly string[] {
+  if (changes === undefined) return terminal ? base.terminalList : base.list
+  const variables = terminal ? { ...base.variables } : { ...WITHOUT_TERMINAL, ...base.variables }
   for (const [name, value] of Object.entries(changes)) {
     if (name === '' || name.includes('=') || name.includes('\0')) throw new SandboxError('option_invalid', { field: 'env', value: name }, { detail: 'it is not a name of a variable' })
     if (value === undefined) continue

@@ -2,15 +2,20 @@
 import { type CommandContext, type CommandOutput, CommandRun, type CommandUse } from './command-run.js'
 import { KeptOutput, type StreamName } from './kept-output.js'
 import { checkArguments, checkExecOptions, type ExecOptions, type OutputListener } from './options.js'
-import { OutputDelivery } from './output-delivery.js'
+import { OutputDelivery, type OutputReceiver } from './output-delivery.js'
+import { OutputFile } from './output-file.js'
 import type { Encoding, ExecResult, OutputOf } from './result.js'
 import { feedStdin, type StdinFeed } from './stdin.js'
+import { TextPieces } from './text-pieces.js'
 
-/** @throws SandboxError for what is wrong with the command itself */
-export function execCommand<E extends Encoding>(context: CommandContext, argv: readonly string[], options: ExecOptions<E>): Promise<ExecResult<E>> {
+/**
+ * @param otherwise  what runs instead where the program cannot be executed; without stdin only
+ * @throws           SandboxError for what is wrong with the command itself
+ */
+export function execCommand<E extends Encoding>(context: CommandContext, argv: readonly string[], options: ExecOptions<E>, otherwise?: readonly string[]): Promise<ExecResult<E>> {
   checkArguments(argv)
   checkExecOptions(options)
-  return new Collector<E>(context, argv, options).result
+  return new Collector<E>(context, argv, options, otherwise).result
 }
 
 class Collector<E extends Encoding> implements CommandUse<E> {
@@ -21,12 +26,27 @@ class Collector<E extends Encoding> implements CommandUse<E> {
   readonly #stdin: StdinFeed | undefined
   #collected: CommandOutput<Encoding> | undefined
 
-  constructor(context: CommandContext, argv: readonly string[], { stdin, onOutput, ...options }: ExecOptions<E>) {
+  constructor(context: CommandContext, argv: readonly string[], { stdin, onOutput, ...options }: ExecOptions<E>, otherwise: readonly string[] | undefined) {
     this.#kept = new KeptOutput(options.output)
     this.#encoding = options.output?.encoding ?? 'text'
-    const run = new CommandRun<E>(context, argv, options, { stdin: stdin === undefined ? 'empty' : 'pipe' }, this)
+    const file = options.output?.file === undefined ? undefined : new OutputFile(context.policy, context.plan.cwd.path, options.output.file)
+    if (onOutput !== undefined || file !== undefined) {
+      this.#delivery = new OutputDelivery(receiverOf(onOutput as OutputListener<Encoding> | undefined, this.#encoding, file), {
+        consumed: (stream, bytes) => this.#run.running?.consumed(stream, bytes),
+        failed: error => {
+          file?.close()
+          this.#run.abandon(error)
+        },
+      })
+    }
+    let run: CommandRun<E>
+    try {
+      run = new CommandRun<E>(context, argv, options, { stdin: stdin === undefined ? 'empty' : 'pipe', ...(otherwise === undefined ? undefined : { otherwise }) }, this)
+    } catch (error) {
+      file?.close()
+      throw error
+    }
     this.#run = run
-    if (onOutput !== undefined) this.#delivery = deliverTo(onOutput, run)
     if (stdin !== undefined && run.running !== undefined) this.#stdin = feedStdin(stdin, run.running, error => run.abandon(error))
   }
 
@@ -42,10 +62,11 @@ class Collector<E extends Encoding> implements CommandUse<E> {
 
   onStdinDrained(): void { this.#stdin?.drained() }
   onKill(): void { this.#delivery?.stopWaiting() }
+  isWaiting(): boolean { return this.#delivery?.isWaiting === true }
 
   onOver(): Promise<void> | undefined {
     this.#stdin?.stop()
-    return this.#delivery?.whenIdle()
+    return this.#delivery?.finish()
   }
 
   collect(): CommandOutput<E> {
@@ -59,7 +80,24 @@ class Collector<E extends Encoding> implements CommandUse<E> {
   }
 }
 
-const deliverTo = (listener: OutputListener, run: CommandRun): OutputDelivery => new OutputDelivery(listener, {
-  consumed: (stream, bytes) => run.running?.consumed(stream, bytes),
-  failed: error => run.abandon(error),
-})
+/** The file has each piece before the listener gets it. */
+function receiverOf(listener: OutputListener<Encoding> | undefined, encoding: Encoding, file: OutputFile | undefined): OutputReceiver {
+  const tell = listener === undefined ? undefined : encoding === 'bytes' ? tellBytes(listener) : tellText(listener)
+  if (file === undefined) return tell as OutputReceiver
+  let open = 2
+  return async (chunk, stream) => {
+    if (chunk !== undefined) await file.add(chunk)
+    else if (--open === 0) file.close()
+    await tell?.(chunk, stream)
+  }
+}
+
+const tellBytes = (listener: OutputListener<'bytes'>): OutputReceiver => (chunk, stream) => chunk === undefined ? undefined : listener(chunk, stream)
+
+function tellText(listener: OutputListener<'text'>): OutputReceiver {
+  const pieces = new TextPieces()
+  return (chunk, stream) => {
+    const text = chunk === undefined ? pieces.end(stream) : pieces.add(stream, chunk)
+    return text === '' ? undefined : listener(text, stream)
+  }
+}

@@ -37,8 +37,11 @@ export class KeptOutput {
   #first: StreamName | undefined
   #last: StreamName | undefined
   #mostRuns = MOST_RUNS
+  /** Where all of it can be read. */
+  readonly #file: string | undefined
 
-  constructor({ maxBytes = DEFAULT_MAX_BYTES, keep = 'both' }: OutputOptions = {}) {
+  constructor({ maxBytes = DEFAULT_MAX_BYTES, keep = 'both', file }: OutputOptions = {}) {
+    this.#file = file
     const headBytes = keep === 'head' ? maxBytes : keep === 'tail' ? 0 : Math.ceil(maxBytes / 2)
     this.#streams = { stdout: new KeptStream(headBytes, maxBytes - headBytes), stderr: new KeptStream(headBytes, maxBytes - headBytes) }
   }
@@ -55,8 +58,8 @@ export class KeptOutput {
   /** Text, with a line in place of what was dropped. No cut splits a code point. */
   text(): CollectedText {
     const kept = { stdout: this.#streams.stdout.kept('code point'), stderr: this.#streams.stderr.kept('code point') }
-    const stdout = textOf(kept.stdout)
-    const stderr = textOf(kept.stderr)
+    const stdout = textOf(kept.stdout, this.#file)
+    const stderr = textOf(kept.stderr, this.#file)
     return { stdout, stderr, output: this.#onlyOne(stdout, stderr) ?? this.#orderedText(kept), dropped: droppedOf(kept) }
   }
 
@@ -83,7 +86,7 @@ export class KeptOutput {
         continue
       }
       text += decoder.end()
-      text += marker(kept[piece.stream].dropped, text)
+      text += dropMarker(kept[piece.stream].dropped, text, this.#file)
     }
     return text + decoders.stdout.end() + decoders.stderr.end()
   }
@@ -165,7 +168,7 @@ interface Kept {
   readonly dropped: number
 }
 
-class KeptStream {
+export class KeptStream {
   readonly #head = new Pieces()
   readonly #tail = new Pieces()
   readonly #headBytes: number
@@ -261,14 +264,15 @@ function firstBoundary(bytes: Buffer): number {
   return at
 }
 
-function textOf({ head, tail, dropped }: Kept): string {
+function textOf({ head, tail, dropped }: Kept, file: string | undefined): string {
   if (dropped === 0) return tail.length === 0 ? head.toString('utf8') : Buffer.concat([head, tail]).toString('utf8')
   const start = head.toString('utf8')
-  return `${start}${marker(dropped, start)}${tail.toString('utf8')}`
+  return `${start}${dropMarker(dropped, start, file)}${tail.toString('utf8')}`
 }
 
 /** A line of its own after `before`. */
-const marker = (dropped: number, before: string): string => `${before === '' || before.endsWith('\n') ? '' : '\n'}… ${dropped} bytes dropped …\n`
+export const dropMarker = (dropped: number, before: string, file?: string): string =>
+  `${before === '' || before.endsWith('\n') ? '' : '\n'}… ${dropped} bytes dropped${file === undefined ? '' : `; all of the output is in ${JSON.stringify(file)}`} …\n`
 
 const joined = ({ head, tail }: Kept): Buffer => tail.length === 0 ? head : Buffer.concat([head, tail])
 

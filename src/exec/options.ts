@@ -1,10 +1,11 @@
 // The options of the public API, and their checks: an unknown, a wrong and a not yet supported one are errors, never ignored.
+import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
 import { SandboxError } from '../errors.js'
 import { DEGRADATIONS, type DegradationName } from '../platform/launch-plan.js'
 import type { Limits, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { PolicyInput } from '../policy/schema.js'
-import type { Encoding } from './result.js'
+import type { Encoding, OutputOf } from './result.js'
 
 export interface SandboxOptions {
   /** A preset's name or a policy in any of its forms. Default: `workspace-write`. */
@@ -36,12 +37,20 @@ export interface OutputOptions<E extends Encoding = Encoding> {
   readonly maxBytes?: number
   /** Which part is kept where there is more. Default: `both` ends. */
   readonly keep?: 'head' | 'tail' | 'both'
+  /**
+   * A file on the host for all of the output, both streams in order of arrival, whatever `maxBytes` says. Written by this process and
+   * not by the command; no symbolic link is followed on the way to it. Replaced where it exists. Relative to the policy's cwd.
+   */
+  readonly file?: string
   /** Default: `text`, UTF-8 in which U+FFFD stands for invalid bytes, and a line where something was dropped. */
   readonly encoding?: E
 }
 
-/** Called for each piece of output, one call at a time: the command waits when a returned promise takes long. */
-export type OutputListener = (chunk: Buffer, stream: 'stdout' | 'stderr') => unknown
+/**
+ * Called for each piece of output, one call at a time: the command waits when a returned promise takes long. The piece is text, in which
+ * no code point is split, or a Buffer with `encoding: 'bytes'`.
+ */
+export type OutputListener<E extends Encoding = 'text'> = (chunk: OutputOf<E>, stream: 'stdout' | 'stderr') => unknown
 
 export interface CommandOptions<E extends Encoding = Encoding> {
   /** Absolute, or relative to the policy's cwd, which is the default. */
@@ -49,18 +58,26 @@ export interface CommandOptions<E extends Encoding = Encoding> {
   /** Merged over the environment that the policy gives; null removes. */
   readonly env?: Readonly<Record<string, string | null | undefined>>
   readonly timeoutMs?: number
+  /** Ends it, as a time-out does, when it has written nothing for so long. Time in which its output waits for the caller does not count. */
+  readonly idleTimeoutMs?: number
   /** Between SIGTERM and SIGKILL, after a time-out or an abort. Default: 2000. */
   readonly killGraceMs?: number
   readonly signal?: AbortSignal
   readonly output?: OutputOptions<E>
   /** May only narrow the policy's. */
   readonly limits?: Limits
+  /**
+   * What becomes of the processes that are left when the command itself has ended. `kill` (the default): they are ended, and named in
+   * `ended`. `keep`: they go on as a session (`session` of the result, `sandbox.sessions`) until they end, are killed, or the sandbox
+   * closes. After a time-out or an abort nothing is kept.
+   */
+  readonly background?: 'kill' | 'keep'
 }
 
 export interface ExecOptions<E extends Encoding = Encoding> extends CommandOptions<E> {
   /** Default: at its end from the start. */
   readonly stdin?: string | Uint8Array | Readable | AsyncIterable<string | Uint8Array>
-  readonly onOutput?: OutputListener
+  readonly onOutput?: OutputListener<E>
 }
 
 export interface SpawnOptions<E extends Encoding = Encoding> extends CommandOptions<E> {
@@ -70,13 +87,31 @@ export interface SpawnOptions<E extends Encoding = Encoding> extends CommandOpti
   readonly tty?: boolean | { readonly rows: number; readonly cols: number }
 }
 
+/** A shell by its name (`bash`, `sh`, `zsh`, `fish`, `pwsh`, `cmd`, …) or path, and whether it reads the profile as a login shell does. */
+export interface ShellChoice {
+  /** Default: `bash` where there is one inside, else `sh`. */
+  readonly shell?: string
+  /** Default: false. */
+  readonly login?: boolean
+}
+export type ShellOptions<E extends Encoding = Encoding> = ExecOptions<E> & ShellChoice
+export type SpawnShellOptions<E extends Encoding = Encoding> = SpawnOptions<E> & ShellChoice
+
+/** Of a command that begins in the background. */
+export interface SessionOptions extends Pick<CommandOptions, 'cwd' | 'env' | 'limits'> {
+  /** Default: `pipe`, for `sessions.write`. `empty`: at its end from the start. */
+  readonly stdin?: 'pipe' | 'empty'
+  /** A terminal made inside. */
+  readonly tty?: boolean | { readonly rows: number; readonly cols: number }
+}
+
 /** Undefined: valid. Else what it must be. */
 type Check = (value: unknown) => string | undefined
 
 const anything: Check = () => undefined
 const string: Check = value => typeof value === 'string' ? undefined : 'it must be a string'
 const boolean: Check = value => typeof value === 'boolean' ? undefined : 'it must be true or false'
-const wholeNumber: Check = value => Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : 'it must be a whole number, 0 or more'
+export const wholeNumber: Check = value => Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : 'it must be a whole number, 0 or more'
 /** setTimeout takes no more. */
 const milliseconds: Check = value => wholeNumber(value) ?? ((value as number) < 2 ** 31 ? undefined : 'it must be less than 2^31')
 const oneOf = (...values: readonly string[]): Check => value => values.includes(value as string) ? undefined : `it must be one of ${values.join(', ')}`
@@ -101,6 +136,13 @@ const size: Check = value => {
   return isTerminalSize(rows) && isTerminalSize(cols) ? undefined : 'it must be true, or {rows, cols} from 0 to 65535'
 }
 
+/** The size of `tty`, undefined without one. */
+export function terminalSize(tty: SpawnOptions['tty']): { rows: number; cols: number } | undefined {
+  if (tty === undefined || tty === false) return undefined
+  return tty === true ? DEFAULT_SIZE : { rows: tty.rows, cols: tty.cols }
+}
+const DEFAULT_SIZE = { rows: 24, cols: 80 }
+
 export const isTerminalSize = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffff
 
 export const isReadable = (value: unknown): value is Readable =>
@@ -109,9 +151,10 @@ export const isReadable = (value: unknown): value is Readable =>
 const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> => typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 
 const LIMIT_CHECKS: Record<keyof Limits, Check> = { memoryBytes: wholeNumber, pids: wholeNumber, cpuSeconds: wholeNumber, openFiles: wholeNumber, fileSizeBytes: wholeNumber }
-const OUTPUT_CHECKS: Record<keyof OutputOptions, Check> = { maxBytes: wholeNumber, keep: oneOf('head', 'tail', 'both'), encoding: oneOf('text', 'bytes') }
+const OUTPUT_CHECKS: Record<keyof OutputOptions, Check> = { maxBytes: wholeNumber, keep: oneOf('head', 'tail', 'both'), file: string, encoding: oneOf('text', 'bytes') }
 const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
-  cwd: string, env: record, timeoutMs: milliseconds, killGraceMs: milliseconds, signal: abortSignal, output: record, limits: record,
+  cwd: string, env: record, timeoutMs: milliseconds, idleTimeoutMs: milliseconds, killGraceMs: milliseconds, signal: abortSignal, output: record, limits: record,
+  background: oneOf('kill', 'keep'),
 }
 const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
   policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), requireLimits: boolean,
@@ -119,11 +162,35 @@ const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
 }
 const EXEC_CHECKS: Record<keyof ExecOptions, Check> = { ...COMMAND_CHECKS, stdin: input, onOutput: callback }
 const SPAWN_CHECKS: Record<keyof SpawnOptions, Check> = { ...COMMAND_CHECKS, stdin: oneOf('pipe', 'empty'), tty: size }
+const SESSION_CHECKS: Record<keyof SessionOptions, Check> = { cwd: string, env: record, limits: record, stdin: oneOf('pipe', 'empty'), tty: size }
+const SHELL_CHECKS: Record<keyof ShellChoice, Check> = { shell: string, login: boolean }
 
 /** @throws SandboxError `option_invalid`, `field` = the option */
 export const checkSandboxOptions = (options: SandboxOptions): void => checkAll(options, SANDBOX_CHECKS, '')
 export const checkExecOptions = (options: ExecOptions): void => checkCommand(options, EXEC_CHECKS)
 export const checkSpawnOptions = (options: SpawnOptions): void => checkCommand(options, SPAWN_CHECKS)
+export const checkSessionOptions = (options: SessionOptions): void => checkCommand(options, SESSION_CHECKS)
+
+/**
+ * Of `shell` and `spawnShell`: takes out what is for the shell itself.
+ *
+ * @throws SandboxError `argument_invalid` for the script, `option_invalid`
+ */
+export function takeShellChoice<Options extends ShellChoice>(script: unknown, options: Options): { choice: ShellChoice; rest: Omit<Options, keyof ShellChoice> } {
+  if (typeof script !== 'string' || script.includes('\0')) throw new SandboxError('argument_invalid', { field: 'script', value: script }, { remedy: 'Give a string without NUL.' })
+  if (record(options) !== undefined) throw invalid('options', options, 'it must be an object')
+  const { shell, login, ...rest } = options
+  const choice: ShellChoice = { ...(shell === undefined ? undefined : { shell }), ...(login === undefined ? undefined : { login }) }
+  checkAll(choice, SHELL_CHECKS, '')
+  return { choice, rest }
+}
+
+/** @throws SandboxError `option_invalid` */
+export function signalNumber(signal: NodeJS.Signals | number): number {
+  const number = typeof signal === 'number' ? signal : constants.signals[signal]
+  if (Number.isInteger(number) && number >= 0 && number <= 64) return number
+  throw new SandboxError('option_invalid', { field: 'signal', value: signal }, { detail: 'there is no such signal' })
+}
 
 /** @throws SandboxError `argument_invalid` */
 export function checkArguments(argv: readonly string[]): void {
@@ -132,7 +199,7 @@ export function checkArguments(argv: readonly string[]): void {
   if (wrong !== -1) throw new SandboxError('argument_invalid', { field: `argv[${wrong}]`, value: argv[wrong] })
 }
 
-function checkCommand(options: CommandOptions, checks: Readonly<Record<string, Check>>): void {
+function checkCommand(options: Pick<CommandOptions, 'output' | 'limits'>, checks: Readonly<Record<string, Check>>): void {
   checkAll(options, checks, '')
   if (options.output !== undefined) checkAll(options.output, OUTPUT_CHECKS, 'output.')
   if (options.limits !== undefined) checkAll(options.limits, LIMIT_CHECKS, 'limits.')

@@ -1,18 +1,20 @@
-// Hands output to the caller's `onOutput`, one call at a time. While a returned promise is pending, what comes waits here, and
-// as none of it counts as consumed, no more than the stream's window comes.
+// Hands output to the caller's `onOutput` and to the file that it is kept in, one piece at a time. While a returned promise is pending,
+// what comes waits here, and as none of it counts as consumed, no more than the stream's window comes.
 import type { StreamName } from './kept-output.js'
-import type { OutputListener } from './options.js'
 
 export interface DeliveryEvents {
   consumed(stream: StreamName, bytes: number): void
-  /** The listener threw: it is not called again. */
+  /** The receiver threw: it is not called again. */
   failed(error: unknown): void
 }
 
-interface Piece { readonly stream: StreamName; readonly chunk: Buffer }
+/** Gets each piece, and `undefined` once when no more comes. */
+export type OutputReceiver = (chunk: Buffer | undefined, stream: StreamName) => unknown
+
+interface Piece { readonly stream: StreamName; readonly chunk: Buffer | undefined }
 
 export class OutputDelivery {
-  readonly #listener: OutputListener
+  readonly #receiver: OutputReceiver
   readonly #events: DeliveryEvents
   #waiting: Piece[] = []
   /** The piece whose promise is pending. */
@@ -22,34 +24,45 @@ export class OutputDelivery {
   #waitsForNobody = false
   #wakeIdle: (() => void) | undefined
 
-  constructor(listener: OutputListener, events: DeliveryEvents) {
-    this.#listener = listener
+  constructor(receiver: OutputReceiver, events: DeliveryEvents) {
+    this.#receiver = receiver
     this.#events = events
+  }
+
+  /** The receiver has not yet dealt with what came. */
+  get isWaiting(): boolean {
+    return this.#pending !== undefined
   }
 
   add(stream: StreamName, chunk: Buffer): void {
     if (this.#waitsForNobody) this.#events.consumed(stream, chunk.length)
-    if (this.#pending !== undefined) this.#waiting.push({ stream, chunk })
-    else this.#deliver({ stream, chunk })
+    this.#take({ stream, chunk })
   }
 
   stopWaiting(): void {
     if (this.#waitsForNobody) return
     const undelivered = this.#pending === undefined ? this.#waiting : [this.#pending, ...this.#waiting]
     this.#waitsForNobody = true
-    for (const { stream, chunk } of undelivered) this.#events.consumed(stream, chunk.length)
+    for (const { stream, chunk } of undelivered) this.#events.consumed(stream, chunk?.length ?? 0)
   }
 
-  /** Undefined where everything was delivered already. */
-  whenIdle(): Promise<void> | undefined {
+  /** No more comes. Undefined where everything was delivered already, else when it is. */
+  finish(): Promise<void> | undefined {
+    this.#take({ stream: 'stdout', chunk: undefined })
+    this.#take({ stream: 'stderr', chunk: undefined })
     if (this.#pending === undefined) return undefined
     return new Promise(resolve => { this.#wakeIdle = resolve })
+  }
+
+  #take(piece: Piece): void {
+    if (this.#pending !== undefined) this.#waiting.push(piece)
+    else this.#deliver(piece)
   }
 
   #deliver(piece: Piece): void {
     if (this.#failed) return this.#delivered(piece)
     try {
-      const returned = this.#listener(piece.chunk, piece.stream)
+      const returned = this.#receiver(piece.chunk, piece.stream)
       if (!isPromise(returned)) return this.#delivered(piece)
       this.#pending = piece
       returned.then(() => this.#deliverNext(piece), error => {
@@ -70,7 +83,7 @@ export class OutputDelivery {
   }
 
   #delivered({ stream, chunk }: Piece): void {
-    if (!this.#waitsForNobody) this.#events.consumed(stream, chunk.length)
+    if (!this.#waitsForNobody && chunk !== undefined) this.#events.consumed(stream, chunk.length)
   }
 
   #fail(error: unknown): void {

@@ -14,6 +14,8 @@ export interface ExecResult<E extends Encoding = 'text'> {
   /** The signal that ended it. */
   readonly signal: NodeJS.Signals | null
   readonly timedOut: boolean
+  /** The option whose time ran out. */
+  readonly timedOutBy?: 'timeoutMs' | 'idleTimeoutMs'
   /** Ended because the caller's AbortSignal fired or the sandbox was closed. */
   readonly cancelled: boolean
   /** The limit that ended it. */
@@ -31,6 +33,10 @@ export interface ExecResult<E extends Encoding = 'text'> {
   readonly denials: readonly Denial[]
   /** Processes that were still there when the command itself ended, and were ended with it. */
   readonly ended: readonly EndedProcess[]
+  /** With `ended`: how to keep them instead, in words and as options that the next call takes unchanged. */
+  readonly toKeep?: { readonly text: string; readonly options: { readonly background: 'keep' } }
+  /** What the command left behind and goes on, as it was asked with `background: 'keep'`. */
+  readonly session?: LeftSession
   readonly environment: {
     /** Names of the embedding process's variables that the command did not get. */
     readonly dropped: readonly string[]
@@ -38,14 +44,30 @@ export interface ExecResult<E extends Encoding = 'text'> {
   readonly enforcement: Enforcement
 }
 
-export const EXIT_CODE = { timedOut: 124, notExecutable: 126, notFound: 127, signalBase: 128 } as const
+export interface LeftSession {
+  /** In `sandbox.sessions`. */
+  readonly id: number
+  /** Those that go on, with ids as seen inside. */
+  readonly processes: readonly EndedProcess[]
+  /** For `sessions.read`: what comes after this result. */
+  readonly cursor: number
+}
+
+export const EXIT_CODE = { timedOut: 124, noSandbox: 125, notExecutable: 126, notFound: 127, signalBase: 128 } as const
 
 /** Why the command was asked to end, if it was. */
-export type Interruption = 'timed-out' | 'cancelled' | undefined
+export type Interruption = 'timeoutMs' | 'idleTimeoutMs' | 'cancelled' | undefined
+
+export const isTimeout = (interruption: Interruption): interruption is 'timeoutMs' | 'idleTimeoutMs' => interruption === 'timeoutMs' || interruption === 'idleTimeoutMs'
 
 export function exitCodeOf({ exitCode, signal }: Pick<CommandExit, 'exitCode' | 'signal'>, interruption: Interruption): number {
-  if (interruption === 'timed-out') return EXIT_CODE.timedOut
+  if (isTimeout(interruption)) return EXIT_CODE.timedOut
   return exitCode ?? EXIT_CODE.signalBase + (signal ?? 0)
+}
+
+export const TO_KEEP: NonNullable<ExecResult['toKeep']> = {
+  text: 'to let what a command leaves in the background go on, run it with background: "keep"; it becomes a session',
+  options: { background: 'keep' },
 }
 
 /** The name of a signal's number; null where there is none, as ChildProcess has it. Real-time signals have no name in Node. */

@@ -9,11 +9,15 @@ import type { CommandContext } from './command-run.js'
 import type { Explanation } from './decide-access.js'
 import { makeEnvironment } from './environment.js'
 import { execCommand } from './exec.js'
-import { checkSandboxOptions, type ExecOptions, type ParsedSandboxOptions, type SandboxOptions, type SpawnOptions } from './options.js'
+import { checkSandboxOptions, type ExecOptions, type ParsedSandboxOptions, type SandboxOptions, type ShellOptions, type SpawnOptions, type SpawnShellOptions } from './options.js'
 import { parseOptions, prepare, type Preparation, snapshotFor } from './prepare.js'
 import type { Encoding, ExecResult } from './result.js'
 import { RunningCommands } from './running-commands.js'
+import { Sessions } from './sessions.js'
+import { execScript, spawnScript } from './shell.js'
+import { ShellFinder } from './shells.js'
 import { type SandboxChild, spawnCommand } from './spawn.js'
+import { startSession } from './start-session.js'
 
 /** `close` gives commands that it killed so long to be reported before the launcher is closed under them. */
 const CLOSE_GRACE_MS = 2_000
@@ -47,6 +51,8 @@ export async function startSandbox({ policy, backend, plan }: Preparation, optio
 export class Sandbox implements AsyncDisposable {
   readonly policy: ResolvedPolicy
   readonly plan: LaunchPlan
+  /** Commands in the background: those started here, and what others left with `background: 'keep'`. */
+  readonly sessions: Sessions
   readonly #context: CommandContext
   #closed: Promise<void> | undefined
 
@@ -54,7 +60,14 @@ export class Sandbox implements AsyncDisposable {
   constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: () => HostSnapshot) {
     this.policy = policy
     this.plan = plan
-    this.#context = { launcher, plan, policy, lookAtHost, running: new RunningCommands(), environment: makeEnvironment(policy.env, process.env, policy.network) }
+    this.sessions = new Sessions(async (argv, sessionOptions) => {
+      this.#refuseClosed(argv)
+      return startSession(this.#context, argv, sessionOptions)
+    })
+    const environment = makeEnvironment(policy.env, process.env, policy.network)
+    this.#context = {
+      launcher, plan, policy, lookAtHost, running: new RunningCommands(), environment, sessions: this.sessions, shells: new ShellFinder(policy, environment),
+    }
   }
 
   /** Which layers hold, and what was asked for but is not held. */
@@ -76,10 +89,22 @@ export class Sandbox implements AsyncDisposable {
     return execCommand(this.#context, argv, options)
   }
 
+  /** The same for a script: `bash` carries it out, or `sh` where there is no `bash`. A script that is a single plain command needs no shell and gets none. */
+  async shell<E extends Encoding = 'text'>(script: string, options: ShellOptions<E> = {}): Promise<ExecResult<E>> {
+    this.#refuseClosed([script])
+    return execScript(this.#context, script, options)
+  }
+
   /** Runs a command with streams. `exited` is its result. */
   spawn<E extends Encoding = 'text'>(argv: readonly string[], options: SpawnOptions<E> = {}): SandboxChild<E> {
     this.#refuseClosed(argv)
     return spawnCommand(this.#context, argv, options)
+  }
+
+  /** The same for a script. */
+  spawnShell<E extends Encoding = 'text'>(script: string, options: SpawnShellOptions<E> = {}): SandboxChild<E> {
+    this.#refuseClosed([script])
+    return spawnScript(this.#context, script, options)
   }
 
   /** Whether the policy permits an access, and if not, by which rule and how to allow it. A relative path starts at the policy's cwd. */

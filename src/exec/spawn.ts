@@ -1,48 +1,38 @@
 // Runs a command with streams: takes the place of a ChildProcess, and adds `exited`, the result.
+import type { ChildProcess } from 'node:child_process'
 import { EventEmitter } from 'node:events'
 import { constants } from 'node:os'
 import { Readable, Writable } from 'node:stream'
 import { SandboxError } from '../errors.js'
+import type { StartFailure } from '../platform/backend.js'
 import { type CommandContext, type CommandOutput, CommandRun, type CommandUse } from './command-run.js'
 import { KeptOutput, type StreamName } from './kept-output.js'
-import { checkArguments, checkSpawnOptions, isTerminalSize, type SpawnOptions } from './options.js'
-import type { Encoding, ExecResult } from './result.js'
+import { checkArguments, checkSpawnOptions, isTerminalSize, signalNumber, type SpawnOptions, terminalSize } from './options.js'
+import { type Encoding, EXIT_CODE, type ExecResult, signalName } from './result.js'
 
-const DEFAULT_SIZE = { rows: 24, cols: 80 }
 /** Of stderr, or of a terminal's output: where denials are read from. */
 const DENIAL_TEXT_BYTES = 64 << 10
 
-export interface SandboxChildEvents {
-  /** The program runs. */
-  spawn: []
-  /** As ChildProcess has it: the code is null where a signal ended it. */
-  exit: [code: number | null, signal: NodeJS.Signals | null]
-  /** After `exit`, when the streams have ended too. */
-  close: [code: number | null, signal: NodeJS.Signals | null]
-  /** The sandbox failed. Not for a program that is missing: that is exit code 127, with a line on stderr. */
-  error: [error: unknown]
-  /** The command was stopped or continued by a signal (ctrl-Z). */
-  stopped: [signal: NodeJS.Signals | null]
-  continued: []
-}
-
-export interface SandboxChild<E extends Encoding = Encoding> extends EventEmitter<SandboxChildEvents> {
+/**
+ * What `child_process.spawn` returns, for what takes a ChildProcess: MCP transports, agent SDKs, readline, pipelines. The differences:
+ *
+ * - `pid` is known from `spawn` on, not at once, and is undefined where the host's number is not known.
+ * - A program that is missing or not executable is exit code 127 or 126 with a line on stderr, as in a shell; `error` with ENOENT or EACCES
+ *   comes before `exit`.
+ * - `error` is emitted only where somebody listens: `exited` tells it to those who wait for it.
+ * - `kill` signals the command's process group; SIGKILL ends its whole tree.
+ * - `stopped` (with the signal) and `continued` are events too (ctrl-Z).
+ * - There is no IPC channel: no `send`, no `disconnect`.
+ */
+export interface SandboxChild<E extends Encoding = Encoding> extends ChildProcess {
   /** Null where it is at its end from the start. */
   readonly stdin: Writable | null
   /** Of a terminal: all output. */
   readonly stdout: Readable
   /** Null on a terminal. */
   readonly stderr: Readable | null
-  /** On the host; undefined until `spawn`, and where it is not known. */
-  readonly pid: number | undefined
-  readonly exitCode: number | null
-  readonly signalCode: NodeJS.Signals | null
-  /** A signal was sent by `kill`. */
-  readonly killed: boolean
   /** The result, with the output that `output` asks for; by default none is kept, as the streams have it. Rejects where the sandbox failed. */
   readonly exited: Promise<ExecResult<E>>
-  /** Sends a signal to the command's process group; SIGKILL ends its whole tree. False where it is over. Default: SIGTERM. */
-  kill(signal?: NodeJS.Signals | number): boolean
   /** The terminal's size. */
   resize(rows: number, cols: number): void
 }
@@ -58,40 +48,52 @@ export function spawnCommand<E extends Encoding>(context: CommandContext, argv: 
   return new Child<E>(context, argv, options)
 }
 
-class Child<E extends Encoding> extends EventEmitter<SandboxChildEvents> implements SandboxChild<E>, CommandUse<E> {
+class Child<E extends Encoding> extends EventEmitter implements SandboxChild<E>, CommandUse<E> {
   readonly stdin: CommandInput | null
   readonly stdout: CommandOutputStream
   readonly stderr: CommandOutputStream | null
+  readonly stdio: ChildProcess['stdio']
   readonly exited: Promise<ExecResult<E>>
+  readonly spawnfile: string
+  readonly spawnargs: string[]
+  readonly connected = false
+  declare readonly send: ChildProcess['send']
+  declare readonly disconnect: ChildProcess['disconnect']
   pid: number | undefined
   exitCode: number | null = null
   signalCode: NodeJS.Signals | null = null
   killed = false
   readonly #run: CommandRun<E>
+  readonly #signal: AbortSignal | undefined
   readonly #encoding: Encoding
   /** Only where the caller asks for output in the result too. */
   readonly #kept: KeptOutput | undefined
   readonly #denialText = new KeptOutput({ maxBytes: DENIAL_TEXT_BYTES, keep: 'tail' })
+  #spawned = false
   #over = false
+  #startError: Error | undefined
 
   constructor(context: CommandContext, argv: readonly string[], { tty, stdin = 'pipe', ...options }: SpawnOptions<E>) {
     super()
-    const terminal = tty === true ? DEFAULT_SIZE : tty === false || tty === undefined ? undefined : { rows: tty.rows, cols: tty.cols }
+    const terminal = terminalSize(tty)
+    this.spawnfile = argv[0] as string
+    this.spawnargs = [...argv]
+    this.#signal = options.signal
     this.#encoding = options.output?.encoding ?? 'text'
     this.#kept = options.output?.maxBytes === undefined ? undefined : new KeptOutput(options.output)
     this.stdin = stdin === 'empty' ? null : new CommandInput()
     this.stdout = new CommandOutputStream(bytes => this.#run.running?.consumed('stdout', bytes))
     this.stderr = terminal === undefined ? new CommandOutputStream(bytes => this.#run.running?.consumed('stderr', bytes)) : null
+    this.stdio = [this.stdin, this.stdout, this.stderr] as unknown as ChildProcess['stdio']
     this.#run = new CommandRun<E>(context, argv, options, { stdin: stdin === 'pipe' ? 'pipe' : 'empty', ...(terminal === undefined ? {} : { terminal }) }, this)
     this.stdin?.connect(this.#run.running)
     this.exited = this.#run.result
     // In a turn of its own, so that listeners of a child that never began are attached in time.
-    this.exited.then(result => setImmediate(() => this.#end(result)), error => this.#fail(error))
+    this.exited.then(result => setImmediate(() => this.#end(result)), error => this.#fail(error, this.#spawned ? { exitCode: null, signal: 'SIGKILL' } : { exitCode: EXIT_CODE.noSandbox, signal: null }))
   }
 
   kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
-    const number = typeof signal === 'number' ? signal : constants.signals[signal]
-    if (!Number.isInteger(number) || number < 0 || number > 64) throw new SandboxError('option_invalid', { field: 'signal', value: signal }, { detail: 'there is no such signal' })
+    const number = signalNumber(signal)
     if (this.#over) return false
     if (number === constants.signals.SIGKILL) this.#run.kill()
     else this.#run.running?.signal(number)
@@ -104,9 +106,16 @@ class Child<E extends Encoding> extends EventEmitter<SandboxChildEvents> impleme
     if (!this.#over) this.#run.running?.resize(rows, cols)
   }
 
+  ref(): void { this.#run.running?.ref() }
+  unref(): void { this.#run.running?.unref() }
+
+  [Symbol.dispose](): void {
+    if (!this.killed) this.kill()
+  }
+
   onStarted(hostPid: number): void {
     this.pid = hostPid === 0 ? undefined : hostPid
-    this.emit('spawn')
+    this.#tellSpawned()
   }
 
   onOutput(stream: StreamName, chunk: Buffer): void {
@@ -117,8 +126,16 @@ class Child<E extends Encoding> extends EventEmitter<SandboxChildEvents> impleme
   }
 
   onStdinDrained(): void { this.stdin?.drained() }
-  onStopped(signal: number): void { this.emit('stopped', nameOf(signal)) }
+  onStopped(signal: number): void { this.emit('stopped', signalName(signal)) }
   onContinued(): void { this.emit('continued') }
+  isWaiting(): boolean { return this.stdout.isWaiting || this.stderr?.isWaiting === true }
+
+  onNotExecuted({ errno }: StartFailure): void {
+    const number = (constants.errno as Readonly<Record<string, number | undefined>>)[errno] ?? 0
+    this.#startError = Object.assign(new Error(`spawn ${this.spawnfile} ${errno}`), {
+      errno: -number, code: errno, syscall: `spawn ${this.spawnfile}`, path: this.spawnfile, spawnargs: this.spawnargs.slice(1),
+    })
+  }
 
   onKill(): void {
     this.stdout.stopWaiting()
@@ -143,12 +160,33 @@ class Child<E extends Encoding> extends EventEmitter<SandboxChildEvents> impleme
     return this.#denialText.text().output
   }
 
-  #end({ exitCode, signal }: ExecResult<E>): void {
+  #end({ exitCode, signal, cancelled }: ExecResult<E>): void {
+    const end = { exitCode: signal === null ? exitCode : null, signal }
+    if (this.#startError !== undefined) return this.#fail(this.#startError, end)
+    if (cancelled && this.#signal?.aborted === true) return this.#fail(abortError(this.#signal), end)
+    // One that ended before it could be looked up has run all the same.
+    this.#tellSpawned()
+    this.#tellEnd(end)
+  }
+
+  /** `exited` tells it to those who wait for it; the event is for those who listen. */
+  #fail(error: unknown, end: ChildEnd): void {
+    if (this.listenerCount('error') > 0) this.emit('error', error)
+    this.#tellEnd(end)
+  }
+
+  #tellEnd({ exitCode, signal }: ChildEnd): void {
+    this.exitCode = exitCode
     this.signalCode = signal
-    this.exitCode = signal === null ? exitCode : null
-    this.emit('exit', this.exitCode, signal)
-    this.#whenStreamsClose(() => this.emit('close', this.exitCode, signal))
+    this.emit('exit', exitCode, signal)
+    this.#whenStreamsClose(() => this.emit('close', exitCode, signal))
     process.nextTick(() => this.#dropWhatNobodyReads())
+  }
+
+  #tellSpawned(): void {
+    if (this.#spawned) return
+    this.#spawned = true
+    this.emit('spawn')
   }
 
   /** As ChildProcess does after `exit`: a stream without a reader must not keep `close` from coming. */
@@ -156,11 +194,6 @@ class Child<E extends Encoding> extends EventEmitter<SandboxChildEvents> impleme
     for (const stream of [this.stdout, this.stderr]) {
       if (stream !== null && stream.readableFlowing === null && stream.listenerCount('readable') === 0) stream.resume()
     }
-  }
-
-  /** `exited` tells it to those who wait for it; the event is for those who listen. */
-  #fail(error: unknown): void {
-    if (this.listenerCount('error') > 0) this.emit('error', error)
   }
 
   #whenStreamsClose(listener: () => void): void {
@@ -175,8 +208,10 @@ class Child<E extends Encoding> extends EventEmitter<SandboxChildEvents> impleme
   }
 }
 
-const nameOf = (number: number): NodeJS.Signals | null =>
-  (Object.entries(constants.signals) as [NodeJS.Signals, number][]).find(([, value]) => value === number)?.[0] ?? null
+interface ChildEnd { readonly exitCode: number | null; readonly signal: NodeJS.Signals | null }
+
+/** As Node has it. */
+const abortError = ({ reason }: AbortSignal): Error => Object.assign(new Error('The operation was aborted', { cause: reason }), { name: 'AbortError', code: 'ABORT_ERR' })
 
 /** What a reader has not asked for yet waits here and is not consumed, so that no more than the window comes. */
 class CommandOutputStream extends Readable {
@@ -190,6 +225,11 @@ class CommandOutputStream extends Readable {
   constructor(consumed: (bytes: number) => void) {
     super()
     this.#consumed = consumed
+  }
+
+  /** Output has come that its reader has not asked for. */
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0
   }
 
   accept(chunk: Buffer): void {

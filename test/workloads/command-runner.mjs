@@ -31,8 +31,8 @@ async function execute(sandbox, argv, { env, stdin }) {
     digest.update(chunk)
     bytes += chunk.length
   }
-  const result = await sandbox.exec(argv, { env, stdin, onOutput, output: { maxBytes: SHOWN_BYTES } })
-  return { ...factsOf(result), stdout: result.stdout, stderr: result.stderr, bytes, sha256: digest.digest('hex') }
+  const result = await sandbox.exec(argv, { env, stdin, onOutput, output: { maxBytes: SHOWN_BYTES, encoding: 'bytes' } })
+  return { ...factsOf(result), stdout: result.stdout.toString(), stderr: result.stderr.toString(), bytes, sha256: digest.digest('hex') }
 }
 
 async function executeOnTerminal(sandbox, argv, { env, terminal }) {

@@ -24,8 +24,8 @@ test('a pattern is a name, not an expression', () => {
 })
 
 test('the network being off is told, and only then', () => {
-  expect(makeEnvironment(POLICY, {}, 'off').list).toEqual(['CODEX_SANDBOX_NETWORK_DISABLED=1'])
-  expect(makeEnvironment(POLICY, {}, 'open').list).toEqual([])
+  expect(makeEnvironment(POLICY, {}, 'off').terminalList).toEqual(['CODEX_SANDBOX_NETWORK_DISABLED=1'])
+  expect(makeEnvironment(POLICY, {}, 'open').terminalList).toEqual([])
 })
 
 const BASE = makeEnvironment(POLICY, { A: '1', B: '2' }, 'open')
@@ -35,8 +35,8 @@ test('a command without changes shares one array', () => {
 })
 
 test('changes are merged, null removes, undefined changes nothing', () => {
-  expect(mergeEnvironment(BASE, { A: null, B: undefined, C: '=\n' })).toEqual(['B=2', 'C==\n'])
-  expect(BASE.list).toEqual(['A=1', 'B=2'])
+  expect(mergeEnvironment(BASE, { A: null, B: undefined, C: '=\n' }, true)).toEqual(['B=2', 'C==\n'])
+  expect(BASE.terminalList).toEqual(['A=1', 'B=2'])
 })
 
 test.each([

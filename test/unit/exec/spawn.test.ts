@@ -122,7 +122,14 @@ test('stops and continues are events', async () => {
 
 test('a missing program is exit code 127 and a line on stderr, as in a shell', async () => {
   const child = (await startFakeSandbox()).spawn(['fail', String(STEPS.findIndex(({ name }) => name === 'exec')), '2'])
-  expect(await Promise.all([textOf(child.stderr!), once(child, 'exit')])).toEqual(['codex-sandbox: fail: not found\n', [127, null]])
+  const events: unknown[] = []
+  for (const event of ['spawn', 'error', 'exit', 'close']) child.on(event, (...values: unknown[]) => events.push([event, ...values]))
+  expect(await textOf(child.stderr!)).toBe('codex-sandbox: fail: not found\n')
+  child.stdout.resume()
+  await expect.poll(() => events).toEqual([
+    ['error', expect.objectContaining({ message: 'spawn fail ENOENT', code: 'ENOENT', errno: -2, syscall: 'spawn fail', path: 'fail' })], ['exit', 127, null], ['close', 127, null],
+  ])
+  expect((await child.exited).exitCode).toBe(127)
 })
 
 test('a sandbox that fails is an error event and a rejection; without a listener only the latter', async () => {
