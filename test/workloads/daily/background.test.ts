@@ -30,10 +30,11 @@ test('by default what is left is ended and named, and the result says how to kee
   const { ended, toKeep, session } = await sandbox.exec(leaving(word))
   expect({ names: ended.map(({ name }) => name), session, text: toKeep?.text }).toEqual({ names: expect.arrayContaining(['sh']), session: undefined, text: expect.stringContaining('background: "keep"') })
   expect(processesWithArgument(word)).toEqual([])
-  const kept = await sandbox.exec(leaving(word), toKeep?.options)
+  const other = newWord()
+  const kept = await sandbox.exec(leaving(other), toKeep?.options)
   expect(kept).toMatchObject({ exitCode: 0, ended: [], session: { processes: expect.arrayContaining([expect.objectContaining({ name: 'sh' })]) } })
   expect(kept.toKeep).toBe(undefined)
-  expect(processesWithArgument(word).length).toBe(1)
+  expect(processesWithArgument(other).length).toBe(1)
 })
 
 test('nothing left: no session, whatever was asked', async () => {
