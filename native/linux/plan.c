@@ -2,7 +2,6 @@
 #include "plan.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,6 +135,49 @@ static void read_mounts(struct reader *r, struct plan *plan)
 	}
 }
 
+static void read_rule(struct reader *r, struct landlock_rule *rule)
+{
+	rule->allowed = number(r, 8);
+	rule->path = string(r);
+	rule->identity = identity(r);
+}
+
+static struct landlock_rule *read_rules(struct reader *r, uint32_t *n)
+{
+	struct landlock_rule *rules;
+
+	*n = count(r, 28);
+	rules = array(r, *n, sizeof *rules);
+	for (uint32_t i = 0; i < *n && !r->broken; i++)
+		read_rule(r, &rules[i]);
+	return rules;
+}
+
+static void read_supervision(struct reader *r, struct plan *plan)
+{
+	plan->base = within(r, EFFECT_READ, EFFECT_DENY);
+	plan->n_path_rules = count(r, 6);
+	plan->path_rules = array(r, plan->n_path_rules, sizeof *plan->path_rules);
+	for (uint32_t i = 0; i < plan->n_path_rules && !r->broken; i++) {
+		plan->path_rules[i].effect = within(r, EFFECT_WRITE, EFFECT_DENY);
+		plan->path_rules[i].path = string(r);
+		plan->path_rules[i].folds_case = within(r, 0, 1) != 0;
+	}
+	plan->outer_handled_net = number(r, 8);
+	plan->outer_rules = read_rules(r, &plan->n_outer_rules);
+	plan->n_trees = count(r, 32);
+	plan->trees = array(r, plan->n_trees, sizeof *plan->trees);
+	for (uint32_t i = 0; i < plan->n_trees && !r->broken; i++) {
+		struct readable_tree *tree = &plan->trees[i];
+
+		read_rule(r, &tree->rule);
+		tree->n_closed = count(r, 4);
+		tree->closed = array(r, tree->n_closed, sizeof *tree->closed);
+		for (uint32_t k = 0; k < tree->n_closed && !r->broken; k++)
+			tree->closed[k] = string(r);
+	}
+}
+
 int decode_plan(const void *data, size_t size, struct plan *plan)
 {
 	struct reader r = { data, (const unsigned char *)data + size, malloc(size + 1), false };
@@ -160,17 +202,13 @@ int decode_plan(const void *data, size_t size, struct plan *plan)
 	plan->handled_net = number(&r, 8);
 	plan->handled_fs = number(&r, 8);
 	plan->proc_rights = number(&r, 8);
-	plan->n_rules = count(&r, 12);
-	plan->rules = array(&r, plan->n_rules, sizeof *plan->rules);
-	for (uint32_t i = 0; i < plan->n_rules && !r.broken; i++) {
-		plan->rules[i].allowed = number(&r, 8);
-		plan->rules[i].path = string(&r);
-	}
+	plan->rules = read_rules(&r, &plan->n_rules);
 	plan->command_filter = filter(&r);
 	plan->listener_filter = filter(&r);
 	plan->group = string(&r);
-	/* A plan without a filter would run commands unfiltered: not a plan. */
-	if (plan->command_filter.length == 0)
+	read_supervision(&r, plan);
+	/* A plan without a filter would run commands unfiltered: not a plan. Nor is one that nobody would supervise. */
+	if (plan->command_filter.length == 0 || ((plan->flags & PLAN_SUPERVISED) && (plan->listener_filter.length == 0 || plan->handled_fs == 0)))
 		r.broken = true;
 	return finish(&r);
 }

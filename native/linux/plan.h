@@ -3,7 +3,9 @@
  * Encoding, little-endian, no padding: u8 u16 u32 u64; a string is u32 length and that many bytes without NUL;
  * an identity is u64 device, u64 inode (both 0: not compared).
  *
- *   plan     u32 magic 0x31585343 ("CSX1"), u32 version 2, u32 flags (PLAN_*), u32 uid, u32 gid, string state directory,
+ *   a rule is u64 allowed, string path, identity.
+ *
+ *   plan     u32 magic 0x31585343 ("CSX1"), u32 version 3, u32 flags (PLAN_*), u32 uid, u32 gid, string state directory,
  *            string cwd path, identity cwd,
  *            u32 n mounts { u8 kind (MOUNT_*), u8 entry kind (ENTRY_*), u8 effect (EFFECT_*), string path,
  *                           identity (of the parent directory for a placeholder),
@@ -11,9 +13,11 @@
  *                           u32 n openings { u8 effect, string path, identity } },
  *            u32 n devices { string path },
  *            u64 scopes, u64 handled net, u64 handled fs, u64 allowed on /proc,
- *            u32 n rules { u64 allowed, string path },
+ *            u32 n rules { rule },
  *            string command filter, string listener filter (empty: none),
- *            string control group in which the sandbox makes its own (empty: none)
+ *            string control group in which the sandbox makes its own (empty: none),
+ *            u8 base (EFFECT_*), u32 n path rules { u8 effect, string path, u8 folds letter case },
+ *            u64 outer handled net, u32 n outer rules { rule }, u32 n readable trees { rule, u32 n closed { string path } }
  *   command  u32 flags (COMMAND_*), u16 rows, u16 columns, string cwd path, identity cwd,
  *            u64 memory bytes, u64 pids, u64 cpu seconds, u64 open files, u64 file size bytes (each 0: no limit),
  *            u32 argc { string }, u32 envc { string }
@@ -21,10 +25,11 @@
 #ifndef PLAN_H
 #define PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PLAN_MAGIC = 0x31585343, PLAN_VERSION = 2 };
+enum { PLAN_MAGIC = 0x31585343, PLAN_VERSION = 3 };
 enum plan_flag {
 	PLAN_PRIVATE_NETWORK = 1,
 	PLAN_LANDLOCK = 2,		/* scopes and net */
@@ -32,6 +37,9 @@ enum plan_flag {
 	PLAN_OWN_PROC = 8,		/* each command mounts a /proc of its own */
 	PLAN_GROUP_MEMORY = 16,		/* commands may ask for a control group that holds their memory, */
 	PLAN_GROUP_PIDS = 32,		/* or the number of their processes */
+	PLAN_SUPERVISED = 64,		/* no namespaces: Landlock and the launcher hold the rules; no mounts */
+	PLAN_NO_NETWORK = 128,		/* the network is off without a namespace of its own */
+	PLAN_MAKE_SOCKETS = 256,	/* descriptors of commands cannot be taken: the launcher makes their sockets */
 };
 enum mount_kind { MOUNT_BIND_WRITABLE = 1, MOUNT_BIND_READ_ONLY, MOUNT_MASK, MOUNT_PIN, MOUNT_PLACEHOLDER, MOUNT_WATCH, MOUNT_PRIVATE_DIRECTORY };
 enum entry_kind { ENTRY_MISSING = 0, ENTRY_FILE, ENTRY_DIRECTORY, ENTRY_SYMLINK, ENTRY_SOCKET, ENTRY_FIFO, ENTRY_DEVICE };
@@ -55,7 +63,13 @@ struct mount_step {
 	struct opening *openings;
 };
 
-struct landlock_rule { uint64_t allowed; char *path; };
+struct landlock_rule { uint64_t allowed; char *path; struct identity identity; };
+
+/* Of the rules at or above a path the last one decides. */
+struct path_rule { enum effect effect; bool folds_case; char *path; };
+
+/* Readable but for `closed`, which lie below it. */
+struct readable_tree { struct landlock_rule rule; uint32_t n_closed; char **closed; };
 
 struct filter { uint32_t length; const void *program; };	/* length in instructions */
 
@@ -73,6 +87,15 @@ struct plan {
 	struct landlock_rule *rules;
 	struct filter command_filter, listener_filter;
 	char *group;
+	/* With PLAN_SUPERVISED. `rules` are the inner domain's, that of commands; these the outer one's, that of the monitor too. */
+	enum effect base;
+	uint32_t n_path_rules;
+	struct path_rule *path_rules;
+	uint64_t outer_handled_net;
+	uint32_t n_outer_rules;
+	struct landlock_rule *outer_rules;
+	uint32_t n_trees;
+	struct readable_tree *trees;
 };
 
 struct limits { uint64_t memory_bytes, pids, cpu_seconds, open_files, file_size_bytes; };

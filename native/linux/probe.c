@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,7 +29,7 @@ enum { NOT_TRIED = -1000 };
 /* Filled by child processes: shared memory. */
 struct tried {
 	int setgroups, uid_map, mount_slave, mount_setattr, mount_tmpfs, netns, mount_proc, pid_max;
-	int seccomp, user_notification;
+	int seccomp, user_notification, process_vm_readv, pidfd_getfd;
 };
 
 static int outcome(long result)
@@ -123,6 +124,35 @@ static void try_filters(struct tried *tried)
 	_exit(0);
 }
 
+/* Looks into a process as the monitor does: a child that waits, dumpable and of the same user. */
+static void try_looking(struct tried *tried)
+{
+	static int value = 42;
+	int seen = 0, pipes[2], pidfd, taken;
+	struct iovec here = { &seen, sizeof seen }, there = { &value, sizeof value };
+	pid_t child;
+	char end;
+
+	if (pipe2(pipes, O_CLOEXEC) != 0 || (child = fork()) < 0)
+		return;
+	if (child == 0) {
+		close(pipes[1]);
+		_exit(read(pipes[0], &end, 1) < 0);
+	}
+	close(pipes[0]);
+	tried->process_vm_readv = outcome(process_vm_readv(child, &here, 1, &there, 1, 0));
+	pidfd = (int)syscall(NR_pidfd_open, child, 0);
+	taken = pidfd < 0 ? -1 : (int)syscall(NR_pidfd_getfd, pidfd, 0, 0);
+	/* 0 may be closed: that it could look is what counts. */
+	tried->pidfd_getfd = taken < 0 && errno == EBADF && pidfd >= 0 ? 0 : outcome(taken);
+	close(pipes[1]);
+	waitpid(child, NULL, 0);
+	if (pidfd >= 0)
+		close(pidfd);
+	if (taken >= 0)
+		close(taken);
+}
+
 int run_probe(void)
 {
 	const long flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | SIGCHLD;
@@ -152,8 +182,10 @@ int run_probe(void)
 		try_filters(tried);
 	if (child > 0)
 		waitpid((pid_t)child, NULL, 0);
+	try_looking(tried);
 	printf("kernel %s\nmachine %s\nlandlock_abi %ld\nlandlock_errata %ld\n", name.release, name.machine, abi, errata);
-	printf("seccomp %d\nseccomp_mode %d\nuser_notification %d\n", tried->seccomp, prctl(PR_GET_SECCOMP, 0, 0, 0, 0), tried->user_notification);
+	printf("seccomp %d\nseccomp_mode %d\nuser_notification %d\nprocess_vm_readv %d\npidfd_getfd %d\n", tried->seccomp, prctl(PR_GET_SECCOMP, 0, 0, 0, 0),
+	       tried->user_notification, tried->process_vm_readv, tried->pidfd_getfd);
 	printf("clone %d\nsetgroups %d\nuid_map %d\nmount_slave %d\nmount_setattr %d\nmount_tmpfs %d\nnetns %d\nmount_proc %d\n", clone_result, tried->setgroups,
 	       tried->uid_map, tried->mount_slave, tried->mount_setattr, tried->mount_tmpfs, tried->netns, tried->mount_proc);
 	printf("max_user_namespaces %ld\napparmor_restrict %ld\nuserns_clone %ld\n", read_number("/proc/sys/user/max_user_namespaces"),

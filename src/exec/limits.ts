@@ -28,7 +28,7 @@ export function narrowLimits(policy: Limits, asked: Limits | undefined): Limits 
  */
 export function enforcementWith(plan: LaunchPlan, asked: Limits | undefined): Enforcement {
   if (asked === undefined) return plan.enforcement
-  const limits = plan.backend === 'linux-native' ? limitMechanisms(asked, plan.uid, plan.groups) : absent(asked, plan)
+  const limits = plan.backend === 'linux-native' ? limitMechanisms(asked, plan.uid, plan.groups, plan.rung) : absent(asked, plan)
   return { ...plan.enforcement, limits: { ...plan.enforcement.limits, ...limits } }
 }
 

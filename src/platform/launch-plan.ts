@@ -29,6 +29,20 @@ export interface MaskOpening {
   readonly effect: 'read' | 'write'
 }
 
+/**
+ * What holds the rules about files. `namespaces`: mounts, with Landlock as a second lock. `supervised`: Landlock, under which
+ * commands may not write where something is protected or denied; the launcher does it for them, call by call.
+ */
+export type Rung = 'namespaces' | 'supervised'
+
+/** A rule on a path and all beneath it. A path that is not there grants nothing. */
+export interface LandlockRule {
+  readonly path: string
+  readonly allowed: string
+  /** Absent: whatever is there; in the mounts of the template, which were compared. */
+  readonly identity?: FileIdentity
+}
+
 /** Landlock's part. Rights are bit masks of `landlock_ruleset_attr.handled_access_fs`, in decimal. */
 export interface LandlockPlan {
   readonly abi: number
@@ -36,13 +50,33 @@ export interface LandlockPlan {
   readonly scopes: number
   /** `handled_access_net` bits; nothing is allowed of them. */
   readonly handledNet: number
-  /** For each command, after its /proc is mounted. Absent where the policy restricts no files: then the rest is once for all commands. */
+  /**
+   * On the rung of namespaces for each command, after its /proc is mounted; absent where the policy restricts no files: then the rest
+   * is once for all commands. On the supervised rung once for all commands, with the readable trees of `supervision`.
+   */
   readonly files?: {
     readonly handled: string
-    readonly rules: readonly { readonly path: string; readonly allowed: string }[]
-    /** What is allowed below the command's own /proc. */
+    readonly rules: readonly LandlockRule[]
+    /** What is allowed below the command's own /proc; 0 where it has none. */
     readonly proc: string
   }
+}
+
+/** A tree that commands may read: one rule on `path`, or, where something in it is closed, one on each entry beside the way to that. */
+export interface ReadableTree extends LandlockRule {
+  /** Below `path`, existing or not. Directories on the way to one are listed by the launcher alone. */
+  readonly closed: readonly string[]
+}
+
+/** The supervised rung's own part of a plan. */
+export interface SupervisionPlan {
+  /** What holds where none of `rules` does. */
+  readonly base: 'read' | 'deny'
+  /** The policy's path rules: of those at or above a path the last one decides. */
+  readonly rules: readonly { readonly path: string; readonly effect: 'write' | 'read' | 'deny'; readonly foldsCase: boolean }[]
+  /** The outer Landlock domain, around the launcher too: the most that it can do for commands. */
+  readonly outer: { readonly handledNet: number; readonly rules: readonly LandlockRule[] }
+  readonly reads: readonly ReadableTree[]
 }
 
 export interface SeccompPlan {
@@ -66,6 +100,8 @@ export interface GroupPlan {
 /** What a result's `enforcement` says: which layers hold, and what was asked for but is not held. */
 export interface Enforcement {
   readonly backend: BackendName
+  /** Of `linux-native`: which of its two ways holds. */
+  readonly rung?: Rung
   readonly layers: readonly string[]
   readonly degraded: readonly DegradationName[]
   readonly limits: Readonly<Partial<Record<keyof Limits, LimitMechanism>>>
@@ -88,13 +124,19 @@ export interface LinuxNativePlan {
   readonly platform: 'linux'
   readonly uid: number
   readonly gid: number
-  readonly network: 'private' | 'host'
+  readonly rung: Rung
+  /** `private`: a namespace with a loopback; `none`: no namespace, and no connection; `host`: the policy opens it. */
+  readonly network: 'private' | 'none' | 'host'
+  /** How the launcher gets at a command's socket: `taken` from it, or `made` by itself and given to it, where the host refuses the first. */
+  readonly sockets: 'taken' | 'made'
   /** Where placeholders are written down, so that a killed launcher's are removed by the next one. */
   readonly stateDirectory: string
   readonly mounts: readonly MountStep[]
   /** Device nodes for the small /dev, beside the core ones. */
   readonly devices: readonly string[]
   readonly landlock?: LandlockPlan
+  /** On the supervised rung, which has no mounts. */
+  readonly supervision?: SupervisionPlan
   readonly seccomp: SeccompPlan
   readonly limits: Limits
   readonly limitMechanisms: Enforcement['limits']

@@ -2,7 +2,7 @@
 import { constants } from 'node:os'
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeEach, expect, test } from 'vitest'
-import type { CommandPlan, LinuxNativePlan, MountStep } from '../../src/platform/launch-plan.js'
+import type { CommandPlan, LandlockRule, LinuxNativePlan, MountStep } from '../../src/platform/launch-plan.js'
 import { encodeCommand, encodePlan } from '../../src/platform/linux/native/plan-codec.js'
 import { buildDecodeTool, type DecodeTool } from './decode-tool.js'
 
@@ -20,16 +20,22 @@ const REFUSED = { refused: constants.errno.EBADMSG }
 
 /** What the launcher reads of a plan: the answer of decode-tool.c, from the plan itself. */
 const readOfPlan = (plan: LinuxNativePlan): object => ({
-  flags: (plan.network === 'private' ? 1 : 0) + (plan.landlock === undefined ? 0 : 2) + (plan.landlock?.files === undefined ? 0 : 4) + (plan.degraded.includes('no-own-proc') ? 0 : 8)
-    + (plan.groups?.holds.includes('memoryBytes') === true ? 16 : 0) + (plan.groups?.holds.includes('pids') === true ? 32 : 0),
+  flags: (plan.network === 'private' ? 1 : 0) + (plan.landlock === undefined ? 0 : 2) + (plan.landlock?.files === undefined ? 0 : 4) + (plan.degraded.includes('no-own-proc') || plan.supervision !== undefined ? 0 : 8)
+    + (plan.groups?.holds.includes('memoryBytes') === true ? 16 : 0) + (plan.groups?.holds.includes('pids') === true ? 32 : 0)
+    + (plan.supervision === undefined ? 0 : 64) + (plan.network === 'none' ? 128 : 0) + (plan.sockets === 'made' ? 256 : 0),
   uid: plan.uid, gid: plan.gid, stateDirectory: plan.stateDirectory, cwd: plan.cwd.path, identity: Object.values(plan.cwd.identity),
   mounts: plan.mounts.map(readOfMount),
   devices: plan.devices,
   scopes: String(plan.landlock?.scopes ?? 0), net: String(plan.landlock?.handledNet ?? 0),
-  fs: plan.landlock?.files?.handled ?? '0', proc: plan.landlock?.files?.proc ?? '0', rules: plan.landlock?.files?.rules ?? [],
+  fs: plan.landlock?.files?.handled ?? '0', proc: plan.landlock?.files?.proc ?? '0', rules: (plan.landlock?.files?.rules ?? []).map(readOfRule),
   commandFilter: hex(plan.seccomp.command), listenerFilter: hex(plan.seccomp.listener ?? ''),
   group: plan.groups?.parent ?? '',
+  base: plan.supervision?.base ?? 'read', pathRules: plan.supervision?.rules ?? [],
+  outerNet: String(plan.supervision?.outer.handledNet ?? 0), outerRules: (plan.supervision?.outer.rules ?? []).map(readOfRule),
+  trees: (plan.supervision?.reads ?? []).map(({ closed, ...rule }) => ({ ...readOfRule(rule), closed })),
 })
+
+const readOfRule = ({ path, allowed, identity }: LandlockRule): object => ({ path, allowed, identity: identity === undefined ? ['0', '0'] : Object.values(identity) })
 
 function readOfMount(step: MountStep): object {
   const { path } = step

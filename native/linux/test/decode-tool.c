@@ -69,6 +69,53 @@ static void print_mount(const struct mount_step *step)
 	printf("]}");
 }
 
+static void print_rules(const char *name, const struct landlock_rule *rules, uint32_t n)
+{
+	printf(",\"%s\":[", name);
+	for (uint32_t i = 0; i < n; i++) {
+		printf("%s{\"allowed\":\"%" PRIu64 "\"", i == 0 ? "" : ",", rules[i].allowed);
+		print_named("path", rules[i].path);
+		print_identity(rules[i].identity);
+		putchar('}');
+	}
+	putchar(']');
+}
+
+static void print_texts(const char *name, char *const *texts, uint32_t n)
+{
+	printf(",\"%s\":[", name);
+	for (uint32_t i = 0; i < n; i++) {
+		printf("%s", i == 0 ? "" : ",");
+		print_text(texts[i]);
+	}
+	/* The kernel reads on to a NULL. */
+	printf(texts[n] == NULL ? "]" : ",null]");
+}
+
+static void print_supervision(const struct plan *plan)
+{
+	printf(",\"base\":\"%s\",\"pathRules\":[", EFFECTS[plan->base]);
+	for (uint32_t i = 0; i < plan->n_path_rules; i++) {
+		printf("%s{\"effect\":\"%s\",\"foldsCase\":%s", i == 0 ? "" : ",", EFFECTS[plan->path_rules[i].effect], plan->path_rules[i].folds_case ? "true" : "false");
+		print_named("path", plan->path_rules[i].path);
+		putchar('}');
+	}
+	putchar(']');
+	print_number("outerNet", plan->outer_handled_net);
+	print_rules("outerRules", plan->outer_rules, plan->n_outer_rules);
+	printf(",\"trees\":[");
+	for (uint32_t i = 0; i < plan->n_trees; i++) {
+		const struct readable_tree *tree = &plan->trees[i];
+
+		printf("%s{\"allowed\":\"%" PRIu64 "\"", i == 0 ? "" : ",", tree->rule.allowed);
+		print_named("path", tree->rule.path);
+		print_identity(tree->rule.identity);
+		print_texts("closed", tree->closed, tree->n_closed);
+		putchar('}');
+	}
+	putchar(']');
+}
+
 static void print_plan(const struct plan *plan)
 {
 	printf("{\"flags\":%" PRIu32 ",\"uid\":%" PRIu32 ",\"gid\":%" PRIu32, plan->flags, plan->uid, plan->gid);
@@ -90,28 +137,12 @@ static void print_plan(const struct plan *plan)
 	print_number("net", plan->handled_net);
 	print_number("fs", plan->handled_fs);
 	print_number("proc", plan->proc_rights);
-	printf(",\"rules\":[");
-	for (uint32_t i = 0; i < plan->n_rules; i++) {
-		printf("%s{\"allowed\":\"%" PRIu64 "\"", i == 0 ? "" : ",", plan->rules[i].allowed);
-		print_named("path", plan->rules[i].path);
-		putchar('}');
-	}
-	putchar(']');
+	print_rules("rules", plan->rules, plan->n_rules);
 	print_filter("commandFilter", plan->command_filter);
 	print_filter("listenerFilter", plan->listener_filter);
 	print_named("group", plan->group);
+	print_supervision(plan);
 	printf("}\n");
-}
-
-static void print_texts(const char *name, char *const *texts, uint32_t n)
-{
-	printf(",\"%s\":[", name);
-	for (uint32_t i = 0; i < n; i++) {
-		printf("%s", i == 0 ? "" : ",");
-		print_text(texts[i]);
-	}
-	/* The kernel reads on to a NULL. */
-	printf(texts[n] == NULL ? "]" : ",null]");
 }
 
 static void print_command(const struct command *command)

@@ -40,6 +40,11 @@ export const SCOPES = [
   { right: 'signal',               since: 6 },
 ] as const
 
+/** The first ABI with rights about TCP. */
+export const FIRST_ABI_WITH_TCP = NET_RIGHTS[0].since
+/** The first ABI with which the kernel keeps signals and abstract unix sockets inside. */
+export const FIRST_ABI_WITH_SCOPES = SCOPES[0].since
+
 export type FsRight = (typeof FS_RIGHTS)[number]['right']
 export type NetRight = (typeof NET_RIGHTS)[number]['right']
 export type Scope = (typeof SCOPES)[number]['right']

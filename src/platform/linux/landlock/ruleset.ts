@@ -67,18 +67,21 @@ export const deviceRights = (abi: number): bigint => fsMask([...READ, 'write_fil
 /** What a writable root gets. */
 export const writableRights = (abi: number): bigint => handledMask(abi)
 
+/** What reading a tree takes, running what lies in it included. */
+export const readRights = (abi: number): bigint => fsMask(READ) & handledMask(abi)
+
 const handledMask = (abi: number): bigint => fsMask(handledRights(abi).filter(right => right !== 'resolve_unix'))
 
 function compileFileLayer(policy: ResolvedPolicy, abi: number, { systemPaths, extraRules }: RulesetOptions): NonNullable<Rulesets['file']> {
   const handled = handledMask(abi)
-  const read = fsMask(READ) & handled
+  const read = readRights(abi)
   const everywhere: readonly string[] = policy.base === 'read' ? ['/'] : systemPaths
   const rightsOf: Record<Effect, bigint> = { write: handled, read: policy.base === 'read' ? 0n : read, deny: 0n }
   return {
     handled,
     rules: [
       ...everywhere.map(path => ({ path, allowed: read })),
-      ...strictestPerPath(policy.paths).map(rule => ({ path: rule.path, allowed: rightsOf[rule.effect] & mayStandOn(rule) })),
+      ...strictestPerPath(policy.paths).map(rule => ({ path: rule.path, allowed: rightsOn(rule.kind, rightsOf[rule.effect]) })),
       ...extraRules.map(({ path, allowed }) => ({ path, allowed: allowed & handled })),
     // The kernel refuses a rule that allows nothing (ENOMSG).
     ].filter(({ allowed }) => allowed !== 0n),
@@ -88,12 +91,12 @@ function compileFileLayer(policy: ResolvedPolicy, abi: number, { systemPaths, ex
 /** At one path the strictest effect comes last in a resolved policy, and decides. */
 const strictestPerPath = (rules: readonly PathRule[]): PathRule[] => [...new Map(rules.map(rule => [rule.path, rule])).values()]
 
-/** The rights that a rule on this kind of file may carry; none where there is nothing that a rule could be put on. */
-function mayStandOn({ kind }: PathRule): bigint {
+/** Of `rights` those that a rule on this kind of file may carry; none where there is nothing that a rule could be put on. */
+export function rightsOn(kind: PathRule['kind'], rights: bigint): bigint {
   switch (kind) {
-    case 'directory': return -1n
-    case 'file': case 'socket': case 'fifo': case 'device': return ON_FILE_MASK
-    // A protected link is held by a mount; a rule would be about the link's own inode, which nothing ever opens.
+    case 'directory': return rights
+    case 'file': case 'socket': case 'fifo': case 'device': return rights & ON_FILE_MASK
+    // A protected link is held otherwise; a rule would be about the link's own inode, which nothing ever opens.
     case 'symlink': case 'missing': return 0n
     default: return kind satisfies never
   }

@@ -3,9 +3,10 @@ import { SandboxError } from '../../../errors.js'
 import { isInside } from '../../../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import type { CompileOptions, GroupReport, LayerReport } from '../../backend.js'
-import { DEGRADATIONS, type DegradationName, type LandlockPlan, type LinuxNativePlan, type MountStep } from '../../launch-plan.js'
+import { DEGRADATIONS, type DegradationName, type GroupPlan, type LandlockPlan, type LinuxNativePlan, type MountStep, type Rung, type SupervisionPlan } from '../../launch-plan.js'
 import { compileRulesets, deviceRights, type FileRule, FIRST_ABI_WITH_REFER, procRights, writableRights } from '../landlock/ruleset.js'
 import { commandFilter, listenerFilter } from '../seccomp/filters.js'
+import { compileSupervision, supervisionNotes } from './compile-supervision.js'
 import { CGROUP_MOUNT } from './control-groups.js'
 import { type Layer, type LayerName, LAYERS } from './layers.js'
 import { limitMechanisms, limitNotes, lowerLimits, wantsGroups } from './limits.js'
@@ -36,28 +37,28 @@ const REPLACED = ['/dev', '/proc']
  */
 export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions): LinuxNativePlan {
   if (policy.base === 'write') throw new Error(`${policy.mode} has nothing to enforce`)
-  const degraded = findDegradations(policy, layers, options)
-  const network = policy.network === 'off' ? 'private' : 'host'
-  const mounts = compileMounts(policy, options.cwdIdentity)
-  const landlock = degraded.has('no-landlock') ? undefined : compileLandlock(policy, versionOf(layers, 'landlock'), network === 'private')
-  const arch = options.architecture
-  const listener = degraded.has('no-unix-socket-control') ? undefined : listenerFilter({ arch, bind: network === 'host' })
+  const rung = chooseRung(policy, layers, options)
+  const degraded = findDegradations(policy, layers, options, rung)
   const limits = lowerLimits(policy.limits, options.limits)
   const report = wantsGroups(limits) ? groupsFor(policy, options.groups) : undefined
   const groups = report?.available === true ? { parent: report.parent, holds: report.holds } : undefined
-  const mechanisms = limitMechanisms(limits, policy.uid, groups)
+  const mechanisms = limitMechanisms(limits, policy.uid, groups, rung)
   const names = namesIn(degraded)
+  const held = rung === 'namespaces' ? inNamespaces(policy, layers, options, degraded) : supervised(policy, layers, options, groups)
   return {
     backend: 'linux-native',
     platform: 'linux',
     uid: policy.uid,
     gid: policy.gid,
-    network,
+    rung,
+    network: held.network,
+    sockets: held.sockets,
     stateDirectory: options.stateDirectory,
-    mounts,
+    mounts: held.mounts,
     devices: policy.devices,
-    ...(landlock === undefined ? {} : { landlock }),
-    seccomp: { command: base64(commandFilter({ arch, network })), ...(listener === undefined ? {} : { listener: base64(listener) }) },
+    ...(held.landlock === undefined ? {} : { landlock: held.landlock }),
+    ...(held.supervision === undefined ? {} : { supervision: held.supervision }),
+    seccomp: held.seccomp,
     limits,
     limitMechanisms: mechanisms,
     ...(groups === undefined ? {} : { groups }),
@@ -65,24 +66,77 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
     degraded: names,
     enforcement: {
       backend: 'linux-native',
-      layers: heldLayers(policy, degraded),
+      rung,
+      layers: heldLayers(policy, degraded, rung),
       degraded: names,
       limits: mechanisms,
-      notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...limitNotes(limits, policy.uid, groups, report)],
+      notes: [...held.notes, ...limitNotes(limits, policy.uid, groups, report, rung)],
     },
   }
 }
 
-/** Goes through what cannot be held here; what remains was allowed by name. */
-function findDegradations(policy: ResolvedPolicy, layers: readonly LayerReport[], { allowDegraded }: CompileOptions): Set<DegradationName> {
-  const degraded = new Set<DegradationName>()
-  for (const layer of LAYERS as readonly Layer[]) {
-    const report = layers.find(each => each.layer === layer.layer)
-    if (report?.available === true || !isNeeded(layer, policy)) continue
-    if (layer.layer === 'landlock' && policy.base === 'deny') throw refuseRestrictedReads(report)
-    if (layer.without === 'refuse' || !allowDegraded.has(layer.without)) throw layerMissing(layer, report)
-    degraded.add(layer.without)
+/** What holds the policy's rules, and what a reader of the report should know about it. */
+interface Held extends Pick<LinuxNativePlan, 'network' | 'sockets' | 'mounts' | 'seccomp'> {
+  readonly landlock: LandlockPlan | undefined
+  readonly supervision?: SupervisionPlan
+  readonly notes: readonly string[]
+}
+
+function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], { architecture: arch, cwdIdentity }: CompileOptions, degraded: ReadonlySet<DegradationName>): Held {
+  const network = policy.network === 'off' ? 'private' : 'host'
+  const mounts = compileMounts(policy, cwdIdentity)
+  const landlock = degraded.has('no-landlock') ? undefined : compileLandlock(policy, versionOf(layers, 'landlock'), network === 'private')
+  const listener = degraded.has('no-unix-socket-control') ? undefined : listenerFilter({ arch, network, bind: network === 'host' })
+  return {
+    network, sockets: 'taken', mounts, landlock,
+    seccomp: { command: base64(commandFilter({ arch, network })), ...(listener === undefined ? {} : { listener: base64(listener) }) },
+    notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded)],
   }
+}
+
+function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], { architecture: arch, stateDirectory }: CompileOptions, groups: GroupPlan | undefined): Held {
+  const network = policy.network === 'off' ? 'none' : 'host'
+  const sockets = isThere(layers, 'descriptor-copy') ? 'taken' : 'made'
+  const { landlock, supervision } = compileSupervision(policy, versionOf(layers, 'landlock'), { stateDirectory, ...(groups === undefined ? {} : { groupParent: groups.parent }) })
+  const { abi } = landlock
+  return {
+    network, sockets, mounts: [], landlock, supervision,
+    seccomp: {
+      command: base64(commandFilter({ arch, network, supervised: { abi } })),
+      listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: { abi } })),
+    },
+    notes: [...supervisionNotes(policy, abi), ...landlockNotes(landlock)],
+  }
+}
+
+/** The one that was asked for; else that of namespaces, unless only the supervised one has all of its layers. */
+function chooseRung(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions): Rung {
+  if (options.rung !== undefined) return options.rung
+  return lackOf(policy, layers, options, 'namespaces') !== undefined && lackOf(policy, layers, options, 'supervised') === undefined ? 'supervised' : 'namespaces'
+}
+
+const isThere = (layers: readonly LayerReport[], name: LayerName): boolean => layers.find(({ layer }) => layer === name)?.available === true
+
+/** The first layer that a rung needs and does not have, unless it may go without. */
+function lackOf(policy: ResolvedPolicy, layers: readonly LayerReport[], { allowDegraded }: CompileOptions, rung: Rung): Layer | undefined {
+  return missingLayers(policy, layers, rung).find(layer => {
+    const without = withoutOn(rung, layer)
+    return without === 'refuse' || !allowDegraded.has(without) || (layer.layer === 'landlock' && policy.base === 'deny')
+  })
+}
+
+const missingLayers = (policy: ResolvedPolicy, layers: readonly LayerReport[], rung: Rung): Layer[] =>
+  (LAYERS as readonly Layer[]).filter(layer => isNeeded(layer, policy, rung) && !isThere(layers, layer.layer as LayerName))
+
+/** Goes through what cannot be held here; what remains was allowed by name. */
+function findDegradations(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, rung: Rung): Set<DegradationName> {
+  const { allowDegraded } = options
+  const lack = lackOf(policy, layers, options, rung)
+  if (lack !== undefined) {
+    const report = layers.find(({ layer }) => layer === lack.layer)
+    throw lack.layer === 'landlock' && policy.base === 'deny' ? refuseRestrictedReads(report) : layerMissing(lack.layer, withoutOn(rung, lack), report)
+  }
+  const degraded = new Set(missingLayers(policy, layers, rung).map(layer => withoutOn(rung, layer) as DegradationName))
   const [glob] = policy.globs.filter(({ effect }) => effect === 'deny')
   if (glob !== undefined) {
     if (!allowDegraded.has('later-glob-matches')) {
@@ -96,9 +150,15 @@ function findDegradations(policy: ResolvedPolicy, layers: readonly LayerReport[]
 }
 
 /** An open network needs no namespace of its own. */
-const isNeeded = ({ layer }: Layer, policy: ResolvedPolicy): boolean => layer !== 'network-namespace' || policy.network === 'off'
+function isNeeded({ layer, without, supervised }: Layer, policy: ResolvedPolicy, rung: Rung): boolean {
+  if (rung === 'supervised') return supervised === 'needed'
+  return without !== 'unused' && (layer !== 'network-namespace' || policy.network === 'off')
+}
 
-function layerMissing({ layer, without }: Layer, report: LayerReport | undefined): SandboxError {
+/** Of a layer that the rung needs. The supervised one goes without none. */
+const withoutOn = (rung: Rung, { without }: Layer): DegradationName | 'refuse' => rung === 'supervised' || without === 'unused' ? 'refuse' : without
+
+function layerMissing(layer: string, without: DegradationName | 'refuse', report: LayerReport | undefined): SandboxError {
   const remedy = [report?.remedy, without === 'refuse' ? undefined : `Or ${allowing(without)}`].filter(each => each !== undefined)
   return new SandboxError('layer_missing', { field: layer, value: report?.errno ?? 'absent' }, {
     detail: report?.reason ?? 'the probe did not report it',
@@ -149,8 +209,8 @@ function groupsFor({ paths }: ResolvedPolicy, report: GroupReport | undefined): 
 const namesIn = (degraded: ReadonlySet<DegradationName>): DegradationName[] =>
   (Object.keys(DEGRADATIONS) as DegradationName[]).filter(name => degraded.has(name))
 
-const heldLayers = (policy: ResolvedPolicy, degraded: ReadonlySet<DegradationName>): string[] =>
-  (LAYERS as readonly Layer[]).filter(layer => isNeeded(layer, policy) && (layer.without === 'refuse' || !degraded.has(layer.without))).map(({ layer }) => layer)
+const heldLayers = (policy: ResolvedPolicy, degraded: ReadonlySet<DegradationName>, rung: Rung): string[] =>
+  (LAYERS as readonly Layer[]).filter(layer => isNeeded(layer, policy, rung) && !degraded.has(withoutOn(rung, layer) as DegradationName)).map(({ layer }) => layer)
 
 function mountNotes(mounts: readonly MountStep[]): string[] {
   const notes: string[] = []

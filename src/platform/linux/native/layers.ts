@@ -3,7 +3,7 @@ import type { DegradationName } from '../../launch-plan.js'
 
 /** What `launcher --probe` tried: 0 or more, or the errno as a negative number, as the kernel gives it. */
 const TRIALS = [
-  'landlock_abi', 'seccomp', 'user_notification', 'clone', 'uid_map', 'mount_slave', 'mount_setattr', 'mount_tmpfs', 'netns', 'mount_proc',
+  'landlock_abi', 'seccomp', 'user_notification', 'process_vm_readv', 'pidfd_getfd', 'clone', 'uid_map', 'mount_slave', 'mount_setattr', 'mount_tmpfs', 'netns', 'mount_proc',
 ] as const
 /** What else it reads, to tell causes apart; -1 where the host does not have the setting. */
 const READINGS = ['seccomp_mode', 'max_user_namespaces', 'apparmor_restrict', 'userns_clone', 'proc_mounted'] as const
@@ -33,8 +33,12 @@ export interface Layer {
   readonly layer: string
   /** What it holds, as the enforcement report puts it. */
   readonly holds: string
-  /** The degradation that a caller must allow to go without it; `refuse` where there is none. */
-  readonly without: DegradationName | 'refuse'
+  /** On the rung of namespaces: the degradation that a caller must allow to go without it; `refuse` where there is none; `unused` where it is not one of that rung's. */
+  readonly without: DegradationName | 'refuse' | 'unused'
+  /** On the supervised rung, which goes without none that it needs. */
+  readonly supervised: 'needed' | 'unused'
+  /** What it holds there, where that is more. */
+  readonly holdsSupervised?: string
   /** The trials that must have succeeded, in the order in which they were made, with what their errnos mean. */
   readonly needs: readonly { readonly trial: (typeof TRIALS)[number]; readonly refusals: readonly Refusal[] }[]
   /** The trial whose answer is the layer's version. */
@@ -109,6 +113,18 @@ const NOTIFICATION_REFUSALS: readonly Refusal[] = [
   { errno: ['EINVAL', 'ENOSYS'], reason: 'this kernel cannot hand system calls over without repeating them after signals', remedy: OLDER_KERNEL('5.19') },
 ]
 
+const MEMORY_REFUSALS: readonly Refusal[] = [
+  { errno: ['EPERM', 'ENOSYS'], when: insideFilter, reason: 'a seccomp filter around this process refuses process_vm_readv(2), as Docker\'s default profile does on old kernels', remedy: 'Run the container with --cap-add SYS_PTRACE, or boot Linux 4.8 or newer.' },
+  { errno: ['EPERM'], reason: 'a security module (Yama, kernel.yama.ptrace_scope 2 or 3) lets no process look into its own children', remedy: 'As root: sysctl -w kernel.yama.ptrace_scope=1.' },
+  { errno: ['ENOSYS'], reason: 'this kernel was built without process_vm_readv(2)', remedy: 'Boot a kernel with CONFIG_CROSS_MEMORY_ATTACH.' },
+]
+
+const DESCRIPTOR_REFUSALS: readonly Refusal[] = [
+  { errno: ['EPERM', 'ENOSYS'], when: insideFilter, reason: 'a seccomp filter around this process refuses pidfd_getfd(2), as Docker\'s default profile does', remedy: 'Nothing is lost but speed. Docker: --cap-add SYS_PTRACE.' },
+  { errno: ['EPERM'], reason: 'a security module refuses pidfd_getfd(2)', remedy: 'Nothing is lost but speed.' },
+  { errno: ['ENOSYS'], reason: 'this kernel has no pidfd_getfd(2)', remedy: OLDER_KERNEL('5.6') },
+]
+
 const CLONE = { trial: 'clone', refusals: CLONE_REFUSALS } as const
 const MOUNT_SLAVE = { trial: 'mount_slave', refusals: MOUNT_REFUSALS } as const
 
@@ -118,36 +134,46 @@ const MOUNT_SLAVE = { trial: 'mount_slave', refusals: MOUNT_REFUSALS } as const
  */
 export const LAYERS = [
   {
-    layer: 'user-namespace', holds: 'commands have no privilege over the host, not even as root', without: 'refuse',
+    layer: 'user-namespace', holds: 'commands have no privilege over the host, not even as root', without: 'refuse', supervised: 'unused',
     needs: [CLONE, { trial: 'uid_map', refusals: MAP_REFUSALS }],
   },
   {
-    layer: 'mount-namespace', holds: 'what may be written, and which paths are protected or denied', without: 'refuse',
+    layer: 'mount-namespace', holds: 'what may be written, and which paths are protected or denied', without: 'refuse', supervised: 'unused',
     needs: [CLONE, MOUNT_SLAVE, { trial: 'mount_setattr', refusals: MOUNT_REFUSALS }, { trial: 'mount_tmpfs', refusals: MOUNT_REFUSALS }],
   },
   {
-    layer: 'pid-namespace', holds: 'commands see only their own processes, and all of these end with them', without: 'refuse',
+    layer: 'pid-namespace', holds: 'commands see only their own processes, and all of these end with them', without: 'refuse', supervised: 'unused',
     needs: [CLONE],
   },
   {
-    layer: 'network-namespace', holds: 'the network is off, but for a loopback of the sandbox\'s own', without: 'refuse',
+    layer: 'network-namespace', holds: 'the network is off, but for a loopback of the sandbox\'s own', without: 'refuse', supervised: 'unused',
     needs: [CLONE, { trial: 'netns', refusals: LOOPBACK_REFUSALS }],
   },
   {
-    layer: 'proc-mount', holds: 'each command has a /proc of its own', without: 'no-own-proc',
+    layer: 'proc-mount', holds: 'each command has a /proc of its own', without: 'no-own-proc', supervised: 'unused',
     needs: [CLONE, MOUNT_SLAVE, { trial: 'mount_proc', refusals: PROC_REFUSALS }],
   },
   {
-    layer: 'landlock', holds: 'a second lock on what may be read and written, and no signals to processes outside', without: 'no-landlock',
+    layer: 'landlock', holds: 'a second lock on what may be read and written, and no signals to processes outside', without: 'no-landlock', supervised: 'needed',
+    holdsSupervised: 'what may be read and written',
     needs: [{ trial: 'landlock_abi', refusals: LANDLOCK_REFUSALS }], version: 'landlock_abi',
   },
   {
-    layer: 'seccomp', holds: 'system calls that a command has no use for are refused', without: 'refuse',
+    layer: 'seccomp', holds: 'system calls that a command has no use for are refused', without: 'refuse', supervised: 'needed',
     needs: [{ trial: 'seccomp', refusals: SECCOMP_REFUSALS }],
   },
   {
-    layer: 'user-notification', holds: 'unix sockets made outside cannot be connected to', without: 'no-unix-socket-control',
+    layer: 'user-notification', holds: 'unix sockets made outside cannot be connected to', without: 'no-unix-socket-control', supervised: 'needed',
+    holdsSupervised: 'what is protected or denied inside a writable root: the launcher carries calls out for commands; unix sockets made outside cannot be connected to',
     needs: [{ trial: 'user_notification', refusals: NOTIFICATION_REFUSALS }],
+  },
+  {
+    layer: 'caller-memory', holds: 'the launcher reads what a command\'s system call is about', without: 'unused', supervised: 'needed',
+    needs: [{ trial: 'process_vm_readv', refusals: MEMORY_REFUSALS }],
+  },
+  {
+    layer: 'descriptor-copy', holds: 'the launcher gets at a command\'s sockets; without it, it makes them itself', without: 'unused', supervised: 'unused',
+    needs: [{ trial: 'pidfd_getfd', refusals: DESCRIPTOR_REFUSALS }],
   },
 ] as const satisfies readonly Layer[]
 

@@ -1,6 +1,6 @@
 // Resource limits: which mechanism holds each one on this host, and how far.
 import type { GroupReport } from '../../backend.js'
-import type { Enforcement, GroupLimit, GroupPlan, LimitMechanism } from '../../launch-plan.js'
+import type { Enforcement, GroupLimit, GroupPlan, LimitMechanism, Rung } from '../../launch-plan.js'
 import type { Limits } from '../../../policy/sandbox-policy.js'
 
 type LimitName = keyof Limits
@@ -13,14 +13,16 @@ interface Holding {
 }
 
 /**
- * One row a limit. `asRoot` differs where the kernel makes an exception for uid 0, which a user namespace does not take away.
+ * One row a limit. `asRoot` differs where the kernel makes an exception for uid 0, which a user namespace does not take away;
+ * `supervised` where there is no such namespace, in which the kernel counts for one sandbox alone.
  * Source: setrlimit(2); kernel/ucount.c for RLIMIT_NPROC, which is counted for each user namespace since Linux 5.14.
  */
-export const LIMIT_HOLDINGS: Readonly<Record<LimitName, { readonly asUser: Holding; readonly asRoot: Holding }>> = {
+export const LIMIT_HOLDINGS: Readonly<Record<LimitName, { readonly asUser: Holding; readonly asRoot: Holding; readonly supervised: Holding }>> = {
   memoryBytes:   same({ mechanism: 'polled', by: 'RLIMIT_DATA for each process; the launcher adds up what all of a command\'s have', note: 'memory is looked at a few times a second: a command may exceed its limit for that long' }),
   pids: {
     asUser: { mechanism: 'exact', by: 'RLIMIT_NPROC in the sandbox\'s user namespace', note: 'the limit of processes counts those of all commands of the sandbox together' },
     asRoot: { mechanism: 'polled', by: 'the launcher counts a command\'s processes', note: 'the kernel exempts root from limits of processes: they are counted a few times a second, and a command may exceed its limit for that long' },
+    supervised: { mechanism: 'polled', by: 'the launcher counts a command\'s processes', note: 'without a user namespace the kernel counts all processes of the user: those of a command are counted a few times a second, and it may exceed its limit for that long' },
   },
   cpuSeconds:    same({ mechanism: 'perProcess', by: 'RLIMIT_CPU', note: 'processor time is limited for each process, not for all of a command\'s together' }),
   openFiles:     same({ mechanism: 'exact', by: 'RLIMIT_NOFILE' }),
@@ -43,13 +45,13 @@ export const LEAST_GROUP_MEMORY_BYTES = 16 << 20
 const LIMIT_NAMES = Object.keys(LIMIT_HOLDINGS) as LimitName[]
 
 /** How the limits that are set are held for `uid`. Pure. */
-export function limitMechanisms(limits: Limits, uid: number, groups?: GroupPlan): Enforcement['limits'] {
-  return Object.fromEntries(holdings(limits, uid, groups).map(([name, { mechanism }]) => [name, mechanism]))
+export function limitMechanisms(limits: Limits, uid: number, groups?: GroupPlan, rung: Rung = 'namespaces'): Enforcement['limits'] {
+  return Object.fromEntries(holdings(limits, holderOf(uid, rung), groups).map(([name, { mechanism }]) => [name, mechanism]))
 }
 
 /** What a reader of `limitMechanisms` should know beside. */
-export function limitNotes(limits: Limits, uid: number, groups?: GroupPlan, report?: GroupReport): string[] {
-  const held = holdings(limits, uid, groups)
+export function limitNotes(limits: Limits, uid: number, groups?: GroupPlan, report?: GroupReport, rung: Rung = 'namespaces'): string[] {
+  const held = holdings(limits, holderOf(uid, rung), groups)
   const polled = held.some(([, { mechanism }]) => mechanism === 'polled')
   return [...held.flatMap(([, { note }]) => note ?? []), ...(polled && report?.available === false ? [`no control group holds limits here: ${report.reason}`] : [])]
 }
@@ -68,14 +70,17 @@ export function lowerLimits(a: Limits, b: Limits): Limits {
 
 const setLimits = (limits: Limits): LimitName[] => LIMIT_NAMES.filter(name => limits[name] !== undefined)
 
-function holdings(limits: Limits, uid: number, groups: GroupPlan | undefined): [LimitName, Holding][] {
+type Holder = 'asUser' | 'asRoot' | 'supervised'
+const holderOf = (uid: number, rung: Rung): Holder => rung === 'supervised' ? 'supervised' : uid === 0 ? 'asRoot' : 'asUser'
+
+function holdings(limits: Limits, holder: Holder, groups: GroupPlan | undefined): [LimitName, Holding][] {
   const byGroup = groupLimits(limits, groups)
-  return setLimits(limits).map(name => [name, byGroup.find(each => each === name) === undefined ? LIMIT_HOLDINGS[name][uid === 0 ? 'asRoot' : 'asUser'] : GROUP_HOLDINGS[name as GroupLimit]])
+  return setLimits(limits).map(name => [name, byGroup.find(each => each === name) === undefined ? LIMIT_HOLDINGS[name][holder] : GROUP_HOLDINGS[name as GroupLimit]])
 }
 
 const isGroupHeld = (name: GroupLimit, limits: Limits, groups: GroupPlan | undefined): boolean =>
   groups?.holds.includes(name) === true && limits[name] !== undefined && (name !== 'memoryBytes' || limits[name] >= LEAST_GROUP_MEMORY_BYTES)
 
-function same(holding: Holding): { asUser: Holding; asRoot: Holding } {
-  return { asUser: holding, asRoot: holding }
+function same(holding: Holding): Record<Holder, Holding> {
+  return { asUser: holding, asRoot: holding, supervised: holding }
 }

@@ -1,14 +1,14 @@
 // The binary form of a plan and of a command. Its C twin is native/linux/plan.c; native/linux/plan.h describes the bytes, and
 // test/golden/plan-codec holds both to the same ones. All numbers little-endian, no padding.
 import { SandboxError } from '../../../errors.js'
-import type { CommandPlan, LinuxNativePlan, MountStep } from '../../launch-plan.js'
+import type { CommandPlan, LandlockRule, LinuxNativePlan, MountStep } from '../../launch-plan.js'
 import type { EntryKind, FileIdentity } from '../../../policy/host-snapshot.js'
 import type { Effect } from '../../../policy/resolved-policy.js'
 import type { Limits } from '../../../policy/sandbox-policy.js'
 
 const PLAN_MAGIC = 0x31585343
-const PLAN_VERSION = 2
-const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32 } as const
+const PLAN_VERSION = 3
+const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32, supervised: 64, noNetwork: 128, makeSockets: 256 } as const
 const COMMAND_FLAG = { terminal: 1, stdinPipe: 2, reportStart: 4, groupMemory: 8, groupPids: 16, keep: 32 } as const
 
 const MOUNT_KIND: Record<MountStep['step'], number> = {
@@ -46,25 +46,55 @@ export function encodePlan(plan: LinuxNativePlan): Buffer {
   writer.u64(plan.landlock?.handledNet ?? 0)
   writer.u64(plan.landlock?.files?.handled ?? 0)
   writer.u64(plan.landlock?.files?.proc ?? 0)
-  const rules = plan.landlock?.files?.rules ?? []
-  writer.u32(rules.length)
-  rules.forEach(({ path, allowed }, index) => {
-    writer.u64(allowed)
-    writer.string(path, `landlock.files.rules[${index}]`)
-  })
+  writeLandlockRules(writer, plan.landlock?.files?.rules ?? [], 'landlock.files.rules')
   writer.bytes(Buffer.from(plan.seccomp.command, 'base64'))
   writer.bytes(Buffer.from(plan.seccomp.listener ?? '', 'base64'))
   writer.string(plan.groups?.parent ?? '', 'groups.parent')
+  writeSupervision(writer, plan.supervision)
   return writer.done()
+}
+
+function writeLandlockRules(writer: ByteWriter, rules: readonly LandlockRule[], field: string): void {
+  writer.u32(rules.length)
+  rules.forEach((rule, index) => writeLandlockRule(writer, rule, `${field}[${index}]`))
+}
+
+function writeLandlockRule(writer: ByteWriter, { path, allowed, identity }: LandlockRule, field: string): void {
+  writer.u64(allowed)
+  writer.string(path, field)
+  writer.identity(identity ?? NO_IDENTITY)
+}
+
+/** Nothing of each where the plan has none. */
+function writeSupervision(writer: ByteWriter, supervision: LinuxNativePlan['supervision']): void {
+  const { base = 'read', rules = [], outer, reads = [] } = supervision ?? {}
+  writer.u8(EFFECT[base])
+  writer.u32(rules.length)
+  rules.forEach(({ path, effect, foldsCase }, index) => {
+    writer.u8(EFFECT[effect])
+    writer.string(path, `supervision.rules[${index}]`)
+    writer.u8(foldsCase ? 1 : 0)
+  })
+  writer.u64(outer?.handledNet ?? 0)
+  writeLandlockRules(writer, outer?.rules ?? [], 'supervision.outer.rules')
+  writer.u32(reads.length)
+  reads.forEach((tree, index) => {
+    writeLandlockRule(writer, tree, `supervision.reads[${index}]`)
+    writer.u32(tree.closed.length)
+    tree.closed.forEach((path, at) => writer.string(path, `supervision.reads[${index}].closed[${at}]`))
+  })
 }
 
 function flagsOf(plan: LinuxNativePlan): number {
   return (plan.network === 'private' ? PLAN_FLAG.privateNetwork : 0)
     | (plan.landlock === undefined ? 0 : PLAN_FLAG.landlock)
     | (plan.landlock?.files === undefined ? 0 : PLAN_FLAG.landlockFiles)
-    | (plan.degraded.includes('no-own-proc') ? 0 : PLAN_FLAG.ownProc)
+    | (plan.degraded.includes('no-own-proc') || plan.supervision !== undefined ? 0 : PLAN_FLAG.ownProc)
     | (plan.groups?.holds.includes('memoryBytes') === true ? PLAN_FLAG.groupMemory : 0)
     | (plan.groups?.holds.includes('pids') === true ? PLAN_FLAG.groupPids : 0)
+    | (plan.supervision === undefined ? 0 : PLAN_FLAG.supervised)
+    | (plan.network === 'none' ? PLAN_FLAG.noNetwork : 0)
+    | (plan.sockets === 'made' ? PLAN_FLAG.makeSockets : 0)
 }
 
 function writeMount(writer: ByteWriter, step: MountStep, field: string): void {

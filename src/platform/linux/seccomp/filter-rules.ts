@@ -8,6 +8,7 @@ export const ERRNO = {
   ENOSYS: 38,
   EPROTONOSUPPORT: 93,
   ESOCKTNOSUPPORT: 94,
+  EOPNOTSUPP: 95,
   EAFNOSUPPORT: 97,
 } as const
 

@@ -1,7 +1,16 @@
 // The two filters of a sandbox: what no command may call, and what the launcher does on a command's behalf.
+import { FIRST_ABI_WITH_SCOPES, FIRST_ABI_WITH_TCP } from '../landlock/access-rights.js'
 import { assembleFilter } from './assemble.js'
 import type { Action, ArgumentCase, ArgumentCondition, SystemCallRule } from './filter-rules.js'
 import { type Architecture, SYSTEM_CALLS, type SystemCallName } from './system-calls.js'
+
+/** `private`: a network namespace of its own; `none`: the host's, and nothing of it; `host`: the policy opens the host's. */
+type Network = 'private' | 'none' | 'host'
+
+/** The supervised rung: no namespace keeps processes, System V IPC and message queues apart. `abi`: Landlock's. */
+interface Supervised {
+  readonly abi: number
+}
 
 /** One decision of ours: the calls that it is about, and why. */
 export interface CommandFilterRow {
@@ -9,9 +18,12 @@ export interface CommandFilterRow {
   readonly action: Action
   readonly cases?: readonly ArgumentCase[]
   /** Absent: whichever network the command has. */
-  readonly network?: 'private' | 'host'
+  readonly network?: Network
+  /** Absent: on both rungs. */
+  readonly when?: (supervised: Supervised | undefined) => boolean
   readonly reason: string
 }
+
 
 const EPERM: Action = { errno: 'EPERM' }
 const EACCES: Action = { errno: 'EACCES' }
@@ -19,6 +31,7 @@ const ENOSYS: Action = { errno: 'ENOSYS' }
 const EPROTONOSUPPORT: Action = { errno: 'EPROTONOSUPPORT' }
 const ESOCKTNOSUPPORT: Action = { errno: 'ESOCKTNOSUPPORT' }
 const EAFNOSUPPORT: Action = { errno: 'EAFNOSUPPORT' }
+const EOPNOTSUPP: Action = { errno: 'EOPNOTSUPP' }
 
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. Not NEWTIME (0x80): in clone(2) that bit belongs to the exit signal. */
 const NAMESPACE_FLAGS = 0x0002_0000n | 0x0200_0000n | 0x0400_0000n | 0x0800_0000n | 0x1000_0000n | 0x2000_0000n | 0x4000_0000n
@@ -35,6 +48,21 @@ const TIOCSTI = 0x5412n
 const TIOCLINUX = 0x541cn
 const TIOCCONS = 0x541dn
 const TIOCSETD = 0x5423n
+const FIOSETOWN = 0x8901n
+const SIOCSPGRP = 0x8902n
+
+/** fcntl commands. */
+const F_SETOWN = 8n
+const F_SETOWN_EX = 15n
+
+/** In sendto and its like: a connection is made without connect(2). */
+const MSG_FASTOPEN = 0x2000_0000n
+
+/** `which` of setpriority, and of ioprio_set. */
+const PRIO_PROCESS = 0n
+const PRIO_PGRP = 1n
+const IOPRIO_WHO_PROCESS = 1n
+const IOPRIO_WHO_PGRP = 2n
 
 /** socket(2)'s terms. Source: include/linux/socket.h, include/linux/net.h, include/uapi/linux/in.h, include/uapi/linux/netlink.h. */
 const AF_UNIX = 1n
@@ -63,12 +91,12 @@ const socketType = (...oneOf: bigint[]): ArgumentCondition => low(1, oneOf, 0xfn
 const protocol = (...oneOf: bigint[]): ArgumentCondition => low(2, oneOf)
 
 /** For socket and socketpair. In order: the first case that holds decides. */
-const socketCases = (icmp: Action): readonly ArgumentCase[] => [
+const socketCases = ({ stream, datagram, icmp }: { readonly stream: Action; readonly datagram: Action; readonly icmp: Action }): readonly ArgumentCase[] => [
   { when: [family(AF_UNIX), socketType(SOCK_STREAM, SOCK_SEQPACKET)], action: 'allow' },
   // Its sendto and sendmsg reach any path without a connect; RAW is DGRAM to the kernel, and one of a pair can do it too.
   { when: [family(AF_UNIX)], action: EPROTONOSUPPORT },
-  { when: [family(AF_INET, AF_INET6), socketType(SOCK_STREAM), protocol(IPPROTO_DEFAULT, IPPROTO_TCP)], action: 'allow' },
-  { when: [family(AF_INET, AF_INET6), socketType(SOCK_DGRAM), protocol(IPPROTO_DEFAULT, IPPROTO_UDP)], action: 'allow' },
+  { when: [family(AF_INET, AF_INET6), socketType(SOCK_STREAM), protocol(IPPROTO_DEFAULT, IPPROTO_TCP)], action: stream },
+  { when: [family(AF_INET, AF_INET6), socketType(SOCK_DGRAM), protocol(IPPROTO_DEFAULT, IPPROTO_UDP)], action: datagram },
   { when: [family(AF_INET, AF_INET6), socketType(SOCK_DGRAM), protocol(IPPROTO_ICMP, IPPROTO_ICMPV6)], action: icmp },
   // MPTCP, SCTP, UDP-Lite: no rule of Landlock's sees them. Go listens by MPTCP where it can, and takes TCP after this errno.
   { when: [family(AF_INET, AF_INET6), socketType(SOCK_STREAM, SOCK_DGRAM)], action: EPROTONOSUPPORT },
@@ -83,7 +111,7 @@ const socketCases = (icmp: Action): readonly ArgumentCase[] => [
  * have anyway: there the filter is the second lock, and keeps what lies behind the call out of reach.
  *
  * Looked at and left open: ptrace, process_vm_*, pidfd_getfd, kcmp, process_madvise (they end at the command's own PID
- * namespace), seccomp, landlock_* (they only narrow), adjtimex (reading the clock's state), name_to_handle_at
+ * namespace, or at its Landlock domain), seccomp, landlock_* (they only narrow), adjtimex (reading the clock's state), name_to_handle_at
  * (opening a handle is refused), mknod (devices need a capability; FIFOs do not), memory policy, Linux AIO, uretprobe
  * and uprobe (the kernel itself makes them in a program that is traced from outside).
  */
@@ -135,35 +163,110 @@ export const COMMAND_FILTER: readonly CommandFilterRow[] = [
   { calls: ['ioctl'], action: 'allow', cases: [{ when: [low(1, [TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD])], action: EPERM }],
     reason: 'TIOCSTI and TIOCLINUX type into a terminal, TIOCCONS takes the console, TIOCSETD loads line disciplines; the kernel cuts the request to 32 bits' },
 
-  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases(EACCES), network: 'private',
+  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: 'allow', datagram: 'allow', icmp: EACCES }), network: 'private',
     reason: 'only families, types and protocols whose reach is judged: no vsock, packet, netlink other than route, kernel crypto. ICMP has nothing to reach here; the kernel too says EACCES' },
-  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases('allow'), network: 'host',
+  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: 'allow', datagram: 'allow', icmp: 'allow' }), network: 'host',
     reason: 'the same; ICMP sockets for ping, where the host\'s ping_group_range lets the user' },
+  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: 'allow', datagram: EACCES, icmp: EACCES }), network: 'none', when: supervised => (supervised?.abi ?? 0) >= FIRST_ABI_WITH_TCP,
+    reason: 'the host\'s network is off: Landlock and the launcher refuse every address of TCP, and nothing would refuse those of UDP' },
+  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: EACCES, datagram: EACCES, icmp: EACCES }), network: 'none', when: supervised => (supervised?.abi ?? 0) < FIRST_ABI_WITH_TCP,
+    reason: 'the same, where Landlock does not know TCP' },
+  { calls: ['sendto'], action: 'allow', cases: [{ when: [low(3, [MSG_FASTOPEN], MSG_FASTOPEN)], action: EOPNOTSUPP }], network: 'none',
+    reason: 'connects without connect(2)' },
+  { calls: ['sendmsg'], action: 'allow', cases: [{ when: [low(2, [MSG_FASTOPEN], MSG_FASTOPEN)], action: EOPNOTSUPP }], network: 'none',
+    reason: 'the same as sendto' },
+  { calls: ['sendmmsg'], action: 'allow', cases: [{ when: [low(3, [MSG_FASTOPEN], MSG_FASTOPEN)], action: EOPNOTSUPP }], network: 'none',
+    reason: 'the same as sendto' },
+
+  { calls: ['shmget', 'shmat', 'shmctl', 'shmdt', 'semget', 'semop', 'semtimedop', 'semctl', 'msgget', 'msgsnd', 'msgrcv', 'msgctl'], action: EACCES, when: isSupervised,
+    reason: 'System V IPC belongs to a namespace, and this one is the host\'s; shared memory in /dev/shm and semaphores in it stay' },
+  { calls: ['mq_open', 'mq_unlink', 'mq_timedsend', 'mq_timedreceive', 'mq_notify', 'mq_getsetattr'], action: EACCES, when: isSupervised,
+    reason: 'the same for message queues, of which one that is open for reading gives messages away' },
+  { calls: ['migrate_pages', 'move_pages'], action: EPERM, cases: [{ when: [low(0, [0n])], action: 'allow' }], when: isSupervised,
+    reason: 'moves the memory of any process of the user; 0 is the caller' },
 ]
+
+function isSupervised(supervised: Supervised | undefined): boolean {
+  return supervised !== undefined
+}
 
 /**
  * The filter that each command gets right before its program is run. Pure.
  *
- * @param options.network `private`: the command has a network namespace of its own; `host`: the policy opens the host's
+ * @param options.supervised absent: on the rung of namespaces
  * @returns `struct sock_filter[]` for seccomp(SECCOMP_SET_MODE_FILTER)
  */
-export function commandFilter({ arch, network }: { readonly arch: Architecture; readonly network: 'private' | 'host' }): Uint8Array {
+export function commandFilter({ arch, network, supervised }: { readonly arch: Architecture; readonly network: Network; readonly supervised?: Supervised }): Uint8Array {
   const rules = COMMAND_FILTER
-    .filter(row => row.network === undefined || row.network === network)
+    .filter(row => (row.network === undefined || row.network === network) && row.when?.(supervised) !== false)
     .flatMap(({ calls, action, cases }) => calls.map((call): SystemCallRule => ({ call, action, ...(cases && { cases }) })))
     // Rows name the calls of both architectures; arm64 never had the older ones.
     .filter(({ call }) => Object.hasOwn(SYSTEM_CALLS[arch], call))
   return assembleFilter(rules, arch, 'allow')
 }
 
+export interface ListenerOptions {
+  readonly arch: Architecture
+  readonly network: Network
+  /** Also bind, where the kernel cannot list a network namespace's unix sockets and own ones are told by recording them. */
+  readonly bind: boolean
+  /** The launcher makes commands' sockets, as it cannot take them. */
+  readonly makeSockets?: boolean
+  /** Absent: on the rung of namespaces. */
+  readonly supervised?: Supervised
+}
+
+/** Calls that the launcher carries out or judges on a command's behalf, and when. */
+interface ListenerRow {
+  readonly calls: readonly SystemCallName[]
+  readonly action: Action
+  readonly cases?: readonly ArgumentCase[]
+  readonly when: (options: ListenerOptions) => boolean
+  readonly reason: string
+}
+
+const NOTIFY: Action = 'user_notification'
+const always = (): boolean => true
+const supervises = ({ supervised }: ListenerOptions): boolean => supervised !== undefined
+const judgesSignals = ({ supervised }: ListenerOptions): boolean => supervised !== undefined && supervised.abi < FIRST_ABI_WITH_SCOPES
+/** With these arguments a call is about the caller itself, or about what cannot be another's. */
+const own = (...when: ArgumentCondition[]): ArgumentCase => ({ when, action: 'allow' })
+
+const LISTENER_FILTER: readonly ListenerRow[] = [
+  { calls: ['connect'], action: NOTIFY, when: always,
+    reason: 'the address is behind a pointer, and may name a unix socket made outside' },
+  { calls: ['bind'], action: NOTIFY, when: ({ bind }) => bind,
+    reason: 'unix sockets made inside are told by the launcher having bound them' },
+  { calls: ['listen'], action: NOTIFY, when: ({ network }) => network === 'none',
+    reason: 'a TCP socket that listens without bind(2) gets a port that anybody may reach, and Landlock knows only bind' },
+  { calls: ['socket'], action: 'allow', cases: [{ when: [family(AF_UNIX, AF_INET, AF_INET6)], action: NOTIFY }], when: ({ makeSockets }) => makeSockets === true,
+    reason: 'the launcher keeps a copy until the socket is connected or listens' },
+
+  { calls: ['prlimit64'], action: NOTIFY, cases: [own(low(0, [0n])), own({ argument: 2, width: 64, oneOf: [0n] })], when: supervises,
+    reason: 'lowers the limits of any process of the user; 0 is the caller, and without new limits it only asks' },
+  { calls: ['setpriority'], action: NOTIFY, cases: [own(low(0, [PRIO_PROCESS, PRIO_PGRP]), low(1, [0n]))], when: supervises,
+    reason: 'slows any process of the user down; 0 is the caller, or its group' },
+  { calls: ['ioprio_set'], action: NOTIFY, cases: [own(low(0, [IOPRIO_WHO_PROCESS, IOPRIO_WHO_PGRP]), low(1, [0n]))], when: supervises,
+    reason: 'the same' },
+  { calls: ['sched_setaffinity', 'sched_setscheduler', 'sched_setparam', 'sched_setattr'], action: NOTIFY, cases: [own(low(0, [0n]))], when: supervises,
+    reason: 'the same' },
+
+  { calls: ['kill', 'tkill', 'tgkill', 'rt_sigqueueinfo', 'rt_tgsigqueueinfo', 'pidfd_send_signal'], action: NOTIFY, when: judgesSignals,
+    reason: 'reaches any process of the user, where Landlock has no scope for signals' },
+  { calls: ['fcntl'], action: 'allow', cases: [{ when: [low(1, [F_SETOWN])], action: NOTIFY }, { when: [low(1, [F_SETOWN_EX])], action: EPERM }], when: judgesSignals,
+    reason: 'the same, when something happens to a descriptor; of the second the process is behind a pointer' },
+  { calls: ['ioctl'], action: 'allow', cases: [{ when: [low(1, [FIOSETOWN, SIOCSPGRP])], action: EPERM }], when: judgesSignals,
+    reason: 'the same; the process is behind a pointer' },
+]
+
 /**
  * The filter that the forker installs once, with SECCOMP_FILTER_FLAG_NEW_LISTENER, and that all commands inherit. Pure.
- * The monitor connects on a command's behalf, since the address is behind a pointer. Calls that are not in the table
- * are refused here too, so that the forker must not depend on one.
- *
- * @param options.bind also bind, where the kernel cannot list a network namespace's unix sockets and own ones are told by recording them
+ * Calls that are not in the table are refused here too, so that the forker must not depend on one.
  */
-export function listenerFilter({ arch, bind }: { readonly arch: Architecture; readonly bind: boolean }): Uint8Array {
-  const calls: readonly SystemCallName[] = bind ? ['connect', 'bind'] : ['connect']
-  return assembleFilter(calls.map(call => ({ call, action: 'user_notification' })), arch, 'allow')
+export function listenerFilter(options: ListenerOptions): Uint8Array {
+  const rules = LISTENER_FILTER
+    .filter(({ when }) => when(options))
+    .flatMap(({ calls, action, cases }) => calls.map((call): SystemCallRule => ({ call, action, ...(cases && { cases }) })))
+    .filter(({ call }) => Object.hasOwn(SYSTEM_CALLS[options.arch], call))
+  return assembleFilter(rules, options.arch, 'allow')
 }

@@ -1,7 +1,7 @@
 // Whole plans: what a good host gets, and what is refused or degraded where a layer is missing.
 import { describe, expect, test } from 'vitest'
 import type { LayerReport } from '../../../../../src/platform/backend.js'
-import { type DegradationName, type LinuxNativePlan, printPlan } from '../../../../../src/platform/launch-plan.js'
+import { type DegradationName, type LinuxNativePlan, printPlan, type Rung } from '../../../../../src/platform/launch-plan.js'
 import { FS_RIGHTS } from '../../../../../src/platform/linux/landlock/access-rights.js'
 import { compileLinuxNative } from '../../../../../src/platform/linux/native/compile.js'
 import { type LayerName, LAYERS } from '../../../../../src/platform/linux/native/layers.js'
@@ -19,17 +19,24 @@ const HOST = fakeHost({
   tmp: { x: { ws: {} } }, usr: { bin: {} }, etc: {}, us: { launcher: '' }, dev: { shm: {}, fuse: '' },
 }, { selfPaths: ['/us'] })
 
-function compile(changes: Partial<SandboxPolicy> = {}, { layers = linuxLayers(), allow = [], on = HOST, ...options }: { layers?: readonly LayerReport[]; allow?: readonly DegradationName[]; on?: HostSnapshot; limits?: object; architecture?: 'x64' | 'arm64' } = {}): LinuxNativePlan {
+function compile(changes: Partial<SandboxPolicy> = {}, { layers = linuxLayers(), allow = [], on = HOST, ...options }: { layers?: readonly LayerReport[]; allow?: readonly DegradationName[]; on?: HostSnapshot; limits?: object; architecture?: 'x64' | 'arm64'; rung?: Rung } = {}): LinuxNativePlan {
   const policy = resolve({ ...presetPolicy(changes.mode ?? 'workspace-write', 'reference'), ...changes }, on)
   return compileLinuxNative(policy, layers, compileOptions({ allowDegraded: new Set(allow), ...options }))
 }
 
+/** What Docker's default profile and its masked /proc take away. */
+const IN_DOCKER: readonly LayerName[] = ['user-namespace', 'mount-namespace', 'pid-namespace', 'network-namespace', 'proc-mount', 'descriptor-copy']
+
 /** Filters are compared in full and then named, so that a golden plan can be read and does not change with a filter. */
 function readable(plan: LinuxNativePlan, arch: 'x64' | 'arm64' = 'x64'): string {
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')
-  expect(plan.seccomp.command).toBe(base64(commandFilter({ arch, network: plan.network })))
-  if (plan.seccomp.listener !== undefined) expect(plan.seccomp.listener).toBe(base64(listenerFilter({ arch, bind: plan.network === 'host' })))
-  const seccomp = { command: `commandFilter ${arch} ${plan.network}`, ...(plan.seccomp.listener === undefined ? {} : { listener: `listenerFilter ${arch}${plan.network === 'host' ? ' bind' : ''}` }) }
+  const { network, rung, sockets } = plan
+  const supervised = rung === 'supervised' ? { supervised: { abi: plan.landlock?.abi ?? 0 } } : {}
+  expect(plan.seccomp.command).toBe(base64(commandFilter({ arch, network, ...supervised })))
+  const bind = rung === 'supervised' || network === 'host'
+  if (plan.seccomp.listener !== undefined) expect(plan.seccomp.listener).toBe(base64(listenerFilter({ arch, network, bind, makeSockets: sockets === 'made', ...supervised })))
+  const words = `${rung === 'supervised' ? ' supervised' : ''}${bind ? ' bind' : ''}${sockets === 'made' ? ' socket' : ''}`
+  const seccomp = { command: `commandFilter ${arch} ${network}`, ...(plan.seccomp.listener === undefined ? {} : { listener: `listenerFilter ${arch}${words}` }) }
   return printPlan({ ...plan, seccomp })
 }
 
@@ -45,6 +52,9 @@ describe('golden plans', () => {
     { name: 'network-open', policy: { network: 'open', devices: ['/dev/fuse'], limits: { memoryBytes: 1 << 30, pids: 64, cpuSeconds: 60, openFiles: 256, fileSizeBytes: 1 << 20 } } },
     { name: 'old-landlock', policy: {}, with: { layers: linuxLayers({ abi: 1 }) } },
     { name: 'everything-degraded', policy: { deny: ['**/*.key'] }, with: { layers: linuxLayers({ missing: ['landlock', 'proc-mount', 'user-notification'] }), allow: ['later-glob-matches', 'no-landlock', 'no-unix-socket-control', 'no-own-proc'] } },
+    { name: 'supervised', policy: { denySecrets: { except: [] }, deny: ['src/deep/secret'], read: ['src'], write: ['/home/user/other'] }, with: { rung: 'supervised' } },
+    { name: 'supervised-in-docker', policy: {}, with: { layers: linuxLayers({ missing: IN_DOCKER }) } },
+    { name: 'supervised-restricted-reads', policy: { readAccess: { kind: 'restricted', includePlatformDefaults: true, readableRoots: ['/home/user/other'] }, deny: ['/usr/bin'], network: 'open', devices: ['/dev/fuse'] }, with: { layers: linuxLayers({ missing: IN_DOCKER, abi: 4 }) } },
   ])('$name', async ({ name, policy, with: options }) => {
     await expect(readable(compile(policy, options))).toMatchFileSnapshot(`../../../../golden/plans/${name}.json`)
   })
@@ -60,23 +70,24 @@ describe('golden plans', () => {
 })
 
 describe('a missing layer is refused by name, with reason and remedy', () => {
-  const needed = LAYERS.map(({ layer, without }) => ({ layer, without }))
+  const needed = LAYERS.filter(({ without }) => without !== 'unused').map(({ layer, without }) => ({ layer, without }))
+  const rung = 'namespaces'
   test.each(needed)('$layer', ({ layer, without }) => {
     const remedy = without === 'refuse' ? `Get ${layer}.` : `Get ${layer}. Or allow it by name: allowDegraded ["${without}"].`
-    const attempt = () => compile({}, { layers: linuxLayers({ missing: [layer] }) })
+    const attempt = () => compile({}, { layers: linuxLayers({ missing: [layer] }), rung })
     expect(attempt).toThrow(`${layer} "EPERM" is not available on this host: no ${layer} here. ${remedy}`)
     expect(attempt).toThrow(expect.objectContaining({ code: 'layer_missing', field: layer, remedy }))
   })
 
   test.each(needed)('$layer, when the probe does not report it at all', ({ layer }) => {
-    expect(() => compile({}, { layers: linuxLayers().filter(each => each.layer !== layer) })).toThrow(expect.objectContaining({ code: 'layer_missing', field: layer }))
+    expect(() => compile({}, { layers: linuxLayers().filter(each => each.layer !== layer), rung })).toThrow(expect.objectContaining({ code: 'layer_missing', field: layer }))
   })
 
   test.each(needed.filter(({ without }) => without !== 'refuse') as { layer: LayerName; without: DegradationName }[])('without $layer, where $without is allowed, the plan says so', ({ layer, without }) => {
     const plan = compile({}, { layers: linuxLayers({ missing: [layer] }), allow: [without] })
     expect(plan.degraded).toEqual([without])
     expect(plan.enforcement.degraded).toEqual([without])
-    expect(plan.enforcement.layers).toEqual(LAYERS.map(each => each.layer).filter(each => each !== layer))
+    expect(plan.enforcement.layers).toEqual(needed.map(each => each.layer).filter(each => each !== layer))
   })
 
   test('allowing what is not missing degrades nothing', () => {
@@ -84,7 +95,7 @@ describe('a missing layer is refused by name, with reason and remedy', () => {
   })
 
   test('allowing one degradation allows no other', () => {
-    expect(() => compile({}, { layers: linuxLayers({ missing: ['landlock', 'proc-mount'] }), allow: ['no-landlock'] })).toThrow(expect.objectContaining({ field: 'proc-mount' }))
+    expect(() => compile({}, { layers: linuxLayers({ missing: ['landlock', 'proc-mount'] }), allow: ['no-landlock'], rung })).toThrow(expect.objectContaining({ field: 'proc-mount' }))
   })
 
   test('no seccomp is never accepted', () => {
@@ -94,6 +105,41 @@ describe('a missing layer is refused by name, with reason and remedy', () => {
   test('an open network needs no namespace for it', () => {
     const plan = compile({ network: 'open' }, { layers: linuxLayers({ missing: ['network-namespace'] }) })
     expect([plan.network, plan.degraded, plan.enforcement.layers.includes('network-namespace')]).toEqual(['host', [], false])
+  })
+})
+
+describe('the rung', () => {
+  const rungOf = (missing: readonly LayerName[], options: Parameters<typeof compile>[1] = {}) => compile({}, { layers: linuxLayers({ missing }), ...options }).rung
+
+  test.each<{ name: string; missing: readonly LayerName[]; allow?: readonly DegradationName[]; rung: Rung }>([
+    { name: 'everything', missing: [], rung: 'namespaces' },
+    { name: 'what the other rung alone needs is missing', missing: ['caller-memory', 'descriptor-copy'], rung: 'namespaces' },
+    { name: 'Docker', missing: IN_DOCKER, rung: 'supervised' },
+    { name: 'no user namespace', missing: ['user-namespace'], rung: 'supervised' },
+    { name: 'no mounts in one', missing: ['mount-namespace', 'proc-mount'], rung: 'supervised' },
+    { name: 'a masked /proc', missing: ['proc-mount'], rung: 'supervised' },
+    { name: 'a masked /proc, where that is allowed', missing: ['proc-mount'], allow: ['no-own-proc'], rung: 'namespaces' },
+  ])('$name: $rung', ({ missing, allow = [], rung }) => {
+    expect(rungOf(missing, { allow })).toBe(rung)
+  })
+  test.each<LayerName>(['landlock', 'seccomp', 'user-notification', 'caller-memory'])('without namespaces and %s the missing namespace is told, and asked for the rung, what it lacks', layer => {
+    expect(() => rungOf([...IN_DOCKER, layer])).toThrow(expect.objectContaining({ code: 'layer_missing', field: layer === 'caller-memory' ? 'user-namespace' : expect.stringMatching(/./) }))
+    expect(() => rungOf([layer], { rung: 'supervised', allow: ['no-landlock', 'no-unix-socket-control'] })).toThrow(expect.objectContaining({ code: 'layer_missing', field: layer }))
+  })
+  test('each can be asked for, and the report says which one holds', () => {
+    expect([rungOf([], { rung: 'supervised' }), compile({}, { rung: 'supervised' }).enforcement.rung, compile().enforcement.rung]).toEqual(['supervised', 'supervised', 'namespaces'])
+    expect(compile({}, { rung: 'supervised' }).enforcement.layers).toEqual(['landlock', 'seccomp', 'user-notification', 'caller-memory'])
+    expect(() => rungOf(IN_DOCKER, { rung: 'namespaces' })).toThrow(expect.objectContaining({ code: 'layer_missing', field: 'user-namespace' }))
+  })
+  test.each<{ name: string; policy: Partial<SandboxPolicy>; field: string }>([
+    { name: 'a private /tmp', policy: { tmp: 'private' }, field: 'tmp' },
+    { name: 'a denied place in /dev', policy: { deny: ['/dev/shm'] }, field: 'deny[0]' },
+    { name: 'a writable place in /proc', policy: { write: ['/proc'] }, field: 'write[0]' },
+  ])('supervised, $name is refused by name', ({ policy, field }) => {
+    expect(() => compile(policy, { rung: 'supervised', on: { ...HOST, files: fakeHost({ home: { user: { work: {} } }, tmp: {}, dev: { shm: {} }, proc: {} }).files } })).toThrow(expect.objectContaining({ code: 'rule_not_enforceable', field }))
+  })
+  test('limits of processes are polled where no namespace counts them', () => {
+    expect(compile({ limits: { pids: 9 } }, { rung: 'supervised' }).enforcement.limits).toEqual({ pids: 'polled' })
   })
 })
 

@@ -25,6 +25,8 @@ const { groups: _, ...withoutGroups } = plan
 test.each<{ name: string; change: Partial<LinuxNativePlan>; flags: number }>([
   { name: 'a control group for memory only', change: { groups: { parent: '/g', holds: ['memoryBytes'] } }, flags: 1 | 2 | 4 | 8 | 16 },
   { name: 'private network, Landlock with files, own /proc', change: {}, flags: 1 | 2 | 4 | 8 },
+  { name: 'the supervised rung, which has no /proc of its own', change: { supervision: { base: 'read', rules: [], outer: { handledNet: 0, rules: [] }, reads: [] } }, flags: 1 | 2 | 4 | 64 },
+  { name: 'no network, and sockets made by the launcher', change: { network: 'none', sockets: 'made' }, flags: 2 | 4 | 8 | 128 | 256 },
   { name: 'the host\'s network', change: { network: 'host' }, flags: 2 | 4 | 8 },
   { name: 'Landlock without file rules', change: { landlock: { abi: 6, scopes: 3, handledNet: 3 } }, flags: 1 | 2 | 8 },
   { name: 'the host\'s /proc where that is degraded', change: { degraded: ['no-own-proc'] }, flags: 1 | 2 | 4 },

@@ -63,9 +63,9 @@ describe.skipIf(!canRun)('in the kernel (skipped without Linux on x64 or arm64, 
   })
 
   test('the kernel takes every filter', () => {
-    for (const each of [commandFilter({ arch, network: 'host' }), listenerFilter({ arch, bind: false }), listenerFilter({ arch, bind: true })]) {
+    for (const each of [commandFilter({ arch, network: 'host' }), listenerFilter({ arch, network: 'private', bind: false }), listenerFilter({ arch, network: 'host', bind: true })]) {
       expect(tryCalls(each, ['fork', 'thread'])).toEqual(['ok', 'ok'])
     }
-    expect(tryCalls(listenerFilter({ arch, bind: true }), ['listener', 'fork', 'thread'])).toEqual(['ok', 'ok'])
+    expect(tryCalls(listenerFilter({ arch, network: 'host', bind: true }), ['listener', 'fork', 'thread'])).toEqual(['ok', 'ok'])
   })
 })
