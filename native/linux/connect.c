@@ -225,7 +225,7 @@ static long carry_out(const struct call *call)
 
 struct answer handle_socket_address(const struct call *call)
 {
-	return (struct answer){ ANSWER_RESULT, carry_out(call) };
+	return give_result(carry_out(call));
 }
 
 void prepare_connecting(bool private_network)

@@ -6,13 +6,25 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
-enum { MOST_THREADS = 64, STACK_BYTES = 128 << 10 };
+enum { MOST_THREADS = 256, MOST_BLOCKED = 120 /* of one kind */, STACK_BYTES = 128 << 10, LOOK_MS = 1000, WAKE_SIGNAL = SIGURG };
 
-/* A call that may block, and no thread is free for it. */
-struct waiting_call { struct waiting_call *next; struct call call; const struct handled_call *row; };
+/* Calls that may block, by how that is known: each kind has threads of its own, so that all FIFOs of the world hold up no connect. */
+enum kind { BY_ROW, BY_LOOK, KINDS };
+
+/* What a thread carries out beside the others. */
+struct work { struct call call; enum kind kind; const struct handled_call *row; struct answer later; };
+
+/* Work for which no thread is free. */
+struct waiting { struct waiting *next; struct work work; };
+
+/* A thread in the middle of such work. */
+struct blocked { bool busy; uint64_t id; pthread_t thread; };
 
 /* One thread at a time receives (`receiving`). It answers what cannot block itself; before a call that may block it lets another
  * thread receive. */
@@ -23,9 +35,11 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool receiving;
-	int idle, threads;
-	struct waiting_call *first, **last;
-} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .last = &state.first };
+	int idle, threads, n_blocked[KINDS];
+	struct waiting *first[KINDS], **last[KINDS];
+	struct blocked blocked[KINDS * MOST_BLOCKED];
+	struct timespec looked;
+} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
 bool still_waits(const struct call *call)
 {
@@ -39,9 +53,9 @@ struct answer answer_with_descriptor(const struct call *call, int fd, bool close
 	struct seccomp_notif_addfd add = { .id = call->id, .flags = SECCOMP_ADDFD_FLAG_SEND_, .srcfd = (uint32_t)fd, .newfd_flags = close_on_exec ? O_CLOEXEC : 0 };
 
 	if (ioctl(state.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0)
-		return (struct answer){ ANSWER_GIVEN, 0 };
+		return (struct answer){ .kind = ANSWER_GIVEN };
 	/* The call still waits, unless its caller died (ENOENT): an answer to nobody is dropped by the kernel. */
-	return (struct answer){ ANSWER_RESULT, -errno };
+	return give_result(-errno);
 }
 
 static const struct handled_call *row_of(int number)
@@ -52,9 +66,8 @@ static const struct handled_call *row_of(int number)
 	return NULL;
 }
 
-static void answer_call(const struct call *call, const struct handled_call *row)
+static void send_answer(const struct call *call, struct answer answer)
 {
-	struct answer answer = row == NULL ? (struct answer){ ANSWER_RESULT, -ENOSYS } : row->handle(call);
 	struct seccomp_notif_resp response = { .id = call->id };
 
 	if (answer.kind == ANSWER_GIVEN)
@@ -68,6 +81,65 @@ static void answer_call(const struct call *call, const struct handled_call *row)
 	/* ENOENT: the caller died meanwhile. */
 	ioctl(state.listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
+
+/* -- What may block -- */
+
+static bool is_due(enum kind kind)
+{
+	return state.first[kind] != NULL && state.n_blocked[kind] < MOST_BLOCKED;
+}
+
+/* With the lock held. */
+static struct blocked *begin_work(const struct work *work)
+{
+	struct blocked *blocked = state.blocked;
+
+	while (blocked->busy)
+		blocked++;
+	*blocked = (struct blocked){ true, work->call.id, pthread_self() };
+	__atomic_add_fetch(&state.n_blocked[work->kind], 1, __ATOMIC_RELAXED);
+	return blocked;
+}
+
+static void carry_out(const struct work *work, struct blocked *blocked)
+{
+	struct answer answer = work->kind == BY_ROW ? work->row->handle(&work->call) : work->later.later(&work->call, work->later.state);
+
+	if (answer.kind == ANSWER_LATER)	/* it blocks here already */
+		answer = answer.later(&work->call, answer.state);
+	send_answer(&work->call, answer);
+	pthread_mutex_lock(&state.lock);
+	blocked->busy = false;
+	__atomic_sub_fetch(&state.n_blocked[work->kind], 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&state.lock);
+}
+
+static void wake(int signal)
+{
+	(void)signal;
+}
+
+/* Interrupts those whose caller is gone: nobody else would end an open of a FIFO that no one will read. */
+static void look_at_blocked(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if ((now.tv_sec - state.looked.tv_sec) * 1000 + (now.tv_nsec - state.looked.tv_nsec) / 1000000 < LOOK_MS)
+		return;
+	state.looked = now;
+	pthread_mutex_lock(&state.lock);
+	for (int i = 0; i < KINDS * MOST_BLOCKED; i++) {
+		const struct call call = { .id = state.blocked[i].id };
+
+		/* A signal that comes just before the system call that blocks is lost; the next one is not. */
+		if (state.blocked[i].busy && !still_waits(&call))
+			pthread_kill(state.blocked[i].thread, WAKE_SIGNAL);
+	}
+	pthread_mutex_unlock(&state.lock);
+}
+
+/* -- Threads -- */
 
 static void *run_thread(void *unused);
 
@@ -89,102 +161,127 @@ static bool start_thread(void)
 	return started;
 }
 
-/* Lets another thread receive, or keeps the call for a thread that gets free. Returns whether this one should carry it out now. */
-static bool leave_receiving(const struct call *call, const struct handled_call *row)
+/* Lets another thread receive, or keeps the work for a thread that gets free. Returns its place where this thread should carry it
+ * out now. */
+static struct blocked *leave_receiving(const struct work *work)
 {
-	struct waiting_call *waiting;
-	bool leave;
+	struct blocked *blocked = NULL;
+	struct waiting *waiting;
 
 	pthread_mutex_lock(&state.lock);
-	leave = state.idle > 0 || start_thread();
-	if (leave) {
+	if (state.n_blocked[work->kind] < MOST_BLOCKED && (state.idle > 0 || start_thread())) {
 		state.receiving = false;
+		blocked = begin_work(work);
 		pthread_cond_signal(&state.changed);
-	} else if ((waiting = malloc(sizeof *waiting)) != NULL) {
-		*waiting = (struct waiting_call){ NULL, *call, row };
-		*state.last = waiting;
-		state.last = &waiting->next;
+	} else if (state.threads > 1 && (waiting = malloc(sizeof *waiting)) != NULL) {
+		*waiting = (struct waiting){ NULL, *work };
+		*state.last[work->kind] = waiting;
+		state.last[work->kind] = &waiting->next;
 	} else {
-		answer_call(call, NULL);
+		if (work->kind == BY_LOOK)
+			work->later.later(NULL, work->later.state);
+		send_answer(&work->call, give_result(-EAGAIN));
 	}
 	pthread_mutex_unlock(&state.lock);
-	return leave;
+	return blocked;
 }
 
-/* Receives until there is a call that this thread should carry out beside the others. Returns false where the last process with
- * the filter is gone. */
-static bool receive(struct call *call, const struct handled_call **row)
+/* Receives until there is work that this thread should carry out beside the others. Returns NULL where the last process with the
+ * filter is gone. */
+static struct blocked *receive(struct work *work)
 {
 	struct pollfd polled = { .fd = state.listener, .events = POLLIN };
+	struct blocked *blocked = NULL;
 
-	for (;;) {
+	while (blocked == NULL) {
 		struct seccomp_notif notification = { 0 };
+		bool any_blocked = __atomic_load_n(&state.n_blocked[BY_ROW], __ATOMIC_RELAXED) + __atomic_load_n(&state.n_blocked[BY_LOOK], __ATOMIC_RELAXED) > 0;
+		int n = poll(&polled, 1, any_blocked ? LOOK_MS : -1);
 
-		if (poll(&polled, 1, -1) < 0)
+		if (any_blocked)
+			look_at_blocked();
+		if (n <= 0)
 			continue;
 		if (polled.revents & (POLLHUP | POLLERR))
-			return false;
+			return NULL;
 		/* ENOENT: the caller died meanwhile. */
 		if (ioctl(state.listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) != 0)
 			continue;
-		*call = (struct call){ .id = notification.id, .thread = (pid_t)notification.pid, .number = notification.data.nr };
+		*work = (struct work){ .call = { .id = notification.id, .thread = (pid_t)notification.pid, .number = notification.data.nr }, .kind = BY_ROW };
 		for (int i = 0; i < 6; i++)
-			call->arguments[i] = notification.data.args[i];
-		*row = row_of(call->number);
-		if (*row == NULL || !(*row)->may_block)
-			answer_call(call, *row);
-		else if (leave_receiving(call, *row))
-			return true;
+			work->call.arguments[i] = notification.data.args[i];
+		work->row = row_of(work->call.number);
+		if (work->row == NULL || !work->row->may_block) {
+			work->later = work->row == NULL ? give_result(-ENOSYS) : work->row->handle(&work->call);
+			work->kind = BY_LOOK;
+		}
+		if (work->kind == BY_ROW || work->later.kind == ANSWER_LATER)
+			blocked = leave_receiving(work);
+		else
+			send_answer(&work->call, work->later);
 	}
+	return blocked;
 }
 
-/* Waits until this thread should receive, or carry out a call that waits. Returns whether there is such a call. */
-static bool take_turn(struct call *call, const struct handled_call **row)
+/* Waits until this thread should receive, or carry out work that waits. Returns the place of such work. */
+static struct blocked *take_turn(struct work *work)
 {
-	struct waiting_call *waiting;
+	struct blocked *blocked = NULL;
 
 	pthread_mutex_lock(&state.lock);
 	state.idle++;
-	while (state.receiving && state.first == NULL)
+	while (state.receiving && !is_due(BY_ROW) && !is_due(BY_LOOK))
 		pthread_cond_wait(&state.changed, &state.lock);
 	state.idle--;
-	waiting = state.first;
-	if (waiting != NULL) {
-		state.first = waiting->next;
-		if (state.first == NULL)
-			state.last = &state.first;
-		*call = waiting->call;
-		*row = waiting->row;
+	if (is_due(BY_ROW) || is_due(BY_LOOK)) {
+		enum kind kind = is_due(BY_ROW) ? BY_ROW : BY_LOOK;
+		struct waiting *waiting = state.first[kind];
+
+		state.first[kind] = waiting->next;
+		if (state.first[kind] == NULL)
+			state.last[kind] = &state.first[kind];
+		*work = waiting->work;
 		free(waiting);
+		blocked = begin_work(work);
 	} else {
 		state.receiving = true;
 	}
 	pthread_mutex_unlock(&state.lock);
-	return waiting != NULL;
+	return blocked;
 }
 
 static void *run_thread(void *unused)
 {
-	struct call call;
-	const struct handled_call *row;
+	struct work work;
+	struct blocked *blocked;
 
 	(void)unused;
+	/* A umask of its own: the one that receives makes files with their caller's. Where a container's filter refuses the call, all
+	 * threads share one. */
+	unshare(CLONE_FS);
 	for (;;) {
-		if (!take_turn(&call, &row) && !receive(&call, &row))
+		blocked = take_turn(&work);
+		if (blocked == NULL)
+			blocked = receive(&work);
+		if (blocked == NULL)
 			return NULL;
-		answer_call(&call, row);
+		carry_out(&work, blocked);
 	}
 }
 
 int start_answering(int listener, const struct handled_call *rows, unsigned n_rows)
 {
+	struct sigaction action = { .sa_handler = wake };	/* no SA_RESTART: it is there to interrupt */
 	bool started;
 
 	state.listener = listener;
 	state.rows = rows;
 	state.n_rows = n_rows;
+	for (int kind = 0; kind < KINDS; kind++)
+		state.last[kind] = &state.first[kind];
 	/* Both threads on one processor where the kernel can (6.6): a hint, so its failure does not matter. */
 	ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS_, 1UL);
+	sigaction(WAKE_SIGNAL, &action, NULL);
 	pthread_mutex_lock(&state.lock);
 	started = start_thread();
 	pthread_mutex_unlock(&state.lock);

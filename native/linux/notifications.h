@@ -22,12 +22,29 @@ enum answer_kind {
 	ANSWER_RESULT,		/* the call returns `result`: a value, or -errno */
 	ANSWER_CONTINUE,	/* the kernel carries the call out, under every rule that holds for the caller */
 	ANSWER_GIVEN,		/* the handler has answered already (answer_with_descriptor) */
+	ANSWER_LATER,		/* it turned out that the call may block: `later(call, state)` answers it beside the others */
 };
-struct answer { enum answer_kind kind; long result; };
+struct answer {
+	enum answer_kind kind;
+	long result;
+	struct answer (*later)(const struct call *call, void *state);	/* frees `state`, and does only that where `call` is NULL */
+	void *state;
+};
+
+static inline struct answer give_result(long result)
+{
+	return (struct answer){ .kind = ANSWER_RESULT, .result = result };
+}
+
+static inline struct answer let_continue(void)
+{
+	return (struct answer){ .kind = ANSWER_CONTINUE };
+}
 
 struct handled_call {
 	int number;
-	bool may_block;		/* it then runs beside the others: a slow peer holds up nobody else */
+	bool may_block;		/* it then runs beside the others: a slow peer holds up nobody else. Its system calls are interrupted
+				 * (EINTR) within seconds where the caller is gone */
 	struct answer (*handle)(const struct call *call);
 };
 

@@ -1,0 +1,284 @@
+/* Making, moving and removing names on behalf. */
+#include "supervise.h"
+#include "caller.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Where an argument names a path: the descriptor that it is relative to, and its address. */
+struct argument { int directory_fd; uint64_t address; };
+
+#ifdef SYS_mkdir
+static struct argument at_cwd(uint64_t address)
+{
+	return (struct argument){ AT_FDCWD, address };
+}
+#endif
+
+static struct argument at(uint64_t directory_fd, uint64_t address)
+{
+	return (struct argument){ (int)directory_fd, address };
+}
+
+/* Where the kernel shall decide: in commands' own domain it refuses what is not theirs, and it knows the errno of every mistake. */
+static bool is_for_kernel(long result)
+{
+	return result == PATH_UNKNOWN || result == -ENOENT || result == -EACCES;
+}
+
+/* Of a place that `go_to` has reached: is the name one that the monitor makes or removes? `.`, `..` and `/` are the kernel's to refuse. */
+static bool is_ours(const struct place *place)
+{
+	return place->directory >= 0 && holds_monitors_name(place);
+}
+
+/* The name as the call has it: a slash behind it counts. */
+static const char *name_of(struct place *place)
+{
+	if (place->must_be_directory)
+		strcat(place->name, "/");	/* there is room for one more */
+	return place->name;
+}
+
+static long outcome(long returned)
+{
+	return returned < 0 ? -errno : returned;
+}
+
+static bool exists(const struct place *place)
+{
+	struct stat found;
+
+	return fstatat(place->directory, place->name, &found, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* -- Making -- */
+
+/* May the name be made? 0, or the errno. Above what is closed only a plain directory may appear, as nothing can be in that. */
+static long judge_making(struct place *place, bool is_directory)
+{
+	if (may_create(get_rules(), place->path) && (is_directory || !is_above_closed(get_rules(), place->path)))
+		return 0;
+	/* As on a read-only file system. */
+	return exists(place) ? -EEXIST : refuse(place, ACCESS_CREATE);
+}
+
+static struct answer make_directory(const struct call *call, struct argument path, mode_t mode)
+{
+	struct place place;
+	struct answer answer = let_continue();
+	long result = go_to(&place, call, path.directory_fd, path.address, 0, false);
+
+	if (result == 0 && is_ours(&place)) {
+		result = judge_making(&place, true);
+		if (result == 0) {
+			begin_making(call);
+			result = outcome(mkdirat(place.directory, place.name, mode));
+			end_making();
+		}
+		answer = give_result(result);
+	} else if (result != 0 && !is_for_kernel(result)) {
+		answer = give_result(result);
+	}
+	leave(&place);
+	return answer;
+}
+
+static struct answer make_node(const struct call *call, struct argument path, mode_t mode)
+{
+	struct place place;
+	struct answer answer = let_continue();
+	long result = go_to(&place, call, path.directory_fd, path.address, 0, false);
+	mode_t type = mode & S_IFMT;
+
+	if (result == 0 && is_ours(&place)) {
+		/* Devices need a capability, which commands do not have. */
+		result = type == 0 || type == S_IFREG || type == S_IFIFO || type == S_IFSOCK ? judge_making(&place, false) : -EPERM;
+		if (result == 0) {
+			begin_making(call);
+			result = outcome(mknodat(place.directory, name_of(&place), mode, 0));
+			end_making();
+		}
+		answer = give_result(result);
+	} else if (result != 0 && !is_for_kernel(result)) {
+		answer = give_result(result);
+	}
+	leave(&place);
+	return answer;
+}
+
+static struct answer make_symlink(const struct call *call, uint64_t target, struct argument path)
+{
+	struct place place;
+	struct answer answer = let_continue();
+	char text[PATH_MAX];
+	long result = go_to(&place, call, path.directory_fd, path.address, 0, false);
+
+	if (result == 0 && is_ours(&place)) {
+		result = copy_path(call->thread, target, text, sizeof text);
+		if (result >= 0)
+			result = still_waits(call) ? judge_making(&place, false) : -EPERM;
+		if (result == 0)
+			result = outcome(symlinkat(text, place.directory, name_of(&place)));
+		answer = give_result(result);
+	} else if (result != 0 && !is_for_kernel(result)) {
+		answer = give_result(result);
+	}
+	leave(&place);
+	return answer;
+}
+
+/* -- Removing -- */
+
+/* May what the name stands for be taken from it? 0, or the errno. */
+static long judge_removing(struct place *place)
+{
+	if (may_remove(get_rules(), place->path))
+		return 0;
+	return exists(place) ? refuse(place, ACCESS_REMOVE) : -ENOENT;
+}
+
+static struct answer remove_name(const struct call *call, struct argument path, int flags)
+{
+	struct place place;
+	struct answer answer = let_continue();
+	long result = go_to(&place, call, path.directory_fd, path.address, 0, false);
+
+	if (result == 0 && is_ours(&place)) {
+		result = judge_removing(&place);
+		if (result == 0)
+			result = outcome(unlinkat(place.directory, name_of(&place), flags));
+		answer = give_result(result);
+	} else if (result != 0 && !is_for_kernel(result)) {
+		answer = give_result(result);
+	}
+	leave(&place);
+	return answer;
+}
+
+/* -- Two names -- */
+
+/* A rename moves what `from` stands for to `to`, and takes what was there away; an exchange does both ways. So both ends are judged alike. */
+static long judge_rename(struct place *from, struct place *to, unsigned flags)
+{
+	long result;
+
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;		/* whiteouts are devices */
+	result = judge_removing(from);
+	if (result != 0 || may_remove(get_rules(), to->path))
+		return result;
+	return refuse(to, exists(to) ? ACCESS_REMOVE : ACCESS_CREATE);
+}
+
+static struct answer rename_for(const struct call *call, struct argument old, struct argument new, unsigned flags)
+{
+	struct place from, to;
+	struct answer answer = let_continue();
+	long result = go_to(&from, call, old.directory_fd, old.address, 0, false), second = go_to(&to, call, new.directory_fd, new.address, 0, false);
+
+	if (result == 0)
+		result = second;
+	/* With one end elsewhere the monitor does it too: commands' own domain has not the rights of both ends. */
+	if (result == 0 && from.directory >= 0 && to.directory >= 0 && (holds_monitors_name(&from) || holds_monitors_name(&to))) {
+		result = judge_rename(&from, &to, flags);
+		if (result == 0)
+			result = outcome(syscall(SYS_renameat2, from.directory, name_of(&from), to.directory, name_of(&to), flags));
+		answer = give_result(result);
+	} else if (result != 0 && !is_for_kernel(result)) {
+		answer = give_result(result);
+	}
+	leave(&from);
+	leave(&to);
+	return answer;
+}
+
+/* A second name for a file gives its content, so the file must be one that may be written to. EXDEV, as between two mounts: programs
+ * then copy. */
+static long judge_source(struct place *source)
+{
+	enum effect effect;
+
+	if (source->path[0] != '/')
+		return -EXDEV;
+	effect = effect_at(get_rules(), source->path);
+	if (effect == EFFECT_WRITE)
+		return 0;
+	refuse(source, ACCESS_WRITE);
+	return effect == EFFECT_DENY ? -EACCES : -EXDEV;
+}
+
+static struct answer link_for(const struct call *call, struct argument old, struct argument new, int flags)
+{
+	struct place source, to;
+	struct answer answer = let_continue();
+	char path[OWN_PATH_BYTES];
+	long result = go_to(&to, call, new.directory_fd, new.address, 0, false), second;
+
+	second = find(&source, call, old.directory_fd, old.address, (flags & AT_SYMLINK_FOLLOW) != 0, (flags & AT_EMPTY_PATH) != 0);
+	if (result == 0)
+		result = second;
+	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) {
+		answer = give_result(-EINVAL);
+	} else if (result == 0 && to.directory >= 0 && (holds_monitors_name(&to) || holds_monitors_name(&source))) {
+		result = judge_making(&to, false);
+		if (result == 0)
+			result = judge_source(&source);
+		own_path(path, source.object);
+		if (result == 0)
+			result = outcome(linkat(AT_FDCWD, path, to.directory, name_of(&to), AT_SYMLINK_FOLLOW));
+		answer = give_result(result);
+	} else if (result != 0 && !is_for_kernel(result)) {
+		answer = give_result(result);
+	}
+	leave(&source);
+	leave(&to);
+	return answer;
+}
+
+struct answer supervise_names(const struct call *call)
+{
+	const uint64_t *a = call->arguments;
+
+	switch (call->number) {
+#ifdef SYS_mkdir
+	case SYS_mkdir:
+		return make_directory(call, at_cwd(a[0]), (mode_t)a[1]);
+	case SYS_mknod:
+		return make_node(call, at_cwd(a[0]), (mode_t)a[1]);
+	case SYS_unlink:
+		return remove_name(call, at_cwd(a[0]), 0);
+	case SYS_rmdir:
+		return remove_name(call, at_cwd(a[0]), AT_REMOVEDIR);
+	case SYS_rename:
+		return rename_for(call, at_cwd(a[0]), at_cwd(a[1]), 0);
+	case SYS_link:
+		return link_for(call, at_cwd(a[0]), at_cwd(a[1]), 0);
+	case SYS_symlink:
+		return make_symlink(call, a[0], at_cwd(a[1]));
+#endif
+#ifdef SYS_renameat
+	case SYS_renameat:
+		return rename_for(call, at(a[0], a[1]), at(a[2], a[3]), 0);
+#endif
+	case SYS_mkdirat:
+		return make_directory(call, at(a[0], a[1]), (mode_t)a[2]);
+	case SYS_mknodat:
+		return make_node(call, at(a[0], a[1]), (mode_t)a[2]);
+	case SYS_unlinkat:
+		return remove_name(call, at(a[0], a[1]), (int)a[2]);
+	case SYS_renameat2:
+		return rename_for(call, at(a[0], a[1]), at(a[2], a[3]), (unsigned)a[4]);
+	case SYS_linkat:
+		return link_for(call, at(a[0], a[1]), at(a[2], a[3]), (int)a[4]);
+	case SYS_symlinkat:
+		return make_symlink(call, a[0], at(a[1], a[2]));
+	default:
+		return give_result(-ENOSYS);
+	}
+}

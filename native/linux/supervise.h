@@ -1,0 +1,43 @@
+/* Changes of files, performed by the monitor: on hosts without a mount namespace of one's own.
+ *
+ * Commands live in a Landlock domain that may not write in a root with closed paths below; the monitor's own domain, around it, may. So
+ * each call that changes something comes here first (src/platform/linux/seccomp/filters.ts, `supervise`). What leads into such a root is
+ * judged by the rules and performed on the very descriptors that were judged; everything else goes on in the kernel, under the
+ * command's own domain: there a path that changes after the look meets the same refusal as without one.
+ *
+ * Names are changed by one thread at a time (the receiving one), and commands cannot change any in such a root. So between a look and
+ * an act no directory comes to lie, or to have lain, at a closed place.
+ *
+ * Landlock does not know mode, owner, times and attributes. These calls never go on in the kernel: allowed is what the rules let write,
+ * and the monitor does it. */
+#ifndef SUPERVISE_H
+#define SUPERVISE_H
+
+#include "notifications.h"
+#include "reports.h"
+#include "supervised-path.h"
+
+/* open, openat, openat2, creat. */
+struct answer supervise_open(const struct call *call);
+
+/* mkdir, mknod, unlink, rmdir, rename, link, symlink, in all their forms. */
+struct answer supervise_names(const struct call *call);
+
+/* Mode, owner, times, extended attributes, in all their forms. */
+struct answer supervise_metadata(const struct call *call);
+
+/* truncate. May block: a lease that another process holds, a large file. */
+struct answer supervise_truncate(const struct call *call);
+
+/* Before the first call. `truncation_covered`: commands' domain handles `truncate` (Landlock ABI 3). */
+void prepare_supervising(struct supervised_rules *rules, bool truncation_covered);
+bool truncation_is_covered(void);
+
+/* Tells that `operation` was refused. Returns the errno as the rung with mounts has it: EACCES where reads are denied, else EROFS. */
+long refuse(const struct place *place, enum access_operation operation);
+
+/* From here to `end_making` this thread makes files with the caller's umask. */
+void begin_making(const struct call *call);
+void end_making(void);
+
+#endif

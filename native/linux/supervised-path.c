@@ -1,0 +1,356 @@
+#include "supervised-path.h"
+#include "caller.h"
+#include "kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+enum { MOST_LINKS = 40 };
+
+static struct supervised_rules *rules;
+
+void set_rules(struct supervised_rules *indexed)
+{
+	rules = indexed;
+}
+
+const struct supervised_rules *get_rules(void)
+{
+	return rules;
+}
+
+void own_path(char path[OWN_PATH_BYTES], int fd)
+{
+	snprintf(path, OWN_PATH_BYTES, "/proc/self/fd/%d", fd);
+}
+
+bool is_kernels_own(int fd)
+{
+	static const uint32_t KERNELS_OWN[] = {
+		PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, SELINUX_MAGIC, SMACK_MAGIC,
+		BPF_FS_MAGIC, NSFS_MAGIC, BINFMTFS_MAGIC, EFIVARFS_MAGIC, DEVPTS_SUPER_MAGIC, 0x62656570 /* configfs */, 0x6165676c /* pstore */,
+	};
+	struct statfs file_system;
+
+	if (fstatfs(fd, &file_system) != 0)
+		return true;
+	for (size_t i = 0; i < sizeof KERNELS_OWN / sizeof KERNELS_OWN[0]; i++)
+		if ((uint32_t)file_system.f_type == KERNELS_OWN[i])
+			return true;
+	return false;
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void leave(struct place *place)
+{
+	close_one(&place->directory);
+	close_one(&place->object);
+	if (place->base != AT_FDCWD)
+		close_one(&place->base);
+}
+
+/* -- The caller's own descriptors and directories, as paths spell them -- */
+
+/* Where `path` begins with the whole names of `prefix`: what follows. */
+static const char *after(const char *path, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	return strncmp(path, prefix, length) == 0 && (path[length] == 0 || path[length] == '/') ? path + length : NULL;
+}
+
+static const struct { const char *path; int fd; } STREAMS[] = { { "/dev/stdin", 0 }, { "/dev/stdout", 1 }, { "/dev/stderr", 2 } };
+static const char *const DIRECTORIES[] = { "/proc/self/cwd", "/proc/thread-self/cwd" };
+static const char *const DESCRIPTORS[] = { "/dev/fd", "/proc/self/fd", "/proc/thread-self/fd" };
+
+/* What the path begins with, as a descriptor number of the caller's, and what follows; NULL where it is an ordinary path. */
+static const char *callers_own(const char *path, int *fd)
+{
+	const char *left;
+
+	for (size_t i = 0; i < sizeof STREAMS / sizeof STREAMS[0]; i++) {
+		*fd = STREAMS[i].fd;
+		if ((left = after(path, STREAMS[i].path)) != NULL)
+			return left;
+	}
+	for (size_t i = 0; i < sizeof DIRECTORIES / sizeof DIRECTORIES[0]; i++) {
+		*fd = AT_FDCWD;
+		if ((left = after(path, DIRECTORIES[i])) != NULL)
+			return left;
+	}
+	for (size_t i = 0; i < sizeof DESCRIPTORS / sizeof DESCRIPTORS[0]; i++) {
+		size_t digits;
+
+		left = after(path, DESCRIPTORS[i]);
+		if (left == NULL || *left == 0)
+			continue;
+		digits = strspn(left + 1, "0123456789");
+		if (digits == 0 || digits > 9 || (left[1 + digits] != 0 && left[1 + digits] != '/'))
+			continue;
+		*fd = 0;
+		for (size_t k = 1; k <= digits; k++)
+			*fd = *fd * 10 + (left[k] - '0');
+		return left + 1 + digits;
+	}
+	return NULL;
+}
+
+/* -- Steps -- */
+
+/* Opens a directory from `base` on. Returns 0, PATH_UNKNOWN or -errno. */
+static long open_directory(const struct place *place, const char *path, int *fd)
+{
+	struct open_how_ how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = place->resolve | RESOLVE_NO_MAGICLINKS_ };
+
+	*fd = (int)syscall(NR_openat2, place->base, path, &how, sizeof how);
+	/* ELOOP: too many links, or one that leads to where its reader stands. The kernel's own walk tells these apart. */
+	return *fd >= 0 ? 0 : errno == ELOOP ? PATH_UNKNOWN : -errno;
+}
+
+/* Writes the real path of `fd` into `path`, with `name` behind it. Returns 0 or PATH_UNKNOWN. */
+static long write_path(struct place *place, int fd, const char *name)
+{
+	char own[OWN_PATH_BYTES];
+	ssize_t length;
+
+	own_path(own, fd);
+	length = readlink(own, place->path, PATH_MAX);
+	if (length <= 0 || length >= PATH_MAX)
+		return PATH_UNKNOWN;
+	if (length > 1 || place->path[0] != '/')
+		place->path[length++] = '/';
+	place->name = place->path + length;
+	strcpy(place->name, name);
+	return 0;
+}
+
+/* `object` is named by itself. */
+static long stay_at(struct place *place)
+{
+	long result = write_path(place, place->object, "");
+
+	if (result == 0 && place->name - place->path > 1)
+		place->name[-1] = 0;	/* the slash before no name */
+	if (result == 0 && fstat(place->object, &place->status) != 0)
+		result = -errno;
+	return result;
+}
+
+/* From `base` and `rest` to the directory of the last name. */
+static long step(struct place *place)
+{
+	char *path = place->rest, *end, *name;
+	const char *left;
+	long result;
+	int fd;
+
+	close_one(&place->directory);
+	close_one(&place->object);
+	place->must_be_directory = false;
+	left = place->base == AT_FDCWD && place->resolve == 0 ? callers_own(path, &fd) : NULL;
+	if (left != NULL) {
+		place->base = open_anew(place->call->thread, fd);
+		if (place->base < 0)
+			return errno == EBADF ? -ENOENT : PATH_UNKNOWN;
+		path += left - path;
+		place->must_be_directory = *path == '/';
+		path += strspn(path, "/");
+		if (*path == 0) {
+			place->object = place->base;
+			place->base = -1;
+			return stay_at(place);
+		}
+	}
+	end = path + strlen(path);
+	while (end > path + 1 && end[-1] == '/')
+		*--end = 0, place->must_be_directory = true;
+	name = strrchr(path, '/');
+	name = name == NULL ? path : name + 1;
+	if (*name == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+		result = open_directory(place, path, &place->object);
+		return result != 0 ? result : stay_at(place);
+	}
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (name == path && place->resolve == 0) {
+		place->directory = place->base;
+		place->base = -1;
+	} else {
+		char kept = *name;
+
+		*name = 0;
+		result = open_directory(place, name == path ? "." : path, &place->directory);
+		*name = kept;
+		if (result != 0)
+			return result;
+	}
+	if (write_path(place, place->directory, name) != 0)
+		return PATH_UNKNOWN;
+	return place->path[0] == '/' ? 0 : PATH_UNKNOWN;
+}
+
+static void start(struct place *place, const struct call *call, uint64_t resolve)
+{
+	place->directory = place->object = place->base = -1;
+	place->must_be_directory = false;
+	place->name = place->path;
+	place->path[0] = 0;
+	place->call = call;
+	place->resolve = resolve;
+	place->n_links = 0;
+}
+
+long go_to_descriptor(struct place *place, const struct call *call, int fd)
+{
+	start(place, call, 0);
+	place->object = open_anew(call->thread, fd);
+	if (place->object < 0)
+		return errno == EBADF ? -EBADF : PATH_UNKNOWN;
+	return still_waits(call) ? stay_at(place) : -EPERM;
+}
+
+long go_to(struct place *place, const struct call *call, int directory_fd, uint64_t address, uint64_t resolve, bool empty_is_descriptor)
+{
+	long length;
+
+	start(place, call, resolve);
+	length = copy_path(call->thread, address, place->rest, sizeof place->rest);
+	if (length == -EACCES)
+		return PATH_UNKNOWN;
+	if (length < 0)
+		return length;
+	if (length == 0)
+		return empty_is_descriptor ? go_to_descriptor(place, call, directory_fd) : -ENOENT;
+	if (place->rest[0] == '/' && !(resolve & RESOLVE_IN_ROOT_)) {
+		place->base = AT_FDCWD;
+	} else {
+		place->base = open_anew(call->thread, directory_fd);
+		if (place->base < 0)
+			return errno == EBADF ? -EBADF : PATH_UNKNOWN;
+	}
+	/* All that was read of the caller was its own, if it is still there. */
+	return still_waits(call) ? step(place) : -EPERM;
+}
+
+long look(struct place *place)
+{
+	struct open_how_ how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = place->resolve & RESOLVE_NO_XDEV_ };
+
+	if (place->directory < 0)
+		return 0;
+	close_one(&place->object);
+	place->object = (int)syscall(NR_openat2, place->directory, place->name, &how, sizeof how);
+	if (place->object < 0 || fstat(place->object, &place->status) != 0)
+		return -errno;
+	return 0;
+}
+
+/* fs.protected_symlinks: in a directory where all may write and only remove their own (/tmp), others' links are not followed. The
+ * kernel asks that of who walks; this walk is not the kernel's. */
+static bool is_others_link(const struct place *place)
+{
+	struct stat directory;
+
+	if (fstat(place->directory, &directory) != 0)
+		return true;
+	return (directory.st_mode & (S_ISVTX | S_IWOTH)) == (S_ISVTX | S_IWOTH) && place->status.st_uid != geteuid() && place->status.st_uid != directory.st_uid;
+}
+
+long follow_link(struct place *place)
+{
+	char target[PATH_MAX];
+	ssize_t length;
+	size_t before = 0;
+
+	if (place->n_links++ >= MOST_LINKS || (place->resolve & RESOLVE_NO_SYMLINKS_))
+		return -ELOOP;
+	if (is_kernels_own(place->object) || is_others_link(place))
+		return PATH_UNKNOWN;
+	length = readlinkat(place->object, "", target, sizeof target);
+	if (length <= 0)
+		return length == 0 ? -ENOENT : -errno;
+	if (length == sizeof target)
+		return -ENAMETOOLONG;
+	target[length] = 0;
+	if (place->resolve == 0) {
+		if (place->base != AT_FDCWD)
+			close_one(&place->base);
+		if (target[0] == '/') {
+			place->base = AT_FDCWD;
+		} else {
+			place->base = place->directory;
+			place->directory = -1;
+		}
+	} else if (target[0] != '/') {
+		/* From the caller's directory again, so that RESOLVE_BENEATH holds for the whole way. */
+		before = strlen(place->rest) - strlen(place->name);
+	}
+	if (before + (size_t)length >= sizeof place->rest)
+		return -ENAMETOOLONG;
+	memcpy(place->rest + before, target, (size_t)length + 1);
+	return step(place);
+}
+
+long find(struct place *place, const struct call *call, int directory_fd, uint64_t address, bool follow, bool empty_is_descriptor)
+{
+	long result = go_to(place, call, directory_fd, address, 0, empty_is_descriptor);
+
+	while (result == 0) {
+		result = look(place);
+		if (result != 0 || !S_ISLNK(place->status.st_mode) || place->directory < 0 || !(follow || place->must_be_directory))
+			break;
+		result = follow_link(place);
+	}
+	return result == 0 && place->must_be_directory && !S_ISDIR(place->status.st_mode) ? -ENOTDIR : result;
+}
+
+/* -- Whose it is -- */
+
+static bool is_still_there(const struct granted *granted)
+{
+	struct stat found;
+
+	return fstatat(AT_FDCWD, granted->path, &found, AT_SYMLINK_NOFOLLOW) == 0 && found.st_dev == granted->device && found.st_ino == granted->inode;
+}
+
+bool is_monitors(const char *directory)
+{
+	const struct granted *granted;
+
+	if (!is_supervised(rules, directory))
+		return false;
+	granted = granted_above(rules, directory);
+	return granted == NULL || !is_still_there(granted);
+}
+
+bool holds_monitors_name(const struct place *place)
+{
+	char *name = place->name, *cut = name - 1;
+	bool monitors;
+
+	/* What is named by itself lies in the directory above, unless it is one. */
+	if (place->directory < 0)
+		cut = S_ISDIR(place->status.st_mode) ? NULL : strrchr(place->path, '/');
+	if (place->path[0] != '/')
+		return false;
+	if (cut == NULL)
+		return is_monitors(place->path);
+	if (cut == place->path)
+		return is_monitors("/");
+	*cut = 0;
+	monitors = is_monitors(place->path);
+	*cut = '/';
+	return monitors;
+}

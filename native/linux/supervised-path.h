@@ -1,0 +1,76 @@
+/* What a path of a caller leads to, found without a race: each step opens what it looks at (O_PATH), and what is judged and acted on
+ * is that descriptor, not the path.
+ *
+ * The kernel resolves the directory (openat2, from the caller's own working directory or descriptor); its real path is what the kernel
+ * says it is; the last name is looked at by hand, a link in it followed by hand. Magic links lead to where their reader stands, which
+ * would be this process: what goes through one is followed only in the spellings that plainly mean the caller (`/proc/self/fd/3`,
+ * `/dev/stdout`, `/proc/self/cwd/x`). */
+#ifndef SUPERVISED_PATH_H
+#define SUPERVISED_PATH_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "notifications.h"
+#include "supervised-rules.h"
+
+enum { PATH_UNKNOWN = 1 };	/* it cannot be told from here what the path leads to */
+
+/* Where a caller's path has been followed to. All descriptors are O_PATH, and closed by `leave`. */
+struct place {
+	int directory;			/* -1: the path names something by itself (`.`, `..`, a descriptor), see `object` */
+	int object;			/* what is there, never following a link; -1: not looked at, or nothing */
+	struct stat status;		/* of `object` */
+	bool must_be_directory;		/* a slash stood behind the name */
+	char *name;			/* the last name, within `path`; "" where there is no `directory` */
+	char path[PATH_MAX + NAME_MAX + 2];	/* the real path: of the directory, and the name. What has none (a pipe) does not begin with a slash */
+
+	/* How it goes on. */
+	const struct call *call;
+	int base;			/* of what `rest` is relative to; AT_FDCWD: the root, as it is absolute */
+	uint64_t resolve;		/* openat2's RESOLVE_*, as the caller gave them */
+	unsigned n_links;
+	char rest[PATH_MAX];
+};
+
+/* Copies the path at `address` and goes to the directory that holds its last name; `directory_fd` and `resolve` are the call's. An
+ * empty path means the descriptor itself where `empty_is_descriptor`.
+ * Returns 0; PATH_UNKNOWN, also where the caller may not be read; or -errno, as the kernel would.
+ * Whatever it returns, `leave` must follow. */
+long go_to(struct place *place, const struct call *call, int directory_fd, uint64_t address, uint64_t resolve, bool empty_is_descriptor);
+
+/* The same for what a descriptor of the caller's is open on. */
+long go_to_descriptor(struct place *place, const struct call *call, int fd);
+
+/* Opens what stands at the name into `object`. Returns 0 or -errno. */
+long look(struct place *place);
+
+/* `object` is a symbolic link: goes to the directory of what it leads to. Returns as go_to. */
+long follow_link(struct place *place);
+
+/* go_to, look, and follow as long as there are links. -ENOENT where the last name is missing; then `directory` and `path` are
+ * those of the missing name. */
+long find(struct place *place, const struct call *call, int directory_fd, uint64_t address, bool follow, bool empty_is_descriptor);
+
+void leave(struct place *place);
+
+/* Writes "/proc/self/fd/N": the way to a descriptor for calls that take only paths. */
+enum { OWN_PATH_BYTES = 32 };
+void own_path(char path[OWN_PATH_BYTES], int fd);
+
+/* Are the names in a directory in the monitor's hands? Else the kernel decides about them by the callers' own domain. */
+bool is_monitors(const char *directory);
+
+/* The same for the directory in which the place's name stands. */
+bool holds_monitors_name(const struct place *place);
+
+/* What is held on file systems of the kernel's own (procfs, sysfs, …) depends on who opens it: the monitor never does. */
+bool is_kernels_own(int fd);
+
+/* The rules; once, before the first call. */
+void set_rules(struct supervised_rules *rules);
+const struct supervised_rules *get_rules(void);
+
+#endif

@@ -1,0 +1,71 @@
+// The calls that change files, as the supervised rung's listener filter has them: the launcher performs what leads into a writable root
+// with something closed below, and all that changes metadata; native/linux/handlers.c has a handler for each.
+import type { Action, ArgumentCase, ArgumentCondition } from './filter-rules.js'
+import type { SystemCallName } from './system-calls.js'
+
+export interface SupervisedRow {
+  readonly calls: readonly SystemCallName[]
+  readonly action: Action
+  readonly cases?: readonly ArgumentCase[]
+  readonly reason: string
+}
+
+const NOTIFY: Action = 'user_notification'
+const EOPNOTSUPP: Action = { errno: 'EOPNOTSUPP' }
+
+/** O_ACCMODE, O_CREAT, O_TRUNC, and O_TMPFILE without O_DIRECTORY: the same on both architectures. Source: include/uapi/asm-generic/fcntl.h. */
+const WRITE_INTENT = 0o3n | 0o100n | 0o1000n | 0o20000000n
+
+/** ioctl requests are made of a direction, a size, a letter and a number. Source: include/uapi/asm-generic/ioctl.h. */
+const IOC_LETTER = 0xff00n
+const IOC_WRITES = 0x4000_0000n
+const letter = (code: bigint): bigint => code << 8n
+
+/**
+ * Letters of the file systems' own requests: ext4 and all ('f'), XFS and all ('X'), btrfs and all (0x94), 'v', FAT ('r'), OCFS2 ('o'),
+ * Ceph (0x97), bcachefs (0xbc), CIFS (0xcf), f2fs (0xf5).
+ */
+const FILE_SYSTEM_LETTERS = [0x66n, 0x58n, 0x94n, 0x76n, 0x72n, 0x6fn, 0x97n, 0xbcn, 0xcfn, 0xf5n].map(letter)
+
+/** What changes something without saying so in its number: FS_IOC_SET_ENCRYPTION_POLICY, EXT4_IOC_MIGRATE. */
+const HIDDEN_WRITERS = [0x800c_6613n, 0x6609n]
+
+/**
+ * Of those, what only asks although it hands something in, or changes nothing but a file that is open for writing: FICLONE, FICLONERANGE,
+ * FIDEDUPERANGE (which changes no content), FS_IOC_FIEMAP, FS_IOC_GETFSMAP, FS_IOC_MEASURE_VERITY, FS_IOC_GET_ENCRYPTION_POLICY_EX,
+ * BTRFS_IOC_TREE_SEARCH, _INO_LOOKUP, _INO_PATHS.
+ */
+const HARMLESS_REQUESTS = [0x4004_9409n, 0x4020_940dn, 0xc018_9436n, 0xc020_660bn, 0xc0c0_583bn, 0xc004_6686n, 0xc009_6616n, 0xd000_9411n, 0xd000_9412n, 0xc038_9423n]
+
+const request = (oneOf: readonly bigint[], mask?: bigint): ArgumentCondition =>
+  mask === undefined ? { argument: 1, width: 32, oneOf } : { argument: 1, width: 32, mask, oneOf }
+const asksOnly = (argument: 1 | 2): ArgumentCase => ({ when: [{ argument, width: 32, mask: WRITE_INTENT, oneOf: [0n] }], action: 'allow' })
+
+export const SUPERVISED_FILE_CALLS: readonly SupervisedRow[] = [
+  { calls: ['open'], action: NOTIFY, cases: [asksOnly(1)],
+    reason: 'opens for writing, makes or empties a file; reading is Landlock\'s to judge' },
+  { calls: ['openat'], action: NOTIFY, cases: [asksOnly(2)],
+    reason: 'the same' },
+  { calls: ['openat2', 'creat'], action: NOTIFY,
+    reason: 'the same; the flags of openat2 are behind a pointer' },
+  { calls: ['mkdir', 'mkdirat', 'mknod', 'mknodat', 'symlink', 'symlinkat', 'link', 'linkat'], action: NOTIFY,
+    reason: 'makes a name' },
+  { calls: ['unlink', 'unlinkat', 'rmdir', 'rename', 'renameat', 'renameat2'], action: NOTIFY,
+    reason: 'removes or moves a name' },
+  { calls: ['truncate'], action: NOTIFY,
+    reason: 'changes a file by path' },
+  { calls: ['chmod', 'fchmod', 'fchmodat', 'fchmodat2', 'chown', 'lchown', 'fchown', 'fchownat'], action: NOTIFY,
+    reason: 'Landlock knows neither mode nor owner, of any file and through any descriptor' },
+  { calls: ['utime', 'utimes', 'futimesat', 'utimensat'], action: NOTIFY,
+    reason: 'nor times' },
+  { calls: ['setxattr', 'lsetxattr', 'fsetxattr', 'setxattrat', 'removexattr', 'lremovexattr', 'fremovexattr', 'removexattrat'], action: NOTIFY,
+    reason: 'nor extended attributes, access control lists among them' },
+  { calls: ['file_setattr'], action: EOPNOTSUPP,
+    reason: 'nor a file\'s flags (chattr)' },
+  { calls: ['ioctl'], action: 'allow', cases: [
+      { when: [request(HARMLESS_REQUESTS)], action: 'allow' },
+      { when: [request(HIDDEN_WRITERS)], action: EOPNOTSUPP },
+      { when: [request([0x4000_0000n], IOC_WRITES), request(FILE_SYSTEM_LETTERS, IOC_LETTER)], action: EOPNOTSUPP },
+    ],
+    reason: 'the same, and what else a file system does through a descriptor that is open for reading: verity, encryption, subvolumes' },
+]
