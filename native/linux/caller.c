@@ -97,6 +97,21 @@ int open_cwd(pid_t thread)
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+int open_anew(pid_t thread, int fd)
+{
+	char path[48];
+	int opened;
+
+	if (fd == AT_FDCWD)
+		snprintf(path, sizeof path, "/proc/%d/cwd", thread);
+	else
+		snprintf(path, sizeof path, "/proc/%d/fd/%d", thread, fd);
+	opened = open(path, O_PATH | O_CLOEXEC);
+	if (opened < 0 && errno == ENOENT)
+		errno = EBADF;
+	return opened;
+}
+
 mode_t umask_of(pid_t thread)
 {
 	char text[512];

@@ -33,8 +33,7 @@ function ask(questions: readonly { readonly policy: Policy; readonly grants?: re
     const has = (word: string) => words.includes(word)
     return { effect: effect as Effect, create: has('create'), remove: has('remove'), aboveClosed: has('above_closed'), supervised: has('supervised'), granted: has('granted') }
   })
-  let next = 0
-  return questions.map(({ paths }) => answers.slice(next, next += paths.length))
+  return questions.map(({ paths }) => answers.splice(0, paths.length))
 }
 
 function resolved({ base, rules, caseInsensitiveRoots }: Policy): ResolvedPolicy {
