@@ -28,6 +28,7 @@ export const ERRORS = {
   session_ended:         { message: 'takes no more input',                            remedy: 'Start a new one.' },
   output_file:           { message: 'cannot be written',                              remedy: 'Name a file in a folder that exists, with no symbolic link on the way.' },
   option_invalid:        { message: 'is not valid',                                   remedy: 'See `codex-sandbox --help`.' },
+  option_missing:        { message: 'is missing',                                     remedy: 'See `codex-sandbox --help`.' },
   argument_invalid:      { message: 'cannot be passed to a program',                  remedy: 'Give a non-empty array of strings without NUL.' },
   arguments_too_large:   { message: 'is larger than the system accepts',              remedy: 'Pass the data through a file or standard input.' },
   unknown_system_call:   { message: 'is not a system call of this architecture',      remedy: 'Correct its name, or leave it out for this architecture.' },
@@ -39,7 +40,7 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
-/** A policy error points at a field, a set-up error at a step: never both. */
+/** A policy error points at a field, a set-up error at a step: never both. `value`: undefined where the field itself is wrong or missing. */
 export type ErrorPlace =
   | { readonly field: string; readonly value: unknown; readonly step?: never }
   | { readonly step: string; readonly errno: string; readonly path?: string; readonly field?: never }
@@ -76,7 +77,7 @@ export class SandboxError extends Error {
 }
 
 function describePlace(place: ErrorPlace): string {
-  if (place.step === undefined) return `${place.field} ${quote(place.value)}`
+  if (place.step === undefined) return place.value === undefined ? place.field : `${place.field} ${quote(place.value)}`
   return place.path === undefined ? `${place.step} (${place.errno})` : `${place.step} ${quote(place.path)} (${place.errno})`
 }
 

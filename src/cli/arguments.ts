@@ -3,6 +3,8 @@ import { SandboxError } from '../errors.js'
 import { nearestName } from '../policy/nearest-name.js'
 import { longName, type OptionRow, OPTIONS, type Options, SYSTEM_WORDS, type Verb, VERBS } from './options.js'
 
+const LONGEST_SUGGESTION = 200
+
 export interface Arguments {
   readonly verb: Verb
   /** False where `run` is understood. */
@@ -24,6 +26,7 @@ export interface Arguments {
  */
 export function parseArguments(argv: readonly string[]): Arguments {
   const { verb, verbWasGiven, rest } = takeVerb(argv)
+  const before = verbWasGiven ? [verb] : []
   const values = new Map<string, string[]>()
   const words: string[] = []
   let system: Arguments['system']
@@ -43,7 +46,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
         words.push(...rest.slice(at))
         break
       }
-      if (verb !== 'explain') throw strayWord(verb, word)
+      if (verb !== 'explain') throw strayWord(verb, [...before, ...rest.slice(0, at)], rest.slice(at))
       words.push(word)
       continue
     }
@@ -66,14 +69,15 @@ export function parseArguments(argv: readonly string[]): Arguments {
 
 function takeVerb(argv: readonly string[]): { verb: Verb; verbWasGiven: boolean; rest: readonly string[] } {
   const [first, ...rest] = argv
-  if (first === undefined) throw new SandboxError('option_invalid', { field: 'command', value: '' }, { detail: 'nothing to run', remedy: 'Give a command after --, or see `codex-sandbox --help`.' })
+  if (first === undefined) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to run', remedy: 'Give one after --, such as `codex-sandbox -- git status`, or see `codex-sandbox --help`.' })
   if (first === 'help') return { verb: 'run', verbWasGiven: false, rest: ['--help'] }
   if (isOption(first) || first === '--') return { verb: 'run', verbWasGiven: false, rest: argv }
   if (Object.hasOwn(VERBS, first)) return { verb: first as Verb, verbWasGiven: true, rest }
   const near = nearestName(first, Object.keys(VERBS))
+  const toRun = suggestion([], argv)
   throw new SandboxError('option_invalid', { field: 'verb', value: first }, {
     detail: `there are only ${Object.keys(VERBS).join(', ')}`,
-    remedy: near === undefined ? `To run it, write \`codex-sandbox -- ${shown(first)}\`.` : `Did you mean \`codex-sandbox ${near}\`, or to run it: \`codex-sandbox -- ${shown(first)}\`?`,
+    remedy: near === undefined ? `To run it, write ${toRun}.` : `Did you mean \`codex-sandbox ${near}\`, or to run it: ${toRun}?`,
   })
 }
 
@@ -113,15 +117,21 @@ function unknownOption(verb: Verb, written: string, rows: readonly OptionRow[]):
 }
 
 function missingValue(row: OptionRow, written: string, next: string | undefined): SandboxError {
-  return new SandboxError('option_invalid', { field: written, value: next ?? '' }, {
+  return new SandboxError('option_invalid', { field: written, value: next }, {
     detail: `it needs a value, ${row.value}`,
     remedy: next === undefined || next === '--' ? `Write ${written} ${row.value}.` : `If ${JSON.stringify(next)} is the value, join them: ${written}${written.startsWith('--') ? '=' : ''}${shown(next)}.`,
   })
 }
 
-function strayWord(verb: Verb, word: string): SandboxError {
-  const usage = verb === 'doctor' ? 'doctor takes no words.' : `Put the command after --: \`codex-sandbox ${verb} -- ${shown(word)}\`.`
-  return new SandboxError('option_invalid', { field: 'argument', value: word }, { detail: 'it belongs to no option', remedy: usage })
+function strayWord(verb: Verb, before: readonly string[], command: readonly string[]): SandboxError {
+  const usage = verb === 'doctor' ? 'doctor takes no words.' : `Put the command after --: ${suggestion(before, command)}.`
+  return new SandboxError('option_invalid', { field: 'argument', value: command[0] }, { detail: 'it belongs to no option', remedy: usage })
+}
+
+/** The whole command line as it should have been, to be copied; a long one is cut. */
+function suggestion(before: readonly string[], command: readonly string[]): string {
+  const text = ['codex-sandbox', ...[...before, '--', ...command].map(shown)].join(' ')
+  return `\`${text.length > LONGEST_SUGGESTION ? `${text.slice(0, LONGEST_SUGGESTION)}…` : text}\``
 }
 
 function toOptions(verb: Verb, values: ReadonlyMap<string, readonly string[]>): Options {
@@ -134,8 +144,9 @@ function toOptions(verb: Verb, values: ReadonlyMap<string, readonly string[]>): 
   return options as Options
 }
 
-/** A word inside a sentence: it cannot forge a line. */
-const shown = (word: string): string => /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word)
+/** A word inside a sentence: a shell takes it as it was, and it cannot forge a line. */
+const shown = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : /[\u0000-\u001f\u007f-\u009f]/.test(word) ? JSON.stringify(word) : `'${word.replaceAll('\'', '\'\\\'\'')}'`
 /** A lone `-` is a word. */
 const isOption = (word: string): boolean => word.startsWith('-') && word !== '-'
 const isSystemWord = (word: string): word is keyof typeof SYSTEM_WORDS => Object.hasOwn(SYSTEM_WORDS, word)

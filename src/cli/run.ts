@@ -25,7 +25,8 @@ const REPORT_BYTES = 1 << 20
 export async function run(given: Arguments): Promise<number> {
   const { options, words } = given
   refuseOtherSystem(given)
-  if (words.length === 0 && options.printPlan !== true) throw new SandboxError('option_invalid', { field: 'command', value: '' }, { detail: 'there is none', remedy: `Give it after --: \`codex-sandbox ${given.verb} -- COMMAND\`.` })
+  if (words.length === 0 && options.printPlan !== true) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to run', remedy: `Give one after --: \`codex-sandbox ${given.verb} -- COMMAND\`.` })
+  if (options.quiet === true && options.logDenials === true) throw new SandboxError('policy_contradiction', { field: '--quiet', value: undefined }, { detail: '--log-denials prints after the command, and --quiet forbids it' })
   const timeoutMs = options.timeout === undefined ? undefined : parseDurationMs('--timeout', options.timeout)
   const sandboxOptions = await optionsOfSandbox(given)
   if (options.printPlan === true) return printPlan(sandboxOptions)

@@ -2,7 +2,7 @@
 import { release } from 'node:os'
 import { SandboxError } from '../errors.js'
 import { capabilities, checkHost, type Capabilities, type HostCheck } from '../exec/check-host.js'
-import { findLauncher } from '../platform/linux/native/find-launcher.js'
+import { findLauncher, namedLauncher } from '../platform/linux/native/find-launcher.js'
 
 /** One thing that must be there, and whether it is. */
 export interface Finding {
@@ -43,7 +43,7 @@ const kernel = (): Finding => ({ name: 'kernel', ok: true, detail: `${release()}
 
 function findLauncherHere(): Finding {
   try {
-    return { name: 'launcher', ok: true, detail: findLauncher() }
+    return { name: 'launcher', ok: true, detail: findLauncher(namedLauncher({}, process.env)) }
   } catch (error) {
     if (!(error instanceof SandboxError)) throw error
     return { name: 'launcher', ok: false, detail: error.message.replace(` ${error.remedy}`, ''), remedy: error.remedy }

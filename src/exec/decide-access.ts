@@ -20,7 +20,7 @@ export interface Explanation {
 export function explainAccess(policy: ResolvedPolicy, host: HostSnapshot, access: Access): Explanation {
   const located = locate(policy, host, access)
   const decision = decide(policy, located, host.files)
-  return { decision, text: describeDecision(located, decision) }
+  return { decision, text: describeDecision(located, decision, policy) }
 }
 
 function locate(policy: ResolvedPolicy, host: HostSnapshot, access: Access): Access {

@@ -1,17 +1,32 @@
 // A decision as one line for people and models.
 import type { Access, Decision } from './decision.js'
-import type { PathRule } from './resolved-policy.js'
+import { isInside } from './path-syntax.js'
+import type { PathRule, ResolvedPolicy } from './resolved-policy.js'
 
 const NOUNS: Record<Access['kind'], string> = {
   read: 'read of', write: 'write to', create: 'creation of', remove: 'removal of', execute: 'execution of',
   connect: 'connection to', bind: 'bind to', 'unix-connect': 'connection to socket',
 }
 
+/** What holds where no rule speaks; `policy` as it was resolved. */
+type Ground = Pick<ResolvedPolicy, 'base' | 'mode' | 'network' | 'platform' | 'tmp'>
+
 /** `write to "/x/y" denied: outside every writable root, nearest "/x/w". To allow: add "/x" to write.` Values are quoted, so that no name can forge a line. */
-export function describeDecision(access: Access, decision: Decision): string {
+export function describeDecision(access: Access, decision: Decision, policy?: Ground): string {
   const subject = `${NOUNS[access.kind]} ${quote('path' in access ? access.path : `${access.host}:${access.port}`)}`
-  if (decision.verdict === 'allow') return `${subject} allowed${decision.rule === undefined ? '' : `: ${describeRule(decision.rule)}`}.`
+  if (decision.verdict === 'allow') {
+    const why = decision.rule !== undefined ? describeRule(decision.rule) : policy === undefined ? undefined : groundOf(access, policy)
+    return `${subject} allowed${why === undefined ? '' : `: ${why}`}.`
+  }
   return `${subject} denied: ${reason(access, decision)}. To allow: ${decision.remedy.text}.`
+}
+
+function groundOf(access: Access, { base, mode, network, platform, tmp }: Ground): string {
+  if (base === 'write') return `mode is ${mode}, which enforces nothing`
+  if (!('path' in access)) {
+    return network === 'open' ? 'the network is open' : 'the loopback is the sandbox\'s own: its servers are there, those of this machine are not'
+  }
+  return tmp === 'private' && platform !== 'windows' && isInside(platform, '/tmp', access.path) ? 'the sandbox has a /tmp of its own' : 'what no rule closes may be read'
 }
 
 function reason(access: Access, decision: Extract<Decision, { verdict: 'deny' }>): string {

@@ -206,22 +206,39 @@ function check<Result>(schema: z.ZodType<Result>, input: unknown): Result {
   const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
   if (issue === undefined) throw new Error('zod reported a failure without an issue')
   if (issue.code === 'unrecognized_keys') {
-    const keyPath = [...issue.path, issue.keys[0] ?? '']
-    throw new SandboxError('policy_unknown_key', { field: fieldName(keyPath), value: valueAt(input, keyPath) }, { remedy: issue.message })
+    throw new SandboxError('policy_unknown_key', { field: fieldName([...issue.path, issue.keys[0] ?? '']), value: undefined }, { remedy: issue.message })
   }
   throw invalidValue(fieldName(issue.path), valueAt(input, issue.path), issue.message)
+}
+
+const TYPE_WORDS: Readonly<Record<string, string>> = {
+  boolean: 'true or false', string: 'a text', array: 'a list', object: 'an object', record: 'an object', number: 'a number', int: 'a whole number',
+}
+
+const oneOf = (values: readonly unknown[]): string => `it must be ${values.length === 1 ? '' : 'one of '}${values.map(String).join(', ')}`
+
+/** What a value must be, as our other errors say it; a format has its own words in the schema. */
+function wording(issue: Issue): string {
+  switch (issue.code) {
+    case 'invalid_value': return oneOf(issue.values)
+    case 'invalid_union': return 'options' in issue && Array.isArray(issue['options']) ? oneOf(issue['options']) : issue.message
+    case 'invalid_type': return `it must be ${TYPE_WORDS[issue.expected] ?? issue.expected}`
+    case 'too_small': return issue.origin === 'string' ? 'it must not be empty' : issue.inclusive === false ? `it must be more than ${issue.minimum}` : `it must be ${issue.minimum} or more`
+    case 'invalid_format': return `it must be ${issue.message}`
+    default: return issue.message
+  }
 }
 
 type Issue = z.core.$ZodIssue
 
 /** Of a union's branches, the one that the input came closest to. */
 function deepest(issue: Issue): Issue {
-  if (issue.code !== 'invalid_union') return issue
+  if (issue.code !== 'invalid_union') return issue.code === 'unrecognized_keys' ? issue : { ...issue, message: wording(issue) }
   const inner = issue.errors.flat().map(each => deepest({ ...each, path: [...issue.path, ...each.path] }))
   const unknown = inner.find(({ code }) => code === 'unrecognized_keys')
   const deeper = inner.find(({ path }) => path.length > issue.path.length)
   const expected = inner.map(({ message }) => message)
-  return unknown ?? deeper ?? (expected.length === 0 ? issue : { ...issue, message: [...new Set(expected)].join('; or ') })
+  return unknown ?? deeper ?? (expected.length === 0 ? { ...issue, message: wording(issue) } : { ...issue, message: [expected[0], ...new Set(expected.slice(1).map(each => each.replace(/^it must be /, '')))].join(', or ') })
 }
 
 const fieldName = (path: readonly PropertyKey[]): string =>

@@ -36,8 +36,10 @@ test.each([
 })
 
 test.each([
-  { name: 'no words at all',                        argv: [],                                    says: ['nothing to run', '--help'] },
-  { name: 'a first word that is no verb',           argv: ['git', 'status'],                     says: ['"git"', 'codex-sandbox -- git'] },
+  { name: 'no words at all',                        argv: [],                                    says: ['a command is missing', 'nothing to run', '--help'] },
+  { name: 'a first word that is no verb',           argv: ['git', 'status'],                     says: ['"git"', '`codex-sandbox -- git status`'] },
+  { name: 'with its arguments, as a shell takes them', argv: ['git', 'commit', '-m', 'it\'s', '--', '$x'], says: ['`codex-sandbox -- git commit -m \'it\'\\\'\'s\' -- \'$x\'`'] },
+  { name: 'a very long one is cut',                 argv: ['git', 'x'.repeat(500)],              says: ['xxx…`'] },
   { name: 'a misspelt verb',                        argv: ['docter'],                            says: ['codex-sandbox doctor'] },
   { name: 'an unknown option proposes the nearest', argv: ['--wirte', 'x', '--', 'ls'],          says: ['"--wirte"', 'Did you mean --write?'] },
   { name: 'an unknown short option',                argv: ['-z', '--', 'ls'],                    says: ['"-z"', 'no such option'] },
@@ -48,7 +50,8 @@ test.each([
   { name: 'an option in a value\'s place',          argv: ['--write', '--json', '--', 'ls'],     says: ['--write=--json'] },
   { name: 'a switch with a value',                  argv: ['--json=yes', '--', 'ls'],            says: ['takes no value'] },
   { name: 'a single value twice',                   argv: ['-s', 'read-only', '-s', 'workspace-write', '--', 'ls'], says: ['already given as "read-only"'] },
-  { name: 'a word before -- under run',             argv: ['run', 'ls'],                         says: ['codex-sandbox run -- ls'] },
+  { name: 'a word before -- under run',             argv: ['run', 'ls'],                         says: ['`codex-sandbox run -- ls`'] },
+  { name: 'and between options and the command',    argv: ['run', '--write', 'a b', 'git', 'status'], says: ['`codex-sandbox run --write \'a b\' -- git status`'] },
   { name: 'a word for doctor',                      argv: ['doctor', 'ls'],                      says: ['doctor takes no words'] },
   { name: 'a newline in a word cannot forge a line', argv: ['x\ny'],                             says: ['"x\\ny"'] },
 ])('is an error: $name', ({ argv, says }) => {

@@ -197,6 +197,17 @@ describe('one line for people', () => {
   })
 })
 
+test.each([
+  [{ network: 'off' },  { kind: 'connect', host: 'localhost', port: 3000 },   'connection to "localhost:3000" allowed: the loopback is the sandbox\'s own: its servers are there, those of this machine are not.'],
+  [{ network: 'off' },  { kind: 'bind', host: '0.0.0.0', port: 80 },          'bind to "0.0.0.0:80" allowed: the loopback is the sandbox\'s own: its servers are there, those of this machine are not.'],
+  [{ network: 'open' }, { kind: 'connect', host: 'example.com', port: 443 },  'connection to "example.com:443" allowed: the network is open.'],
+  [{},                  { kind: 'read', path: '/etc/hosts' },                 'read of "/etc/hosts" allowed: what no rule closes may be read.'],
+  [{ tmp: 'private' },  { kind: 'write', path: '/tmp/x' },                    'write to "/tmp/x" allowed: the sandbox has a /tmp of its own.'],
+] as const)('where no rule speaks, the policy says why it is allowed: %j %j', (changes, access, expected) => {
+  const policy = policyOf(changes)
+  expect(describeDecision(access, decide(policy, access), policy)).toBe(expected)
+})
+
 test('links are the caller\'s to follow: the denied target is denied whatever leads to it', () => {
   const policy = resolve({ ...presetPolicy('workspace-write', 'reference'), deny: ['link'] }, fakeHost({ w: { link: symlink('/s') }, s: '', home: { user: {} } }, { cwd: '/w' }))
   expect(['/s', '/w/link'].map(path => short(decide(policy, { kind: 'read', path })))).toEqual(['rule', 'rule'])

@@ -87,6 +87,27 @@ test.each([
   expect(() => parsePolicy(input)).toThrowError(expect.objectContaining({ code: 'policy_unknown_key', field, message: expect.stringContaining(words) }))
 })
 
+test('an unknown key is told by its name alone, whatever its value', () => {
+  expect(() => parsePolicy({ mod: 'x' })).toThrowError('mod is not a known key. Did you mean "mode"?')
+})
+
+test.each([
+  [{ sandbox_mode: 'foo' }, 'it must be one of read-only, workspace-write, danger-full-access.'],
+  [{ sandbox_mode: 'workspace-write', sandbox_workspace_write: { network_access: 'yes' } }, 'it must be true or false.'],
+  [{ network: 'yes' }, 'it must be true or false, or one of off, open, or an object.'],
+  [{ type: 'workspaceWrite', readOnlyAccess: { type: 'x' } }, 'it must be one of fullAccess, restricted.'],
+  [{ write: 'x' }, 'it must be a list.'],
+  [{ write: [''] }, 'it must not be empty.'],
+  [{ write: [1] }, 'it must be a text.'],
+  [{ limits: 1 }, 'it must be an object.'],
+  [{ limits: { pids: 0 } }, 'it must be more than 0.'],
+  [{ limits: { pids: 1.5 } }, 'it must be a whole number.'],
+  [{ limits: { fileSizeBytes: -1 } }, 'it must be 0 or more.'],
+  [{ env: { keep: ['a=b'] } }, 'it must be a variable name without "=" and NUL.'],
+])('%j: what it must be is said in our words', (input, words) => {
+  expect(() => parsePolicy(input)).toThrowError(`is not valid here: ${words}`)
+})
+
 test.each([
   ['workspace-wirte', 'policy_invalid_value', 'policy'],
   [undefined, 'policy_invalid_value', 'policy'],

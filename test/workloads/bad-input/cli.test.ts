@@ -49,7 +49,8 @@ test.each<Call & { readonly name: string; readonly says: RegExp }>([
   { name: 'a relative root in -c is fine, a number is not', words: ['-c', 'sandbox_workspace_write.writable_roots=[3]', ...TRUE], says: /writable_roots\[0\]/ },
   { name: 'a cwd that is a file',               words: ['-C', '/etc/passwd', ...TRUE],                    says: /is not a directory/ },
   { name: 'a report that cannot be written',    words: ['--report', '/no/such/folder/r', ...TRUE],        says: /--report/ },
-  { name: 'an empty command',                   words: ['--'],                                            says: /Give it after --/ },
+  { name: 'an empty command',                   words: ['--'],                                            says: /a command is missing.*Give one after --/ },
+  { name: 'quiet, and denials after the command', words: ['-q', '--log-denials', ...TRUE],                says: /--quiet contradicts.*--log-denials/ },
   { name: 'a TMPDIR with ..',                   words: TRUE,                                              says: /\$TMPDIR .*contains ".."/, env: { TMPDIR: '/tmp/../etc' } },
   { name: 'a folder that was removed',          words: TRUE,                                              says: /cwd "." does not exist/, before: 'mkdir gone; cd gone; rmdir ../gone; exec "$@"' },
 ])('$name', ({ says, name: _, ...call }) => {
