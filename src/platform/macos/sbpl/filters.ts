@@ -4,10 +4,14 @@ import { compileRegex } from './regex.js'
 import type { Endpoint, PreparedRequest, Request } from './request.js'
 import { describe, isKind, isList, Problem, type Value } from './values.js'
 
-export type Filter =
-  | { readonly kind: 'filter'; readonly type: 'all' | 'any'; readonly filters: readonly Filter[] }
-  | { readonly kind: 'filter'; readonly type: 'not'; readonly filter: Filter }
-  | { readonly kind: 'filter'; readonly type: 'test'; readonly name: string; readonly category: Category; readonly matches: (request: PreparedRequest) => boolean }
+/** `size` is what it costs to ask, in units of one comparison. */
+export type Filter = { readonly kind: 'filter'; readonly size: number } & (
+  | { readonly type: 'all' | 'any'; readonly filters: readonly Filter[] }
+  | { readonly type: 'not'; readonly filter: Filter }
+  | { readonly type: 'test'; readonly name: string; readonly category: Category; readonly matches: (request: PreparedRequest) => boolean })
+
+/** Of one filter. Filters are values, so a few names can stand for one of any size. */
+const MAX_SIZE = 100_000
 
 type FactOf<Type> = { [Key in keyof Request]-?: NonNullable<Request[Key]> extends Type ? Key : never }[keyof Request]
 
@@ -127,12 +131,12 @@ export const FILTER_BUILDERS: ReadonlyMap<string, Build> = new Map<string, Build
     if (typeof name !== 'string' || values.length > 0) throw new Problem('require-entitlement takes one name; what it may be worth is not known')
     return test('require-entitlement', 'process', request => request.entitlements?.includes(name) ?? false)
   }],
-  ['require-all', values => ({ kind: 'filter', type: 'all', filters: filtersOf('require-all', values) })],
-  ['require-any', values => ({ kind: 'filter', type: 'any', filters: filtersOf('require-any', values) })],
+  ['require-all', values => combineFilters('all', filtersOf('require-all', values))],
+  ['require-any', values => combineFilters('any', filtersOf('require-any', values))],
   ['require-not', values => {
     const [filter, ...others] = filtersOf('require-not', values)
     if (filter === undefined || others.length > 0) throw new Problem('require-not takes one filter')
-    return { kind: 'filter', type: 'not', filter }
+    return { kind: 'filter', type: 'not', filter, size: filter.size }
   }],
 ])
 
@@ -147,20 +151,41 @@ export function filterMatches(filter: Filter, request: PreparedRequest): boolean
   }
 }
 
-/** The tests that a filter consists of. */
-export const testsOf = (filter: Filter): Extract<Filter, { type: 'test' }>[] =>
-  filter.type === 'test' ? [filter] : filter.type === 'not' ? testsOf(filter.filter) : filter.filters.flatMap(testsOf)
+/** One filter of several. */
+export function combineFilters(type: 'all' | 'any', filters: readonly Filter[]): Filter {
+  const [first, ...others] = filters
+  if (first !== undefined && others.length === 0) return first
+  const size = filters.reduce((sum, filter) => sum + filter.size, 0)
+  if (size > MAX_SIZE) throw new Problem(`a filter of more than ${MAX_SIZE} comparisons`)
+  return { kind: 'filter', type, filters, size }
+}
+
+/** The tests that a filter consists of, one of each name. A part that stands in several places is looked at once. */
+export function testsOf(filter: Filter): Extract<Filter, { type: 'test' }>[] {
+  const seen = new Set<Filter>()
+  const tests = new Map<string, Extract<Filter, { type: 'test' }>>()
+  const waiting = [filter]
+  for (let each = waiting.pop(); each !== undefined; each = waiting.pop()) {
+    if (seen.has(each)) continue
+    seen.add(each)
+    if (each.type === 'test') tests.set(each.name, each)
+    else waiting.push(...(each.type === 'not' ? [each.filter] : each.filters.toReversed()))
+  }
+  return [...tests.values()]
+}
 
 /** The proper ancestors of an absolute path, `/` first. */
 const ancestorsOf = (path: string): string[] => path === '/' ? [] : ['/', ...path.split('/').slice(1, -1).map((_, index, names) => `/${names.slice(0, index + 1).join('/')}`)]
 
-const test = (name: string, category: Category, matches: (request: PreparedRequest) => boolean): Filter => ({ kind: 'filter', type: 'test', name, category, matches })
+const test = (name: string, category: Category, matches: (request: PreparedRequest) => boolean, size = 1): Filter => ({ kind: 'filter', type: 'test', name, category, matches, size })
 
 /** One of several arguments must match; none at all is no filter. */
 function someOf(name: string, category: Category, values: readonly Value[], compile: (value: Value) => (request: PreparedRequest) => boolean): Filter {
   if (values.length === 0) throw new Problem(`${name} without an argument`)
   const tests = values.map(compile)
-  return test(name, category, request => tests.some(each => each(request)))
+  // A regular expression is asked once for each of its characters.
+  const size = name.includes('regex') ? values.reduce((sum: number, value) => sum + (typeof value === 'string' ? value.length : 1), 0) : tests.length
+  return test(name, category, request => tests.some(each => each(request)), size)
 }
 
 function filtersOf(name: string, values: readonly Value[]): Filter[] {
@@ -215,18 +240,19 @@ function filterBuilders(row: (typeof FILTERS)[number]): [string, Build][] {
 }
 
 function pathBuilders({ before, fact, category }: (typeof PATH_FILTERS)[number]): [string, Build][] {
-  const name = (base: string) => before + base
-  const builders: [string, Build][] = Object.entries(PATH_TESTS).map(([base, compile]) => [name(base), values => someOf(name(base), category, values, value => {
-    const matches = compile(checkPath(name(base), value))
-    return request => request[fact] !== undefined && matches(request[fact])
-  })])
-  builders.push([name('path-regex'), values => someOf(name('path-regex'), category, values, value => {
-    const regex = checkRegex(name('path-regex'), checkText(name('path-regex'), value))
-    return request => request[fact] !== undefined && regex.matches(request.bytes(request[fact]))
-  })])
-  const byName = new Map(builders)
-  const aliases = before === '' ? Object.entries(PATH_ALIASES).map(([alias, base]): [string, Build] => [alias, byName.get(base) as Build]) : []
-  return [...builders, ...aliases]
+  const names = [...Object.keys(PATH_TESTS), 'path-regex'].map(base => [before + base, base] as const)
+  const aliases = before === '' ? Object.entries(PATH_ALIASES) : []
+  return [...names, ...aliases].map(([name, base]): [string, Build] => {
+    const compile = PATH_TESTS[base]
+    return [name, values => someOf(name, category, values, value => {
+      if (compile === undefined) {
+        const regex = checkRegex(name, checkText(name, value))
+        return request => request[fact] !== undefined && regex.matches(request.bytes(request[fact]))
+      }
+      const matches = compile(checkPath(name, value))
+      return request => request[fact] !== undefined && matches(request[fact])
+    })]
+  })
 }
 
 /**
@@ -238,7 +264,7 @@ function networkFilter(side: 'local' | 'remote', [kind, address, ...more]: reado
   if (UNIX.includes(kind.name)) {
     if (address === undefined) return test(side, 'network', request => request.path !== undefined)
     if (!isKind(address, 'filter')) throw new Problem(`${side} ${kind.name} takes a filter on the path, not ${describe(address)}`)
-    return { kind: 'filter', type: 'all', filters: [test(side, 'network', request => request.path !== undefined), address] }
+    return combineFilters('all', [test(side, 'network', request => request.path !== undefined), address])
   }
   const protocol = Object.hasOwn(PROTOCOLS, kind.name) ? PROTOCOLS[kind.name] : undefined
   if (protocol === undefined) throw new Problem(`${side} does not take ${kind.name}`)
@@ -262,7 +288,7 @@ function checkPath(name: string, value: Value): string {
   const path = checkText(name, value)
   if (!path.startsWith('/')) throw new Problem(`${name} takes an absolute path, not ${describe(path)}`)
   if (/\/\/|\/\.{1,2}(\/|$)/.test(path)) throw new Problem(`${name} takes a path without //, . and .., not ${describe(path)}`)
-  if (path !== '/' && path.endsWith('/') && !name.endsWith('path-prefix')) throw new Problem(`${name} takes a path without / at its end, not ${describe(path)}`)
+  if (path !== '/' && path.endsWith('/') && !name.endsWith('prefix')) throw new Problem(`${name} takes a path without / at its end, not ${describe(path)}`)
   return path
 }
 

@@ -1,6 +1,6 @@
 // Evaluates a profile to its rules, as libsandbox does before it compiles them for the kernel.
 import { takesCategory } from './filter-categories.js'
-import { FILTER_BUILDERS, type Filter, isConstant, SYSTEM_NUMBERS, testsOf } from './filters.js'
+import { combineFilters, FILTER_BUILDERS, type Filter, isConstant, SYSTEM_NUMBERS, testsOf } from './filters.js'
 import { LIBRARY } from './library.js'
 import { type OperationName, operationNamed } from './operations.js'
 import { parseForms, profileError } from './parse.js'
@@ -135,7 +135,7 @@ class Loader {
     const procedure = this.procedures.get(name) ?? LIBRARY.get(name)
     if (procedure !== undefined) return procedure
     const build = FILTER_BUILDERS.get(name)
-    if (build !== undefined) return { kind: 'procedure', name, call: build }
+    if (build !== undefined) return { kind: 'procedure', name, call: (values, call) => buildFilter(build, values, call) }
     const operation = operationNamed(name)
     if (operation !== undefined) return { kind: 'operation', operation }
     if (Object.hasOwn(SYSTEM_NUMBERS, name)) return SYSTEM_NUMBERS[name] as number
@@ -162,9 +162,12 @@ class Loader {
       else throw new Problem(`${action} takes operations, filters and modifiers, not ${describe(value)}`)
     }
     if (operations.length === 0) throw new Problem(`${action} without an operation`)
-    const filter = combine(filters, this.additions.filters)
+    const filter = ruleFilter(filters, this.additions.filters)
+    // What evaluating will cost counts too.
+    call.spend(operations.length * (filter?.size ?? 1))
+    const tests = filter === undefined ? [] : testsOf(filter)
     for (const operation of operations) {
-      for (const test of filter === undefined ? [] : testsOf(filter)) {
+      for (const test of tests) {
         if (!takesCategory(operation, test.category)) throw new Problem(`${test.name} cannot stand on ${operation}`)
       }
       for (const each of modifiers) checkModifier(each, action, operation)
@@ -209,12 +212,15 @@ class Loader {
   }
 }
 
+function buildFilter(build: (values: readonly Value[]) => Filter, values: readonly Value[], call: Call): Filter {
+  for (const value of values) if (typeof value === 'string') call.spend(value.length)
+  return build(values)
+}
+
 /** Of several filters of a rule one must match; what is added around it must match besides. */
-function combine(filters: readonly Filter[], added: readonly Filter[]): Filter | undefined {
-  const [first, ...others] = filters
-  const own: readonly Filter[] = first === undefined ? [] : others.length === 0 ? [first] : [{ kind: 'filter', type: 'any', filters }]
-  const all = [...own, ...added]
-  return all.length < 2 ? all[0] : { kind: 'filter', type: 'all', filters: all }
+function ruleFilter(filters: readonly Filter[], added: readonly Filter[]): Filter | undefined {
+  const all = filters.length === 0 ? added : [combineFilters('any', filters), ...added]
+  return all.length === 0 ? undefined : combineFilters('all', all)
 }
 
 function modifier([name, argument, ...more]: readonly Value[]): Modifier {

@@ -48,8 +48,11 @@ class Refusal extends Error {
   }
 }
 
+/** 256 of them: 1 for a byte that is in it. */
+type ByteSet = Uint8Array
+
 type Node =
-  | { readonly kind: 'bytes'; readonly set: ReadonlySet<number> }
+  | { readonly kind: 'bytes'; readonly set: ByteSet }
   | { readonly kind: 'any' } | { readonly kind: 'begin' } | { readonly kind: 'end' }
   | { readonly kind: 'sequence' | 'alternatives'; readonly nodes: readonly Node[] }
   | { readonly kind: 'repeat'; readonly node: Node; readonly least: 0 | 1; readonly unbounded: boolean }
@@ -116,7 +119,7 @@ function parseAtom(cursor: Cursor, depth: number): Node {
 
 /** A character beyond ASCII is a sequence of bytes, so a repetition after it repeats all of them. */
 const literalText = (char: string): Node => {
-  const nodes = [...toBytes(char)].map((byte): Node => ({ kind: 'bytes', set: new Set([byte]) }))
+  const nodes = [...toBytes(char)].map((byte): Node => ({ kind: 'bytes', set: new Uint8Array(256).fill(1, byte, byte + 1) }))
   return nodes.length === 1 ? nodes[0] as Node : { kind: 'sequence', nodes }
 }
 
@@ -124,7 +127,7 @@ function parseClass(cursor: Cursor, start: number): Node {
   const { source } = cursor
   const negated = source[cursor.at] === '^'
   if (negated) cursor.at++
-  const set = new Set<number>()
+  const set = new Uint8Array(256).fill(negated ? 1 : 0)
   const first = cursor.at
   const take = (): number => {
     const at = cursor.at++
@@ -142,14 +145,14 @@ function parseClass(cursor: Cursor, start: number): Node {
     if (isRange) cursor.at++
     const to = isRange ? take() : from
     if (to < from) throw new Refusal('a range that runs backwards', at)
-    for (let byte = from; byte <= to; byte++) set.add(byte)
+    set.fill(negated ? 0 : 1, from, to + 1)
   }
   cursor.at++
-  return { kind: 'bytes', set: negated ? new Set(Array.from({ length: 256 }, (_, byte) => byte).filter(byte => !set.has(byte))) : set }
+  return { kind: 'bytes', set }
 }
 
 type Instruction =
-  | { readonly op: 'bytes'; readonly set: ReadonlySet<number> }
+  | { readonly op: 'bytes'; readonly set: ByteSet }
   | { readonly op: 'any' } | { readonly op: 'begin' } | { readonly op: 'end' } | { readonly op: 'match' }
   | { readonly op: 'jump'; to: number }
   | { readonly op: 'split'; first: number; second: number }
@@ -201,7 +204,7 @@ function run(program: readonly Instruction[], text: Uint8Array): boolean {
     const byte = text[at] as number
     for (const state of reached) {
       const instruction = program[state] as Instruction
-      if (instruction.op === 'any' || (instruction.op === 'bytes' && instruction.set.has(byte))) states.add(state + 1)
+      if (instruction.op === 'any' || (instruction.op === 'bytes' && instruction.set[byte] === 1)) states.add(state + 1)
     }
   }
 }

@@ -87,6 +87,7 @@ export class Scheme {
   private stepList(list: List, environment: Environment): Result {
     const [head, ...rest] = list.items
     if (head === undefined) return { value: [] }
+    this.spend(rest.length, list, environment)
     const form = head.kind === 'symbol' && !isDefined(head.name, environment) ? this.forms.get(head.name) : undefined
     if (form !== undefined) return form(list, environment, this)
     const procedure = this.evaluate(head, environment)
@@ -125,7 +126,8 @@ export class Scheme {
     return { variables, parent, source: parent.source }
   }
 
-  private spend(steps: number, expression: Expression, environment: Environment): void {
+  /** @throws SandboxError `profile_invalid`: too many steps */
+  spend(steps: number, expression: Expression, environment: Environment): void {
     this.steps += steps
     if (this.steps > this.limits.steps) throw this.error(expression, environment, `more than ${this.limits.steps} steps of evaluation`)
   }
@@ -156,6 +158,7 @@ function symbolName(expression: Expression | undefined, form: List, environment:
 
 function listItems(expression: Expression | undefined, form: List, environment: Environment, scheme: Scheme): readonly Expression[] {
   if (expression?.kind !== 'list') throw scheme.error(expression ?? form, environment, 'a list is expected here')
+  scheme.spend(expression.items.length, expression, environment)
   return expression.items
 }
 
@@ -183,24 +186,25 @@ function bindings(expression: Expression | undefined, form: List, environment: E
 }
 
 /** What stands after `'`. */
-function quoted(expression: Expression): Value {
+function quoted(expression: Expression, environment: Environment, scheme: Scheme): Value {
   switch (expression.kind) {
     case 'symbol': return { kind: 'symbol', name: expression.name }
-    case 'list': return expression.items.map(quoted)
+    case 'list': return listItems(expression, expression, environment, scheme).map(item => quoted(item, environment, scheme))
     case 'regex': return expression.source
     default: return expression.value
   }
 }
 
 function quasiquoted(expression: Expression, environment: Environment, scheme: Scheme): Value {
-  if (expression.kind !== 'list') return quoted(expression)
+  if (expression.kind !== 'list') return quoted(expression, environment, scheme)
   const [head] = expression.items
   if (isSymbol(head, 'quasiquote')) throw scheme.error(expression, environment, 'a quasi-quotation in another one is not known')
   if (isSymbol(head, 'unquote')) return scheme.evaluate(parts(expression, environment, scheme, 1, 1)[0] as Expression, environment)
-  return expression.items.flatMap(item => {
+  return listItems(expression, expression, environment, scheme).flatMap(item => {
     if (item.kind !== 'list' || !isSymbol(item.items[0], 'unquote-splicing')) return [quasiquoted(item, environment, scheme)]
     const value = scheme.evaluate(parts(item, environment, scheme, 1, 1)[0] as Expression, environment)
     if (!isList(value)) throw scheme.error(item, environment, `a list is expected here, not ${describe(value)}`)
+    scheme.spend(value.length, item, environment)
     return value
   })
 }
@@ -274,7 +278,7 @@ function caseForm(form: List, environment: Environment, scheme: Scheme): Result 
     const [list, ...body] = listItems(clause, form, environment, scheme)
     if (isSymbol(list, 'else')) return scheme.body(body, environment)
     const found = listItems(list, form, environment, scheme).some(item => {
-      const data = quoted(item)
+      const data = quoted(item, environment, scheme)
       return data === value || (isKind(data, 'symbol') && isKind(value, 'symbol') && data.name === value.name)
     })
     if (found) return scheme.body(body, environment)
@@ -311,7 +315,7 @@ const SPECIAL_FORMS: ReadonlyMap<string, SpecialForm> = new Map<string, SpecialF
   ['when', guardForm(true)],
   ['unless', guardForm(false)],
   ['begin', (form, environment, scheme) => scheme.body(parts(form, environment, scheme, 1), environment)],
-  ['quote', (form, environment, scheme) => ({ value: quoted(parts(form, environment, scheme, 1, 1)[0] as Expression) })],
+  ['quote', (form, environment, scheme) => ({ value: quoted(parts(form, environment, scheme, 1, 1)[0] as Expression, environment, scheme) })],
   ['quasiquote', (form, environment, scheme) => ({ value: quasiquoted(parts(form, environment, scheme, 1, 1)[0] as Expression, environment, scheme) })],
   ['lambda', (form, environment, scheme) => {
     const [parameters, ...body] = parts(form, environment, scheme, 2)

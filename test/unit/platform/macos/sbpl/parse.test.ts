@@ -94,14 +94,14 @@ const { tree } = fc.letrec<{ tree: Expression }>(tie => ({
 test('what is printed reads back as the same tree', () => {
   fc.assert(fc.property(fc.array(tree, { maxLength: 4 }), trees => {
     expect(read(trees.map(each => printExpression(each)).join(' '))).toEqual(trees)
-  }), { numRuns: 2000 })
+  }), { numRuns: 1000 })
 })
 
 test('whole profiles too, and no comment changes the structure', () => {
   const forms: fc.Arbitrary<Form> = fc.record({ expression: tree, comment: texts }, { requiredKeys: ['expression'] })
   fc.assert(fc.property(fc.array(forms, { maxLength: 5 }), profile => {
     expect(read(printProfile(profile))).toEqual(profile.map(({ expression }) => expression))
-  }), { numRuns: 1000 })
+  }), { numRuns: 500 })
 })
 
 test('any text is read or refused with a place, never more', () => {
@@ -111,5 +111,5 @@ test('any text is read or refused with a place, never more', () => {
     } catch (error) {
       expect(error).toMatchObject({ code: 'profile_invalid', field: expect.stringMatching(/^profile:\d+:\d+$/) })
     }
-  }), { numRuns: 5000 })
+  }), { numRuns: 2000 })
 })
