@@ -33,7 +33,7 @@ export function superviseConfig(rules: readonly SupervisedRule[], { base = 'read
 /** The rows for files alone. */
 export function fileFilter(arch: Architecture): Uint8Array {
   const rules = SUPERVISED_FILE_CALLS
-    .flatMap(({ calls, action, cases }) => calls.map((call): SystemCallRule => ({ call, action, ...(cases && { cases }) })))
+    .flatMap(({ calls, cases }) => calls.map((call): SystemCallRule => ({ call, action: 'user_notification', ...(cases && { cases }) })))
     .filter(({ call }) => Object.hasOwn(SYSTEM_CALLS[arch], call))
   return assembleFilter(rules, arch, 'allow')
 }

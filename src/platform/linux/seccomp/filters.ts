@@ -2,6 +2,7 @@
 import { FIRST_ABI_WITH_SCOPES, FIRST_ABI_WITH_TCP } from '../landlock/access-rights.js'
 import { assembleFilter } from './assemble.js'
 import type { Action, ArgumentCase, ArgumentCondition, SystemCallRule } from './filter-rules.js'
+import { FILE_SYSTEM_REQUESTS, SUPERVISED_FILE_CALLS } from './supervised-calls.js'
 import { type Architecture, SYSTEM_CALLS, type SystemCallName } from './system-calls.js'
 
 /** `private`: a network namespace of its own; `none`: the host's, and nothing of it; `host`: the policy opens the host's. */
@@ -106,6 +107,8 @@ const socketCases = ({ stream, datagram, icmp }: { readonly stream: Action; read
   { when: [family(AF_NETLINK)], action: EPROTONOSUPPORT },
 ]
 
+const TERMINAL_REQUESTS: ArgumentCase = { when: [low(1, [TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD])], action: EPERM }
+
 /**
  * All that a command may not call. What no row names is allowed. Many rows need a capability that a command does not
  * have anyway: there the filter is the second lock, and keeps what lies behind the call out of reach.
@@ -160,8 +163,12 @@ export const COMMAND_FILTER: readonly CommandFilterRow[] = [
   { calls: ['uselib', '_sysctl', 'ustat', 'sysfs', 'nfsservctl', 'create_module', 'get_kernel_syms', 'query_module', 'getpmsg', 'putpmsg', 'afs_syscall', 'tuxcall', 'security', 'vserver'], action: ENOSYS,
     reason: 'gone, or going, from the kernel; the answer is that of a kernel without them' },
 
-  { calls: ['ioctl'], action: 'allow', cases: [{ when: [low(1, [TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD])], action: EPERM }],
+  { calls: ['ioctl'], action: 'allow', cases: [TERMINAL_REQUESTS], when: supervised => supervised === undefined,
     reason: 'TIOCSTI and TIOCLINUX type into a terminal, TIOCCONS takes the console, TIOCSETD loads line disciplines; the kernel cuts the request to 32 bits' },
+  { calls: ['ioctl'], action: 'allow', cases: [TERMINAL_REQUESTS, ...FILE_SYSTEM_REQUESTS], when: isSupervised,
+    reason: 'the same; and file systems change files by ioctl through descriptors that are open for reading (chattr, verity, encryption, subvolumes), which Landlock does not know' },
+  { calls: ['file_setattr'], action: EOPNOTSUPP, when: isSupervised,
+    reason: 'the same, by path' },
 
   { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: 'allow', datagram: 'allow', icmp: EACCES }), network: 'private',
     reason: 'only families, types and protocols whose reach is judged: no vsock, packet, netlink other than route, kernel crypto. ICMP has nothing to reach here; the kernel too says EACCES' },
@@ -241,6 +248,8 @@ const LISTENER_FILTER: readonly ListenerRow[] = [
     reason: 'a TCP socket that listens without bind(2) gets a port that anybody may reach, and Landlock knows only bind' },
   { calls: ['socket'], action: 'allow', cases: [{ when: [family(AF_UNIX, AF_INET, AF_INET6)], action: NOTIFY }], when: ({ makeSockets }) => makeSockets === true,
     reason: 'the launcher keeps a copy until the socket is connected or listens' },
+
+  ...SUPERVISED_FILE_CALLS.map(row => ({ ...row, action: NOTIFY, when: supervises })),
 
   { calls: ['prlimit64'], action: NOTIFY, cases: [own(low(0, [0n])), own({ argument: 2, width: 64, oneOf: [0n] })], when: supervises,
     reason: 'lowers the limits of any process of the user; 0 is the caller, and without new limits it only asks' },

@@ -3,14 +3,13 @@
 import type { Action, ArgumentCase, ArgumentCondition } from './filter-rules.js'
 import type { SystemCallName } from './system-calls.js'
 
+/** Calls that the listener gets, but for the arguments of `cases`. */
 export interface SupervisedRow {
   readonly calls: readonly SystemCallName[]
-  readonly action: Action
   readonly cases?: readonly ArgumentCase[]
   readonly reason: string
 }
 
-const NOTIFY: Action = 'user_notification'
 const EOPNOTSUPP: Action = { errno: 'EOPNOTSUPP' }
 
 /** O_ACCMODE, O_CREAT, O_TRUNC, and O_TMPFILE without O_DIRECTORY: the same on both architectures. Source: include/uapi/asm-generic/fcntl.h. */
@@ -42,30 +41,29 @@ const request = (oneOf: readonly bigint[], mask?: bigint): ArgumentCondition =>
 const asksOnly = (argument: 1 | 2): ArgumentCase => ({ when: [{ argument, width: 32, mask: WRITE_INTENT, oneOf: [0n] }], action: 'allow' })
 
 export const SUPERVISED_FILE_CALLS: readonly SupervisedRow[] = [
-  { calls: ['open'], action: NOTIFY, cases: [asksOnly(1)],
+  { calls: ['open'], cases: [asksOnly(1)],
     reason: 'opens for writing, makes or empties a file; reading is Landlock\'s to judge' },
-  { calls: ['openat'], action: NOTIFY, cases: [asksOnly(2)],
+  { calls: ['openat'], cases: [asksOnly(2)],
     reason: 'the same' },
-  { calls: ['openat2', 'creat'], action: NOTIFY,
+  { calls: ['openat2', 'creat'],
     reason: 'the same; the flags of openat2 are behind a pointer' },
-  { calls: ['mkdir', 'mkdirat', 'mknod', 'mknodat', 'symlink', 'symlinkat', 'link', 'linkat'], action: NOTIFY,
+  { calls: ['mkdir', 'mkdirat', 'mknod', 'mknodat', 'symlink', 'symlinkat', 'link', 'linkat'],
     reason: 'makes a name' },
-  { calls: ['unlink', 'unlinkat', 'rmdir', 'rename', 'renameat', 'renameat2'], action: NOTIFY,
+  { calls: ['unlink', 'unlinkat', 'rmdir', 'rename', 'renameat', 'renameat2'],
     reason: 'removes or moves a name' },
-  { calls: ['truncate'], action: NOTIFY,
+  { calls: ['truncate'],
     reason: 'changes a file by path' },
-  { calls: ['chmod', 'fchmod', 'fchmodat', 'fchmodat2', 'chown', 'lchown', 'fchown', 'fchownat'], action: NOTIFY,
+  { calls: ['chmod', 'fchmod', 'fchmodat', 'fchmodat2', 'chown', 'lchown', 'fchown', 'fchownat'],
     reason: 'Landlock knows neither mode nor owner, of any file and through any descriptor' },
-  { calls: ['utime', 'utimes', 'futimesat', 'utimensat'], action: NOTIFY,
+  { calls: ['utime', 'utimes', 'futimesat', 'utimensat'],
     reason: 'nor times' },
-  { calls: ['setxattr', 'lsetxattr', 'fsetxattr', 'setxattrat', 'removexattr', 'lremovexattr', 'fremovexattr', 'removexattrat'], action: NOTIFY,
+  { calls: ['setxattr', 'lsetxattr', 'fsetxattr', 'setxattrat', 'removexattr', 'lremovexattr', 'fremovexattr', 'removexattrat'],
     reason: 'nor extended attributes, access control lists among them' },
-  { calls: ['file_setattr'], action: EOPNOTSUPP,
-    reason: 'nor a file\'s flags (chattr)' },
-  { calls: ['ioctl'], action: 'allow', cases: [
-      { when: [request(HARMLESS_REQUESTS)], action: 'allow' },
-      { when: [request(HIDDEN_WRITERS)], action: EOPNOTSUPP },
-      { when: [request([0x4000_0000n], IOC_WRITES), request(FILE_SYSTEM_LETTERS, IOC_LETTER)], action: EOPNOTSUPP },
-    ],
-    reason: 'the same, and what else a file system does through a descriptor that is open for reading: verity, encryption, subvolumes' },
+]
+
+/** What changes a file through its descriptor by ioctl, also one that is open for reading: the argument cases of a row that allows. */
+export const FILE_SYSTEM_REQUESTS: readonly ArgumentCase[] = [
+  { when: [request(HARMLESS_REQUESTS)], action: 'allow' },
+  { when: [request(HIDDEN_WRITERS)], action: EOPNOTSUPP },
+  { when: [request([IOC_WRITES], IOC_WRITES), request(FILE_SYSTEM_LETTERS, IOC_LETTER)], action: EOPNOTSUPP },
 ]
