@@ -1,4 +1,4 @@
-// Writes src/platform/linux/native/{frames,steps}.generated.ts from native/linux/{frames,steps}.def.
+// Writes src/platform/linux/native/{frames,steps,file-operations}.generated.ts from native/linux/{frames,steps,file-operations}.def.
 // Run: npx esbuild scripts/emit-native-tables.ts --format=esm | node --input-type=module - --write
 import { readFileSync, writeFileSync } from 'node:fs'
 
@@ -7,6 +7,7 @@ export function nativeTables(): ReadonlyMap<string, string> {
   return new Map([
     ['src/platform/linux/native/frames.generated.ts', framesTable(readFileSync('native/linux/frames.def', 'utf8'))],
     ['src/platform/linux/native/steps.generated.ts', stepsTable(readFileSync('native/linux/steps.def', 'utf8'))],
+    ['src/platform/linux/native/file-operations.generated.ts', fileOperationsTable(readFileSync('native/linux/file-operations.def', 'utf8'))],
   ])
 }
 
@@ -38,6 +39,18 @@ function stepsTable(text: string): string {
     '',
     'export type StepName = (typeof STEPS)[number][\'name\']',
     '',
+  ].join('\n')
+}
+
+function fileOperationsTable(text: string): string {
+  return [
+    header('file-operations.def'),
+    ...(['FILE_OPERATION', 'FILE_ANSWER'] as const).flatMap(macro => [
+      `export const ${macro} = {`,
+      ...rowsOf(text, macro, /^\w+\((\w+),\s*(\d+),\s*(".*")\)$/).map(([name, number, payload]) => `  /** ${JSON.parse(payload!)} */\n  ${name}: ${number},`),
+      '} as const',
+      '',
+    ]),
   ].join('\n')
 }
 

@@ -31,6 +31,10 @@ export const ERRORS = {
   option_missing:        { message: 'is missing',                                     remedy: 'See `codex-sandbox --help`.' },
   argument_invalid:      { message: 'cannot be passed to a program',                  remedy: 'Give a non-empty array of strings without NUL.' },
   arguments_too_large:   { message: 'is larger than the system accepts',              remedy: 'Pass the data through a file or standard input.' },
+  denied:                { message: 'is denied by the policy',                        remedy: 'The denial names the smallest change that permits it.' },
+  permission_refused:    { message: 'cannot be granted',                              remedy: 'Change the policy, and create a new sandbox.' },
+  files_lost:            { message: 'ended before it answered',                       remedy: 'Look whether it was carried out, and try again.' },
+  port_taken:            { message: 'is taken on this host',                          remedy: 'Choose another port of the host: hostPort, or 0 for any that is free.' },
   unknown_system_call:   { message: 'is not a system call of this architecture',      remedy: 'Correct its name, or leave it out for this architecture.' },
   duplicate_system_call: { message: 'has more than one filter rule',                  remedy: 'Keep one rule for each system call.' },
   filter_too_large:      { message: 'makes a filter of more than 4096 instructions',  remedy: 'Use fewer rules or conditions.' },
@@ -61,6 +65,8 @@ export class SandboxError extends Error {
   readonly errno: string | undefined
   readonly path: string | undefined
   readonly remedy: string
+  readonly #place: ErrorPlace
+  readonly #options: SandboxErrorOptions
 
   constructor(code: ErrorCode, place: ErrorPlace, options: SandboxErrorOptions = {}) {
     const row = ERRORS[code]
@@ -73,6 +79,13 @@ export class SandboxError extends Error {
     this.errno = place.step === undefined ? undefined : place.errno
     this.path = place.step === undefined ? undefined : place.path
     this.remedy = remedy
+    this.#place = place
+    this.#options = options
+  }
+
+  /** The same error about a field that goes by another name where it was given. */
+  renamed(field: string): SandboxError {
+    return this.#place.step === undefined ? new SandboxError(this.code, { field, value: this.#place.value }, this.#options) : this
   }
 }
 

@@ -271,6 +271,12 @@ static const char *find_path(char *const *envp)
 	return "/usr/local/bin:/bin:/usr/bin";
 }
 
+/* By descriptor, so that it runs whatever the policy lets commands read and execute. */
+static long exec_helper(const struct job *job)
+{
+	return RAW(SYS_execveat, job->helper, "", job->command.argv, job->command.envp, AT_EMPTY_PATH_);
+}
+
 /* As execvp(3), on the command's own PATH and inside all its restrictions. Returns only on failure, with the error that a
  * shell would name: EACCES where a file was found and not executable, ENOENT where none was. */
 static long exec_program(struct job *job)
@@ -332,7 +338,7 @@ static void run_program(void *argument)
 	/* Limits last but one: a limit on open files must not fail the steps above. */
 	TRY_PROGRAM(job, set_limits, set_limits(&job->command));
 	reset_signals();
-	TRY_PROGRAM(job, exec, exec_program(job));
+	TRY_PROGRAM(job, exec, job->command.flags & COMMAND_HELPER ? exec_helper(job) : exec_program(job));
 	leave(125);
 }
 
@@ -522,10 +528,12 @@ static void take_command(struct job *job)
 	TRY(job, decode_command, decode_command(data, packet->header.length, &job->command, memory, &job->script));
 	if (is_large)
 		RAW(SYS_close, job->fds[3], 0, 0, 0, 0);
+	job->group = job->fds[n_expected];
 	n_expected += (job->command.flags & COMMAND_GROUP) != 0;
+	job->helper = job->fds[n_expected];
+	n_expected += (job->command.flags & COMMAND_HELPER) != 0;
 	if (n_fds != n_expected)
 		give_up(job, STEP_connect_streams, -EMFILE);
-	job->group = job->fds[n_fds - 1];
 }
 
 void run_init(void *argument)
@@ -547,6 +555,8 @@ void run_init(void *argument)
 		RAW(SYS_close, job->fds[i], 0, 0, 0, 0);
 	if (job->command.flags & COMMAND_GROUP)
 		RAW(SYS_close, job->group, 0, 0, 0, 0);
+	if (job->command.flags & COMMAND_HELPER)
+		RAW(SYS_close, job->helper, 0, 0, 0, 0);
 	if (job->failed_step < 0 && (job->command.flags & COMMAND_REPORT_START))
 		notify(job, NOTICE_RUNS);
 	job->wait_status = (int)wait_for(job, program);

@@ -1,5 +1,6 @@
 /* The launcher: started once a sandbox by Node, which speaks frames on descriptor 3. With --probe it tells what this host
- * offers and ends. */
+ * offers and ends. Two more words make it a helper: an ordinary command of a sandbox, as restricted as any other. */
+#include "helper.h"
 #include "kernel.h"
 #include "monitor.h"
 #include "probe.h"
@@ -55,6 +56,10 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--probe") == 0)
 		return run_probe();
+	if (argc == 2 && strcmp(argv[1], "--serve-files") == 0)
+		return serve_files();
+	if (argc == 3 && strcmp(argv[1], "--relay") == 0)
+		return relay_to(argv[2]);
 	if (argc != 1 || fstat(CONTROL, &control) != 0 || !S_ISSOCK(control.st_mode)) {
 		fputs("codex-sandbox-launcher: started by codex-sandbox only, with a socket as descriptor 3\n", stderr);
 		return 125;

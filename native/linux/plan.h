@@ -46,7 +46,9 @@ enum entry_kind { ENTRY_MISSING = 0, ENTRY_FILE, ENTRY_DIRECTORY, ENTRY_SYMLINK,
 enum effect { EFFECT_WRITE = 1, EFFECT_READ, EFFECT_DENY };
 enum command_flag { COMMAND_TERMINAL = 1, COMMAND_STDIN_PIPE = 2, COMMAND_REPORT_START = 4 /* STARTED is wanted */,
 	COMMAND_GROUP_MEMORY = 8, COMMAND_GROUP_PIDS = 16 /* these limits are a control group's to hold */, COMMAND_GROUP = 8 | 16,
-	COMMAND_KEEP = 32 /* what it leaves behind goes on when it ends */ };
+	COMMAND_KEEP = 32 /* what it leaves behind goes on when it ends */,
+
+	COMMAND_HELPER = 64 /* the program is the launcher's own (helper.h); argv says which part of it */ };
 
 struct identity { uint64_t device, inode; };
 

@@ -37,6 +37,8 @@ export interface CommandContext {
   /** Those in the background. */
   readonly sessions: Sessions
   readonly shells: ShellFinder
+  /** Its launcher is still being started; rejects with why it could not be. */
+  readonly starting?: Promise<void>
 }
 
 /** How a command is run beside what its caller's options say. */

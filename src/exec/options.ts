@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
 import { SandboxError } from '../errors.js'
 import { DEGRADATIONS, type DegradationName } from '../platform/launch-plan.js'
+import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Limits, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { PolicyInput } from '../policy/schema.js'
 import type { Encoding, OutputOf } from './result.js'
@@ -72,6 +73,8 @@ export interface CommandOptions<E extends Encoding = Encoding> {
    * closes. After a time-out or an abort nothing is kept.
    */
   readonly background?: 'kill' | 'keep'
+  /** Widens this command alone, in the form of a denial's `remedy.additionalPermissions`. It shares no loopback with the others. */
+  readonly additionalPermissions?: AdditionalPermissions
 }
 
 export interface ExecOptions<E extends Encoding = Encoding> extends CommandOptions<E> {
@@ -98,7 +101,7 @@ export type ShellOptions<E extends Encoding = Encoding> = ExecOptions<E> & Shell
 export type SpawnShellOptions<E extends Encoding = Encoding> = SpawnOptions<E> & ShellChoice
 
 /** Of a command that begins in the background. */
-export interface SessionOptions extends Pick<CommandOptions, 'cwd' | 'env' | 'limits'> {
+export interface SessionOptions extends Pick<CommandOptions, 'cwd' | 'env' | 'limits' | 'additionalPermissions'> {
   /** Default: `pipe`, for `sessions.write`. `empty`: at its end from the start. */
   readonly stdin?: 'pipe' | 'empty'
   /** A terminal made inside. */
@@ -154,7 +157,7 @@ const LIMIT_CHECKS: Record<keyof Limits, Check> = { memoryBytes: wholeNumber, pi
 const OUTPUT_CHECKS: Record<keyof OutputOptions, Check> = { maxBytes: wholeNumber, keep: oneOf('head', 'tail', 'both'), file: string, encoding: oneOf('text', 'bytes') }
 const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
   cwd: string, env: record, timeoutMs: milliseconds, idleTimeoutMs: milliseconds, killGraceMs: milliseconds, signal: abortSignal, output: record, limits: record,
-  background: oneOf('kill', 'keep'),
+  background: oneOf('kill', 'keep'), additionalPermissions: record,
 }
 const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
   policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), requireLimits: boolean,
@@ -162,7 +165,7 @@ const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
 }
 const EXEC_CHECKS: Record<keyof ExecOptions, Check> = { ...COMMAND_CHECKS, stdin: input, onOutput: callback }
 const SPAWN_CHECKS: Record<keyof SpawnOptions, Check> = { ...COMMAND_CHECKS, stdin: oneOf('pipe', 'empty'), tty: size }
-const SESSION_CHECKS: Record<keyof SessionOptions, Check> = { cwd: string, env: record, limits: record, stdin: oneOf('pipe', 'empty'), tty: size }
+const SESSION_CHECKS: Record<keyof SessionOptions, Check> = { cwd: string, env: record, limits: record, additionalPermissions: record, stdin: oneOf('pipe', 'empty'), tty: size }
 const SHELL_CHECKS: Record<keyof ShellChoice, Check> = { shell: string, login: boolean }
 
 /** @throws SandboxError `option_invalid`, `field` = the option */

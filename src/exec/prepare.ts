@@ -19,6 +19,7 @@ import { stateDirectory } from './state-directory.js'
 
 /** What was found out about a policy on this machine. */
 export interface Preparation {
+  readonly options: ParsedSandboxOptions
   readonly policy: ResolvedPolicy
   readonly backend: Backend
   readonly layers: readonly LayerReport[]
@@ -56,18 +57,39 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   probing?.catch(() => {})
   const policy = resolvePolicy(options, host)
   const layers = known ?? await probing ?? []
+  const plan = compilePlan({ options, backend, layers }, policy, host)
+  if (known === undefined) backend.keep?.(state, layers)
+  return { options, policy, backend, layers, plan, recalled: known !== undefined }
+}
+
+/** A plan is of the host as it was looked at. Where a path has gone or changed since, such as another sandbox's placeholder, a new look helps. */
+export const isStale = (error: unknown): boolean =>
+  error instanceof SandboxError && error.code === 'set_up_failed' && error.path !== undefined && (error.errno === 'ENOENT' || error.errno === 'ESTALE')
+
+/** Looks so often. */
+export const MOST_LOOKS = 5
+
+/** For a policy that a running sandbox widens: what is known of the host's layers stands. */
+export function prepareAgain({ options, backend, layers }: Pick<Preparation, 'options' | 'backend' | 'layers'>, host: HostSnapshot, notes: readonly string[]): Pick<Preparation, 'policy' | 'plan'> {
+  const policy = resolvePolicy(options, host)
+  const launcher = namedLauncher(options, process.env)
+  if (launcher !== undefined) refuseWritable(launcher, policy)
+  const plan = compilePlan({ options, backend, layers }, policy, host)
+  return { policy, plan: { ...plan, enforcement: { ...plan.enforcement, notes: [...plan.enforcement.notes, ...notes] } } }
+}
+
+function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' | 'backend' | 'layers'>, policy: ResolvedPolicy, host: HostSnapshot): LaunchPlan {
   const groups = policy.limits.memoryBytes === undefined && policy.limits.pids === undefined ? undefined : backend.findGroups?.()
   const plan = backend.compile(policy, layers, {
     allowDegraded: new Set(options.allowDegraded),
     limits: policy.limits,
     architecture: process.arch === 'arm64' ? 'arm64' : 'x64',
-    stateDirectory: state,
+    stateDirectory: stateDirectory(process.env, host),
     cwdIdentity: identityOf(host, policy.cwd),
     ...(groups === undefined ? {} : { groups }),
   })
   if (options.requireLimits === true) refuseInexactLimits(options.policy, plan)
-  if (known === undefined) backend.keep?.(state, layers)
-  return { policy, backend, layers, plan, recalled: known !== undefined }
+  return plan
 }
 
 export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot): ResolvedPolicy {
@@ -82,10 +104,10 @@ export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot)
 }
 
 /** This machine, with what runs or is believed outside of every sandbox. */
-export function snapshotFor({ cwd, ...launcher }: { readonly [Key in 'cwd' | 'launcherPath' | 'launcherSha256']?: string | undefined }): HostSnapshot {
+export function snapshotFor({ cwd, ...launcher }: { readonly [Key in 'cwd' | 'launcherPath' | 'launcherSha256']?: string | undefined }, env: NodeJS.ProcessEnv = process.env): HostSnapshot {
   // Where it is given, this process's own may be gone.
-  const host = takeSnapshot({ selfPaths: [], ...(cwd === undefined ? {} : { cwd }) })
-  return { ...host, selfPaths: [...packageRuntimePaths(namedLauncher(launcher, process.env)), stateDirectory(process.env, host)] }
+  const host = takeSnapshot({ selfPaths: [], env, ...(cwd === undefined ? {} : { cwd }) })
+  return { ...host, selfPaths: [...packageRuntimePaths(namedLauncher(launcher, env)), stateDirectory(env, host)] }
 }
 
 /**

@@ -8,14 +8,25 @@ export interface Cancellable {
 export class RunningCommands {
   readonly #commands = new Set<Cancellable>()
   #whenNone: (() => void) | undefined
+  readonly #onIdle: (() => void) | undefined
+
+  /** @param onIdle  called each time that the last command has ended */
+  constructor(onIdle?: () => void) {
+    this.#onIdle = onIdle
+  }
+
+  get isEmpty(): boolean {
+    return this.#commands.size === 0
+  }
 
   add(command: Cancellable): void {
     this.#commands.add(command)
   }
 
   delete(command: Cancellable): void {
-    this.#commands.delete(command)
-    if (this.#commands.size === 0) this.#whenNone?.()
+    if (!this.#commands.delete(command) || this.#commands.size > 0) return
+    this.#whenNone?.()
+    this.#onIdle?.()
   }
 
   /** Resolves when all have ended, or after `timeoutMs`. Their output may still be on its way to the caller. */

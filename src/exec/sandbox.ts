@@ -1,18 +1,21 @@
 // A sandbox: one policy, one launcher, any number of commands.
+import { resolve as resolvePath } from 'node:path'
 import { SandboxError } from '../errors.js'
 import type { Launcher } from '../platform/backend.js'
 import type { Enforcement, LaunchPlan } from '../platform/launch-plan.js'
 import type { Access, Decision } from '../policy/decision.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
+import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { CommandContext } from './command-run.js'
+import { Confinements, type Grant, type Recipe } from './confinements.js'
 import type { Explanation } from './decide-access.js'
 import { makeEnvironment } from './environment.js'
 import { execCommand } from './exec.js'
+import { makeFiles, type SandboxFiles } from './files/files.js'
 import { checkSandboxOptions, type ExecOptions, type ParsedSandboxOptions, type SandboxOptions, type ShellOptions, type SpawnOptions, type SpawnShellOptions } from './options.js'
-import { parseOptions, prepare, type Preparation, snapshotFor } from './prepare.js'
+import { isStale, MOST_LOOKS, parseOptions, prepare, type Preparation, snapshotFor } from './prepare.js'
 import type { Encoding, ExecResult } from './result.js'
-import { RunningCommands } from './running-commands.js'
 import { Sessions } from './sessions.js'
 import { execScript, spawnScript } from './shell.js'
 import { ShellFinder } from './shells.js'
@@ -34,40 +37,58 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
 
 /** For callers inside this package, which have parsed the policy already. */
 export async function createParsedSandbox(options: ParsedSandboxOptions): Promise<Sandbox> {
-  const preparation = await prepare(options, { recall: true })
-  try {
-    return await startSandbox(preparation, options)
-  } catch (error) {
-    // The host may have changed since it was last asked: then the error names the layer, or the plan is another one.
-    if (!preparation.recalled || !(error instanceof SandboxError && error.code === 'set_up_failed')) throw error
-    return startSandbox(await prepare(options), options)
+  for (let looks = 1, recall = true; ; looks++) {
+    const preparation = await prepare(options, { recall })
+    try {
+      return await startSandbox(preparation, options)
+    } catch (error) {
+      // The host may have changed since it was last asked: then the error names the layer, or the plan is another one.
+      const askAgain = preparation.recalled && error instanceof SandboxError && error.code === 'set_up_failed'
+      if (!askAgain && !(isStale(error) && looks < MOST_LOOKS)) throw error
+      recall = false
+    }
   }
 }
 
-export async function startSandbox({ policy, backend, plan }: Preparation, options: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Sandbox> {
-  return new Sandbox(policy, plan, await backend.start(plan), () => snapshotFor({ ...options, cwd: policy.cwd }))
+export async function startSandbox(preparation: Preparation, options: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Sandbox> {
+  const { policy, backend, plan } = preparation
+  // What this process's environment says later is not what the sandbox was made with.
+  const env = { ...process.env }
+  return new Sandbox(policy, plan, await backend.start(plan), () => snapshotFor({ ...options, cwd: policy.cwd }, env), preparation)
 }
 
 export class Sandbox implements AsyncDisposable {
-  readonly policy: ResolvedPolicy
-  readonly plan: LaunchPlan
+  /** File work for tools of the embedding process, carried out inside under the same rules. */
+  readonly files: SandboxFiles
   /** Commands in the background: those started here, and what others left with `background: 'keep'`. */
   readonly sessions: Sessions
-  readonly #context: CommandContext
+  readonly #confinements: Confinements
   #closed: Promise<void> | undefined
 
   /** Made by `createSandbox`. */
-  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: () => HostSnapshot) {
-    this.policy = policy
-    this.plan = plan
+  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: () => HostSnapshot, recipe?: Recipe) {
     this.sessions = new Sessions(async (argv, sessionOptions) => {
       this.#refuseClosed(argv)
-      return startSession(this.#context, argv, sessionOptions)
+      return startSession(this.#contextFor(sessionOptions), argv, sessionOptions)
     })
-    const environment = makeEnvironment(policy.env, process.env, policy.network)
-    this.#context = {
-      launcher, plan, policy, lookAtHost, running: new RunningCommands(), environment, sessions: this.sessions, shells: new ShellFinder(policy, environment),
-    }
+    const variables = { ...process.env }
+    this.#confinements = new Confinements({ launcher, plan, policy }, recipe, lookAtHost, confined => {
+      const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network)
+      return { ...confined, lookAtHost, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment) }
+    })
+    this.files = makeFiles(plan.backend, () => {
+      this.#refuseClosed(['files'])
+      return this.#context
+    })
+  }
+
+  /** As it stands now, grants included. */
+  get policy(): ResolvedPolicy {
+    return this.#context.policy
+  }
+
+  get plan(): LaunchPlan {
+    return this.#context.plan
   }
 
   /** Which layers hold, and what was asked for but is not held. */
@@ -86,25 +107,29 @@ export class Sandbox implements AsyncDisposable {
    */
   async exec<E extends Encoding = 'text'>(argv: readonly string[], options: ExecOptions<E> = {}): Promise<ExecResult<E>> {
     this.#refuseClosed(argv)
-    return execCommand(this.#context, argv, options)
+    const context = this.#contextFor(options)
+    if (context.starting !== undefined) await context.starting
+    return execCommand(context, argv, options)
   }
 
   /** The same for a script: `bash` carries it out, or `sh` where there is no `bash`. A script that is a single plain command needs no shell and gets none. */
   async shell<E extends Encoding = 'text'>(script: string, options: ShellOptions<E> = {}): Promise<ExecResult<E>> {
     this.#refuseClosed([script])
-    return execScript(this.#context, script, options)
+    const context = this.#contextFor(options)
+    if (context.starting !== undefined) await context.starting
+    return execScript(context, script, options)
   }
 
   /** Runs a command with streams. `exited` is its result. */
   spawn<E extends Encoding = 'text'>(argv: readonly string[], options: SpawnOptions<E> = {}): SandboxChild<E> {
     this.#refuseClosed(argv)
-    return spawnCommand(this.#context, argv, options)
+    return spawnCommand(this.#contextFor(options), argv, options)
   }
 
   /** The same for a script. */
   spawnShell<E extends Encoding = 'text'>(script: string, options: SpawnShellOptions<E> = {}): SandboxChild<E> {
     this.#refuseClosed([script])
-    return spawnScript(this.#context, script, options)
+    return spawnScript(this.#contextFor(options), script, options)
   }
 
   /** Whether the policy permits an access, and if not, by which rule and how to allow it. A relative path starts at the policy's cwd. */
@@ -118,6 +143,25 @@ export class Sandbox implements AsyncDisposable {
     return explainAccess(this.policy, this.#context.lookAtHost(), access)
   }
 
+  /**
+   * Permits more from now on, in the form of a denial's `remedy.additionalPermissions`. Commands that run stay as they were. What is
+   * protected, or a place of keys, is opened only where its exact path is named, and `notes` say so.
+   *
+   * @throws SandboxError `permission_refused`, `path_not_found`, `path_too_broad` and what else the paths may be; nothing has changed then
+   */
+  async grant(permissions: AdditionalPermissions): Promise<Grant> {
+    this.#refuseClosed(['grant'])
+    return this.#confinements.grant(permissions)
+  }
+
+  /** `grant` for one folder to be read. Absolute, or relative to the policy's cwd. */
+  async addReadRoot(folder: string): Promise<Grant> {
+    this.#refuseClosed(['addReadRoot'])
+    const { findWorkingDirectory } = await import('./working-directory.js')
+    findWorkingDirectory(this.plan.cwd, folder, 'folder')
+    return this.grant({ fileSystem: { read: [resolvePath(this.plan.cwd.path, folder)] } })
+  }
+
   /** Ends all commands, removes what was put on the host, and resolves when everything is gone. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -129,8 +173,16 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.#context.running.cancelAll(CLOSE_GRACE_MS)
-    await this.#context.launcher.close()
+    await this.#confinements.close(CLOSE_GRACE_MS)
+  }
+
+  get #context(): CommandContext {
+    return this.#confinements.current
+  }
+
+  /** Options that are none at all are refused with the others. */
+  #contextFor(options: Pick<ExecOptions, 'additionalPermissions'> | null | undefined): CommandContext {
+    return this.#confinements.for(options?.additionalPermissions)
   }
 
   #refuseClosed(argv: readonly string[]): void {

@@ -8,24 +8,24 @@ type WorkingDirectory = CommandPlan['cwd']
 
 /**
  * @param asked   absolute, or relative to the policy's cwd, which is the default
- * @throws SandboxError `path_invalid`, `path_not_found`, `path_not_directory`, `field` = `cwd`
+ * @throws SandboxError `path_invalid`, `path_not_found`, `path_not_directory`, `field` = the given one
  */
-export function findWorkingDirectory(policyCwd: WorkingDirectory, asked: string | undefined): WorkingDirectory {
+export function findWorkingDirectory(policyCwd: WorkingDirectory, asked: string | undefined, field = 'cwd'): WorkingDirectory {
   if (asked === undefined) return policyCwd
-  if (asked === '' || asked.includes('\0')) throw new SandboxError('path_invalid', { field: 'cwd', value: asked })
-  const path = canonical(resolve(policyCwd.path, asked), asked)
+  if (asked === '' || asked.includes('\0')) throw new SandboxError('path_invalid', { field, value: asked })
+  const path = canonical(resolve(policyCwd.path, asked), asked, field)
   const { dev, ino } = lstatSync(path, { bigint: true })
   return { path, identity: { device: String(dev), inode: String(ino) } }
 }
 
-function canonical(path: string, asked: string): string {
+function canonical(path: string, asked: string, field: string): string {
   try {
     const real = realpathSync.native(path)
-    if (!lstatSync(real).isDirectory()) throw new SandboxError('path_not_directory', { field: 'cwd', value: asked })
+    if (!lstatSync(real).isDirectory()) throw new SandboxError('path_not_directory', { field, value: asked })
     return real
   } catch (error) {
     if (error instanceof SandboxError) throw error
-    throw cwdError(asked, (error as NodeJS.ErrnoException).code, error)
+    throw cwdError(asked, (error as NodeJS.ErrnoException).code, error).renamed(field)
   }
 }
 

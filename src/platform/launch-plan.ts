@@ -176,6 +176,8 @@ export interface CommandPlan {
   readonly keep?: boolean
   /** Tell when the program runs, and its process id: a look through /proc that only some want. */
   readonly reportStart?: boolean
+  /** A part of the back end's own program runs, whatever may be executed inside; argv says which, with any word for the program. */
+  readonly helper?: boolean
 }
 
 /** A plan as text for people and for golden tests: JSON, two spaces, keys in the order of the type. */

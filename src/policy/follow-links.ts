@@ -19,9 +19,10 @@ export interface Located {
  * folder, so that a missing name has one spelling too.
  *
  * @param path   absolute and normalised
+ * @param onLink called with each link that is followed, itself without a link on the way to it
  * @throws       SandboxError `path_symlink_loop`, `path_invalid`, `field` = the given one
  */
-export function followLinks(host: HostSnapshot, path: string, field: string): Located {
+export function followLinks(host: HostSnapshot, path: string, field: string, onLink?: (link: string) => void): Located {
   const { platform, files } = host
   if (platform === 'macos' && isInside(platform, BY_NUMBER, path)) {
     throw new SandboxError('path_invalid', { field, value: path }, { detail: 'it names a file by its number', remedy: 'Give the path by its names.' })
@@ -43,6 +44,7 @@ export function followLinks(host: HostSnapshot, path: string, field: string): Lo
       at = next
       continue
     }
+    onLink?.(next)
     if (++links > MAX_LINKS) throw new SandboxError('path_symlink_loop', { field, value: path })
     const start = rootOf(platform, entry.target)
     waiting.push(...splitNames(platform, entry.target.slice(start.length)).reverse())

@@ -44,7 +44,9 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
   const ignored: IgnoredRule[] = []
   const named = readLists(view, policy, cwd.path)
   const candidates = writableRoots(view, policy, cwd, named.write, selfPaths, { allowBroadRoots: options.allowBroadRoots ?? false }, ignored)
-  const { roots, held } = closeProtected(candidates, protectedPaths(view, policy, candidates), view, ignored)
+  const roots = closeProtected(candidates, protectedPaths(view, policy, candidates), view, ignored)
+  // What only a closed root would have opened is not open.
+  const held = protectedPaths(view, policy, roots)
   const rootPaths = roots.map(({ path }) => path)
   const base: Effect = policy.readAccess.kind === 'full' ? 'read' : 'deny'
 
@@ -166,7 +168,7 @@ function unconfined(policy: SandboxPolicy, host: HostSnapshot, cwd: string): Res
  * from `writableRoots`, cwd or $TMPDIR it stays closed and is reported; from `write` it was meant. What is protected only
  * because it lies in /tmp closes no root: a workspace may well lie below it.
  */
-function closeProtected(candidates: readonly WritableRoot[], all: readonly ProtectedPath[], host: HostSnapshot, ignored: IgnoredRule[]): { roots: WritableRoot[]; held: ProtectedPath[] } {
+function closeProtected(candidates: readonly WritableRoot[], all: readonly ProtectedPath[], host: HostSnapshot, ignored: IgnoredRule[]): WritableRoot[] {
   const owners = new Map(candidates.map(root => [root.path, root]))
   const closing = new Map<string, ProtectedPath[]>()
   for (const each of all) {
@@ -186,7 +188,7 @@ function closeProtected(candidates: readonly WritableRoot[], all: readonly Prote
     closed.add(root.path)
     ignored.push({ field: root.field, value: root.value, reason: 'protected' })
   }
-  return { roots: candidates.filter(({ path }) => !closed.has(path)), held: all.filter(({ owner }) => !closed.has(owner)) }
+  return candidates.filter(({ path }) => !closed.has(path))
 }
 
 function readRules(host: HostSnapshot, read: readonly NamedPath[], rootPaths: readonly string[], dormant: PathRule[], ignored: IgnoredRule[]): PathRule[] {

@@ -53,9 +53,9 @@ function readOfMount(step: MountStep): object {
   }
 }
 
-const readOfCommand = ({ argv, cwd, env, terminal, stdin, limits, reportStart, groupLimits, keep }: CommandPlan): object => ({
+const readOfCommand = ({ argv, cwd, env, terminal, stdin, limits, reportStart, groupLimits, keep, helper }: CommandPlan): object => ({
   flags: (terminal === undefined ? 0 : 1) + (stdin === 'pipe' ? 2 : 0) + (reportStart === true ? 4 : 0)
-    + (groupLimits?.includes('memoryBytes') === true ? 8 : 0) + (groupLimits?.includes('pids') === true ? 16 : 0) + (keep === true ? 32 : 0),
+    + (groupLimits?.includes('memoryBytes') === true ? 8 : 0) + (groupLimits?.includes('pids') === true ? 16 : 0) + (keep === true ? 32 : 0) + (helper === true ? 64 : 0),
   rows: terminal?.rows ?? 0, cols: terminal?.cols ?? 0, cwd: cwd.path, identity: Object.values(cwd.identity),
   memoryBytes: String(limits.memoryBytes ?? 0), pids: String(limits.pids ?? 0), cpuSeconds: String(limits.cpuSeconds ?? 0),
   openFiles: String(limits.openFiles ?? 0), fileSizeBytes: String(limits.fileSizeBytes ?? 0), argv, env,

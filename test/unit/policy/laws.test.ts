@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { SandboxError } from '../../../src/errors.js'
+import { type AdditionalPermissions, checkWidened, widen } from '../../../src/policy/additional-permissions.js'
 import { decide } from '../../../src/policy/decide.js'
 import type { Decision, FileAccess } from '../../../src/policy/decision.js'
 import { describeDecision } from '../../../src/policy/explain.js'
@@ -53,6 +54,15 @@ function resolveOrRefuse(policy: SandboxPolicy): ResolvedPolicy | undefined {
 const allows = (policy: ResolvedPolicy, request: { kind: FileAccess; path: string }) => decide(policy, request).verdict === 'allow'
 /** Many more in a long run: LAWS_RUNS=20000. */
 const runs = { numRuns: Number(process.env['LAWS_RUNS'] ?? 200) }
+
+/** As a grant does it. */
+function widened(policy: SandboxPolicy, resolved: ResolvedPolicy, permissions: AdditionalPermissions): { policy: SandboxPolicy; resolved: ResolvedPolicy } {
+  const widening = widen(policy, resolved, permissions, host)
+  if (widening === undefined) return { policy, resolved }
+  const after = resolve(widening.policy, host, { allowBroadRoots: true })
+  checkWidened(resolved, after, widening, host)
+  return { policy: widening.policy, resolved: after }
+}
 
 describe('laws', { timeout: 600_000 }, () => {
   test('adding a deny never grows access', () => {
@@ -168,6 +178,46 @@ describe('laws', { timeout: 600_000 }, () => {
     const [, first = 0, second = 0, third = 0] = rounds
     expect(first).toBeGreaterThan(runs.numRuns / 4)
     expect(second + third).toBeLessThanOrEqual(first / 50)
+  })
+
+  test('a remedy\'s additional permissions are granted unchanged, and permit the access', () => {
+    let granted = 0
+    fc.assert(fc.property(policyArbitrary, access, (policy, { kind, path: written }) => {
+      const path = followLinks(host, written, 'x').path
+      const resolved = resolveOrRefuse(policy)
+      if (resolved === undefined) return
+      let decision = decide(resolved, { kind, path }, host.files)
+      let current = { policy, resolved }
+      for (let round = 1; round <= 3 && decision.verdict === 'deny' && decision.remedy.additionalPermissions !== undefined; round++) {
+        current = widened(current.policy, current.resolved, decision.remedy.additionalPermissions)
+        decision = decide(current.resolved, { kind, path }, host.files)
+        if (decision.verdict === 'allow') granted++
+        else if (decision.remedy.additionalPermissions === undefined) return expect(decision.remedy.changes).not.toEqual([])
+      }
+      if (decision.verdict === 'deny') expect(decision.remedy.additionalPermissions).toBeUndefined()
+    }), { numRuns: runs.numRuns * 3 })
+    expect(granted).toBeGreaterThan(runs.numRuns / 4)
+  })
+
+  test('a grant opens nothing but what it names and what lies below, and closes nothing', () => {
+    fc.assert(fc.property(policyArbitrary, fc.constantFrom('read' as const, 'write' as const), fc.uniqueArray(place, { minLength: 1, maxLength: 2 }), (policy, list, named) => {
+      const before = resolveOrRefuse(policy)
+      if (before === undefined) return
+      let after: ResolvedPolicy
+      try {
+        after = widened(policy, before, { fileSystem: { [list]: named } }).resolved
+      } catch (error) {
+        if (error instanceof SandboxError) return
+        throw error
+      }
+      const below = (path: string) => named.some(each => [each, followLinks(host, each, 'x').path].some(end => path === end || path.startsWith(end === '/' ? '/' : `${end}/`)))
+      for (const path of PLACES) for (const kind of ['read', 'write'] as const) {
+        const [was, is] = [allows(before, { kind, path }), allows(after, { kind, path })]
+        if (is && !was) expect(`${kind} ${path} is below what was named: ${below(path)}`).toBe(`${kind} ${path} is below what was named: true`)
+        // A missing name may be what holds a denied one below it, once its folder is writable.
+        if (kind === 'read' && host.files.entry(path) !== undefined) expect(`read ${path} ${is || !was}`).toBe(`read ${path} true`)
+      }
+    }), runs)
   })
 })
 

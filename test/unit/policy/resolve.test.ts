@@ -399,3 +399,10 @@ test('Windows: roots, letter case, protected names', () => {
   const host = fakeHost({ 'C:': { Users: { u: {} }, w: { '.git': {} } } }, { platform: 'windows', cwd: 'c:/w/', home: 'C:\\Users\\u' })
   expect(lines(resolve(policy(), host))).toEqual(['write C:\\w', 'read C:\\w\\.agents missing', 'read C:\\w\\.codex missing', 'read C:\\w\\.git'])
 })
+
+test('a root that is closed, since it lies in a protected place, opens nothing for the pointers that lead to it either', () => {
+  const repository = { HEAD: '', objects: {}, refs: {}, config: '', modules: { m: { HEAD: '', objects: {}, refs: {}, config: '' } } }
+  const host = fakeHost({ w: { '.git': repository }, other: { '.git': 'gitdir: ../w/.git' } }, { cwd: '/w' })
+  const resolved = resolve({ ...presetPolicy('workspace-write', 'reference'), writableRoots: ['/w/.git', '/other'] }, host)
+  expect(resolved.paths.filter(({ path, effect }) => effect === 'write' && path.includes('.git'))).toEqual([])
+})

@@ -9,7 +9,7 @@ import type { Limits } from '../../../policy/sandbox-policy.js'
 const PLAN_MAGIC = 0x31585343
 const PLAN_VERSION = 3
 const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32, supervised: 64, noNetwork: 128, makeSockets: 256 } as const
-const COMMAND_FLAG = { terminal: 1, stdinPipe: 2, reportStart: 4, groupMemory: 8, groupPids: 16, keep: 32 } as const
+const COMMAND_FLAG = { terminal: 1, stdinPipe: 2, reportStart: 4, groupMemory: 8, groupPids: 16, keep: 32, helper: 64 } as const
 
 const MOUNT_KIND: Record<MountStep['step'], number> = {
   bind_writable: 1, bind_read_only: 2, mask: 3, pin: 4, placeholder: 5, watch: 6, private_directory: 7,
@@ -153,10 +153,10 @@ export function encodeCommand(command: CommandPlan, environment: Buffer = encode
   return bytes
 }
 
-const commandFlags = ({ terminal, stdin, reportStart, groupLimits, keep }: CommandPlan): number =>
+const commandFlags = ({ terminal, stdin, reportStart, groupLimits, keep, helper }: CommandPlan): number =>
   (terminal === undefined ? 0 : COMMAND_FLAG.terminal) | (stdin === 'pipe' ? COMMAND_FLAG.stdinPipe : 0) | (reportStart === true ? COMMAND_FLAG.reportStart : 0)
   | (groupLimits?.includes('memoryBytes') === true ? COMMAND_FLAG.groupMemory : 0) | (groupLimits?.includes('pids') === true ? COMMAND_FLAG.groupPids : 0)
-  | (keep === true ? COMMAND_FLAG.keep : 0)
+  | (keep === true ? COMMAND_FLAG.keep : 0) | (helper === true ? COMMAND_FLAG.helper : 0)
 
 /** `u32 envc { string }`, the end of a command's bytes. */
 export function encodeEnvironment(env: readonly string[]): Buffer {

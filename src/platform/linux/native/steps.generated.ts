@@ -34,6 +34,7 @@ export const STEPS = [
   { name: 'recheck', role: 'monitor', does: 'held paths still are what they were, before a command' },
   { name: 'make_streams', role: 'monitor', does: 'pipes or a terminal for a command' },
   { name: 'make_command_group', role: 'monitor', does: 'a control group with a command\'s limits' },
+  { name: 'open_helper', role: 'monitor', does: 'the launcher\'s own program, for a command that runs a part of it' },
   { name: 'fork_command', role: 'forker', does: 'the command\'s own PID and mount namespace' },
   { name: 'slave_mounts', role: 'init', does: 'binds come in, none go out' },
   { name: 'mount_proc', role: 'init', does: 'the command\'s own /proc' },

@@ -1,0 +1,251 @@
+// The confinements of one sandbox: the one that its commands run in now, those that earlier ones still run in, and wider ones of
+// single commands. Each is a policy with a launcher of its own, so that nothing of a wider one is shared with a narrower one.
+import { SandboxError } from '../errors.js'
+import type { Backend, Launcher, LayerReport } from '../platform/backend.js'
+import type { LaunchPlan } from '../platform/launch-plan.js'
+import { type AdditionalPermissions, checkWidened, keyOfPermissions, widen, type Widening } from '../policy/additional-permissions.js'
+import type { HostSnapshot } from '../policy/host-snapshot.js'
+import type { ResolvedPolicy } from '../policy/resolved-policy.js'
+import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import type { CommandContext } from './command-run.js'
+import type { ParsedSandboxOptions } from './options.js'
+import { PendingLauncher } from './pending-launcher.js'
+import { isStale, MOST_LOOKS, prepareAgain } from './prepare.js'
+import { RunningCommands } from './running-commands.js'
+
+/** A wider confinement of single commands is kept so long after the last of them. */
+const KEEP_MS = 10_000
+/** Of these so many, the least recently used one goes first. */
+const MOST_KEPT = 8
+
+/** What is needed to confine again. */
+export interface Recipe {
+  readonly options: ParsedSandboxOptions
+  readonly backend: Backend
+  readonly layers: readonly LayerReport[]
+}
+
+/** What a grant has changed. */
+export interface Grant {
+  /** False where the policy permitted all of it already. */
+  readonly changed: boolean
+  /** What a reader should know: paths that are closed for a reason of their own, and are open now since they were named. */
+  readonly notes: readonly string[]
+}
+
+/** Makes a context of a plan; `Sandbox` knows how. */
+export type MakeContext = (confined: Pick<CommandContext, 'launcher' | 'plan' | 'policy' | 'running'>) => CommandContext
+
+interface Kept {
+  readonly context: CommandContext
+  timer: NodeJS.Timeout | undefined
+}
+
+export class Confinements {
+  readonly #makeContext: MakeContext
+  readonly #lookAtHost: () => HostSnapshot
+  readonly #recipe: Recipe | undefined
+  #policy: SandboxPolicy | undefined
+  #current: CommandContext
+  /** By their permissions; the most recently used one last. */
+  readonly #kept = new Map<string, Kept>()
+  /** Those that only finish what runs in them. */
+  readonly #retired = new Set<CommandContext>()
+  /** Launchers that are on their way out. */
+  readonly #closing = new Set<Promise<void>>()
+  #granting: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(first: Pick<CommandContext, 'launcher' | 'plan' | 'policy'>, recipe: Recipe | undefined, lookAtHost: () => HostSnapshot, makeContext: MakeContext) {
+    this.#makeContext = makeContext
+    this.#lookAtHost = lookAtHost
+    this.#recipe = recipe
+    this.#policy = recipe?.options.policy
+    this.#current = this.#contextOf(first)
+  }
+
+  /** Where a command runs that asks for nothing more. */
+  get current(): CommandContext {
+    return this.#current
+  }
+
+  /** All in which something may run, the newest first. */
+  get all(): readonly CommandContext[] {
+    return [this.#current, ...[...this.#kept.values()].map(({ context }) => context).reverse(), ...[...this.#retired].reverse()]
+  }
+
+  /**
+   * The confinement of a command with `permissions`, started now where there is none: what is asked of its launcher waits for it.
+   *
+   * @throws SandboxError what is wrong with the permissions, or cannot be granted
+   */
+  for(permissions: AdditionalPermissions | undefined): CommandContext {
+    if (permissions === undefined) return this.#current
+    const key = keyOfPermissions(permissions)
+    const kept = this.#kept.get(key)
+    if (kept !== undefined) {
+      // Moved to the end: the next to be let go is the first.
+      this.#kept.delete(key)
+      this.#kept.set(key, kept)
+      this.#keepFor(key, kept)
+      return kept.context
+    }
+    const wider = this.#widen(permissions)
+    if (wider === undefined) return this.#current
+    const made: Kept = { context: wider.context, timer: undefined }
+    this.#kept.set(key, made)
+    this.#keepFor(key, made)
+    for (const [oldest] of this.#kept) {
+      if (this.#kept.size <= MOST_KEPT) break
+      this.#letGo(oldest)
+    }
+    return wider.context
+  }
+
+  /** From now on commands may do `permissions` as well. One grant at a time, in the order in which they were asked for. */
+  grant(permissions: AdditionalPermissions): Promise<Grant> {
+    const granted = this.#granting.then(() => this.#grant(permissions))
+    this.#granting = granted.catch(() => {})
+    return granted
+  }
+
+  /** Ends all commands, and resolves when everything is gone. */
+  async close(graceMs: number): Promise<void> {
+    this.#closed = true
+    for (const { timer } of this.#kept.values()) clearTimeout(timer)
+    await Promise.all(this.all.map(async ({ launcher, running }) => {
+      await running.cancelAll(graceMs)
+      await launcher.close()
+    }))
+    await this.#granting
+    await Promise.all(this.#closing)
+  }
+
+  async #grant(permissions: AdditionalPermissions): Promise<Grant> {
+    this.#refuseClosed()
+    const wider = this.#widen(permissions)
+    if (wider === undefined) return { changed: false, notes: [] }
+    // Until it is there, commands run where they did.
+    try {
+      await wider.started
+    } catch (error) {
+      this.#forget(wider.context)
+      throw error
+    }
+    const old = this.#current
+    if (this.#closed) {
+      this.#end(wider.context)
+      this.#refuseClosed()
+    }
+    this.#policy = wider.policy
+    this.#current = wider.context
+    // They were wider than what is no more.
+    for (const key of [...this.#kept.keys()]) this.#letGo(key)
+    this.#retire(old)
+    return { changed: true, notes: wider.notes }
+  }
+
+  #widen(permissions: AdditionalPermissions): { context: CommandContext; started: Promise<void>; policy: SandboxPolicy; notes: readonly string[] } | undefined {
+    this.#refuseClosed()
+    const { policy: current } = this.#current
+    // Nothing is enforced there: everything is permitted already. The shape is checked all the same.
+    keyOfPermissions(permissions)
+    if (current.base === 'write') return undefined
+    const recipe = this.#recipe
+    if (recipe === undefined || this.#policy === undefined) throw new Error('a sandbox without a recipe cannot be widened')
+    const base = this.#policy
+    const look = (): { widening: Widening; policy: ResolvedPolicy; plan: LaunchPlan } | undefined => {
+      const host = this.#lookAtHost()
+      const widening = widen(base, current, permissions, host)
+      if (widening === undefined) return undefined
+      const prepared = underAskedNames(widening.asked, () => prepareAgain({ ...recipe, options: { ...recipe.options, policy: widening.policy, cwd: current.cwd } }, host, widening.notes))
+      checkWidened(current, prepared.policy, widening, host)
+      return { widening, ...prepared }
+    }
+    const first = look()
+    if (first === undefined) return undefined
+    const { widening, policy, plan } = first
+    const starting = startLooking(recipe.backend, first, look)
+    const context = this.#contextOf({ launcher: new PendingLauncher(starting, plan.enforcement), plan, policy })
+    const started = starting.then(() => {})
+    started.catch(() => this.#forget(context))
+    return { context: { ...context, starting: started }, started, policy: widening.policy, notes: widening.notes }
+  }
+
+  #contextOf(confined: Pick<CommandContext, 'launcher' | 'plan' | 'policy'>): CommandContext {
+    const context: CommandContext = this.#makeContext({ ...confined, running: new RunningCommands(() => this.#becameIdle(confined.launcher)) })
+    return context
+  }
+
+  /** A launcher that could not be started is nobody's. */
+  #forget({ launcher }: CommandContext): void {
+    for (const [key, kept] of this.#kept) {
+      if (kept.context.launcher !== launcher) continue
+      clearTimeout(kept.timer)
+      this.#kept.delete(key)
+    }
+  }
+
+  #keepFor(key: string, kept: Kept): void {
+    clearTimeout(kept.timer)
+    kept.timer = setTimeout(() => {
+      if (kept.context.running.isEmpty) this.#letGo(key)
+    }, KEEP_MS).unref()
+  }
+
+  #letGo(key: string): void {
+    const kept = this.#kept.get(key)
+    if (kept === undefined) return
+    clearTimeout(kept.timer)
+    this.#kept.delete(key)
+    this.#retire(kept.context)
+  }
+
+  #retire(context: CommandContext): void {
+    if (context.running.isEmpty) this.#end(context)
+    else this.#retired.add(context)
+  }
+
+  #becameIdle(launcher: CommandContext['launcher']): void {
+    for (const context of this.#retired) {
+      if (context.launcher !== launcher) continue
+      this.#retired.delete(context)
+      this.#end(context)
+    }
+    for (const [key, kept] of this.#kept) if (kept.context.launcher === launcher && !this.#closed) this.#keepFor(key, kept)
+  }
+
+  #end({ launcher }: CommandContext): void {
+    const closing = launcher.close()
+    this.#closing.add(closing)
+    void closing.finally(() => this.#closing.delete(closing))
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: 'additionalPermissions' })
+  }
+}
+
+/** What the host has instead of what was seen is looked at again: rules and effects are the same then, and only what holds them is another. */
+async function startLooking(backend: Backend, first: { readonly plan: LaunchPlan }, look: () => { readonly plan: LaunchPlan } | undefined): Promise<Launcher> {
+  let { plan } = first
+  for (let looks = 1; ; looks++) {
+    try {
+      return await backend.start(plan)
+    } catch (error) {
+      const again = isStale(error) && looks < MOST_LOOKS ? look() : undefined
+      if (again === undefined) throw error
+      plan = again.plan
+    }
+  }
+}
+
+/** Whatever is wrong with a path that was asked for is said about the field that asked. */
+function underAskedNames<Result>(asked: readonly { readonly list: string; readonly index: number; readonly field: string }[], step: () => Result): Result {
+  try {
+    return step()
+  } catch (error) {
+    const field = error instanceof SandboxError ? asked.find(({ list, index }) => error.field === `${list}[${index}]`)?.field : undefined
+    throw field === undefined ? error : (error as SandboxError).renamed(field)
+  }
+}
