@@ -107,9 +107,12 @@ const PATH_FILTERS = [
 
 type Build = (values: readonly Value[]) => Filter
 
+/** How letters in regular expressions match. Exactly, as far as is documented; one project saw macOS 27.0 ignore their case. */
+export type RegexCase = 'exact' | 'ignored'
+
 /** All filters by name. A builder throws `Problem` for arguments that its filter does not take. */
-export const FILTER_BUILDERS: ReadonlyMap<string, Build> = new Map<string, Build>([
-  ...FILTERS.flatMap(filterBuilders), ...PATH_FILTERS.flatMap(pathBuilders),
+export const filterBuilders = (regexCase: RegexCase): ReadonlyMap<string, Build> => new Map<string, Build>([
+  ...FILTERS.flatMap(row => buildersOf(row, regexCase)), ...PATH_FILTERS.flatMap(row => pathBuilders(row, regexCase)),
   ...['local', 'remote', 'from', 'to'].map((name): [string, Build] => [name, values => networkFilter(name === 'local' || name === 'from' ? 'local' : 'remote', values)]),
   ['file-mode', values => someOf('file-mode', 'file-mode', values, value => {
     if (typeof value !== 'number' || value <= 0 || (value & (value - 1)) !== 0) throw new Problem(`file-mode takes one permission bit, not ${describe(value)}`)
@@ -196,7 +199,7 @@ function filtersOf(name: string, values: readonly Value[]): Filter[] {
   })
 }
 
-function filterBuilders(row: (typeof FILTERS)[number]): [string, Build][] {
+function buildersOf(row: (typeof FILTERS)[number], regexCase: RegexCase): [string, Build][] {
   const { filter: name, category } = row
   switch (row.takes) {
     case 'text': {
@@ -213,7 +216,7 @@ function filterBuilders(row: (typeof FILTERS)[number]): [string, Build][] {
         variant('', pattern => text => text === pattern),
         variant('-prefix', pattern => text => text.startsWith(pattern)),
         variant('-regex', pattern => {
-          const regex = checkRegex(`${name}-regex`, pattern)
+          const regex = checkRegex(`${name}-regex`, pattern, regexCase)
           return (text, request) => regex.matches(request.bytes(text))
         }),
       ]
@@ -239,14 +242,14 @@ function filterBuilders(row: (typeof FILTERS)[number]): [string, Build][] {
   }
 }
 
-function pathBuilders({ before, fact, category }: (typeof PATH_FILTERS)[number]): [string, Build][] {
+function pathBuilders({ before, fact, category }: (typeof PATH_FILTERS)[number], regexCase: RegexCase): [string, Build][] {
   const names = [...Object.keys(PATH_TESTS), 'path-regex'].map(base => [before + base, base] as const)
   const aliases = before === '' ? Object.entries(PATH_ALIASES) : []
   return [...names, ...aliases].map(([name, base]): [string, Build] => {
     const compile = PATH_TESTS[base]
     return [name, values => someOf(name, category, values, value => {
       if (compile === undefined) {
-        const regex = checkRegex(name, checkText(name, value))
+        const regex = checkRegex(name, checkText(name, value), regexCase)
         return request => request[fact] !== undefined && regex.matches(request.bytes(request[fact]))
       }
       const matches = compile(checkPath(name, value))
@@ -292,8 +295,8 @@ function checkPath(name: string, value: Value): string {
   return path
 }
 
-function checkRegex(name: string, pattern: string) {
-  const regex = compileRegex(pattern)
+function checkRegex(name: string, pattern: string, regexCase: RegexCase) {
+  const regex = compileRegex(pattern, regexCase === 'ignored')
   if ('problem' in regex) throw new Problem(`${name}, at character ${regex.offset + 1} of ${JSON.stringify(pattern.slice(0, 80))}: ${regex.problem}`)
   return regex
 }

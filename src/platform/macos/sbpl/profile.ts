@@ -1,6 +1,6 @@
 // Evaluates a profile to its rules, as libsandbox does before it compiles them for the kernel.
 import { takesCategory } from './filter-categories.js'
-import { combineFilters, FILTER_BUILDERS, type Filter, isConstant, SYSTEM_NUMBERS, testsOf } from './filters.js'
+import { combineFilters, type Filter, filterBuilders, isConstant, type RegexCase, SYSTEM_NUMBERS, testsOf } from './filters.js'
 import { LIBRARY } from './library.js'
 import { type OperationName, operationNamed } from './operations.js'
 import { parseForms, profileError } from './parse.js'
@@ -33,6 +33,8 @@ export interface ProfileOptions {
   /** The text of an imported profile, undefined where there is none. Default: none is found. */
   readonly importer?: (path: string) => string | undefined
   readonly limits?: Partial<SchemeLimits>
+  /** Default `exact`. A profile that is to be safe allows no more with `ignored`. */
+  readonly regexCase?: RegexCase
   /** Named in errors and rules. Default `profile`. */
   readonly source?: string
 }
@@ -81,6 +83,7 @@ class Loader {
   private readonly variables = new Map<string, Value>()
   private readonly importing: string[] = []
   private readonly procedures: ReadonlyMap<string, Procedure>
+  private readonly filters: ReturnType<typeof filterBuilders>
   private readonly scheme: Scheme
   private readonly options: ProfileOptions
   private readonly source: string
@@ -92,6 +95,7 @@ class Loader {
   constructor(options: ProfileOptions, source: string) {
     this.options = options
     this.source = source
+    this.filters = filterBuilders(options.regexCase ?? 'exact')
     const procedure = (name: string, call: Procedure['call']): [string, Procedure] => [name, { kind: 'procedure', name, call }]
     const param: Procedure['call'] = ([name, ...more]) => {
       if (typeof name !== 'string' || more.length > 0) throw new Problem('param takes the name of a parameter')
@@ -134,7 +138,7 @@ class Loader {
   private global(name: string): Value | undefined {
     const procedure = this.procedures.get(name) ?? LIBRARY.get(name)
     if (procedure !== undefined) return procedure
-    const build = FILTER_BUILDERS.get(name)
+    const build = this.filters.get(name)
     if (build !== undefined) return { kind: 'procedure', name, call: (values, call) => buildFilter(build, values, call) }
     const operation = operationNamed(name)
     if (operation !== undefined) return { kind: 'operation', operation }

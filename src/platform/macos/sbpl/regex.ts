@@ -2,8 +2,9 @@
 // unless anchored, by an automaton, so never in more than (length of the text) × (length of the pattern) steps.
 //
 // What is known of Apple's matcher is what its compiled form holds: single bytes, `.`, classes and negated classes, groups,
-// alternatives, `*` `+` `?`, `^` and `$` (XNUSandbox and sandblaster, which read it back). All else is refused here: counts
-// (`{2}`), classes by name or by letter (`\d`), back references, options, and what two readers would read in two ways.
+// alternatives, `*` `+` `?`, `^` and `$` (XNUSandbox and sandblaster, which read it back). A `^` anywhere but at the start keeps a
+// profile from loading (constellation-works/orbit#495: "unexpected ^ operator in middle of expression"). All else is refused here:
+// counts (`{2}`), classes by name or by letter (`\d`), back references, options, and what two readers would read in two ways.
 
 export interface Regex {
   readonly source: string
@@ -22,13 +23,17 @@ const MAX_GROUP_DEPTH = 64
 
 export const toBytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** Compiles a pattern. Pure. */
-export function compileRegex(source: string): Regex | RegexProblem {
+/**
+ * Compiles a pattern. Pure.
+ *
+ * @param ignoreCase  ASCII letters match in either case
+ */
+export function compileRegex(source: string, ignoreCase = false): Regex | RegexProblem {
   if (source.length > MAX_LENGTH) return { problem: `longer than ${MAX_LENGTH} characters`, offset: MAX_LENGTH }
   if (source === '') return { problem: 'an empty pattern matches everything', offset: 0 }
   try {
     const program: Instruction[] = []
-    emit(parseAlternatives({ source, at: 0 }, 0), program)
+    emit(parseAlternatives({ source, at: 0 }, 0), program, ignoreCase)
     program.push({ op: 'match' })
     return { source, matches: text => run(program, text) }
   } catch (error) {
@@ -93,8 +98,12 @@ function parseAtom(cursor: Cursor, depth: number): Node {
   cursor.at += char.length
   switch (char) {
     case '.': return { kind: 'any' }
-    case '^': return { kind: 'begin' }
-    case '$': return { kind: 'end' }
+    case '^':
+      if (start > 0) throw new Refusal('a ^ that is not at the start: write \\^ for the character itself', start)
+      return { kind: 'begin' }
+    case '$':
+      if (!/^([|)]|$)/.test(cursor.source.slice(cursor.at, cursor.at + 1))) throw new Refusal('a $ that is not at an end: write \\$ for the character itself', start)
+      return { kind: 'end' }
     case '[': return parseClass(cursor, start)
     case '(': {
       if (cursor.source[cursor.at] === '?') throw new Refusal('(?…) is not known', start)
@@ -157,18 +166,18 @@ type Instruction =
   | { readonly op: 'jump'; to: number }
   | { readonly op: 'split'; first: number; second: number }
 
-function emit(node: Node, program: Instruction[]): void {
+function emit(node: Node, program: Instruction[], ignoreCase: boolean): void {
   switch (node.kind) {
-    case 'bytes': program.push({ op: 'bytes', set: node.set }); return
+    case 'bytes': program.push({ op: 'bytes', set: ignoreCase ? inBothCases(node.set) : node.set }); return
     case 'any': case 'begin': case 'end': program.push({ op: node.kind }); return
-    case 'sequence': for (const each of node.nodes) emit(each, program); return
+    case 'sequence': for (const each of node.nodes) emit(each, program, ignoreCase); return
     case 'alternatives': {
       const jumps: { readonly op: 'jump'; to: number }[] = []
       node.nodes.forEach((each, index) => {
         const split = { op: 'split' as const, first: program.length + 1, second: 0 }
         const isLast = index === node.nodes.length - 1
         if (!isLast) program.push(split)
-        emit(each, program)
+        emit(each, program, ignoreCase)
         if (isLast) return
         const jump = { op: 'jump' as const, to: 0 }
         program.push(jump)
@@ -182,7 +191,7 @@ function emit(node: Node, program: Instruction[]): void {
       const start = program.length
       const split = { op: 'split' as const, first: start + 1, second: 0 }
       if (node.least === 0) program.push(split)
-      emit(node.node, program)
+      emit(node.node, program, ignoreCase)
       if (node.unbounded && node.least === 0) program.push({ op: 'jump', to: start })
       if (node.least === 1) program.push({ op: 'split', first: start, second: program.length + 1 })
       split.second = program.length
@@ -191,6 +200,11 @@ function emit(node: Node, program: Instruction[]): void {
     default: node satisfies never
   }
 }
+
+/** A negated class stays one: what it leaves out in one case may come in by the other. */
+const inBothCases = (set: ByteSet): ByteSet => set.map((held, byte) => held === 1 || set[otherCase(byte)] === 1 ? 1 : 0)
+
+const otherCase = (byte: number): number => (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) ? byte ^ 0x20 : byte
 
 /** All states at once, one byte after the other. */
 function run(program: readonly Instruction[], text: Uint8Array): boolean {

@@ -146,6 +146,12 @@ test('a system call is open until denied, by name or number', () => {
   expect(decide('(deny default)\n(deny syscall-unix (syscall-number SYS_setsid 82))', { operation: 'syscall-unix', command: 82 })).toBe('deny 3')
 })
 
+test('letters of regular expressions in either case, where that is asked for', () => {
+  const rules = '(deny default)\n(allow file-read* (regex #"^/a[b-c]$"))\n(allow mach-lookup (global-name-regex #"^a$"))\n(allow file-read* (literal "/x"))'
+  expect([read('/aB'), read('/X'), { operation: 'mach-lookup', globalName: 'A' }].map(request => decide(rules, request))).toEqual(['deny 2', 'deny 2', 'deny 2'])
+  expect([read('/aB'), read('/X'), { operation: 'mach-lookup', globalName: 'A' }].map(request => decide(rules, request, { regexCase: 'ignored' }))).toEqual(['allow 3', 'deny 2', 'allow 4'])
+})
+
 test.each([
   { request: { operation: 'file-frobnicate' },                    error: { code: 'profile_invalid', field: 'operation' } },
   { request: { operation: 'file-read-data', path: 'x' },          error: { code: 'path_not_absolute', field: 'request.path' } },

@@ -30,7 +30,8 @@ test.each([
   // The matcher sees bytes: é is two of them.
   { source: '^.$',                       yes: ['e'],                                  no: ['é'] },
   { source: '^[^/][^/]$',                yes: ['ab', 'é'],                            no: ['a/'] },
-  { source: '$^',                        yes: [''],                                   no: ['a'] },
+  { source: '^(a$|a/)',                  yes: ['a', 'a/b'],                           no: ['ab'] },
+  { source: '^$',                        yes: [''],                                   no: ['a'] },
 ])('$source', ({ source, yes, no }) => {
   expect(yes.filter(text => !matches(source, text))).toEqual([])
   expect(no.filter(text => matches(source, text))).toEqual([])
@@ -50,6 +51,12 @@ test.each([
   { source: '*a',        problem: 'nothing before', offset: 0 },
   { source: '(|+)',      problem: 'nothing before', offset: 2 },
   { source: '^*a',       problem: 'anchor', offset: 0 },
+  { source: 'a^b',       problem: 'not at the start', offset: 1 },
+  { source: '^a|^b',     problem: 'not at the start', offset: 3 },
+  { source: '(^|/)a',    problem: 'not at the start', offset: 1 },
+  { source: '$^',        problem: 'not at an end', offset: 0 },
+  { source: 'a$b',       problem: 'not at an end', offset: 1 },
+  { source: '(a$)b|a$+', problem: 'not at an end', offset: 7 },
   { source: '(a',        problem: 'not closed', offset: 0 },
   { source: 'a)',        problem: 'without its (', offset: 1 },
   { source: '[a',        problem: 'not closed', offset: 0 },
@@ -68,6 +75,15 @@ test.each([
 test('a pattern that sends backtracking matchers to the end of time', () => {
   expect(matches('^(a|a|aa|a*)*$', `${'a'.repeat(4000)}b`)).toBe(false)
   expect(matches(`^${'a?'.repeat(500)}${'a'.repeat(500)}$`, 'a'.repeat(500))).toBe(true)
+})
+
+test('letters in either case', () => {
+  const both = (source: string, text: string) => {
+    const compiled = compileRegex(source, true)
+    return 'matches' in compiled && compiled.matches(toBytes(text))
+  }
+  expect(['^/A[b-d]\\.x$', '^/a[B-D]\\.X$'].map(source => ['/aC.x', '/AC.X', '/ae.x', '/aC_x'].map(text => both(source, text)))).toEqual([[true, true, false, false], [true, true, false, false]])
+  expect([both('^[^a]$', 'A'), both('^[^a]$', 'a'), both('^é$', 'É'), both('^[@]$', '`')]).toEqual([true, true, false, false])
 })
 
 describe('properties', () => {
