@@ -1,8 +1,14 @@
 #include "handlers.h"
+#include "connect.h"
 #include "kernel.h"
+#include "observe.h"
+#include "refuse.h"
 #include "supervise.h"
 
+#include <stdlib.h>
 #include <sys/syscall.h>
+
+enum { MOST_ROWS = 512 };
 
 const struct handled_call FILE_CALLS[] = {
 	{ SYS_openat, false, supervise_open },
@@ -51,3 +57,18 @@ const struct handled_call FILE_CALLS[] = {
 };
 
 const unsigned N_FILE_CALLS = sizeof FILE_CALLS / sizeof FILE_CALLS[0];
+
+const struct handled_call *handlers_for(const struct plan *plan, unsigned *n_rows)
+{
+	struct handled_call *all = calloc(MOST_ROWS, sizeof *all), *at = all;
+
+	if (all == NULL)
+		return NULL;
+	*at++ = (struct handled_call){ SYS_connect, true, handle_socket_address };
+	if (!(plan->flags & PLAN_PRIVATE_NETWORK))
+		*at++ = (struct handled_call){ SYS_bind, true, handle_socket_address };
+	at = add_refused_calls(at);
+	at = add_observed_calls(at);
+	*n_rows = (unsigned)(at - all);
+	return all;
+}

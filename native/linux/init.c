@@ -113,9 +113,9 @@ static void copy(char *to, const char *from, size_t length)
 /* mount(2) twice a path: a bind ignores the read-only flag, only the remount sets it. */
 static long bind_read_only(const char *path)
 {
-	long result = RAW(SYS_mount, path, path, NULL, MS_BIND, NULL);
+	long result = RAW_MARKED(SYS_mount, path, path, NULL, MS_BIND, NULL);
 
-	return result < 0 ? result : RAW(SYS_mount, NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	return result < 0 ? result : RAW_MARKED(SYS_mount, NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
 static long protect_proc(void)
@@ -143,7 +143,7 @@ static long restrict_files(struct job *job)
 
 	if (!(shared.plan->flags & PLAN_LANDLOCK_FILES))
 		return 0;
-	rule.parent_fd = (int32_t)RAW(SYS_openat, AT_FDCWD, "/proc", O_PATH | O_CLOEXEC, 0, 0);
+	rule.parent_fd = (int32_t)RAW_MARKED(SYS_openat, AT_FDCWD, "/proc", O_PATH | O_CLOEXEC, 0, 0);
 	if (rule.parent_fd < 0)
 		return rule.parent_fd;
 	result = RAW(NR_landlock_add_rule, job->ruleset, LANDLOCK_RULE_PATH_BENEATH_, &rule, 0, 0);
@@ -229,7 +229,7 @@ static long enter_cwd(const struct job *job)
 	struct open_how_ how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS_ };
 	const struct identity *expected = &job->command.cwd_identity;
 	struct statx_ found;
-	long result, fd = RAW(NR_openat2, AT_FDCWD, job->command.cwd, &how, sizeof how, 0);
+	long result, fd = RAW_MARKED(NR_openat2, AT_FDCWD, job->command.cwd, &how, sizeof how, 0);
 
 	if (fd < 0)
 		return fd;
@@ -250,7 +250,7 @@ static void reset_signals(void)
 
 static long exec_one(struct job *job, const char *path)
 {
-	long error = RAW(SYS_execve, path, job->command.argv, job->command.envp, 0, 0);
+	long error = RAW_MARKED(SYS_execve, path, job->command.argv, job->command.envp, 0, 0);
 
 	if (error == -ENOEXEC) {
 		/* As execvp(3): a script without an interpreter line is the shell's. */
@@ -258,7 +258,7 @@ static long exec_one(struct job *job, const char *path)
 		job->script[1] = path;
 		for (uint32_t i = 1; i <= job->command.argc; i++)
 			job->script[i + 1] = job->command.argv[i];
-		error = RAW(SYS_execve, "/bin/sh", job->script, job->command.envp, 0, 0);
+		error = RAW_MARKED(SYS_execve, "/bin/sh", job->script, job->command.envp, 0, 0);
 	}
 	return error;
 }
@@ -364,7 +364,7 @@ static void add_ended(struct job *job, const char *number, const char *name, siz
 static void list_what_is_left(struct job *job)
 {
 	char entries[2048] __attribute__((aligned(8)));
-	long length, directory = RAW(SYS_openat, AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0);
+	long length, directory = RAW_MARKED(SYS_openat, AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0);
 
 	while (directory >= 0 && (length = RAW(SYS_getdents64, directory, entries, sizeof entries, 0, 0)) > 0) {
 		for (long at = 0; at < length; at += ((struct directory_entry *)(entries + at))->length) {
@@ -378,7 +378,7 @@ static void list_what_is_left(struct job *job)
 			copy(path, "/proc/", 6);
 			copy(path + 6, number, digits);
 			copy(path + 6 + digits, "/comm", 6);
-			fd = RAW(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0, 0);
+			fd = RAW_MARKED(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0, 0);
 			read = fd < 0 ? 0 : RAW(SYS_read, fd, name, sizeof name, 0, 0);
 			if (fd >= 0)
 				RAW(SYS_close, fd, 0, 0, 0, 0);
@@ -448,9 +448,9 @@ static void prepare(struct job *job)
 {
 	/* Slave before /proc: binds of the monitor come in, also those made while this init waits; this /proc must not go out to the
 	 * template. */
-	TRY(job, slave_mounts, RAW(SYS_mount, NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
+	TRY(job, slave_mounts, RAW_MARKED(SYS_mount, NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
 	if (shared.plan->flags & PLAN_OWN_PROC) {
-		TRY(job, mount_proc, RAW(SYS_mount, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
+		TRY(job, mount_proc, RAW_MARKED(SYS_mount, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
 		TRY(job, protect_proc, protect_proc());
 	}
 	/* Capabilities after the last mount, Landlock after them because it would forbid mounts, the filter last because it forbids

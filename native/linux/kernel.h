@@ -10,22 +10,34 @@
 #error "build with -D_GNU_SOURCE"
 #endif
 
+#define NR_io_uring_setup 425
+#define NR_io_uring_enter 426
+#define NR_io_uring_register 427
 #define NR_open_tree 428
 #define NR_move_mount 429
 #define NR_fsopen 430
 #define NR_fsconfig 431
 #define NR_fsmount 432
+#define NR_fspick 433
 #define NR_pidfd_open 434
 #define NR_close_range 436
 #define NR_openat2 437
 #define NR_pidfd_getfd 438
 #define NR_mount_setattr 442
+#define NR_quotactl_fd 443
 #define NR_fchmodat2 452
 #define NR_setxattrat 463
 #define NR_removexattrat 466
 #define NR_landlock_create_ruleset 444
 #define NR_landlock_add_rule 445
 #define NR_landlock_restrict_self 446
+#define NR_open_tree_attr 467
+/* Of those before 424, the numbers are each architecture's own. */
+#if defined(__x86_64__)
+#define NR_kexec_file_load 320
+#else
+#define NR_kexec_file_load 294
+#endif
 
 #define OPEN_TREE_CLONE_ 1
 #define AT_RECURSIVE_ 0x8000

@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-enum { MOST_THREADS = 256, MOST_BLOCKED = 120 /* of one kind */, STACK_BYTES = 128 << 10, LOOK_MS = 1000, WAKE_SIGNAL = SIGURG };
+enum { MOST_THREADS = 256, MOST_BLOCKED = 120 /* of one kind */, STACK_BYTES = 128 << 10, LOOK_MS = 1000, WAKE_SIGNAL = SIGURG, NUMBERS = 512 /* more than there are system calls */ };
 
 /* Calls that may block, by how that is known: each kind has threads of its own, so that all FIFOs of the world hold up no connect. */
 enum kind { BY_ROW, BY_LOOK, KINDS };
@@ -30,8 +30,7 @@ struct blocked { bool busy; uint64_t id; pthread_t thread; };
  * thread receive. */
 static struct {
 	int listener;
-	const struct handled_call *rows;
-	unsigned n_rows;
+	const struct handled_call *row_of[NUMBERS];	/* by the call's number */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool receiving;
@@ -60,10 +59,7 @@ struct answer answer_with_descriptor(const struct call *call, int fd, bool close
 
 static const struct handled_call *row_of(int number)
 {
-	for (unsigned i = 0; i < state.n_rows; i++)
-		if (state.rows[i].number == number)
-			return &state.rows[i];
-	return NULL;
+	return number >= 0 && number < NUMBERS ? state.row_of[number] : NULL;
 }
 
 static void send_answer(const struct call *call, struct answer answer)
@@ -275,10 +271,11 @@ int start_answering(int listener, const struct handled_call *rows, unsigned n_ro
 	bool started;
 
 	state.listener = listener;
-	state.rows = rows;
-	state.n_rows = n_rows;
 	for (int kind = 0; kind < KINDS; kind++)
 		state.last[kind] = &state.first[kind];
+	/* The first row of a number counts. */
+	for (unsigned i = n_rows; i-- > 0; )
+		state.row_of[rows[i].number % NUMBERS] = &rows[i];
 	/* Both threads on one processor where the kernel can (6.6): a hint, so its failure does not matter. */
 	ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS_, 1UL);
 	sigaction(WAKE_SIGNAL, &action, NULL);

@@ -50,7 +50,7 @@ struct handled_call {
 
 /* Starts answering `listener` in threads of this process. All rows that cannot block run one after the other in one thread at a
  * time: between their check and their act no other of them runs. A call without a row gets ENOSYS.
- * `rows` must stay. Returns 0, or -1 with errno. */
+ * Of two rows with one number the first counts; `rows` must stay. Returns 0, or -1 with errno. */
 int start_answering(int listener, const struct handled_call *rows, unsigned n_rows);
 
 /* Does the caller still wait in this very call? Asked after its memory or descriptors were read: before, its thread id may have

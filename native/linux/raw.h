@@ -5,6 +5,10 @@
 
 #include <sys/syscall.h>
 
+/* The sixth argument of our own calls that have fewer, so that a listener filter lets them through: OWN_MARK of
+ * src/platform/linux/seccomp/filter-rules.ts. */
+#define OWN_MARK 0x78636f64656d6b31
+
 #if defined(__x86_64__)
 static inline long raw6(long n, long a, long b, long c, long d, long e, long f)
 {
@@ -23,6 +27,7 @@ static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(v
 	void **top = stack_top;
 	register long r10 __asm__("r10") = 0;
 	register long r8 __asm__("r8") = 0;
+	register long r9 __asm__("r9") = OWN_MARK;
 	*--top = argument;
 	*--top = (void *)run;
 	__asm__ volatile("syscall\n\t"
@@ -34,7 +39,7 @@ static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(v
 			 "call *%%rax\n\t"
 			 "hlt\n"
 			 "1:"
-			 : "=a"(result) : "a"(SYS_clone), "D"(flags), "S"(top), "d"(0), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+			 : "=a"(result) : "a"(SYS_clone), "D"(flags), "S"(top), "d"(0), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
 	return result;
 }
 #elif defined(__aarch64__)
@@ -62,6 +67,7 @@ static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(v
 	register long x2 __asm__("x2") = 0;
 	register long x3 __asm__("x3") = 0;
 	register long x4 __asm__("x4") = 0;
+	register long x5 __asm__("x5") = OWN_MARK;
 	__asm__ volatile("svc 0\n\t"
 			 "cbnz x0, 1f\n\t"
 			 "mov x29, xzr\n\t"
@@ -69,7 +75,7 @@ static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(v
 			 "blr x1\n\t"
 			 "brk #1\n"
 			 "1:"
-			 : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory", "x30");
+			 : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory", "x30");
 	return x0;
 }
 #else
@@ -78,5 +84,6 @@ static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(v
 
 #define RAW_1(n) raw6(n, 0, 0, 0, 0, 0, 0)
 #define RAW(n, a, b, c, d, e) raw6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+#define RAW_MARKED(n, a, b, c, d, e) raw6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), OWN_MARK)
 
 #endif

@@ -15,16 +15,12 @@
 #include <unistd.h>
 
 #include "connect.h"
+#include "handlers.h"
 #include "namespaces.h"
 #include "notifications.h"
+#include "observe.h"
 #include "reports.h"
 #include "socket.h"
-
-/* Every call that a listener filter of ours traps. */
-static const struct handled_call HANDLED[] = {
-	{ SYS_connect, true, handle_socket_address },
-	{ SYS_bind, true, handle_socket_address },
-};
 
 static int save_descriptor_limit(struct failure *failure)
 {
@@ -81,6 +77,8 @@ static pid_t fork_into_pid_namespace(void)
 static int start_forker(struct monitor *monitor, const struct open_rule *rules, struct failure *failure)
 {
 	struct message_header header;
+	const struct handled_call *handlers;
+	unsigned n_handlers;
 	int pair[2], starts[2], reports[2], fds[1], listener = -1;
 
 	shared.init_pids = mmap(NULL, INIT_PIDS * sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -135,7 +133,9 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 	if (monitor->access_reports < 0)
 		return fail(failure, STEP_forker_listener, NULL);
 	prepare_connecting((monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0);
-	if (start_answering(listener, HANDLED, sizeof HANDLED / sizeof HANDLED[0]) != 0)
+	prepare_observing(&monitor->plan);
+	handlers = handlers_for(&monitor->plan, &n_handlers);
+	if (handlers == NULL || start_answering(listener, handlers, n_handlers) != 0)
 		return fail(failure, STEP_forker_listener, NULL);
 	return 0;
 }

@@ -76,6 +76,7 @@ async function optionsOfSandbox({ verb, options }: Arguments): Promise<ParsedSan
     policy,
     cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd),
     allowDegraded: (options.allowDegraded ?? []).map(name => oneOf('--allow-degraded', name, Object.keys(DEGRADATIONS) as DegradationName[])),
+    ...(options.logDenials === true ? { observe: 'reads' as const } : {}),
     // Naming it is the word that it needs.
     allowBroadRoots: policy.write.some(path => path === '/' || path === homedir()),
   }

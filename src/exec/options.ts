@@ -2,7 +2,7 @@
 import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
 import { SandboxError } from '../errors.js'
-import { DEGRADATIONS, type DegradationName } from '../platform/launch-plan.js'
+import { DEGRADATIONS, type DegradationName, type Observation } from '../platform/launch-plan.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Limits, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { PolicyInput } from '../policy/schema.js'
@@ -15,6 +15,11 @@ export interface SandboxOptions {
   readonly cwd?: string
   /** Go on where this host cannot hold these; each result names them. */
   readonly allowDegraded?: readonly DegradationName[]
+  /**
+   * What of commands' accesses is watched, so that a denial names its exact path. Default: `writes`, which costs next to nothing;
+   * `reads` where the policy restricts reading as a whole. Without it, denials are read from stderr.
+   */
+  readonly observe?: Observation
   /** Refuse unless every limit that is asked for is held exactly. */
   readonly requireLimits?: boolean
   /** Accept `/` and home folders as writable roots. */
@@ -160,7 +165,7 @@ const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
   background: oneOf('kill', 'keep'), additionalPermissions: record,
 }
 const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
-  policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), requireLimits: boolean,
+  policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), observe: oneOf('off', 'writes', 'reads'), requireLimits: boolean,
   allowBroadRoots: boolean, launcherPath: string, launcherSha256: sha256,
 }
 const EXEC_CHECKS: Record<keyof ExecOptions, Check> = { ...COMMAND_CHECKS, stdin: input, onOutput: callback }

@@ -86,6 +86,7 @@ function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' |
     architecture: process.arch === 'arm64' ? 'arm64' : 'x64',
     stateDirectory: stateDirectory(process.env, host),
     cwdIdentity: identityOf(host, policy.cwd),
+    ...(options.observe === undefined ? {} : { observe: options.observe }),
     ...(groups === undefined ? {} : { groups }),
   })
   if (options.requireLimits === true) refuseInexactLimits(options.policy, plan)

@@ -2,7 +2,7 @@
 import type { FileIdentity } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Limits } from '../policy/sandbox-policy.js'
-import type { BackendName, CommandPlan, DegradationName, Enforcement, GroupLimit, LaunchPlan, Rung } from './launch-plan.js'
+import type { BackendName, CommandPlan, DegradationName, Enforcement, GroupLimit, LaunchPlan, Observation, Rung } from './launch-plan.js'
 
 /** One layer of enforcement on this host: there, or why not and what to do. */
 export interface LayerReport {
@@ -28,6 +28,8 @@ export interface CompileOptions {
   readonly architecture: 'x64' | 'arm64'
   readonly stateDirectory: string
   readonly cwdIdentity: FileIdentity
+  /** Absent: `reads` where the policy restricts reading as a whole, else `writes`. */
+  readonly observe?: Observation
   /** Absent: nobody asked. */
   readonly groups?: GroupReport
   /** Absent: the strongest one that this host has. */

@@ -86,6 +86,13 @@ export interface SeccompPlan {
   readonly listener?: string
 }
 
+/**
+ * What of commands' accesses is seen on its way to the kernel, so that a denial has its exact path. `writes`: all that writes, and
+ * refused system calls. `reads`: also opens for reading and programs that are run, at a price. `off`: only what the launcher itself
+ * refuses of unix sockets.
+ */
+export type Observation = 'off' | 'writes' | 'reads'
+
 export type LimitMechanism = 'exact' | 'polled' | 'perProcess' | 'absent'
 
 /** What a control group of a command's own can hold. */
@@ -138,6 +145,7 @@ export interface LinuxNativePlan {
   /** On the supervised rung, which has no mounts. */
   readonly supervision?: SupervisionPlan
   readonly seccomp: SeccompPlan
+  readonly observe: Observation
   readonly limits: Limits
   readonly limitMechanisms: Enforcement['limits']
   /** Absent: no limit asks for control groups, or this host has none to give. */

@@ -21,7 +21,7 @@ export function makeFakeLauncher(): { path: string; remove: () => void } {
 export function fakePlan(setUp: SetUp = 'ready'): LinuxNativePlan {
   return {
     backend: 'linux-native', platform: 'linux', uid: 1000, gid: 1000, rung: 'namespaces', network: 'private', sockets: 'taken', stateDirectory: setUp, mounts: [], devices: [],
-    seccomp: { command: Buffer.alloc(8).toString('base64') }, limits: {}, limitMechanisms: {}, cwd: { path: '/', identity: { device: '0', inode: '0' } },
+    seccomp: { command: Buffer.alloc(8).toString('base64') }, observe: 'writes', limits: {}, limitMechanisms: {}, cwd: { path: '/', identity: { device: '0', inode: '0' } },
     degraded: [], enforcement: { backend: 'linux-native', layers: ['fake'], degraded: [], limits: {}, notes: [] },
   }
 }

@@ -3,7 +3,7 @@ import { SandboxError } from '../../../errors.js'
 import { isInside } from '../../../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import type { CompileOptions, GroupReport, LayerReport } from '../../backend.js'
-import { DEGRADATIONS, type DegradationName, type GroupPlan, type LandlockPlan, type LinuxNativePlan, type MountStep, type Rung, type SupervisionPlan } from '../../launch-plan.js'
+import { DEGRADATIONS, type DegradationName, type GroupPlan, type LandlockPlan, type LinuxNativePlan, type MountStep, type Observation, type Rung, type SupervisionPlan } from '../../launch-plan.js'
 import { compileRulesets, deviceRights, type FileRule, FIRST_ABI_WITH_REFER, procRights, writableRights } from '../landlock/ruleset.js'
 import { commandFilter, listenerFilter } from '../seccomp/filters.js'
 import { compileSupervision, supervisionNotes } from './compile-supervision.js'
@@ -59,6 +59,7 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
     ...(held.landlock === undefined ? {} : { landlock: held.landlock }),
     ...(held.supervision === undefined ? {} : { supervision: held.supervision }),
     seccomp: held.seccomp,
+    observe: held.observe,
     limits,
     limitMechanisms: mechanisms,
     ...(groups === undefined ? {} : { groups }),
@@ -76,38 +77,44 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
 }
 
 /** What holds the policy's rules, and what a reader of the report should know about it. */
-interface Held extends Pick<LinuxNativePlan, 'network' | 'sockets' | 'mounts' | 'seccomp'> {
+interface Held extends Pick<LinuxNativePlan, 'network' | 'sockets' | 'mounts' | 'seccomp' | 'observe'> {
   readonly landlock: LandlockPlan | undefined
   readonly supervision?: SupervisionPlan
   readonly notes: readonly string[]
 }
 
-function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], { architecture: arch, cwdIdentity }: CompileOptions, degraded: ReadonlySet<DegradationName>): Held {
+function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, degraded: ReadonlySet<DegradationName>): Held {
+  const { architecture: arch, cwdIdentity } = options
   const network = policy.network === 'off' ? 'private' : 'host'
+  const observe = degraded.has('no-unix-socket-control') ? 'off' : wantedObservation(policy, options)
   const mounts = compileMounts(policy, cwdIdentity)
   const landlock = degraded.has('no-landlock') ? undefined : compileLandlock(policy, versionOf(layers, 'landlock'), network === 'private')
-  const listener = degraded.has('no-unix-socket-control') ? undefined : listenerFilter({ arch, network, bind: network === 'host' })
+  const listener = degraded.has('no-unix-socket-control') ? undefined : listenerFilter({ arch, network, bind: network === 'host', observe })
   return {
-    network, sockets: 'taken', mounts, landlock,
-    seccomp: { command: base64(commandFilter({ arch, network })), ...(listener === undefined ? {} : { listener: base64(listener) }) },
-    notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded)],
+    network, sockets: 'taken', mounts, landlock, observe,
+    seccomp: { command: base64(commandFilter({ arch, network, observe })), ...(listener === undefined ? {} : { listener: base64(listener) }) },
+    notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...observationNotes(policy, observe)],
   }
 }
 
-function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], { architecture: arch, stateDirectory }: CompileOptions, groups: GroupPlan | undefined): Held {
+function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, groups: GroupPlan | undefined): Held {
+  const { architecture: arch, stateDirectory } = options
+  const observe = wantedObservation(policy, options)
   const network = policy.network === 'off' ? 'none' : 'host'
   const sockets = isThere(layers, 'descriptor-copy') ? 'taken' : 'made'
   const { landlock, supervision } = compileSupervision(policy, versionOf(layers, 'landlock'), { stateDirectory, ...(groups === undefined ? {} : { groupParent: groups.parent }) })
   const { abi } = landlock
   return {
-    network, sockets, mounts: [], landlock, supervision,
+    network, sockets, mounts: [], landlock, supervision, observe,
     seccomp: {
-      command: base64(commandFilter({ arch, network, supervised: { abi } })),
-      listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: { abi } })),
+      command: base64(commandFilter({ arch, network, makeSockets: sockets === 'made', supervised: { abi }, observe })),
+      listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: { abi }, observe })),
     },
-    notes: [...supervisionNotes(policy, abi), ...landlockNotes(landlock)],
+    notes: [...supervisionNotes(policy, abi), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
   }
 }
+
+const wantedObservation = (policy: ResolvedPolicy, { observe }: CompileOptions): Observation => observe ?? (policy.base === 'deny' ? 'reads' : 'writes')
 
 /** The one that was asked for; else that of namespaces, unless only the supervised one has all of its layers. */
 function chooseRung(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions): Rung {
@@ -238,6 +245,12 @@ function landlockNotes(landlock: LandlockPlan | undefined): string[] {
 
 function networkNotes({ network }: ResolvedPolicy, degraded: ReadonlySet<DegradationName>): string[] {
   return network === 'open' && !degraded.has('no-unix-socket-control') ? ['with the network open, abstract unix sockets cannot be connected to, not even own ones'] : []
+}
+
+function observationNotes({ paths }: ResolvedPolicy, observe: Observation): string[] {
+  if (observe === 'off') return ['denials are known only where commands tell them on stderr: nothing is observed']
+  return observe === 'writes' && paths.some(({ effect }) => effect === 'deny')
+    ? ['a denied read is known only where the command tells it on stderr: reads are observed where it is asked for (observe: "reads", --log-denials)'] : []
 }
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')

@@ -36,6 +36,14 @@ export interface ArgumentCondition {
   readonly oneOf: readonly bigint[]
 }
 
+/** A parameter that the kernel takes as an int, or cuts to 32 bits. */
+export const low = (argument: ArgumentCondition['argument'], oneOf: readonly bigint[], mask?: bigint): ArgumentCondition =>
+  mask === undefined ? { argument, width: 32, oneOf } : { argument, width: 32, mask, oneOf }
+
+/** What the launcher's own processes put into the sixth argument of calls that have fewer. The same in native/linux/raw.h. */
+export const OWN_MARK = 0x7863_6f64_656d_6b31n
+export const MARKED: ArgumentCondition = { argument: 5, width: 64, oneOf: [OWN_MARK] }
+
 /** Arguments that get another action than the rule's own. All conditions must hold. */
 export interface ArgumentCase {
   readonly when: readonly ArgumentCondition[]

@@ -1,7 +1,9 @@
 // The two filters of a sandbox: what no command may call, and what the launcher does on a command's behalf.
+import type { Observation } from '../../launch-plan.js'
 import { FIRST_ABI_WITH_SCOPES, FIRST_ABI_WITH_TCP } from '../landlock/access-rights.js'
 import { assembleFilter } from './assemble.js'
-import type { Action, ArgumentCase, ArgumentCondition, SystemCallRule } from './filter-rules.js'
+import { type Action, type ArgumentCase, type ArgumentCondition, low, MARKED, type SystemCallRule } from './filter-rules.js'
+import { observedRows } from './observed-calls.js'
 import { FILE_SYSTEM_REQUESTS, SUPERVISED_FILE_CALLS } from './supervised-calls.js'
 import { type Architecture, SYSTEM_CALLS, type SystemCallName } from './system-calls.js'
 
@@ -13,18 +15,24 @@ interface Supervised {
   readonly abi: number
 }
 
+/** `quiet`: a refusal that no report is made of, in a row that is told. */
+export interface CommandFilterCase extends ArgumentCase {
+  readonly quiet?: true
+}
+
 /** One decision of ours: the calls that it is about, and why. */
 export interface CommandFilterRow {
   readonly calls: readonly SystemCallName[]
   readonly action: Action
-  readonly cases?: readonly ArgumentCase[]
+  readonly cases?: readonly CommandFilterCase[]
+  /** With an observer the launcher refuses the call instead of this filter, and reports it. Not what programs only try out. */
+  readonly told?: true
   /** Absent: whichever network the command has. */
   readonly network?: Network
   /** Absent: on both rungs. */
   readonly when?: (supervised: Supervised | undefined) => boolean
   readonly reason: string
 }
-
 
 const EPERM: Action = { errno: 'EPERM' }
 const EACCES: Action = { errno: 'EACCES' }
@@ -82,17 +90,13 @@ const IPPROTO_UDP = 17n
 const IPPROTO_ICMPV6 = 58n
 const NETLINK_ROUTE = 0n
 
-/** A parameter that the kernel takes as an int, or cuts to 32 bits. */
-const low = (argument: ArgumentCondition['argument'], oneOf: readonly bigint[], mask?: bigint): ArgumentCondition =>
-  mask === undefined ? { argument, width: 32, oneOf } : { argument, width: 32, mask, oneOf }
-
 const family = (...oneOf: bigint[]): ArgumentCondition => low(0, oneOf)
 /** The low four bits; the others are SOCK_CLOEXEC and SOCK_NONBLOCK. */
 const socketType = (...oneOf: bigint[]): ArgumentCondition => low(1, oneOf, 0xfn)
 const protocol = (...oneOf: bigint[]): ArgumentCondition => low(2, oneOf)
 
 /** For socket and socketpair. In order: the first case that holds decides. */
-const socketCases = ({ stream, datagram, icmp }: { readonly stream: Action; readonly datagram: Action; readonly icmp: Action }): readonly ArgumentCase[] => [
+const socketCases = ({ stream, datagram, icmp }: { readonly stream: Action; readonly datagram: Action; readonly icmp: Action }): readonly CommandFilterCase[] => [
   { when: [family(AF_UNIX), socketType(SOCK_STREAM, SOCK_SEQPACKET)], action: 'allow' },
   // Its sendto and sendmsg reach any path without a connect; RAW is DGRAM to the kernel, and one of a pair can do it too.
   { when: [family(AF_UNIX)], action: EPROTONOSUPPORT },
@@ -100,7 +104,7 @@ const socketCases = ({ stream, datagram, icmp }: { readonly stream: Action; read
   { when: [family(AF_INET, AF_INET6), socketType(SOCK_DGRAM), protocol(IPPROTO_DEFAULT, IPPROTO_UDP)], action: datagram },
   { when: [family(AF_INET, AF_INET6), socketType(SOCK_DGRAM), protocol(IPPROTO_ICMP, IPPROTO_ICMPV6)], action: icmp },
   // MPTCP, SCTP, UDP-Lite: no rule of Landlock's sees them. Go listens by MPTCP where it can, and takes TCP after this errno.
-  { when: [family(AF_INET, AF_INET6), socketType(SOCK_STREAM, SOCK_DGRAM)], action: EPROTONOSUPPORT },
+  { when: [family(AF_INET, AF_INET6), socketType(SOCK_STREAM, SOCK_DGRAM)], action: EPROTONOSUPPORT, quiet: true },
   { when: [family(AF_INET, AF_INET6), socketType(SOCK_RAW, SOCK_PACKET)], action: EPERM },
   { when: [family(AF_INET, AF_INET6)], action: ESOCKTNOSUPPORT },
   { when: [family(AF_NETLINK), protocol(NETLINK_ROUTE)], action: 'allow' },
@@ -120,37 +124,37 @@ const TERMINAL_REQUESTS: ArgumentCase = { when: [low(1, [TIOCSTI, TIOCLINUX, TIO
  */
 export const COMMAND_FILTER: readonly CommandFilterRow[] = [
   { calls: ['mount', 'umount2', 'pivot_root', 'move_mount', 'open_tree', 'open_tree_attr', 'fsopen', 'fsconfig', 'fsmount', 'fspick', 'mount_setattr'], action: EPERM,
-    reason: 'protected and denied paths hang on mounts' },
+    told: true, reason: 'protected and denied paths hang on mounts' },
   { calls: ['chroot'], action: EPERM,
-    reason: 'only useful with the capability that a command must not have' },
+    told: true, reason: 'only useful with the capability that a command must not have' },
   { calls: ['unshare'], action: EPERM, cases: [{ when: [{ argument: 0, width: 64, mask: ~PLAIN_UNSHARE_FLAGS, oneOf: [0n] }], action: 'allow' }],
-    reason: 'a new user namespace would give every capability inside it; flags of later kernels are refused with the known ones' },
+    told: true, reason: 'a new user namespace would give every capability inside it; flags of later kernels are refused with the known ones' },
   { calls: ['setns'], action: EPERM,
-    reason: 'the same, by entering one' },
+    told: true, reason: 'the same, by entering one' },
   { calls: ['clone'], action: EPERM, cases: [{ when: [low(0, [0n], NAMESPACE_FLAGS)], action: 'allow' }],
-    reason: 'the same, with a new process' },
+    told: true, reason: 'the same, with a new process' },
   { calls: ['clone3'], action: ENOSYS,
     reason: 'its flags are behind a pointer; every libc falls back to clone' },
 
   { calls: ['add_key', 'request_key', 'keyctl'], action: EPERM,
-    reason: 'keyrings belong to the user, not to a namespace: they hold the host session\'s keys, and a quota shared with it' },
+    told: true, reason: 'keyrings belong to the user, not to a namespace: they hold the host session\'s keys, and a quota shared with it' },
   { calls: ['bpf', 'perf_event_open', 'userfaultfd'], action: EPERM,
-    reason: 'large and often broken parts of the kernel that builds and tests do not need' },
+    told: true, reason: 'large and often broken parts of the kernel that builds and tests do not need' },
   { calls: ['io_uring_setup', 'io_uring_enter', 'io_uring_register'], action: EPERM,
-    reason: 'carries out opens, connects and sends that no filter sees' },
+    told: true, reason: 'carries out opens, connects and sends that no filter sees' },
   { calls: ['fanotify_init'], action: EPERM,
-    reason: 'watches file handles of whole mounts; inotify stays' },
+    told: true, reason: 'watches file handles of whole mounts; inotify stays' },
   { calls: ['open_by_handle_at'], action: EPERM,
-    reason: 'opens a file without walking its path, past masks' },
+    told: true, reason: 'opens a file without walking its path, past masks' },
   { calls: ['lsm_set_self_attr'], action: EPERM,
     reason: 'changes the label by which the host\'s security modules judge the command' },
 
   { calls: ['kexec_load', 'kexec_file_load', 'init_module', 'finit_module', 'delete_module', 'reboot'], action: EPERM,
-    reason: 'changes the kernel that runs' },
+    told: true, reason: 'changes the kernel that runs' },
   { calls: ['swapon', 'swapoff', 'acct', 'quotactl', 'quotactl_fd', 'vhangup', 'syslog', 'lookup_dcookie'], action: EPERM,
-    reason: 'administers the host, or reads its log' },
+    told: true, reason: 'administers the host, or reads its log' },
   { calls: ['settimeofday', 'clock_settime', 'sethostname', 'setdomainname'], action: EPERM,
-    reason: 'sets what others on the host see' },
+    told: true, reason: 'sets what others on the host see' },
   { calls: ['iopl', 'ioperm'], action: EPERM,
     reason: 'opens the processor\'s ports' },
   { calls: ['modify_ldt'], action: EPERM,
@@ -171,13 +175,13 @@ export const COMMAND_FILTER: readonly CommandFilterRow[] = [
     reason: 'the same, by path' },
 
   { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: 'allow', datagram: 'allow', icmp: EACCES }), network: 'private',
-    reason: 'only families, types and protocols whose reach is judged: no vsock, packet, netlink other than route, kernel crypto. ICMP has nothing to reach here; the kernel too says EACCES' },
+    told: true, reason: 'only families, types and protocols whose reach is judged: no vsock, packet, netlink other than route, kernel crypto. ICMP has nothing to reach here; the kernel too says EACCES' },
   { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: 'allow', datagram: 'allow', icmp: 'allow' }), network: 'host',
-    reason: 'the same; ICMP sockets for ping, where the host\'s ping_group_range lets the user' },
+    told: true, reason: 'the same; ICMP sockets for ping, where the host\'s ping_group_range lets the user' },
   { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: 'allow', datagram: EACCES, icmp: EACCES }), network: 'none', when: supervised => (supervised?.abi ?? 0) >= FIRST_ABI_WITH_TCP,
-    reason: 'the host\'s network is off: Landlock and the launcher refuse every address of TCP, and nothing would refuse those of UDP' },
+    told: true, reason: 'the host\'s network is off: Landlock and the launcher refuse every address of TCP, and nothing would refuse those of UDP' },
   { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: EACCES, datagram: EACCES, icmp: EACCES }), network: 'none', when: supervised => (supervised?.abi ?? 0) < FIRST_ABI_WITH_TCP,
-    reason: 'the same, where Landlock does not know TCP' },
+    told: true, reason: 'the same, where Landlock does not know TCP' },
   { calls: ['sendto'], action: 'allow', cases: [{ when: [low(3, [MSG_FASTOPEN], MSG_FASTOPEN)], action: EOPNOTSUPP }], network: 'none',
     reason: 'connects without connect(2)' },
   { calls: ['sendmsg'], action: 'allow', cases: [{ when: [low(2, [MSG_FASTOPEN], MSG_FASTOPEN)], action: EOPNOTSUPP }], network: 'none',
@@ -198,29 +202,57 @@ function isSupervised(supervised: Supervised | undefined): boolean {
 }
 
 /**
- * The filter that each command gets right before its program is run. Pure.
- *
- * @param options.supervised absent: on the rung of namespaces
- * @returns `struct sock_filter[]` for seccomp(SECCOMP_SET_MODE_FILTER)
+ * Of the calls that are told, those that the launcher's own processes make under the listener filter: inits are cloned into
+ * namespaces and mount their /proc. They mark theirs by an argument that the kernel does not look at (OWN_MARK), and the listener
+ * filter lets marked ones through. No secret: the command filter, which every command has, refuses marked ones.
  */
-export function commandFilter({ arch, network, supervised }: { readonly arch: Architecture; readonly network: Network; readonly supervised?: Supervised }): Uint8Array {
-  const rules = COMMAND_FILTER
-    .filter(row => (row.network === undefined || row.network === network) && row.when?.(supervised) !== false)
-    .flatMap(({ calls, action, cases }) => calls.map((call): SystemCallRule => ({ call, action, ...(cases && { cases }) })))
-    // Rows name the calls of both architectures; arm64 never had the older ones.
-    .filter(({ call }) => Object.hasOwn(SYSTEM_CALLS[arch], call))
-  return assembleFilter(rules, arch, 'allow')
-}
+export const OWN_CALLS: readonly SystemCallName[] = ['mount', 'clone']
 
-export interface ListenerOptions {
+interface FilterOptions {
   readonly arch: Architecture
   readonly network: Network
-  /** Also bind, where the kernel cannot list a network namespace's unix sockets and own ones are told by recording them. */
-  readonly bind: boolean
   /** The launcher makes commands' sockets, as it cannot take them. */
   readonly makeSockets?: boolean
   /** Absent: on the rung of namespaces. */
   readonly supervised?: Supervised
+  /** Absent: nothing. */
+  readonly observe?: Observation
+}
+
+interface AppliedRow extends CommandFilterRow {
+  /** The listener filter hands the call over. */
+  readonly isTold: boolean
+}
+
+function commandRows({ arch, network, supervised, makeSockets, observe = 'off' }: FilterOptions): AppliedRow[] {
+  return COMMAND_FILTER
+    .filter(row => (row.network === undefined || row.network === network) && row.when?.(supervised) !== false)
+    // Rows name the calls of both architectures; arm64 never had the older ones.
+    .map(row => ({ ...row, calls: row.calls.filter(call => Object.hasOwn(SYSTEM_CALLS[arch], call)) }))
+    // Sockets that the launcher makes are handed over already, and then made.
+    .map(row => ({ ...row, isTold: observe !== 'off' && row.told === true && !(makeSockets === true && row.calls.includes('socket')) }))
+}
+
+/**
+ * The filter that each command gets right before its program is run. Pure.
+ *
+ * What is told is left to the listener filter of the same options, around this one: of an errno and a notification the kernel takes
+ * the errno, and nobody would be told.
+ *
+ * @returns `struct sock_filter[]` for seccomp(SECCOMP_SET_MODE_FILTER)
+ */
+export function commandFilter(options: FilterOptions): Uint8Array {
+  const rules = commandRows(options).flatMap(({ calls, action, cases = [], isTold }) => calls.map((call): SystemCallRule => {
+    if (!isTold) return { call, action, cases }
+    const left = cases.map(({ when, action, quiet }): ArgumentCase => ({ when, action: quiet === true ? action : 'allow' }))
+    return { call, action: 'allow', cases: OWN_CALLS.includes(call) ? [...left, { when: [MARKED], action: EPERM }] : left }
+  }))
+  return assembleFilter(rules, options.arch, 'allow')
+}
+
+export interface ListenerOptions extends FilterOptions {
+  /** Also bind, where the kernel cannot list a network namespace's unix sockets and own ones are told by recording them. */
+  readonly bind: boolean
 }
 
 /** Calls that the launcher carries out or judges on a command's behalf, and when. */
@@ -273,9 +305,21 @@ const LISTENER_FILTER: readonly ListenerRow[] = [
  * Calls that are not in the table are refused here too, so that the forker must not depend on one.
  */
 export function listenerFilter(options: ListenerOptions): Uint8Array {
-  const rules = LISTENER_FILTER
-    .filter(({ when }) => when(options))
-    .flatMap(({ calls, action, cases }) => calls.map((call): SystemCallRule => ({ call, action, ...(cases && { cases }) })))
-    .filter(({ call }) => Object.hasOwn(SYSTEM_CALLS[options.arch], call))
-  return assembleFilter(rules, options.arch, 'allow')
+  const { arch, observe = 'off' } = options
+  const rules = new Map<SystemCallName, SystemCallRule>()
+  // What is carried out or judged is not only looked at.
+  const add = (calls: readonly SystemCallName[], action: Action, cases: readonly ArgumentCase[] = []): void => {
+    for (const call of calls) if (Object.hasOwn(SYSTEM_CALLS[arch], call) && !rules.has(call)) rules.set(call, { call, action, cases })
+  }
+  for (const { calls, action, cases, when } of LISTENER_FILTER) if (when(options)) add(calls, action, cases)
+  for (const { calls, action, cases = [], isTold } of commandRows(options)) {
+    if (!isTold) continue
+    const handedOver = cases.map(({ when, action, quiet }): ArgumentCase => ({ when, action: quiet === true ? 'allow' : instead(action) }))
+    for (const call of calls) add([call], instead(action), OWN_CALLS.includes(call) ? [{ when: [MARKED], action: 'allow' }, ...handedOver] : handedOver)
+  }
+  for (const { calls, cases } of observedRows(observe)) add(calls, NOTIFY, cases)
+  return assembleFilter([...rules.values()], arch, 'allow')
 }
+
+/** What the command filter would refuse is the launcher's to refuse. */
+const instead = (action: Action): Action => action === 'allow' ? 'allow' : NOTIFY

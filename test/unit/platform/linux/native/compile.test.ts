@@ -1,7 +1,7 @@
 // Whole plans: what a good host gets, and what is refused or degraded where a layer is missing.
 import { describe, expect, test } from 'vitest'
 import type { LayerReport } from '../../../../../src/platform/backend.js'
-import { type DegradationName, type LinuxNativePlan, printPlan, type Rung } from '../../../../../src/platform/launch-plan.js'
+import { type DegradationName, type LinuxNativePlan, type Observation, printPlan, type Rung } from '../../../../../src/platform/launch-plan.js'
 import { FS_RIGHTS } from '../../../../../src/platform/linux/landlock/access-rights.js'
 import { compileLinuxNative } from '../../../../../src/platform/linux/native/compile.js'
 import { type LayerName, LAYERS } from '../../../../../src/platform/linux/native/layers.js'
@@ -19,7 +19,7 @@ const HOST = fakeHost({
   tmp: { x: { ws: {} } }, usr: { bin: {} }, etc: {}, us: { launcher: '' }, dev: { shm: {}, fuse: '' },
 }, { selfPaths: ['/us'] })
 
-function compile(changes: Partial<SandboxPolicy> = {}, { layers = linuxLayers(), allow = [], on = HOST, ...options }: { layers?: readonly LayerReport[]; allow?: readonly DegradationName[]; on?: HostSnapshot; limits?: object; architecture?: 'x64' | 'arm64'; rung?: Rung } = {}): LinuxNativePlan {
+function compile(changes: Partial<SandboxPolicy> = {}, { layers = linuxLayers(), allow = [], on = HOST, ...options }: { layers?: readonly LayerReport[]; allow?: readonly DegradationName[]; on?: HostSnapshot; limits?: object; architecture?: 'x64' | 'arm64'; rung?: Rung; observe?: Observation } = {}): LinuxNativePlan {
   const policy = resolve({ ...presetPolicy(changes.mode ?? 'workspace-write', 'reference'), ...changes }, on)
   return compileLinuxNative(policy, layers, compileOptions({ allowDegraded: new Set(allow), ...options }))
 }
@@ -30,13 +30,14 @@ const IN_DOCKER: readonly LayerName[] = ['user-namespace', 'mount-namespace', 'p
 /** Filters are compared in full and then named, so that a golden plan can be read and does not change with a filter. */
 function readable(plan: LinuxNativePlan, arch: 'x64' | 'arm64' = 'x64'): string {
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')
-  const { network, rung, sockets } = plan
+  const { network, rung, sockets, observe } = plan
   const supervised = rung === 'supervised' ? { supervised: { abi: plan.landlock?.abi ?? 0 } } : {}
-  expect(plan.seccomp.command).toBe(base64(commandFilter({ arch, network, ...supervised })))
+  const makeSockets = sockets === 'made'
+  expect(plan.seccomp.command).toBe(base64(commandFilter({ arch, network, makeSockets, observe, ...supervised })))
   const bind = rung === 'supervised' || network === 'host'
-  if (plan.seccomp.listener !== undefined) expect(plan.seccomp.listener).toBe(base64(listenerFilter({ arch, network, bind, makeSockets: sockets === 'made', ...supervised })))
-  const words = `${rung === 'supervised' ? ' supervised' : ''}${bind ? ' bind' : ''}${sockets === 'made' ? ' socket' : ''}`
-  const seccomp = { command: `commandFilter ${arch} ${network}`, ...(plan.seccomp.listener === undefined ? {} : { listener: `listenerFilter ${arch}${words}` }) }
+  if (plan.seccomp.listener !== undefined) expect(plan.seccomp.listener).toBe(base64(listenerFilter({ arch, network, bind, makeSockets, observe, ...supervised })))
+  const words = `${rung === 'supervised' ? ' supervised' : ''}${bind ? ' bind' : ''}${makeSockets ? ' socket' : ''} ${observe}`
+  const seccomp = { command: `commandFilter ${arch} ${network} ${observe}`, ...(plan.seccomp.listener === undefined ? {} : { listener: `listenerFilter ${arch}${words}` }) }
   return printPlan({ ...plan, seccomp })
 }
 
@@ -179,6 +180,24 @@ describe('Landlock', () => {
   })
   test.each([{ abi: 1, scopes: 0 }, { abi: 5, scopes: 0 }, { abi: 6, scopes: 3 }, { abi: 99, scopes: 3 }])('ABI $abi: scopes $scopes, and no network rights, since a namespace holds it', ({ abi, scopes }) => {
     expect(compile({}, { layers: linuxLayers({ abi }) }).landlock).toMatchObject({ abi, scopes, handledNet: 0 })
+  })
+})
+
+describe('what is observed', () => {
+  const noted = (plan: LinuxNativePlan) => plan.enforcement.notes.filter(note => note.includes('observed'))
+
+  test.each<{ name: string; policy: Partial<SandboxPolicy>; with?: Parameters<typeof compile>[1]; observe: Observation; noted: number }>([
+    { name: 'writes, where all may be read', policy: {}, observe: 'writes', noted: 0 },
+    { name: 'writes, where some paths are denied: reading them is not, and it is said', policy: { deny: ['src'] }, observe: 'writes', noted: 1 },
+    { name: 'reads too, where reading is restricted as a whole', policy: { readAccess: { kind: 'restricted', includePlatformDefaults: true, readableRoots: [] } }, observe: 'reads', noted: 0 },
+    { name: 'reads, where they are asked for', policy: { deny: ['src'] }, with: { observe: 'reads' }, observe: 'reads', noted: 0 },
+    { name: 'nothing, where that is asked for, and it is said', policy: {}, with: { observe: 'off' }, observe: 'off', noted: 1 },
+    { name: 'nothing without the layer', policy: {}, with: { layers: linuxLayers({ missing: ['user-notification'] }), allow: ['no-unix-socket-control'], observe: 'reads' }, observe: 'off', noted: 1 },
+    { name: 'the same on the supervised rung', policy: {}, with: { rung: 'supervised' }, observe: 'writes', noted: 0 },
+  ])('$name', ({ policy, with: options, observe, noted: count }) => {
+    const plan = compile(policy, options)
+    expect({ observe: plan.observe, noted: noted(plan).length }).toEqual({ observe, noted: count })
+    expect(readable(plan)).toContain(`"observe": "${observe}"`)
   })
 })
 

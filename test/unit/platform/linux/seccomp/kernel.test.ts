@@ -63,9 +63,16 @@ describe.skipIf(!canRun)('in the kernel (skipped without Linux on x64 or arm64, 
   })
 
   test('the kernel takes every filter', () => {
-    for (const each of [commandFilter({ arch, network: 'host' }), listenerFilter({ arch, network: 'private', bind: false }), listenerFilter({ arch, network: 'host', bind: true })]) {
-      expect(tryCalls(each, ['fork', 'thread'])).toEqual(['ok', 'ok'])
+    for (const network of ['private', 'host'] as const) {
+      for (const observe of ['off', 'writes', 'reads'] as const) {
+        expect(tryCalls(commandFilter({ arch, network, observe }), ['fork', 'thread'])).toEqual(['ok', 'ok'])
+        expect(tryCalls(listenerFilter({ arch, network, bind: network === 'host', observe }), ['fork', 'thread'])).toEqual(['ok', 'ok'])
+        expect(tryCalls(listenerFilter({ arch, network, bind: network === 'host', observe }), ['listener', 'fork', 'thread'])).toEqual(['ok', 'ok'])
+      }
     }
-    expect(tryCalls(listenerFilter({ arch, network: 'host', bind: true }), ['listener', 'fork', 'thread'])).toEqual(['ok', 'ok'])
+  })
+
+  test.each([call('mount'), call('setns', -1), call('clone', 0x1000_0011), call('socket', 1, 2, 0), call('keyctl', 0, -3), call('bpf', 0, 0, 0)])('%s gets ENOSYS where nobody listens any more', what => {
+    expect(tryCalls(listenerFilter({ arch, network: 'private', bind: false, observe: 'writes' }), [what])).toEqual(['ENOSYS'])
   })
 })

@@ -1,0 +1,462 @@
+#include "observe.h"
+#include "caller.h"
+#include "kernel.h"
+#include "reports.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { TMPFILE_BIT = 0x400000, WRITE_INTENT = O_ACCMODE | O_CREAT | O_TRUNC | TMPFILE_BIT, PREFIX_BYTES = 48 };
+enum { RIGHT_EXECUTE = 1, RIGHT_READ = 1 << 2 | 1 << 3 };	/* LANDLOCK_ACCESS_FS_EXECUTE, READ_FILE and READ_DIR */
+
+static const struct plan *plan;
+
+/* A path that a call names, so that this process can look at it: an absolute one as it is, another one through the caller's
+ * working directory or descriptor, by a magic link of the caller's in /proc. */
+struct seen {
+	const struct call *call;
+	char text[PREFIX_BYTES + PATH_MAX];
+	size_t path;		/* where the call's own part begins */
+};
+
+/* -- Questions to the kernel: each answer is 0 or -errno -- */
+
+/* EROFS: only the mount refuses it; EACCES: a mode does, of the file, of a folder on the way, or of a mask. Commands have the
+ * same ids and no capability either. */
+static int ask(const char *path, int mode)
+{
+	return syscall(SYS_faccessat, AT_FDCWD, path, mode) == 0 ? 0 : -errno;
+}
+
+/* Of the name itself: a link is not followed. */
+static int stat_name(const char *path, struct statx_ *found)
+{
+	return syscall(SYS_statx, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW_, STATX_TYPE_MODE_, found) == 0 ? 0 : -errno;
+}
+
+static bool is_read_only(const char *path)
+{
+	struct statfs found;
+
+	return statfs(path, &found) == 0 && (found.f_flags & 1 /* ST_RDONLY */) != 0;
+}
+
+/* What stands at the name is held: it can be neither removed nor replaced. */
+static bool is_mount_point(const struct statx_ *found)
+{
+	return (found->attributes & STATX_ATTR_MOUNT_ROOT_) != 0;
+}
+
+/* Asks about the folder of the last name. */
+static int ask_folder(struct seen *seen)
+{
+	char *last = strrchr(seen->text, '/'), first = last[1];
+	int result;
+
+	last[1] = 0;
+	result = ask(seen->text, W_OK);
+	last[1] = first;
+	return result;
+}
+
+/* -- Reports -- */
+
+/* Where the path leads, with names that cannot be followed kept as they are. False where it is none of ours: through a magic link,
+ * which here would be this process's, or into /proc, which is each command's own. */
+static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX])
+{
+	struct open_how_ how = { .flags = O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW), .resolve = RESOLVE_NO_MAGICLINKS_ };
+	char path[PATH_MAX], link[32];
+	const char *rest;
+	size_t whole = strnlen(seen->text + seen->path, sizeof path - 1), length = whole;
+	int base = AT_FDCWD, fd = -1;
+	long resolved_length;
+
+	memcpy(path, seen->text + seen->path, whole);
+	path[whole] = 0;
+	if (seen->path > 0) {
+		char start[PREFIX_BYTES];
+
+		snprintf(start, sizeof start, "%.*s", (int)seen->path, seen->text);
+		base = open(start, O_PATH | O_CLOEXEC);
+		if (base < 0)
+			return false;
+	}
+	for (;;) {
+		char cut = path[length];
+
+		path[length] = 0;
+		fd = (int)syscall(NR_openat2, base, length == 0 ? "." : path, &how, sizeof how);
+		path[length] = cut;
+		if (fd >= 0 || errno == ELOOP || length == 0)
+			break;
+		how.flags &= ~(uint64_t)O_NOFOLLOW;
+		while (length > 0 && path[length - 1] == '/')
+			length--;
+		while (length > 0 && path[length - 1] != '/')
+			length--;
+	}
+	if (base >= 0)
+		close(base);
+	if (fd < 0)
+		return false;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	resolved_length = readlink(link, resolved, PATH_MAX - 1);
+	close(fd);
+	if (resolved_length <= 0)
+		return false;
+	resolved[resolved_length] = 0;
+	for (rest = path + length; *rest == '/'; rest++)
+		;
+	/* What is missing has no parent to go back to. */
+	if (strstr(rest, "..") != NULL || (size_t)resolved_length + 1 + strlen(rest) >= PATH_MAX)
+		return false;
+	if (*rest != 0)
+		sprintf(resolved + resolved_length, "%s%s", resolved_length == 1 ? "" : "/", rest);
+	return strncmp(resolved, "/proc", 5) != 0 || (resolved[5] != 0 && resolved[5] != '/');
+}
+
+static void tell(const struct seen *seen, enum access_operation operation, bool follow, unsigned flags)
+{
+	char resolved[PATH_MAX];
+
+	if (resolve(seen, follow, resolved))
+		report_access(seen->call, operation, resolved, flags);
+}
+
+/* Reports what the mount or a mode refused; every other error would have come without a sandbox too. */
+static void tell_refusal(const struct seen *seen, int result, enum access_operation operation, bool follow)
+{
+	if (result == -EROFS || result == -EACCES)
+		tell(seen, operation, follow, result == -EACCES ? REPORT_MODE_REFUSES : 0);
+}
+
+/* -- Looking, by what is done. Each returns false where the call fails for another reason. -- */
+
+static bool look_at_missing(struct seen *seen)
+{
+	int result = ask_folder(seen);
+
+	tell_refusal(seen, result, ACCESS_CREATE, false);
+	return result == 0;
+}
+
+static bool look_at_new(struct seen *seen)
+{
+	struct statx_ found;
+	int result = stat_name(seen->text, &found);
+
+	if (result == -ENOENT)
+		return look_at_missing(seen);
+	/* What stands there may be the sandbox's own, in the place of a name that nobody may make. */
+	if (result == 0 && is_mount_point(&found))
+		tell(seen, ACCESS_CREATE, false, 0);
+	tell_refusal(seen, result, ACCESS_CREATE, false);
+	return false;
+}
+
+static bool look_at_removed(struct seen *seen)
+{
+	struct statx_ found;
+	int result = stat_name(seen->text, &found);
+
+	if (result == 0 && is_mount_point(&found))
+		result = -EROFS;
+	else if (result == 0)
+		result = ask_folder(seen);
+	tell_refusal(seen, result, ACCESS_REMOVE, false);
+	return result != -ENOENT && result != -ENOTDIR;
+}
+
+/* The new name of a rename. */
+static bool look_at_replaced(struct seen *seen)
+{
+	struct statx_ found;
+	int result = stat_name(seen->text, &found);
+
+	if (result == -ENOENT)
+		return look_at_missing(seen);
+	if (result == 0)
+		result = is_mount_point(&found) ? -EROFS : ask_folder(seen);
+	tell_refusal(seen, result, ACCESS_WRITE, false);
+	return result == 0;
+}
+
+static bool look_at_written(struct seen *seen)
+{
+	int result = ask(seen->text, W_OK);
+
+	tell_refusal(seen, result, ACCESS_WRITE, true);
+	return result == 0;
+}
+
+static bool look_at_metadata(struct seen *seen, bool follow)
+{
+	struct statx_ found;
+	int result;
+
+	if (follow) {
+		result = ask(seen->text, W_OK);
+		/* Its mode does not matter to its owner. */
+		if (result == -EACCES && is_read_only(seen->text) && stat_name(seen->text, &found) == 0 && found.uid == geteuid())
+			result = -EROFS;
+	} else {
+		char *last = strrchr(seen->text, '/'), first = last[1];
+
+		result = stat_name(seen->text, &found);
+		last[1] = 0;
+		if (result == 0 && is_read_only(seen->text))
+			result = -EROFS;
+		last[1] = first;
+	}
+	tell_refusal(seen, result, ACCESS_WRITE, follow);
+	return result == 0;
+}
+
+static bool is_below(const char *folder, const char *path)
+{
+	size_t length = strlen(folder);
+
+	return strcmp(folder, "/") == 0 || (strncmp(folder, path, length) == 0 && (path[length] == 0 || path[length] == '/'));
+}
+
+/* Landlock's own answer, which no question to the kernel from outside its domain gives: whether a rule on a folder above has a right. */
+static bool has_right(const char *path, uint64_t rights)
+{
+	bool found = (plan->handled_fs & rights) == 0;
+
+	for (uint32_t i = 0; i < plan->n_rules && !found; i++)
+		found = (plan->rules[i].allowed & rights) != 0 && is_below(plan->rules[i].path, path);
+	return found;
+}
+
+static bool look_at_read(struct seen *seen, enum access_operation operation, int mode, uint64_t rights)
+{
+	char resolved[PATH_MAX];
+	int result = ask(seen->text, mode);
+
+	tell_refusal(seen, result, operation, true);
+	if (result == 0 && (plan->handled_fs & rights) != 0 && resolve(seen, true, resolved) && !has_right(resolved, rights))
+		report_access(seen->call, operation, resolved, 0);
+	return result == 0;
+}
+
+static bool look_at_opened(struct seen *seen, uint64_t flags)
+{
+	struct stat found;
+	int result;
+
+	if (flags & O_PATH)
+		return true;
+	if (!(flags & WRITE_INTENT))
+		return look_at_read(seen, ACCESS_READ, R_OK, RIGHT_READ);
+	if (flags & TMPFILE_BIT)
+		return look_at_written(seen);
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return look_at_new(seen);
+	result = ask(seen->text, flags & (O_ACCMODE | O_TRUNC) ? W_OK : F_OK);
+	if (result == -ENOENT && (flags & O_CREAT))
+		return look_at_missing(seen);
+	/* No folder is opened for writing, whatever the mount: at most one stands in the place of a name that nobody may make. */
+	tell_refusal(seen, result, result == -EROFS && stat(seen->text, &found) == 0 && S_ISDIR(found.st_mode) ? ACCESS_CREATE : ACCESS_WRITE, true);
+	return result == 0;
+}
+
+/* -- From a call to its paths -- */
+
+enum look { LOOK_NONE, LOOK_OPEN, LOOK_OPEN2, LOOK_CREAT, LOOK_NEW, LOOK_REMOVED, LOOK_REPLACED, LOOK_WRITTEN, LOOK_METADATA, LOOK_METADATA_OF_LINK, LOOK_EXECUTED };
+enum { CWD = -1, NO_FLAGS = -1 };
+
+/* One path of a call: the arguments that say where it starts and what it is, and the one that has flags. */
+struct place { enum look look; signed char at, path, flags; };
+struct observed { int number; struct place places[2]; };
+
+static const struct observed OBSERVED[] = {
+#ifdef SYS_open		/* x64 has the forms without a folder's descriptor too */
+	{ SYS_open,       { { LOOK_OPEN, CWD, 0, 1 } } },
+	{ SYS_creat,      { { LOOK_CREAT, CWD, 0, NO_FLAGS } } },
+	{ SYS_mkdir,      { { LOOK_NEW, CWD, 0, NO_FLAGS } } },
+	{ SYS_mknod,      { { LOOK_NEW, CWD, 0, NO_FLAGS } } },
+	{ SYS_symlink,    { { LOOK_NEW, CWD, 1, NO_FLAGS } } },
+	{ SYS_link,       { { LOOK_NEW, CWD, 1, NO_FLAGS } } },
+	{ SYS_unlink,     { { LOOK_REMOVED, CWD, 0, NO_FLAGS } } },
+	{ SYS_rmdir,      { { LOOK_REMOVED, CWD, 0, NO_FLAGS } } },
+	{ SYS_rename,     { { LOOK_REMOVED, CWD, 0, NO_FLAGS }, { LOOK_REPLACED, CWD, 1, NO_FLAGS } } },
+	{ SYS_chmod,      { { LOOK_METADATA, CWD, 0, NO_FLAGS } } },
+	{ SYS_chown,      { { LOOK_METADATA, CWD, 0, NO_FLAGS } } },
+	{ SYS_lchown,     { { LOOK_METADATA_OF_LINK, CWD, 0, NO_FLAGS } } },
+	{ SYS_utime,      { { LOOK_METADATA, CWD, 0, NO_FLAGS } } },
+	{ SYS_utimes,     { { LOOK_METADATA, CWD, 0, NO_FLAGS } } },
+	{ SYS_futimesat,  { { LOOK_METADATA, 0, 1, NO_FLAGS } } },
+#endif
+#ifdef SYS_renameat
+	{ SYS_renameat,   { { LOOK_REMOVED, 0, 1, NO_FLAGS }, { LOOK_REPLACED, 2, 3, NO_FLAGS } } },
+#endif
+	{ SYS_openat,     { { LOOK_OPEN, 0, 1, 2 } } },
+	{ NR_openat2,     { { LOOK_OPEN2, 0, 1, NO_FLAGS } } },
+	{ SYS_mkdirat,    { { LOOK_NEW, 0, 1, NO_FLAGS } } },
+	{ SYS_mknodat,    { { LOOK_NEW, 0, 1, NO_FLAGS } } },
+	{ SYS_symlinkat,  { { LOOK_NEW, 1, 2, NO_FLAGS } } },
+	{ SYS_linkat,     { { LOOK_NEW, 2, 3, NO_FLAGS } } },
+	{ SYS_unlinkat,   { { LOOK_REMOVED, 0, 1, NO_FLAGS } } },
+	{ SYS_renameat2,  { { LOOK_REMOVED, 0, 1, NO_FLAGS }, { LOOK_REPLACED, 2, 3, NO_FLAGS } } },
+	{ SYS_truncate,   { { LOOK_WRITTEN, CWD, 0, NO_FLAGS } } },
+	{ SYS_fchmodat,   { { LOOK_METADATA, 0, 1, NO_FLAGS } } },
+	{ NR_fchmodat2,   { { LOOK_METADATA, 0, 1, 3 } } },
+	{ SYS_fchownat,   { { LOOK_METADATA, 0, 1, 4 } } },
+	{ SYS_utimensat,  { { LOOK_METADATA, 0, 1, 3 } } },
+	{ SYS_setxattr,   { { LOOK_METADATA, CWD, 0, NO_FLAGS } } },
+	{ SYS_lsetxattr,  { { LOOK_METADATA_OF_LINK, CWD, 0, NO_FLAGS } } },
+	{ NR_setxattrat,  { { LOOK_METADATA, 0, 1, 2 } } },
+	{ SYS_removexattr,  { { LOOK_METADATA, CWD, 0, NO_FLAGS } } },
+	{ SYS_lremovexattr, { { LOOK_METADATA_OF_LINK, CWD, 0, NO_FLAGS } } },
+	{ NR_removexattrat, { { LOOK_METADATA, 0, 1, 2 } } },
+	{ SYS_execve,     { { LOOK_EXECUTED, CWD, 0, NO_FLAGS } } },
+	{ SYS_execveat,   { { LOOK_EXECUTED, 0, 1, 4 } } },
+};
+
+static enum access_operation operation_of(enum look look)
+{
+	switch (look) {
+	case LOOK_NEW: return ACCESS_CREATE;
+	case LOOK_REMOVED: return ACCESS_REMOVE;
+	case LOOK_EXECUTED: return ACCESS_EXECUTE;
+	default: return ACCESS_WRITE;
+	}
+}
+
+/* Everything that names a file is about the last name that is not empty. */
+static bool drop_last_slashes(struct seen *seen)
+{
+	char *path = seen->text + seen->path;
+	size_t length = strlen(path);
+	const char *last;
+
+	while (length > 1 && path[length - 1] == '/')
+		path[--length] = 0;
+	last = strrchr(seen->text, '/') + 1;
+	/* The root itself, `.` and `..` are neither made nor removed. */
+	return *last != 0 && strcmp(last, ".") != 0 && strcmp(last, "..") != 0;
+}
+
+/* `at`: AT_FDCWD, or a descriptor of the caller's. The path's bytes are in `text` behind PREFIX_BYTES already; the prefix is put
+ * right before them. Returns false where there is nothing to look at. */
+static bool place_path(struct seen *seen, char *bytes, int at)
+{
+	size_t length = strlen(bytes);
+
+	if (length == 0)
+		return false;	/* the descriptor itself, or ENOENT */
+	if (bytes[0] == '/') {
+		seen->path = 0;
+		/* Each command's own. */
+		if (strncmp(bytes, "/proc/", 6) == 0)
+			return false;
+	} else if (at == AT_FDCWD) {
+		seen->path = (size_t)sprintf(seen->text, "/proc/%d/cwd/", seen->call->thread);
+	} else {
+		seen->path = (size_t)sprintf(seen->text, "/proc/%d/fd/%d/", seen->call->thread, at);
+	}
+	memmove(seen->text + seen->path, bytes, length + 1);
+	return true;
+}
+
+static bool look_at(struct seen *seen, const struct place *place)
+{
+	const uint64_t *arguments = seen->call->arguments;
+	uint64_t flags = place->flags == NO_FLAGS ? 0 : arguments[place->flags];
+	struct open_how_ how;
+
+	switch (place->look) {
+	case LOOK_OPEN:
+		return look_at_opened(seen, flags & 0xffffffff);
+	case LOOK_OPEN2:
+		return copy_memory(seen->call->thread, arguments[2], &how, sizeof how) == 0 && look_at_opened(seen, how.flags);
+	case LOOK_CREAT:
+		return look_at_opened(seen, O_WRONLY | O_CREAT | O_TRUNC);
+	case LOOK_NEW:
+		return drop_last_slashes(seen) && look_at_new(seen);
+	case LOOK_REMOVED:
+		return drop_last_slashes(seen) && look_at_removed(seen);
+	case LOOK_REPLACED:
+		return drop_last_slashes(seen) && look_at_replaced(seen);
+	case LOOK_WRITTEN:
+		return look_at_written(seen);
+	case LOOK_METADATA:
+		return look_at_metadata(seen, !(flags & AT_SYMLINK_NOFOLLOW_));
+	case LOOK_METADATA_OF_LINK:
+		return look_at_metadata(seen, false);
+	case LOOK_EXECUTED:
+		return look_at_read(seen, ACCESS_EXECUTE, X_OK, RIGHT_EXECUTE);
+	case LOOK_NONE:
+		break;
+	}
+	return false;
+}
+
+static const struct observed *observed_with(int number)
+{
+	for (unsigned i = 0; i < sizeof OBSERVED / sizeof OBSERVED[0]; i++)
+		if (OBSERVED[i].number == number)
+			return &OBSERVED[i];
+	return NULL;
+}
+
+static struct answer observe(const struct call *call)
+{
+	const struct observed *observed = observed_with(call->number);
+	bool goes_on = observed != NULL;
+
+	for (int i = 0; goes_on && i < 2 && observed->places[i].look != LOOK_NONE; i++) {
+		const struct place *place = &observed->places[i];
+		struct seen seen;
+		char *bytes = seen.text + PREFIX_BYTES;
+		long length = copy_path(call->thread, call->arguments[(int)place->path], bytes, PATH_MAX);
+
+		seen.call = call;
+		if (length == -EACCES)
+			report_access(call, operation_of(place->look), "", REPORT_PATH_UNKNOWN);
+		goes_on = length > 0 && place_path(&seen, bytes, place->at == CWD ? AT_FDCWD : (int)call->arguments[(int)place->at]) && look_at(&seen, place);
+	}
+	return let_continue();
+}
+
+/* bind(2) makes a file where the address is a path. */
+static struct answer observe_bind(const struct call *call)
+{
+	union { struct sockaddr any; struct sockaddr_un local; } address = { 0 };
+	struct seen seen = { .call = call };
+	uint64_t length = call->arguments[2];
+	char *bytes = seen.text + PREFIX_BYTES;
+
+	if (length > offsetof(struct sockaddr_un, sun_path) && length <= sizeof address.local &&
+	    copy_memory(call->thread, call->arguments[1], &address, length) == 0 && address.any.sa_family == AF_UNIX && address.local.sun_path[0] != 0) {
+		snprintf(bytes, PATH_MAX, "%.*s", (int)(length - offsetof(struct sockaddr_un, sun_path)), address.local.sun_path);
+		if (place_path(&seen, bytes, AT_FDCWD) && drop_last_slashes(&seen))
+			look_at_new(&seen);
+	}
+	return let_continue();
+}
+
+void prepare_observing(const struct plan *its_plan)
+{
+	plan = its_plan;
+}
+
+struct handled_call *add_observed_calls(struct handled_call *at)
+{
+	for (unsigned i = 0; i < sizeof OBSERVED / sizeof OBSERVED[0]; i++)
+		*at++ = (struct handled_call){ OBSERVED[i].number, false, observe };
+	*at++ = (struct handled_call){ SYS_bind, false, observe_bind };
+	return at;
+}

@@ -1,0 +1,22 @@
+/* Looks at what commands are about to do with paths, before the kernel carries it out: the answer is always CONTINUE, so nothing
+ * here decides, and whatever another thread changes meanwhile can only make a report wrong.
+ *
+ * A call that the mounts and modes of its path permit is done with at once. What they refuse is reported with the path as the
+ * kernel would resolve it, unless it fails anyway: mkdir of what exists, unlink of what does not. Node then drops what the policy
+ * allows. Attempts are seen, never results.
+ *
+ * That works where refusals are the mounts' and, for restricted reads, Landlock's. Where another handler judges a path by rules,
+ * it reports by itself, and has its row before these. */
+#ifndef OBSERVE_H
+#define OBSERVE_H
+
+#include "notifications.h"
+#include "plan.h"
+
+/* Before the first call; `plan` must stay. */
+void prepare_observing(const struct plan *plan);
+
+/* Appends their rows; returns what is behind the last one. */
+struct handled_call *add_observed_calls(struct handled_call *at);
+
+#endif

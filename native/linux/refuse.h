@@ -1,0 +1,12 @@
+/* System calls that no command may make and whose refusal is worth a report: the told rows of COMMAND_FILTER in
+ * src/platform/linux/seccomp/filters.ts. The listener filter hands over only what is refused, so the answer never depends on what
+ * is looked at here. */
+#ifndef REFUSE_H
+#define REFUSE_H
+
+#include "notifications.h"
+
+/* Appends their rows; returns what is behind the last one. */
+struct handled_call *add_refused_calls(struct handled_call *at);
+
+#endif
