@@ -4,6 +4,7 @@ export { type Capabilities, capabilities, checkHost, type HostCheck, type Missin
 export type { Explanation } from './exec/decide-access.js'
 export type { Grant } from './exec/confinements.js'
 export type { Denial, DenialOperation } from './exec/denial.js'
+export type { ExposedPort, ExposeOptions } from './exec/expose.js'
 export { DeniedError } from './exec/files/file-errors.js'
 export type { DirectoryEntry, FileStat } from './exec/files/file-stat.js'
 export type { MkdirOptions, ReadFileOptions, RmOptions, SandboxFiles, WriteFileOptions } from './exec/files/files.js'

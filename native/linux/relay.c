@@ -72,6 +72,14 @@ static bool move(struct way *way, short readable, short writable)
 	return true;
 }
 
+/* While it is set, the end of this process is a reset for the other side: where the one outside broke off, that is what happened. */
+static void reset_when_closed(int connection, bool on)
+{
+	struct linger linger = { .l_onoff = on, .l_linger = 0 };
+
+	setsockopt(connection, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
 static bool is_over(const struct way *way) { return way->from < 0 && way->at == way->end; }
 
 static void tell_end(uint64_t total)
@@ -107,8 +115,10 @@ static int carry(int connection)
 			out_told = true;
 			tell_end(out.total);
 		}
-		if (in_told && out_told)
+		if (in_told && out_told) {
+			reset_when_closed(connection, false);
 			return 0;
+		}
 		/* A side that has nothing to say and is not written to would only report its end over and over. */
 		if (polled[1].events == 0)
 			polled[1].fd = -1;
@@ -139,5 +149,6 @@ int relay_to(const char *text)
 			return 2;
 	if (fcntl(connection, F_SETFL, O_NONBLOCK) != 0 || write(2, "o", 1) != 1)
 		return 2;
+	reset_when_closed(connection, true);
 	return carry(connection);
 }

@@ -46,6 +46,7 @@ export const OPTIONS = [
   { key: 'protect',       value: 'NAME', repeat: true, for: POLICIES, group: 'policy', help: 'keep NAME (or a relative path) read-only in writable folders, like .git' },
   { key: 'git',           value: 'protected|commits', for: POLICIES, group: 'policy', help: 'protected: .git is read-only (default); commits: writable except hooks and config' },
   { key: 'network',       value: 'off|open', for: POLICIES, group: 'policy', help: 'off: a private loopback only (default); open: the network of this machine' },
+  { key: 'exposePort',    long: 'expose-port', value: 'PORT[:HOSTPORT]', repeat: true, for: COMMANDS, group: 'command', help: 'lead 127.0.0.1:HOSTPORT of this machine to PORT of the private loopback' },
   { key: 'device',        value: 'PATH', repeat: true, for: POLICIES, group: 'policy', help: 'add a device node of /dev' },
   { key: 'config',        short: 'c', value: 'KEY=VALUE', repeat: true, for: POLICIES, group: 'policy', help: 'a config key as in Codex: sandbox_mode, sandbox_workspace_write.*' },
   { key: 'policy',        value: 'FILE|JSON', for: POLICIES, group: 'policy', help: 'a whole policy; the other options add to it' },

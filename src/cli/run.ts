@@ -14,7 +14,7 @@ import { type Options, SYSTEM_WORDS } from './options.js'
 import { policyFromOptions } from './policy-options.js'
 import { print } from './print.js'
 import { chooseWiring, relay } from './relay.js'
-import { oneOf, parseDurationMs } from './values.js'
+import { oneOf, parseDurationMs, parsePorts } from './values.js'
 
 const PLATFORMS = ['linux', 'macos', 'windows'] as const
 
@@ -41,10 +41,12 @@ export async function run(given: Arguments): Promise<number> {
 }
 
 async function runReported({ options, words }: Arguments, sandboxOptions: ParsedSandboxOptions, timeoutMs: number | undefined, report: Report | undefined): Promise<number> {
+  const ports = (options.exposePort ?? []).map(text => parsePorts('--expose-port', text))
   const sandbox = await createParsedSandbox(sandboxOptions)
   if (options.quiet !== true) await tellWhatGrantsNothing(sandbox)
   let result: ExecResult
   try {
+    await exposePorts(sandbox, ports, options)
     result = await runCommand(sandbox, words, {
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(options.json === true || report !== undefined ? { output: { maxBytes: REPORT_BYTES } } : {}),
@@ -56,6 +58,16 @@ async function runReported({ options, words }: Arguments, sandboxOptions: Parsed
   if (report !== undefined) writeReport(report, asJson(result))
   if (options.quiet !== true) await tellAfterwards(result, options)
   return result.exitCode
+}
+
+/** A port that cannot be had ends it before the command runs. */
+async function exposePorts(sandbox: Sandbox, ports: readonly { port: number; hostPort: number }[], { quiet }: Options): Promise<void> {
+  const lines: string[] = []
+  for (const { port, hostPort } of ports) {
+    const exposed = await sandbox.expose(port, { hostPort }).catch((error: unknown) => { throw error instanceof SandboxError ? error.renamed('--expose-port') : error })
+    lines.push(`codex-sandbox: 127.0.0.1:${exposed.hostPort} leads to port ${port} of the sandbox\n`)
+  }
+  if (lines.length > 0 && quiet !== true) await print(process.stderr, lines.join(''))
 }
 
 async function runCommand(sandbox: Sandbox, argv: readonly string[], options: SpawnOptions<'text'>, output: 'pass' | 'keep'): Promise<ExecResult> {

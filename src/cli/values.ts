@@ -30,6 +30,15 @@ export function parseCount(field: string, text: string): number {
   return count
 }
 
+/** `3000`, or `3000:8080`: a port inside, and the one of the host that leads to it (0: any). */
+export function parsePorts(field: string, text: string): { readonly port: number; readonly hostPort: number } {
+  const match = /^(\d{1,5})(?::(\d{1,5}))?$/.exec(text)
+  const port = Number(match?.[1] ?? Number.NaN)
+  const hostPort = Number(match?.[2] ?? port)
+  if (!(port >= 1 && port <= 65_535 && hostPort <= 65_535)) throw invalid(field, text, 'it is a port inside, and after a colon one of the host, each up to 65535', 'Write it like 3000 or 3000:8080.')
+  return { port, hostPort }
+}
+
 /** `NAME=VALUE` sets, `NAME` keeps a variable of ours that would be dropped. */
 export type Assignment = { readonly name: string; readonly value: string | undefined }
 

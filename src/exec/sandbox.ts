@@ -12,6 +12,7 @@ import { Confinements, type Grant, type Recipe } from './confinements.js'
 import type { Explanation } from './decide-access.js'
 import { makeEnvironment } from './environment.js'
 import { execCommand } from './exec.js'
+import type { ExposedPort, ExposeOptions } from './expose.js'
 import { makeFiles, type SandboxFiles } from './files/files.js'
 import { checkSandboxOptions, type ExecOptions, type ParsedSandboxOptions, type SandboxOptions, type ShellOptions, type SpawnOptions, type SpawnShellOptions } from './options.js'
 import { isStale, MOST_LOOKS, parseOptions, prepare, type Preparation, snapshotFor } from './prepare.js'
@@ -63,6 +64,7 @@ export class Sandbox implements AsyncDisposable {
   /** Commands in the background: those started here, and what others left with `background: 'keep'`. */
   readonly sessions: Sessions
   readonly #confinements: Confinements
+  readonly #exposed = new Set<ExposedPort>()
   #closed: Promise<void> | undefined
 
   /** Made by `createSandbox`. */
@@ -162,6 +164,22 @@ export class Sandbox implements AsyncDisposable {
     return this.grant({ fileSystem: { read: [resolvePath(this.plan.cwd.path, folder)] } })
   }
 
+  /**
+   * A port of the sandbox's own loopback on the host's 127.0.0.1, for a server that runs inside: each connection is carried to whoever
+   * listens then. Other machines cannot reach it; other users of this one can, as they can any local server.
+   *
+   * @throws SandboxError `port_taken`, `option_invalid`
+   */
+  async expose(port: number, options: ExposeOptions = {}): Promise<ExposedPort> {
+    this.#refuseClosed(['expose'])
+    const { exposePort } = await import('./expose.js')
+    const exposed = await exposePort(port, options, () => this.#confinements.all)
+    this.#exposed.add(exposed)
+    if (this.#closed !== undefined) await exposed.close()
+    this.#refuseClosed(['expose'])
+    return exposed
+  }
+
   /** Ends all commands, removes what was put on the host, and resolves when everything is gone. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -173,7 +191,9 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    const exposed = [...this.#exposed].map(each => each.close())
     await this.#confinements.close(CLOSE_GRACE_MS)
+    await Promise.all(exposed)
   }
 
   get #context(): CommandContext {

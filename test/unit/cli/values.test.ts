@@ -1,6 +1,6 @@
 // Times, sizes, counts and variables as options spell them.
 import { expect, test } from 'vitest'
-import { oneOf, parseAssignment, parseCount, parseDurationMs, parseSizeBytes } from '../../../src/cli/values.js'
+import { oneOf, parseAssignment, parseCount, parseDurationMs, parsePorts, parseSizeBytes } from '../../../src/cli/values.js'
 
 test.each([
   ['250ms', 250], ['30s', 30_000], ['1.5s', 1500], ['2m', 120_000], ['1h', 3_600_000], ['0.5m', 30_000],
@@ -28,4 +28,16 @@ test.each(['', '=x', 'A=\0'])('%j assigns nothing', text => { expect(() => parse
 
 test('a word that is none of the allowed is answered with all of them', () => {
   expect(() => oneOf('--sandbox', 'readonly', ['read-only', 'workspace-write'])).toThrow('--sandbox "readonly" is not valid: it is one of read-only, workspace-write.')
+})
+
+test.each([
+  { text: '3000', ports: { port: 3000, hostPort: 3000 } },
+  { text: '3000:8080', ports: { port: 3000, hostPort: 8080 } },
+  { text: '3000:0', ports: { port: 3000, hostPort: 0 } },
+  { text: '65535:65535', ports: { port: 65_535, hostPort: 65_535 } },
+])('ports $text', ({ text, ports }) => {
+  expect(parsePorts('--expose-port', text)).toEqual(ports)
+})
+test.each(['', '0', '0:80', '65536', '80:65536', '80:', ':80', '1:2:3', 'http', '127.0.0.1:80', '-1', '80 '])('ports %j are refused', text => {
+  expect(() => parsePorts('--expose-port', text)).toThrow(expect.objectContaining({ code: 'option_invalid', field: '--expose-port' }))
 })
