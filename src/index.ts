@@ -1,4 +1,6 @@
 // The public API. Re-exports only.
+export { type ConvertedSettings, type ConvertOptions, fromSrtSettings } from './config/srt-settings.js'
+export type { SrtNote } from './config/srt-keys.js'
 export { type ErrorCode, type ErrorPlace, ERRORS, SandboxError } from './errors.js'
 export { type Capabilities, capabilities, checkHost, type HostCheck, type MissingLayer } from './exec/check-host.js'
 export type { Explanation } from './exec/decide-access.js'
