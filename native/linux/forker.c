@@ -1,4 +1,6 @@
 #include "forker.h"
+#include "domains.h"
+#include "process-tree.h"
 #include "raw.h"
 #include "socket.h"
 
@@ -35,6 +37,7 @@ struct forker {
 	struct job *jobs, *spare;
 	struct forker_failure failure;	/* why there are fewer than there should be; step -1: they are not */
 	bool ready;			/* the monitor was told */
+	bool strays;			/* without PID namespaces: an init was killed, and what it left is ours to end */
 	bool retried;			/* the last init was made for a command that waits, and has not said that it is prepared */
 	struct pending_signal pending[MOST_PENDING];
 	uint32_t n_pending;
@@ -42,10 +45,29 @@ struct forker {
 	size_t queued, queue_size;	/* monitor waits for the forker to read, would wait for ever */
 };
 
-/* The monitor is gone, or talks nonsense: the kernel ends everything in this PID namespace with its process 1. */
+static bool without_namespaces(const struct forker *forker)
+{
+	return (forker->plan->flags & PLAN_SUPERVISED) != 0;
+}
+
+/* Something is broken here. The kernel ends everything in this PID namespace with its process 1; without one the monitor does. */
 static _Noreturn void end_everything(void)
 {
 	_exit(1);
+}
+
+/* The monitor is gone, and nobody can answer a call that waits for it. */
+static _Noreturn void end_without_monitor(const struct forker *forker)
+{
+	if (!without_namespaces(forker))
+		end_everything();
+	/* Where the kernel keeps signals inside, this one is for all commands and for nobody else. Else a guardian kills them, for which they
+	 * must stay below this process. */
+	if (signals_are_fenced(forker->plan))
+		end_descendants(true);
+	for (;;)
+		if (wait4(-1, NULL, __WALL, NULL) < 0)
+			pause();
 }
 
 static void flush(struct forker *forker)
@@ -58,7 +80,7 @@ static void flush(struct forker *forker)
 		if (sent < 0 && errno == EAGAIN)
 			return;
 		if (sent < 0)
-			end_everything();
+			end_without_monitor(forker);
 		forker->queued -= (size_t)sent;
 		memmove(forker->queue, forker->queue + sent, forker->queued);
 	}
@@ -142,14 +164,14 @@ static void give_back(struct forker *forker, struct job *job)
 /* Returns 0, or -1 with `failure` filled. */
 static int make_init(struct forker *forker)
 {
-	const unsigned long flags = CLONE_VM | CLONE_NEWPID | CLONE_NEWNS | SIGCHLD;
+	const unsigned long flags = without_namespaces(forker) ? CLONE_VM | SIGCHLD : CLONE_VM | CLONE_NEWPID | CLONE_NEWNS | SIGCHLD;
 	struct job *job = take_job(forker);
 	long pid;
 
 	forker->failure = (struct forker_failure){ STEP_fork_command, ENOMEM };
 	if (job == NULL)
 		return -1;
-	if (forker->plan->flags & PLAN_LANDLOCK_FILES) {
+	if ((forker->plan->flags & PLAN_LANDLOCK_FILES) && !without_namespaces(forker)) {
 		job->ruleset = make_file_ruleset(forker->plan, forker->rules, forker->n_rules);
 		if (job->ruleset < 0) {
 			forker->failure = (struct forker_failure){ STEP_prepare_ruleset, errno };
@@ -218,9 +240,9 @@ static struct job *job_with_id(const struct forker *forker, uint32_t id)
 	return job;
 }
 
-static void signal_init(const struct job *job, uint32_t signal)
+static void signal_init(const struct forker *forker, const struct job *job, uint32_t signal)
 {
-	if (signal == SIGKILL)
+	if (signal == SIGKILL && !without_namespaces(forker))
 		kill(job->init, SIGKILL);
 	else if (signal > 0 && signal <= 64)
 		sigqueue(job->init, FORWARD_SIGNAL, (union sigval){ .sival_int = (int)signal });
@@ -234,7 +256,7 @@ static void deliver_pending(struct forker *forker)
 		const struct job *job = forker->pending[i].id == 0 ? NULL : job_with_id(forker, forker->pending[i].id);
 
 		if (job != NULL) {
-			signal_init(job, forker->pending[i].signal);
+			signal_init(forker, job, forker->pending[i].signal);
 			forker->pending[i].id = 0;
 		}
 		left += forker->pending[i].id != 0;
@@ -247,7 +269,7 @@ static void signal_command(struct forker *forker, uint32_t id, uint32_t signal)
 	const struct job *job = id == 0 ? NULL : job_with_id(forker, id);
 
 	if (job != NULL) {
-		signal_init(job, signal);
+		signal_init(forker, job, signal);
 		return;
 	}
 	/* Not taken yet, or over: then its id never comes again, and the entry is overwritten some day. Said before the second look,
@@ -334,6 +356,30 @@ static void note_lost_init(struct forker *forker, const struct job *job)
 	}
 }
 
+static bool is_init(const struct forker *forker, pid_t pid)
+{
+	const struct job *job = forker->jobs;
+
+	while (job != NULL && job->init != pid)
+		job = job->next;
+	return job != NULL;
+}
+
+/* Children that are no inits: an init that somebody killed left them, and what they leave in turn becomes ours when they are gone. */
+static void end_strays(struct forker *forker)
+{
+	pid_t children[256];
+	int n_children = list_children(getpid(), children, sizeof children / sizeof children[0]);
+
+	forker->strays = false;
+	for (int i = 0; i < n_children; i++) {
+		if (is_init(forker, children[i]))
+			continue;
+		kill(children[i], SIGKILL);
+		forker->strays = true;
+	}
+}
+
 static void reap(struct forker *forker)
 {
 	struct rusage usage;
@@ -347,6 +393,7 @@ static void reap(struct forker *forker)
 			if (job->init != pid)
 				continue;
 			*at = job->next;
+			forker->strays = forker->strays || (without_namespaces(forker) && WIFSIGNALED(status));
 			if (id_of(job) == 0)
 				note_lost_init(forker, job);
 			else if (!job->reported)
@@ -355,6 +402,8 @@ static void reap(struct forker *forker)
 			break;
 		}
 	}
+	if (forker->strays)
+		end_strays(forker);
 }
 
 static void handle_message(struct forker *forker)
@@ -363,7 +412,7 @@ static void handle_message(struct forker *forker)
 	uint32_t signal = SIGKILL;
 
 	if (receive_header(forker->socket, &header, NULL, 0) != 1)
-		end_everything();
+		end_without_monitor(forker);
 	if (header.type == FORKER_SIGNAL) {
 		if (header.length != sizeof signal || receive_exactly(forker->socket, &signal, sizeof signal) != 0)
 			end_everything();
@@ -377,12 +426,15 @@ static void handle_message(struct forker *forker)
 static int restrict_forker(const struct plan *plan, struct failure *failure)
 {
 	/* SIGKILL is in our name even as process 1: it comes from an outer PID namespace. The monitor may have gone before this
-	 * call: then its end of the socket is closed, and the first read ends us. */
-	if (INJECTED(forker_death_signal) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+	 * call: then its end of the socket is closed, and the first read ends us. Without a PID namespace this process has commands to end
+	 * then, and must live: it takes the end of the socket for its signal. */
+	if (!(plan->flags & PLAN_SUPERVISED) && (INJECTED(forker_death_signal) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0))
 		return fail(failure, STEP_forker_death_signal, NULL);
+	if ((plan->flags & PLAN_SUPERVISED) && (INJECTED(adopt_orphans) || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0))
+		return fail(failure, STEP_adopt_orphans, NULL);
 	if (INJECTED(forker_no_new_privs) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fail(failure, STEP_forker_no_new_privs, NULL);
-	if (restrict_once(plan, failure) != 0)
+	if (restrict_once(plan, shared.inner, failure) != 0)
 		return -1;
 	return install_listener(plan, failure);
 }
@@ -449,8 +501,10 @@ _Noreturn void run_forker(const struct plan *plan, int socket, const struct open
 	struct forker forker = { .socket = socket, .plan = plan, .rules = rules, .n_rules = n_rules, .failure.step = UINT32_MAX };
 	struct failure failure = { .step = STEP_start_forker };
 	struct pollfd sources[N_SOURCES];
-	int listener = restrict_forker(plan, &failure);
+	int listener;
 
+	shared.forker = getpid();
+	listener = restrict_forker(plan, &failure);
 	if (listener == -1 || open_sources(&forker, sources, &failure) != 0) {
 		tell_failure(&forker, 0, (struct forker_failure){ failure.step, failure.error });
 		_exit(1);
@@ -459,7 +513,7 @@ _Noreturn void run_forker(const struct plan *plan, int socket, const struct open
 	 * which waits for the first init. */
 	if (listener >= 0) {
 		if (send_message(socket, (struct message_header){ FORKER_LISTENER, 0, 0 }, NULL, listener) != 0)
-			end_everything();
+			end_without_monitor(&forker);
 		close(listener);
 	}
 	refill(&forker);

@@ -1,4 +1,4 @@
-/* The forker: process 1 of an outer PID namespace, inside all that commands share. It keeps a few inits prepared, each in its
+/* The forker: inside all that commands share; process 1 of an outer PID namespace, where there are namespaces. It keeps a few inits prepared, each in its
  * own PID and mount namespace with every restriction in place, waiting for a command. The monitor gives a command to whichever
  * init is next, over one socket; that init tells the monitor how it ended. The forker itself only makes inits, signals them on
  * the monitor's word, and reaps them. It reads nothing from commands and opens nothing for them. */
@@ -90,14 +90,17 @@ struct shared {
 	mode_t umask;
 	uint64_t max_descriptors[2];		/* RLIMIT_NOFILE of commands: soft, hard */
 	volatile pid_t *init_pids;		/* by command id modulo INIT_PIDS, in the outer PID namespace; the monitor sees them too */
+	pid_t forker;				/* without PID namespaces: whose word inits take */
+	int inner, fence;			/* without namespaces: Landlock rulesets (domains.h) */
 	int waiting;				/* inits that wait for a command (atomic) */
 	int pending;				/* the forker holds signals for commands that no init has taken yet (atomic) */
 };
 extern struct shared shared;
 enum { INIT_PIDS = 4096 };
 
-/* With this signal, queued with a value, the forker asks an init to signal its command. */
-enum { FORWARD_SIGNAL = SIGUSR1 };
+/* With this signal, queued with a value, the forker asks an init to signal its command. Without PID namespaces SIGKILL is asked for
+ * so too, and means all that the command started; the other signal says that the forker is gone. */
+enum { FORWARD_SIGNAL = SIGUSR1, ORPHAN_SIGNAL = SIGUSR2 };
 
 /* Runs until the monitor is gone; never returns. `socket` leads to the monitor, `monitor` is its pid. */
 _Noreturn void run_forker(const struct plan *plan, int socket, const struct open_rule *rules, uint32_t n_rules);

@@ -1,4 +1,5 @@
-/* A command's init: process 1 of its own PID namespace. It shares the forker's memory (copying page tables is what makes a
+/* A command's init: process 1 of its own PID namespace; where there are none, the subreaper above all that the command starts, in a
+ * Landlock domain whose signals reach these alone. It shares the forker's memory (copying page tables is what makes a
  * fork dear), so only raw system calls here: errno and the thread's data are the forker's. The same holds for the process that
  * becomes the program, until its exec. */
 #include "forker.h"
@@ -13,13 +14,19 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 /* Where an init keeps what it needs of the forker's descriptors. */
-enum { FD_STARTS = 3, FD_NOTICES, FD_REPORTS, FIRST_FREE_FD };
+enum { FD_STARTS = 3, FD_NOTICES, FD_REPORTS, FD_FENCE /* without namespaces only */, FIRST_FREE_FD };
+
+static bool without_namespaces(void)
+{
+	return (shared.plan->flags & PLAN_SUPERVISED) != 0;
+}
 
 struct kernel_rlimit { uint64_t soft, hard; };
 struct kernel_sigaction { void (*handler)(int); unsigned long flags; void (*restorer)(void); uint64_t mask; };
@@ -141,6 +148,8 @@ static long restrict_files(struct job *job)
 	struct landlock_path_beneath_attr_ rule = { shared.plan->proc_rights, -1 };
 	long result;
 
+	if (without_namespaces())
+		return RAW(NR_landlock_restrict_self, shared.fence, 0, 0, 0, 0);
 	if (!(shared.plan->flags & PLAN_LANDLOCK_FILES))
 		return 0;
 	rule.parent_fd = (int32_t)RAW_MARKED(SYS_openat, AT_FDCWD, "/proc", O_PATH | O_CLOEXEC, 0, 0);
@@ -173,8 +182,9 @@ static long set_limits(const struct command *command)
 
 	if (result == 0)
 		result = set_limit(RLIMIT_FSIZE, limits->file_size_bytes);
-	/* Per user namespace since Linux 5.14, and so for this sandbox alone; without effect on uid 0. */
-	if (result == 0 && !(command->flags & COMMAND_GROUP_PIDS))
+	/* Per user namespace since Linux 5.14, and so for this sandbox alone; without effect on uid 0. Without a namespace it would count all
+	 * processes of the user. */
+	if (result == 0 && !(command->flags & COMMAND_GROUP_PIDS) && !without_namespaces())
 		result = set_limit(RLIMIT_NPROC, limits->pids);
 	/* Per process only; the monitor adds up the rest. */
 	if (result == 0 && !(command->flags & COMMAND_GROUP_MEMORY))
@@ -204,13 +214,14 @@ static long keep_own_descriptors(void)
 	long starts = RAW(SYS_fcntl, shared.starts, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
 	long notices = RAW(SYS_fcntl, shared.notices, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
 	long reports = RAW(SYS_fcntl, shared.reports, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
+	long fence = without_namespaces() ? RAW(SYS_fcntl, shared.fence, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0) : 0;
 
-	if (starts < 0 || notices < 0 || reports < 0)
+	if (starts < 0 || notices < 0 || reports < 0 || fence < 0)
 		return -EMFILE;
 	if (RAW(SYS_dup3, starts, FD_STARTS, O_CLOEXEC, 0, 0) < 0 || RAW(SYS_dup3, notices, FD_NOTICES, O_CLOEXEC, 0, 0) < 0 ||
-	    RAW(SYS_dup3, reports, FD_REPORTS, O_CLOEXEC, 0, 0) < 0)
+	    RAW(SYS_dup3, reports, FD_REPORTS, O_CLOEXEC, 0, 0) < 0 || (without_namespaces() && RAW(SYS_dup3, fence, FD_FENCE, O_CLOEXEC, 0, 0) < 0))
 		return -EMFILE;
-	return RAW(NR_close_range, FIRST_FREE_FD, ~0U, 0, 0, 0);
+	return RAW(NR_close_range, without_namespaces() ? FIRST_FREE_FD : FD_FENCE, ~0U, 0, 0, 0);
 }
 
 static long connect_streams(const struct job *job)
@@ -335,6 +346,12 @@ static void run_program(void *argument)
 		TRY_PROGRAM(job, enter_command_group, RAW(SYS_write, job->group, "0", 1, 0, 0));
 	TRY_PROGRAM(job, connect_streams, connect_streams(job));
 	TRY_PROGRAM(job, enter_cwd, enter_cwd(job));
+	if (without_namespaces()) {
+		/* Ends with its init, whatever becomes of that; what it starts does not, and is init's to end. */
+		TRY_PROGRAM(job, adopt_orphans, RAW(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+		/* A fence of its own inside init's: from here on it cannot signal init. */
+		TRY_PROGRAM(job, command_landlock, RAW(NR_landlock_restrict_self, FD_FENCE, 0, 0, 0, 0));
+	}
 	/* Limits last but one: a limit on open files must not fail the steps above. */
 	TRY_PROGRAM(job, set_limits, set_limits(&job->command));
 	reset_signals();
@@ -342,15 +359,54 @@ static void run_program(void *argument)
 	leave(125);
 }
 
-static void add_ended(struct job *job, const char *number, const char *name, size_t name_length)
+static uint32_t number_of(const char *text, const char **end)
+{
+	uint32_t number = 0;
+
+	for (; *text >= '0' && *text <= '9'; text++)
+		number = number * 10 + (uint32_t)(*text - '0');
+	*end = text;
+	return number;
+}
+
+/* Writes "/proc/<pid>" and `rest` to `path`. */
+static void make_proc_path(char *path, uint32_t pid, const char *rest)
+{
+	char digits[10];
+	size_t n = 0, at = 6, length = length_of(rest);
+
+	copy(path, "/proc/", 6);
+	do
+		digits[n++] = (char)('0' + pid % 10);
+	while ((pid /= 10) != 0);
+	while (n > 0)
+		path[at++] = digits[--n];
+	copy(path + at, rest, length + 1);
+}
+
+static long read_text(const char *path, char *text, size_t size)
+{
+	long fd = RAW_MARKED(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0, 0), length = fd < 0 ? fd : RAW(SYS_read, fd, text, size, 0, 0);
+
+	if (fd >= 0)
+		RAW(SYS_close, fd, 0, 0, 0, 0);
+	return length;
+}
+
+static void add_ended(struct job *job, uint32_t pid)
 {
 	unsigned char *at = job->ended + job->ended_length;
-	uint32_t pid = 0;
+	char path[32], name[16];
+	size_t name_length;
+	long read;
 
+	make_proc_path(path, pid, "/comm");
+	read = read_text(path, name, sizeof name);
+	if (read > 0 && name[read - 1] == '\n')
+		read--;
+	name_length = read < 0 ? 0 : (size_t)read;
 	if (job->n_ended == MOST_ENDED || job->ended_length + 5 + name_length > sizeof job->ended)
 		return;
-	for (; *number != 0; number++)
-		pid = pid * 10 + (uint32_t)(*number - '0');
 	for (int i = 0; i < 4; i++)
 		at[i] = (unsigned char)(pid >> (8 * i));
 	at[4] = (unsigned char)name_length;
@@ -359,49 +415,141 @@ static void add_ended(struct job *job, const char *number, const char *name, siz
 	job->n_ended++;
 }
 
-/* Names what is still there when the command has ended. Unless it is to be kept, it ends with this process: the kernel kills a PID
- * namespace with its process 1. */
-static void list_what_is_left(struct job *job)
+/* Children that a file of /proc lists. */
+static void add_children(struct job *job, const char *path)
+{
+	char text[4096];
+	long length = read_text(path, text, sizeof text - 1);
+	const char *at = text;
+
+	if (length <= 0)
+		return;
+	text[length] = 0;
+	while (*at >= '0' && *at <= '9') {
+		add_ended(job, number_of(at, &at));
+		while (*at == ' ')
+			at++;
+	}
+}
+
+/* Calls `use` with each name in a folder that is a number. */
+static void for_each_number(const char *path, void (*use)(struct job *job, uint32_t folder, uint32_t number), struct job *job, uint32_t folder)
 {
 	char entries[2048] __attribute__((aligned(8)));
-	long length, directory = RAW_MARKED(SYS_openat, AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0);
+	long length, directory = RAW_MARKED(SYS_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0);
 
 	while (directory >= 0 && (length = RAW(SYS_getdents64, directory, entries, sizeof entries, 0, 0)) > 0) {
 		for (long at = 0; at < length; at += ((struct directory_entry *)(entries + at))->length) {
-			const char *number = ((struct directory_entry *)(entries + at))->name;
-			size_t digits = length_of(number);
-			char path[48], name[16];
-			long fd, read;
+			const char *name = ((struct directory_entry *)(entries + at))->name, *end;
+			uint32_t number = number_of(name, &end);
 
-			if (number[0] < '1' || number[0] > '9' || (digits == 1 && number[0] == '1') || digits > 10)
-				continue;
-			copy(path, "/proc/", 6);
-			copy(path + 6, number, digits);
-			copy(path + 6 + digits, "/comm", 6);
-			fd = RAW_MARKED(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0, 0);
-			read = fd < 0 ? 0 : RAW(SYS_read, fd, name, sizeof name, 0, 0);
-			if (fd >= 0)
-				RAW(SYS_close, fd, 0, 0, 0, 0);
-			if (read > 0 && name[read - 1] == '\n')
-				read--;
-			add_ended(job, number, name, read < 0 ? 0 : (size_t)read);
+			if (*end == 0 && number > 0)
+				use(job, folder, number);
 		}
 	}
+	if (directory >= 0)
+		RAW(SYS_close, directory, 0, 0, 0, 0);
+}
+
+static void add_unless_init(struct job *job, uint32_t folder, uint32_t number)
+{
+	(void)folder;
+	if (number != 1)
+		add_ended(job, number);
+}
+
+static void add_children_of_thread(struct job *job, uint32_t process, uint32_t thread)
+{
+	char rest[32], path[64];
+
+	/* "/proc/" and "/task/" are equally long. */
+	make_proc_path(rest, thread, "/children");
+	copy(rest, "/task/", 6);
+	make_proc_path(path, process, rest);
+	add_children(job, path);
+}
+
+/* Names what is still there when the command has ended. */
+static void list_what_is_left(struct job *job)
+{
+	if (!without_namespaces()) {
+		for_each_number("/proc", add_unless_init, job, 0);
+		return;
+	}
+	/* This process's children, and then those of each that is in the list. */
+	add_children(job, "/proc/thread-self/children");
+	for (size_t at = 0; at < job->ended_length; at += 5 + job->ended[at + 4]) {
+		uint32_t pid = (uint32_t)job->ended[at] | (uint32_t)job->ended[at + 1] << 8 | (uint32_t)job->ended[at + 2] << 16 | (uint32_t)job->ended[at + 3] << 24;
+		char path[32];
+
+		make_proc_path(path, pid, "/task");
+		for_each_number(path, add_children_of_thread, job, pid);
+	}
+}
+
+/* Only the forker's word, so that commands cannot speak through init: it is outside of this PID namespace (sender 0), or known. */
+static bool is_forkers(const siginfo_t *info)
+{
+	return info->si_code == SI_QUEUE && info->si_pid == (without_namespaces() ? shared.forker : 0);
+}
+
+/* A signal to all of the command. Without a PID namespace the fence keeps it inside, or, before Landlock's ABI 6, the monitor, who answers
+ * the call: never without a proof that one of them does. */
+static void signal_all(int signal)
+{
+	if (!without_namespaces() || RAW(SYS_kill, shared.forker, 0, 0, 0, 0) == -EPERM)
+		RAW(SYS_kill, -1, signal, 0, 0, 0);
+}
+
+/* A signal that the forker asks for. */
+static void pass_on(long program, int signal)
+{
+	/* Where there is a PID namespace, the forker kills it with this process. */
+	if (without_namespaces() && signal == SIGKILL)
+		signal_all(SIGKILL);
+	else
+		RAW(SYS_kill, -program, signal, 0, 0, 0);
+}
+
+/* Without a PID namespace that would do it: kills all that is left, and waits for the last of it. What forked while it was looked for,
+ * where no fence keeps signals inside, is found by the next look. */
+static void end_what_is_left(void)
+{
+	const struct timespec pause = { 0, 1000000 };
+	long child;
+
+	for (;;) {
+		signal_all(SIGKILL);
+		while ((child = RAW(SYS_wait4, -1, NULL, shared.plan->scopes & LANDLOCK_SCOPE_SIGNAL_ ? __WALL : __WALL | WNOHANG, NULL, 0)) > 0)
+			;
+		if (child < 0)
+			return;
+		RAW(SYS_nanosleep, &pause, NULL, 0, 0, 0);
+	}
+}
+
+static const uint64_t AWAITED = 1ULL << (SIGCHLD - 1) | 1ULL << (FORWARD_SIGNAL - 1) | 1ULL << (ORPHAN_SIGNAL - 1);
+
+/* Only without PID namespaces: the monitor ends everything then, unless it is gone as well. */
+static _Noreturn void end_without_forker(void)
+{
+	end_what_is_left();
+	leave(0);
 }
 
 static long wait_for(struct job *job, long program)
 {
-	const uint64_t awaited = 1ULL << (SIGCHLD - 1) | 1ULL << (FORWARD_SIGNAL - 1);
 	siginfo_t info;
 	int status;
 	long child;
 
 	for (;;) {
-		long signal = RAW(SYS_rt_sigtimedwait, &awaited, &info, NULL, sizeof awaited, 0);
+		long signal = RAW(SYS_rt_sigtimedwait, &AWAITED, &info, NULL, sizeof AWAITED, 0);
 
-		/* Only from outside this PID namespace (sender 0), so that commands cannot speak through init. */
-		if (signal == FORWARD_SIGNAL && info.si_code == SI_QUEUE && info.si_pid == 0)
-			RAW(SYS_kill, -program, info.si_value.sival_int, 0, 0, 0);
+		if (signal == FORWARD_SIGNAL && is_forkers(&info))
+			pass_on(program, info.si_value.sival_int);
+		if (signal == ORPHAN_SIGNAL)
+			end_without_forker();
 		if (signal != SIGCHLD)
 			continue;
 		while ((child = RAW(SYS_wait4, -1, &status, WNOHANG | WUNTRACED | WCONTINUED | __WALL, NULL, 0)) > 0) {
@@ -421,7 +569,6 @@ static long wait_for(struct job *job, long program)
  * last one to be reaped was the last of all. A signal is for every one of them: the command's own process group may be gone. */
 static void wait_for_rest(void)
 {
-	const uint64_t awaited = 1ULL << (SIGCHLD - 1) | 1ULL << (FORWARD_SIGNAL - 1);
 	siginfo_t info;
 	long child;
 
@@ -430,8 +577,14 @@ static void wait_for_rest(void)
 			;
 		if (child == -ECHILD)
 			return;
-		if (RAW(SYS_rt_sigtimedwait, &awaited, &info, NULL, sizeof awaited, 0) == FORWARD_SIGNAL && info.si_code == SI_QUEUE && info.si_pid == 0)
-			RAW(SYS_kill, -1, info.si_value.sival_int, 0, 0, 0);
+		switch (RAW(SYS_rt_sigtimedwait, &AWAITED, &info, NULL, sizeof AWAITED, 0)) {
+		case FORWARD_SIGNAL:
+			if (is_forkers(&info))
+				signal_all(info.si_value.sival_int);
+			break;
+		case ORPHAN_SIGNAL:
+			end_without_forker();
+		}
 	}
 }
 
@@ -446,9 +599,14 @@ static void keep_what_is_left(struct job *job)
 /* Everything that does not depend on the command. */
 static void prepare(struct job *job)
 {
-	/* Slave before /proc: binds of the monitor come in, also those made while this init waits; this /proc must not go out to the
-	 * template. */
-	TRY(job, slave_mounts, RAW_MARKED(SYS_mount, NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
+	if (without_namespaces()) {
+		TRY(job, adopt_orphans, RAW(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
+		TRY(job, adopt_orphans, RAW(SYS_prctl, PR_SET_PDEATHSIG, ORPHAN_SIGNAL, 0, 0, 0));
+	} else {
+		/* Slave before /proc: binds of the monitor come in, also those made while this init waits; this /proc must not go out to the
+		 * template. */
+		TRY(job, slave_mounts, RAW_MARKED(SYS_mount, NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
+	}
 	if (shared.plan->flags & PLAN_OWN_PROC) {
 		TRY(job, mount_proc, RAW_MARKED(SYS_mount, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
 		TRY(job, protect_proc, protect_proc());
@@ -536,6 +694,17 @@ static void take_command(struct job *job)
 		give_up(job, STEP_connect_streams, -EMFILE);
 }
 
+static bool is_anything_left(void)
+{
+	/* Signal 0 to everything but this process. */
+	if (!without_namespaces())
+		return RAW(SYS_kill, -1, 0, 0, 0, 0) == 0;
+	/* All that the command started and is left has become this process's, or is below what has. */
+	while (RAW(SYS_wait4, -1, NULL, WNOHANG | __WALL, NULL, 0) > 0)
+		;
+	return RAW(SYS_wait4, -1, NULL, WNOHANG | __WALL, NULL, 0) != -ECHILD;
+}
+
 void run_init(void *argument)
 {
 	struct job *job = argument;
@@ -562,13 +731,16 @@ void run_init(void *argument)
 	job->wait_status = (int)wait_for(job, program);
 	if (job->failed_step >= 0)
 		report(job, REPORT_FAILED, job->failed_step);
-	/* Signal 0 to everything but this process: is anything left? If so, it is gone only when this process is reaped, and the
-	 * forker tells; if not, the tree is gone already, and nobody need wait for the namespaces to be taken down. */
-	else if (RAW(SYS_kill, -1, 0, 0, 0, 0) != 0)
+	/* Is anything left? If so, it is gone only when this process is reaped, and the forker tells; if not, the tree is gone already, and
+	 * nobody need wait for the namespaces to be taken down. */
+	else if (!is_anything_left())
 		report(job, REPORT_EXIT, job->wait_status);
 	else
 		list_what_is_left(job);
 	if (job->n_ended > 0 && (job->command.flags & COMMAND_KEEP))
 		keep_what_is_left(job);
+	/* Also where its program never ran. */
+	if (without_namespaces())
+		end_what_is_left();
 	leave(0);
 }

@@ -79,6 +79,10 @@ struct statx_ {
 #define LANDLOCK_CREATE_RULESET_VERSION_ 1
 #define LANDLOCK_CREATE_RULESET_ERRATA_ 2
 #define LANDLOCK_RULE_PATH_BENEATH_ 1
+#define LANDLOCK_REFER_ (1ULL << 13)
+#define LANDLOCK_TRUNCATE_ (1ULL << 14)
+#define LANDLOCK_ON_FILE_ (1ULL << 0 | 1ULL << 1 | 1ULL << 2 | 1ULL << 14 | 1ULL << 15 | 1ULL << 16)	/* execute, write_file, read_file, truncate, ioctl_dev, resolve_unix */
+#define LANDLOCK_SCOPE_SIGNAL_ (1ULL << 1)
 struct landlock_ruleset_attr_ { uint64_t handled_access_fs, handled_access_net, scoped; };
 struct landlock_path_beneath_attr_ { uint64_t allowed_access; int32_t parent_fd; } __attribute__((packed));
 

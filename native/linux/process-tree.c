@@ -1,13 +1,25 @@
 #include "process-tree.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEEPEST = 256 };
+enum { DEEPEST = 256, MOST_CHILDREN = 4096 };
+
+/* The forker whose children are inits; 0: they are process 1 of namespaces of their own. */
+static pid_t plain_forker;
+
+void expect_no_namespaces(pid_t forker)
+{
+	plain_forker = forker;
+}
 
 static ssize_t read_text(const char *path, char *text, size_t size)
 {
@@ -60,6 +72,8 @@ pid_t host_pid_of_init(pid_t forker, pid_t outer)
 {
 	char path[64], text[65536];
 
+	if (plain_forker != 0)
+		return outer;
 	snprintf(path, sizeof path, "/proc/%d/task/%d/children", forker, forker);
 	read_text(path, text, sizeof text);
 	for (char *at = text, *end; ; at = end) {
@@ -73,6 +87,18 @@ pid_t host_pid_of_init(pid_t forker, pid_t outer)
 	}
 }
 
+/* The process of a thread, which is what a parent's list of children has. */
+static pid_t group_of(pid_t thread)
+{
+	char path[48], text[2048];
+	const char *line;
+
+	snprintf(path, sizeof path, "/proc/%d/status", thread);
+	read_text(path, text, sizeof text);
+	line = strstr(text, "\nTgid:");
+	return line == NULL ? 0 : (pid_t)atoi(line + 6);
+}
+
 pid_t init_above(pid_t thread)
 {
 	struct ids ids;
@@ -80,11 +106,77 @@ pid_t init_above(pid_t thread)
 	for (int depth = 0; depth < DEEPEST && thread > 0; depth++) {
 		if (read_ids(thread, &ids) != 0)
 			return 0;
-		if (ids.inner == 1)
-			return ids.outer;
+		if (plain_forker != 0 ? ids.parent == plain_forker : ids.inner == 1)
+			return plain_forker != 0 ? group_of(thread) : ids.outer;
 		thread = ids.parent;
 	}
 	return 0;
+}
+
+int list_children(pid_t parent, pid_t *children, int most)
+{
+	char path[64], text[65536];
+	const struct dirent *entry;
+	int n_children = 0;
+	DIR *threads;
+
+	snprintf(path, sizeof path, "/proc/%d/task", parent);
+	threads = opendir(path);
+	if (threads == NULL)
+		return 0;
+	while ((entry = readdir(threads)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "/proc/%d/task/%.20s/children", parent, entry->d_name);
+		read_text(path, text, sizeof text);
+		for (char *at = text, *end; n_children < most; at = end) {
+			long child = strtol(at, &end, 10);
+
+			if (end == at)
+				break;
+			children[n_children++] = (pid_t)child;
+		}
+	}
+	closedir(threads);
+	return n_children;
+}
+
+static void kill_children(pid_t parent, int depth)
+{
+	pid_t *children = malloc(MOST_CHILDREN * sizeof *children);
+	int n_children = children == NULL ? 0 : list_children(parent, children, MOST_CHILDREN);
+
+	/* Parents first: what they fork in between is found in the next look, as it becomes the subreaper's own. */
+	for (int i = 0; i < n_children; i++)
+		kill(children[i], SIGKILL);
+	for (int i = 0; i < n_children && depth < DEEPEST; i++)
+		kill_children(children[i], depth + 1);
+	free(children);
+}
+
+void kill_below(pid_t root)
+{
+	kill_children(root, 0);
+}
+
+void end_descendants(bool fenced)
+{
+	/* Never without a proof: to everybody is what this signal would go, if the domain did not hold. */
+	bool to_all = fenced && kill(getppid(), 0) != 0 && errno == EPERM;
+	pid_t child;
+
+	for (;;) {
+		if (to_all)
+			kill(-1, SIGKILL);
+		else
+			kill_below(getpid());
+		do
+			child = waitpid(-1, NULL, to_all ? __WALL : __WALL | WNOHANG);
+		while (child > 0 || (child < 0 && errno == EINTR));
+		if (child < 0)
+			return;
+		poll(NULL, 0, 1);
+	}
 }
 
 static void add_process(pid_t process, struct tree_usage *usage, int depth)

@@ -1,9 +1,14 @@
-/* The commands' processes as the host's /proc shows them: for reports, and for limits that only a sum can hold. */
+/* The commands' processes as the host's /proc shows them: for reports, for limits that only a sum can hold, and for their end where no
+ * PID namespace brings it. */
 #ifndef PROCESS_TREE_H
 #define PROCESS_TREE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* Inits have no PID namespaces of their own: they are the forker's children. Before the first look. */
+void expect_no_namespaces(pid_t forker);
 
 /* The host's id of the process that has `outer` in the forker's PID namespace; 0 where it is gone. */
 pid_t host_pid_of_init(pid_t forker, pid_t outer);
@@ -13,6 +18,16 @@ pid_t first_child(pid_t parent);
 
 /* The id, in the forker's PID namespace, of the init above a thread of a command; 0 where it is not known. */
 pid_t init_above(pid_t thread);
+
+/* The children of all threads of a process, at most `most`; how many. */
+int list_children(pid_t parent, pid_t *children, int most);
+
+/* Kills and reaps all that descends from this process, to which orphans must come (PR_SET_CHILD_SUBREAPER). `fenced`: this process is in a
+ * Landlock domain that keeps its signals inside, so that one reaches all at once; else whatever is found is killed, until nothing is. */
+void end_descendants(bool fenced);
+
+/* Sends SIGKILL to all that is found below `root`, once. */
+void kill_below(pid_t root);
 
 /* Resident memory and number of threads of a process and all below it. */
 struct tree_usage { uint64_t rss_bytes, threads; };

@@ -28,8 +28,23 @@ int drop_capabilities(struct failure *failure)
 	return 0;
 }
 
-/* The kernel refuses a struct that is longer than it knows and not zero behind: older ABIs get the shorter one. */
-static int create_ruleset(uint64_t fs, uint64_t net, uint64_t scopes)
+/* The bounding set may be left where it cannot be dropped: without privileges to begin with, and with no_new_privs, no exec gains
+ * anything from it. */
+int give_up_privileges(struct failure *failure)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+
+	if (INJECTED(drop_capabilities) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+		return fail(failure, STEP_drop_capabilities, NULL);
+	for (unsigned long capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++)
+		;
+	if ((errno != EINVAL && errno != EPERM) || syscall(SYS_capset, &header, data) != 0)
+		return fail(failure, STEP_drop_capabilities, NULL);
+	return 0;
+}
+
+int create_ruleset(uint64_t fs, uint64_t net, uint64_t scopes)
 {
 	struct landlock_ruleset_attr_ attributes = { fs, net, scopes };
 	size_t size = scopes != 0 ? sizeof attributes : net != 0 ? 16 : 8;
@@ -37,12 +52,14 @@ static int create_ruleset(uint64_t fs, uint64_t net, uint64_t scopes)
 	return (int)syscall(NR_landlock_create_ruleset, &attributes, size, 0);
 }
 
-int restrict_once(const struct plan *plan, struct failure *failure)
+int restrict_once(const struct plan *plan, int inner, struct failure *failure)
 {
 	int ruleset;
 
 	if (INJECTED(forker_landlock))
 		return fail(failure, STEP_forker_landlock, NULL);
+	if (plan->flags & PLAN_SUPERVISED)
+		return syscall(NR_landlock_restrict_self, inner, 0) == 0 ? 0 : fail(failure, STEP_forker_landlock, NULL);
 	if (!(plan->flags & PLAN_LANDLOCK) || (plan->flags & PLAN_LANDLOCK_FILES) || (plan->scopes == 0 && plan->handled_net == 0))
 		return 0;
 	ruleset = create_ruleset(0, plan->handled_net, plan->scopes);

@@ -15,12 +15,16 @@
 #include <unistd.h>
 
 #include "connect.h"
+#include "domains.h"
 #include "handlers.h"
+#include "kernel.h"
 #include "namespaces.h"
 #include "notifications.h"
 #include "observe.h"
+#include "process-tree.h"
 #include "reports.h"
 #include "socket.h"
+#include "supervise.h"
 
 static int save_descriptor_limit(struct failure *failure)
 {
@@ -69,22 +73,40 @@ static int open_rules(const struct plan *plan, struct open_rule **rules, struct 
 }
 
 /* The raw call, as fork has no flags; and no unshare, after which this process could start no thread. */
-static pid_t fork_into_pid_namespace(void)
+static pid_t fork_forker(const struct plan *plan)
 {
-	return (pid_t)syscall(SYS_clone, (long)(CLONE_NEWPID | SIGCHLD), 0, 0, 0, 0);
+	return (pid_t)syscall(SYS_clone, (long)(plan->flags & PLAN_SUPERVISED ? SIGCHLD : CLONE_NEWPID | SIGCHLD), 0, 0, 0, 0);
+}
+
+/* After the fork, so that the forker has one thread, and its commands none of these. */
+static int answer_listener(struct monitor *monitor, int listener, struct failure *failure)
+{
+	const struct handled_call *handlers;
+	unsigned n_handlers;
+
+	monitor->access_reports = prepare_reports();
+	if (monitor->access_reports < 0)
+		return fail(failure, STEP_forker_listener, NULL);
+	if (monitor->plan.flags & PLAN_SUPERVISED)
+		expect_no_namespaces(monitor->forker);
+	prepare_connecting((monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0);
+	prepare_observing(&monitor->plan);
+	handlers = handlers_for(&monitor->plan, &n_handlers);
+	if (handlers == NULL || start_answering(listener, handlers, n_handlers) != 0)
+		return fail(failure, STEP_forker_listener, NULL);
+	return 0;
 }
 
 static int start_forker(struct monitor *monitor, const struct open_rule *rules, struct failure *failure)
 {
 	struct message_header header;
-	const struct handled_call *handlers;
-	unsigned n_handlers;
-	int pair[2], starts[2], reports[2], fds[1], listener = -1;
+	int pair[2], starts[2], reports[2], fds[1];
+	bool answered = false;
 
 	shared.init_pids = mmap(NULL, INIT_PIDS * sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (INJECTED(start_forker) || shared.init_pids == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, starts) != 0 || pipe2(reports, O_CLOEXEC) != 0 || fcntl(reports[0], F_SETFL, O_NONBLOCK) != 0 ||
-	    (monitor->forker = fork_into_pid_namespace()) < 0)
+	    (monitor->forker = fork_forker(&monitor->plan)) < 0)
 		return fail(failure, STEP_start_forker, NULL);
 	if (monitor->forker == 0) {
 		close(pair[0]);
@@ -112,8 +134,10 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 			errno = EPIPE;
 			return fail(failure, STEP_start_forker, NULL);
 		}
-		if (header.type == FORKER_LISTENER)
-			listener = fds[0];
+		/* At once: inits on their way to READY may make calls that wait for an answer. */
+		if (header.type == FORKER_LISTENER && answer_listener(monitor, fds[0], failure) != 0)
+			return -1;
+		answered = answered || header.type == FORKER_LISTENER;
 		if (header.type == FORKER_FAILED) {
 			if (header.length != sizeof reported || receive_exactly(pair[0], &reported, sizeof reported) != 0)
 				return fail(failure, STEP_start_forker, NULL);
@@ -122,37 +146,24 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 		}
 	} while (header.type != FORKER_READY);
 	/* A plan with a listener filter and no listener would leave its calls to nobody. */
-	if (listener < 0 && monitor->plan.listener_filter.length > 0) {
+	if (!answered && monitor->plan.listener_filter.length > 0) {
 		errno = EBADF;
 		return fail(failure, STEP_forker_listener, NULL);
 	}
-	if (listener < 0)
-		return 0;
-	/* After the fork, so that the forker has one thread, and its commands none of these. */
-	monitor->access_reports = prepare_reports();
-	if (monitor->access_reports < 0)
-		return fail(failure, STEP_forker_listener, NULL);
-	prepare_connecting((monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0);
-	prepare_observing(&monitor->plan);
-	handlers = handlers_for(&monitor->plan, &n_handlers);
-	if (handlers == NULL || start_answering(listener, handlers, n_handlers) != 0)
-		return fail(failure, STEP_forker_listener, NULL);
 	return 0;
 }
 
-int set_up(struct monitor *monitor, const struct frame *frame, struct failure *failure)
+static int open_devnull(struct monitor *monitor, struct failure *failure)
+{
+	monitor->devnull = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return monitor->devnull < 0 ? fail(failure, STEP_make_devices, "/dev/null") : 0;
+}
+
+static int set_up_in_namespaces(struct monitor *monitor, struct failure *failure)
 {
 	struct open_rule *rules;
 	const char *changed;
 
-	int result = INJECTED(decode_plan) ? -EIO : decode_plan(frame->payload, frame->length, &monitor->plan);
-
-	if (result != 0) {
-		errno = -result;
-		return fail(failure, STEP_decode_plan, NULL);
-	}
-	if (save_descriptor_limit(failure) != 0)
-		return -1;
 	/* The host's files are swept and the state directory opened before the mount namespace makes them read-only. */
 	monitor->journal = INJECTED(open_journal) ? -1 : open_journal(monitor->plan.state_directory);
 	if (monitor->journal < 0)
@@ -160,15 +171,13 @@ int set_up(struct monitor *monitor, const struct frame *frame, struct failure *f
 	sweep_journal(monitor->journal);
 	if (enter_sandbox_group(&monitor->plan, &monitor->groups, failure) != 0)
 		return -1;
-	shared.plan = &monitor->plan;
 	shared.proc_read_only = existing_proc_paths();
 	if (enter_namespaces(&monitor->plan, failure) != 0 || divide_sandbox_group(&monitor->plan, &monitor->groups, failure) != 0 ||
 	    make_template(&monitor->plan, &monitor->mounts, failure) != 0)
 		return -1;
 	/* The template's, not the host's: commands get it as stdin, and could change the node's mode through it. */
-	monitor->devnull = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (monitor->devnull < 0)
-		return fail(failure, STEP_make_devices, "/dev/null");
+	if (open_devnull(monitor, failure) != 0)
+		return -1;
 	if ((monitor->plan.flags & PLAN_PRIVATE_NETWORK) && bring_up_loopback(failure) != 0)
 		return -1;
 	if (open_rules(&monitor->plan, &rules, failure) != 0)
@@ -185,11 +194,68 @@ int set_up(struct monitor *monitor, const struct frame *frame, struct failure *f
 	return start_forker(monitor, rules, failure);
 }
 
+/* Devices that the policy names must be there; Landlock's rules would leave out what is not. */
+static int check_devices(const struct plan *plan, struct failure *failure)
+{
+	for (uint32_t i = 0; i < plan->n_devices; i++)
+		if (access(plan->devices[i], F_OK) != 0)
+			return fail(failure, STEP_clone_devices, plan->devices[i]);
+	return 0;
+}
+
+/* What is protected or denied is judged by its path with every call: nothing is put on the host, and nothing has to be held there. */
+static int set_up_supervised(struct monitor *monitor, struct failure *failure)
+{
+	struct supervised_rules *rules;
+	struct domains domains;
+
+	monitor->held.inotify = -1;
+	monitor->held.reliable = true;
+	if (enter_sandbox_group(&monitor->plan, &monitor->groups, failure) != 0 || divide_sandbox_group(&monitor->plan, &monitor->groups, failure) != 0)
+		return -1;
+	if (open_devnull(monitor, failure) != 0 || check_devices(&monitor->plan, failure) != 0)
+		return -1;
+	/* From here on with no more rights over files than commands have; then the domain in which all of them will be. */
+	if (give_up_privileges(failure) != 0)
+		return -1;
+	if (INJECTED(make_not_dumpable) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return fail(failure, STEP_make_not_dumpable, NULL);
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+		return fail(failure, STEP_adopt_orphans, NULL);
+	rules = index_path_rules(&monitor->plan);
+	if (rules == NULL)
+		return fail(failure, STEP_compile_landlock_rules, NULL);
+	if (enter_outer_domain(&monitor->plan, rules, &domains, failure) != 0)
+		return -1;
+	prepare_supervising(rules, (monitor->plan.handled_fs & LANDLOCK_TRUNCATE_) != 0);
+	shared.inner = domains.inner;
+	shared.fence = domains.fence;
+	return start_forker(monitor, NULL, failure);
+}
+
+int set_up(struct monitor *monitor, const struct frame *frame, struct failure *failure)
+{
+	int result = INJECTED(decode_plan) ? -EIO : decode_plan(frame->payload, frame->length, &monitor->plan);
+
+	if (result != 0) {
+		errno = -result;
+		return fail(failure, STEP_decode_plan, NULL);
+	}
+	if (save_descriptor_limit(failure) != 0)
+		return -1;
+	shared.plan = &monitor->plan;
+	return monitor->plan.flags & PLAN_SUPERVISED ? set_up_supervised(monitor, failure) : set_up_in_namespaces(monitor, failure);
+}
+
 /* Ends all commands; returns when the kernel has ended the last process of them. */
 void end_commands(const struct monitor *monitor)
 {
 	if (monitor->forker <= 0)
 		return;
+	if (monitor->plan.flags & PLAN_SUPERVISED) {
+		end_descendants(signals_are_fenced(&monitor->plan));
+		return;
+	}
 	kill(monitor->forker, SIGKILL);
 	while (waitpid(monitor->forker, NULL, 0) < 0 && errno == EINTR)
 		;

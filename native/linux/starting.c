@@ -34,11 +34,11 @@ static int read_head(const struct frame *frame, struct command_head *head)
 	return 0;
 }
 
-/* Opens a terminal in the sandbox's own devpts. fds get the command's side. */
+/* Opens a terminal, where there is a mount namespace in the sandbox's own devpts. fds get the command's side. */
 static int open_terminal(struct running *command, const struct command_head *head, int fds[3])
 {
 	struct winsize size = { .ws_row = head->rows, .ws_col = head->columns };
-	int unlock = 0, master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	int unlock = 0, master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 
 	command->streams[0].fd = master;
 	if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) != 0 || ioctl(master, TIOCSWINSZ, &size) != 0)

@@ -51,6 +51,7 @@ export const OPTIONS = [
   { key: 'config',        short: 'c', value: 'KEY=VALUE', repeat: true, for: POLICIES, group: 'policy', help: 'a config key as in Codex: sandbox_mode, sandbox_workspace_write.*' },
   { key: 'policy',        value: 'FILE|JSON', for: POLICIES, group: 'policy', help: 'a whole policy; the other options add to it' },
   { key: 'allowDegraded', long: 'allow-degraded', value: 'NAME', repeat: true, for: COMMANDS, group: 'policy', help: 'go on where this machine cannot hold NAME (the error names it)' },
+  { key: 'rung',          value: 'namespaces|supervised', for: COMMANDS, group: 'policy', help: 'hold it this way (default: the strongest that this machine has)' },
   { key: 'env',           value: 'NAME[=VALUE]', repeat: true, for: COMMANDS, group: 'command', help: 'set a variable, or keep one that is dropped by default' },
   { key: 'timeout',       value: '30s', for: COMMANDS, group: 'command', help: 'end the command after this time: ms, s, m or h (exit 124)' },
   { key: 'memory',        value: '512M', for: COMMANDS, group: 'command', help: 'memory of all its processes together: bytes, K, M or G' },

@@ -7,7 +7,7 @@ import type { ParsedSandboxOptions, SpawnOptions } from '../exec/options.js'
 import type { ExecResult } from '../exec/result.js'
 import { createParsedSandbox, type Sandbox } from '../exec/sandbox.js'
 import { currentFolder, takeSnapshot } from '../host/snapshot.js'
-import { DEGRADATIONS, type DegradationName } from '../platform/launch-plan.js'
+import { DEGRADATIONS, type DegradationName, RUNGS } from '../platform/launch-plan.js'
 import type { Arguments } from './arguments.js'
 import { errorRecord } from './error-record.js'
 import { type Options, SYSTEM_WORDS } from './options.js'
@@ -89,6 +89,7 @@ async function optionsOfSandbox({ verb, options }: Arguments): Promise<ParsedSan
     cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd),
     allowDegraded: (options.allowDegraded ?? []).map(name => oneOf('--allow-degraded', name, Object.keys(DEGRADATIONS) as DegradationName[])),
     ...(options.logDenials === true ? { observe: 'reads' as const } : {}),
+    ...(options.rung === undefined ? {} : { rung: oneOf('--rung', options.rung, RUNGS) }),
     // Naming it is the word that it needs.
     allowBroadRoots: policy.write.some(path => path === '/' || path === homedir()),
   }

@@ -2,7 +2,7 @@
 import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
 import { SandboxError } from '../errors.js'
-import { DEGRADATIONS, type DegradationName, type Observation } from '../platform/launch-plan.js'
+import { DEGRADATIONS, type DegradationName, type Observation, RUNGS, type Rung } from '../platform/launch-plan.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Limits, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { PolicyInput } from '../policy/schema.js'
@@ -20,6 +20,8 @@ export interface SandboxOptions {
    * `reads` where the policy restricts reading as a whole. Without it, denials are read from stderr.
    */
   readonly observe?: Observation
+  /** Linux: hold the policy this way, and refuse where this machine cannot. Default: the strongest that it can. */
+  readonly rung?: Rung
   /** Refuse unless every limit that is asked for is held exactly. */
   readonly requireLimits?: boolean
   /** Accept `/` and home folders as writable roots. */
@@ -165,7 +167,7 @@ const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
   background: oneOf('kill', 'keep'), additionalPermissions: record,
 }
 const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
-  policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), observe: oneOf('off', 'writes', 'reads'), requireLimits: boolean,
+  policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), rung: oneOf(...RUNGS), observe: oneOf('off', 'writes', 'reads'), requireLimits: boolean,
   allowBroadRoots: boolean, launcherPath: string, launcherSha256: sha256,
 }
 const EXEC_CHECKS: Record<keyof ExecOptions, Check> = { ...COMMAND_CHECKS, stdin: input, onOutput: callback }

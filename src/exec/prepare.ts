@@ -48,6 +48,9 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   const launcher = namedLauncher(options, process.env)
   const host = snapshotFor(options)
   const backend = await loadBackend(selectBackend(host.platform, options.policy.mode), host.platform, launcher)
+  if (options.rung !== undefined && backend.name !== 'linux-native') {
+    throw new SandboxError('option_invalid', { field: 'rung', value: options.rung }, { detail: `it is one of Linux's ways, and this is ${backend.name}`, remedy: 'Leave it out.' })
+  }
   // Before anything of it runs.
   if (launcher !== undefined) refuseWritable(launcher, resolvePolicy(options, host))
   const state = stateDirectory(process.env, host)
@@ -88,6 +91,7 @@ function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' |
     cwdIdentity: identityOf(host, policy.cwd),
     ...(options.observe === undefined ? {} : { observe: options.observe }),
     ...(groups === undefined ? {} : { groups }),
+    ...(options.rung === undefined ? {} : { rung: options.rung }),
   })
   if (options.requireLimits === true) refuseInexactLimits(options.policy, plan)
   return plan

@@ -33,7 +33,8 @@ export interface MaskOpening {
  * What holds the rules about files. `namespaces`: mounts, with Landlock as a second lock. `supervised`: Landlock, under which
  * commands may not write where something is protected or denied; the launcher does it for them, call by call.
  */
-export type Rung = 'namespaces' | 'supervised'
+export const RUNGS = ['namespaces', 'supervised'] as const
+export type Rung = (typeof RUNGS)[number]
 
 /** A rule on a path and all beneath it. A path that is not there grants nothing. */
 export interface LandlockRule {

@@ -5,13 +5,20 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { SandboxError } from '../../src/errors.js'
 import { type Preparation, prepare, parseOptions } from '../../src/exec/prepare.js'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
-import type { LinuxNativePlan, MountStep } from '../../src/platform/launch-plan.js'
+import { type LinuxNativePlan, type MountStep, type Rung, RUNGS } from '../../src/platform/launch-plan.js'
 import { expectNone } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
 
 /** Taken only where control groups are delegated: scripts/verify-cgroups.mjs makes them fail. */
 const OF_GROUPS = ['enter_sandbox_group', 'divide_sandbox_group', 'make_command_group', 'enter_command_group']
+
+/** Steps of one rung only. */
+const OF_NAMESPACES = [
+  'open_journal', 'unshare_namespaces', 'write_id_maps', 'make_mounts_private', 'clone_devices', 'make_tree_read_only', 'make_devices', 'bind_writable', 'bind_read_only', 'mask', 'pin', 'placeholder',
+  'private_directory', 'watch', 'make_mounts_shared', 'bring_up_loopback', 'forker_death_signal', 'prepare_ruleset', 'recheck', 'slave_mounts', 'mount_proc', 'protect_proc',
+]
+const OF_SUPERVISION = ['outer_domain', 'adopt_orphans']
 
 /** Read from the file itself, so that a new row is tested at once. */
 const STEPS = [...readFileSync('native/linux/steps.def', 'utf8').matchAll(/^STEP\((\w+),\s*(\w+),/gm)].map(([, step, role]) => ({ step: step!, role: role! }))
@@ -35,7 +42,7 @@ const OUTCOMES: Readonly<Record<string, object>> = {
 const expectedOutcome = (step: string): object => OUTCOMES[step] ?? { error: { code: 'set_up_failed', step, errno: 'EIO' } }
 
 /** Steps that are taken again for each command, or for each init that is prepared for one. */
-const AGAIN = STEPS.filter(({ step, role }) => !OF_GROUPS.includes(step) && (role === 'INIT' || role === 'COMMAND' || ['decode_command', 'make_streams', 'prepare_ruleset', 'fork_command'].includes(step))).map(({ step }) => step)
+const AGAIN = STEPS.filter(({ step, role }) => !OF_GROUPS.includes(step) && !OF_SUPERVISION.includes(step) && (role === 'INIT' || role === 'COMMAND' || ['decode_command', 'make_streams', 'prepare_ruleset', 'fork_command'].includes(step))).map(({ step }) => step)
 
 /** How often a command takes a step, where not once: closing descriptors and setting limits are one step in two calls. */
 const TIMES: Readonly<Record<string, number>> = { keep_descriptors: 2 }
@@ -46,20 +53,21 @@ function makeFullWorkspace(): Workspace {
   return workspace
 }
 
-/** A sandbox that needs every kind of step. */
-async function prepareFull({ path, outside }: Workspace, launcher: OwnLauncher): Promise<Preparation> {
+/** A sandbox that needs every kind of step of its rung. */
+async function prepareFull({ path, outside }: Workspace, launcher: OwnLauncher, rung: Rung): Promise<Preparation> {
   return prepare(await parseOptions({
     cwd: path,
     launcherPath: launcher.path,
+    rung,
     policy: {
-      mode: 'workspace-write', tmp: 'private', protect: ['protected'], read: [`${path}/hidden/open`],
+      mode: 'workspace-write', tmp: rung === 'namespaces' ? 'private' : 'host', protect: ['protected'], read: [`${path}/hidden/open`],
       deny: [`${path}/hidden`, `${path}/deep/er/secret`, `${outside}/not-there`],
     },
   }))
 }
 
-async function start(workspace: Workspace, launcher: OwnLauncher): Promise<Sandbox> {
-  const sandbox = await startSandbox(await prepareFull(workspace, launcher), { launcherPath: launcher.path })
+async function start(workspace: Workspace, launcher: OwnLauncher, rung: Rung = 'namespaces'): Promise<Sandbox> {
+  const sandbox = await startSandbox(await prepareFull(workspace, launcher, rung), { launcherPath: launcher.path })
   onTestFinished(() => sandbox.close())
   return sandbox
 }
@@ -82,7 +90,9 @@ function failureOf(error: unknown, expected: { error?: object }): object {
 
 const RAN = { result: { exitCode: 0 } }
 
-test.for(STEPS)('$step fails: nothing runs, the error names it, nothing is left', async ({ step }, context) => {
+const ROWS = RUNGS.flatMap(rung => STEPS.filter(({ step }) => !(rung === 'namespaces' ? OF_SUPERVISION : OF_NAMESPACES).includes(step)).map(({ step }) => ({ rung, step })))
+
+test.for(ROWS)('$rung: $step fails: nothing runs, the error names it, nothing is left', async ({ step, rung }, context) => {
   if (OF_GROUPS.includes(step)) context.skip('this plan has no control groups: scripts/verify-cgroups.mjs makes their steps fail where they are delegated')
   if (OF_HELPERS.includes(step)) context.skip('no command of this test runs a helper: files.e2e.test.ts makes its step fail')
   const workspace = makeFullWorkspace()
@@ -90,7 +100,7 @@ test.for(STEPS)('$step fails: nothing runs, the error names it, nothing is left'
   const before = workspace.entries()
   const expected = expectedOutcome(step)
 
-  const started = await start(workspace, launcher).catch((error: unknown) => failureOf(error, expected))
+  const started = await start(workspace, launcher, rung).catch((error: unknown) => failureOf(error, expected))
 
   if (OF_A_COMMAND.includes(step)) {
     // What fails for one command must not be taken for done by the next, be it right behind it or later.
@@ -103,7 +113,16 @@ test.for(STEPS)('$step fails: nothing runs, the error names it, nothing is left'
   }
   await expectNone(launcher.processes)
   expect(workspace.entries()).toEqual(before)
-  expect(workspace.journal()).toEqual([])
+  if (rung === 'namespaces') expect(workspace.journal()).toEqual([])
+})
+
+test('supervised, and no step fails: the command runs', async () => {
+  const workspace = makeFullWorkspace()
+  const launcher = ownLauncher('fault-injection', { CODEX_SANDBOX_FAIL_STEP: 'none' })
+  const sandbox = await start(workspace, launcher, 'supervised')
+  expect((sandbox.plan as LinuxNativePlan).supervision?.reads[0]?.closed).toEqual(expect.arrayContaining([`${workspace.path}/hidden`]))
+  expect(await tryCommand(sandbox, 'marker', RAN)).toEqual(RAN)
+  expect(workspace.entries()).toContain('marker')
 })
 
 test('no step fails: the same plan has every kind of step, and its command runs', async () => {

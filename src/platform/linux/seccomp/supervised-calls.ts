@@ -1,6 +1,6 @@
 // The calls that change files, as the supervised rung's listener filter has them: the launcher performs what leads into a writable root
 // with something closed below, and all that changes metadata; native/linux/handlers.c has a handler for each.
-import type { Action, ArgumentCase, ArgumentCondition } from './filter-rules.js'
+import { type Action, type ArgumentCase, type ArgumentCondition, MARKED } from './filter-rules.js'
 import type { SystemCallName } from './system-calls.js'
 
 /** Calls that the listener gets, but for the arguments of `cases`. */
@@ -45,8 +45,10 @@ export const SUPERVISED_FILE_CALLS: readonly SupervisedRow[] = [
     reason: 'opens for writing, makes or empties a file; reading is Landlock\'s to judge' },
   { calls: ['openat'], cases: [asksOnly(2)],
     reason: 'the same' },
-  { calls: ['openat2', 'creat'],
-    reason: 'the same; the flags of openat2 are behind a pointer' },
+  { calls: ['openat2'], cases: [{ when: [MARKED], action: 'allow' }],
+    reason: 'the same; the flags are behind a pointer. The launcher\'s own, on its way to a program, are marked; whoever else marks one is left to the kernel, which refuses' },
+  { calls: ['creat'],
+    reason: 'the same' },
   { calls: ['mkdir', 'mkdirat', 'mknod', 'mknodat', 'symlink', 'symlinkat', 'link', 'linkat'],
     reason: 'makes a name' },
   { calls: ['unlink', 'unlinkat', 'rmdir', 'rename', 'renameat', 'renameat2'],
