@@ -96,7 +96,8 @@ export const globMatches = (platform: PlatformName, glob: Glob, path: string, op
     segment.kind === 'name' && nameMatches(segment.tokens, name, options))
 
 export function nameMatches(tokens: readonly GlobToken[], name: string, { ignoreCase }: MatchOptions): boolean {
-  const fold = ignoreCase ? foldName : (text: string) => text
+  // Composed, so that a letter with its accent is one character, for `?` as for its reader.
+  const fold = (text: string) => ignoreCase ? foldName(text).normalize('NFC') : text
   const units = tokens.flatMap((token): Unit[] => token.kind === 'literal' ? [...fold(token.text)] : [token])
   return matchSequence(units, [...fold(name)], unit => typeof unit === 'object' && unit.kind === 'any', (unit, char) =>
     typeof unit === 'string' ? unit === char : unit.kind === 'one' || unit.kind === 'set' && setHolds(unit, char, ignoreCase))

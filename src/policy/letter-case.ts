@@ -9,8 +9,9 @@ import { isInside, joinPath, lastName, parentOf } from './path-syntax.js'
 export function foldName(name: string): string {
   if (/^[\x20-\x7e]*$/.test(name)) return name.toLowerCase()
   const visible = name.normalize('NFD').replaceAll(/\p{Default_Ignorable_Code_Point}/gu, '')
-  // By character: toLowerCase of a whole word writes a final sigma, and the dotless i (U+0131) is nobody's capital I.
-  return [...visible].map(char => char === '\u0131' ? char : char.toUpperCase().toLowerCase()).join('').normalize('NFD')
+  // By character: toLowerCase of a whole word writes a final sigma, and the dotless i (U+0131) is nobody's capital I. The capital
+  // sharp s (U+1E9E) is its own upper case: only its lower case has the upper case that it folds by.
+  return [...visible].map(char => char === '\u0131' ? char : char.toLowerCase().toUpperCase().toLowerCase()).join('').normalize('NFD')
 }
 
 /** A path as it is compared: folded below the roots that were found case-insensitive, everywhere on Windows, else as it is. */

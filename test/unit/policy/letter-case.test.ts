@@ -7,6 +7,7 @@ test.each([
   ['.g\u200cit', '.git'],
   ['caf\u00e9', 'cafe\u0301'],
   ['STRASSE', 'stra\u00dfe'],
+  ['STRA\u1e9eE', 'stra\u00dfe'],
   ['\u03a3\u0391\u03a3', '\u03c3\u03b1\u03c2'],
   ['\u212a', 'k'],
 ])('%j and %j are one name', (a, b) => {
