@@ -2,6 +2,7 @@
 import { SandboxError } from '../errors.js'
 import type { Enforcement, GroupLimit, LaunchPlan } from '../platform/launch-plan.js'
 import { groupLimits, limitMechanisms } from '../platform/linux/native/limits.js'
+import { limitMechanisms as macosLimitMechanisms, refuseUnheldLimits } from '../platform/macos/limits.js'
 import type { Limits } from '../policy/sandbox-policy.js'
 
 /** @throws SandboxError `option_invalid` where a limit is wider than the policy's */
@@ -28,8 +29,19 @@ export function narrowLimits(policy: Limits, asked: Limits | undefined): Limits 
  */
 export function enforcementWith(plan: LaunchPlan, asked: Limits | undefined): Enforcement {
   if (asked === undefined) return plan.enforcement
-  const limits = plan.backend === 'linux-native' ? limitMechanisms(asked, plan.uid, plan.groups, plan.rung) : absent(asked, plan)
+  const limits = mechanismsOf(plan, asked)
   return { ...plan.enforcement, limits: { ...plan.enforcement.limits, ...limits } }
+}
+
+function mechanismsOf(plan: LaunchPlan, asked: Limits): Enforcement['limits'] {
+  switch (plan.backend) {
+    case 'linux-native': return limitMechanisms(asked, plan.uid, plan.groups, plan.rung)
+    case 'macos-seatbelt':
+      refuseUnheldLimits(asked, new Set(plan.degraded))
+      return macosLimitMechanisms(asked)
+    case 'unconfined': return absent(asked, plan)
+    default: return plan satisfies never
+  }
 }
 
 /** Those of a command's limits that a control group of its own is to hold. */

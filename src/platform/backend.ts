@@ -22,6 +22,16 @@ export type GroupReport =
   | { readonly available: true; readonly parent: string; readonly holds: readonly GroupLimit[] }
   | { readonly available: false; readonly reason: string }
 
+/** What a command may reach beside what the policy's own word for the network says. */
+export interface NetworkEndpoints {
+  /** Ports of the sandbox's own proxy on the loopback: with one of them there is no other way out. */
+  readonly proxyPorts?: readonly number[]
+  /** Own servers on the host's loopback, where a sandbox has none of its own. */
+  readonly localBinding?: boolean
+  /** Paths of unix sockets, or of folders of them, canonical. */
+  readonly unixSockets?: readonly string[]
+}
+
 export interface CompileOptions {
   readonly allowDegraded: ReadonlySet<DegradationName>
   readonly limits: Limits
@@ -34,6 +44,7 @@ export interface CompileOptions {
   readonly groups?: GroupReport
   /** Absent: the strongest one that this host has. */
   readonly rung?: Rung
+  readonly endpoints?: NetworkEndpoints
 }
 
 export interface Backend {

@@ -157,6 +157,25 @@ export interface LinuxNativePlan {
   readonly enforcement: Enforcement
 }
 
+export interface MacosSeatbeltPlan {
+  readonly backend: 'macos-seatbelt'
+  readonly platform: 'macos'
+  /** The profile's text, a line each. */
+  readonly profile: readonly string[]
+  /** What `(param "NAME")` in it stands for: paths, canonical. */
+  readonly parameters: Readonly<Record<string, string>>
+  /** What starts a command, up to the command's own words. `{profile}` stands for the text above. */
+  readonly argv: readonly string[]
+  /** Each denial of the profile carries the tag of its command (`{tag}`), and the system's log is read for it. */
+  readonly logsDenials: boolean
+  /** Beside the command's own variables, and over them. */
+  readonly environment: readonly string[]
+  readonly limits: Limits
+  readonly cwd: { readonly path: string; readonly identity: FileIdentity }
+  readonly degraded: readonly DegradationName[]
+  readonly enforcement: Enforcement
+}
+
 export interface UnconfinedPlan {
   readonly backend: 'unconfined'
   readonly platform: PlatformName
@@ -165,7 +184,7 @@ export interface UnconfinedPlan {
   readonly enforcement: Enforcement
 }
 
-export type LaunchPlan = LinuxNativePlan | UnconfinedPlan
+export type LaunchPlan = LinuxNativePlan | MacosSeatbeltPlan | UnconfinedPlan
 
 /** One command, added to a plan. Pure data as well. */
 export interface CommandPlan {
