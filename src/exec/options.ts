@@ -17,7 +17,8 @@ export interface SandboxOptions {
   readonly allowDegraded?: readonly DegradationName[]
   /**
    * What of commands' accesses is watched, so that a denial names its exact path. Default: `writes`, which costs next to nothing;
-   * `reads` where the policy restricts reading as a whole. Without it, denials are read from stderr.
+   * `reads` where the policy restricts reading as a whole. Without it, denials are read from stderr. On macOS it is off unless said:
+   * the system's log has to be read there, a process for each sandbox and half a second at the end of each command.
    */
   readonly observe?: Observation
   /** Linux: hold the policy this way, and refuse where this machine cannot. Default: the strongest that it can. */

@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
 import { takeSnapshot } from '../host/snapshot.js'
 import type { Backend, LayerReport } from '../platform/backend.js'
-import type { LaunchPlan } from '../platform/launch-plan.js'
+import type { BackendName, LaunchPlan } from '../platform/launch-plan.js'
 import { namedLauncher, type NamedLauncher, packageRuntimePaths } from '../platform/linux/native/find-launcher.js'
 import { loadBackend } from '../platform/load-backend.js'
 import { selectBackend } from '../platform/select.js'
@@ -96,6 +96,14 @@ function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' |
   if (options.requireLimits === true) refuseInexactLimits(options.policy, plan)
   return plan
 }
+
+/** The plan for another machine, as its snapshot has it: nobody asks it, and every layer is supposed to be there. */
+export async function planFor(options: ParsedSandboxOptions, host: HostSnapshot): Promise<LaunchPlan> {
+  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode), host.platform)
+  return compilePlan({ options, backend, layers: SUPPOSED_LAYERS[backend.name] ?? [] }, resolvePolicy(options, host), host)
+}
+
+const SUPPOSED_LAYERS: Partial<Record<BackendName, readonly LayerReport[]>> = { 'macos-seatbelt': [{ layer: 'seatbelt', available: true }] }
 
 export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot): ResolvedPolicy {
   // A word that the policy's forms know and nothing carries out yet must not pass in silence.

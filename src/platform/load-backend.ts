@@ -22,8 +22,11 @@ export async function loadBackend(name: BackendName, platform: PlatformName, lau
       const { unsupportedBackend } = await import('./unsupported.js')
       return unsupportedBackend(platform)
     }
+    case 'macos-seatbelt': {
+      const { macosSeatbeltBackend } = await import('./macos/backend.js')
+      return macosSeatbeltBackend()
+    }
     case 'linux-bwrap':
-    case 'macos-seatbelt':
     case 'windows-elevated':
     case 'windows-unelevated':
       throw new Error(`${name} is never selected`)

@@ -5,7 +5,7 @@ import type { BackendName } from './launch-plan.js'
 
 const CONFINING_BACKEND: Record<PlatformName, BackendName> = {
   linux: 'linux-native',
-  macos: 'unsupported',
+  macos: 'macos-seatbelt',
   windows: 'unsupported',
 }
 

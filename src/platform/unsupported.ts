@@ -5,7 +5,7 @@ import type { Backend, LayerReport } from './backend.js'
 
 const REASON: Record<PlatformName, string> = {
   linux: 'this build has no back end for Linux',
-  macos: 'there is no back end for macOS yet',
+  macos: 'this build has no back end for macOS',
   windows: 'there is no back end for Windows yet',
 }
 const REMEDY = 'Run it on Linux, in a virtual machine or WSL 2; or, with commands unconfined, say danger-full-access.'
