@@ -60,6 +60,7 @@ export const OPTIONS = [
   { key: 'report',        value: 'FILE', for: COMMANDS, group: 'output', help: 'write the result as JSON to FILE; the output passes through' },
   { key: 'printPlan',     long: 'print-plan', for: COMMANDS, group: 'output', help: 'print what would be enforced, and run nothing' },
   { key: 'platform',      value: 'linux|macos|windows', for: COMMANDS, group: 'output', help: 'the system that --print-plan is for (default: this one)' },
+  { key: 'host',          value: 'FILE', for: COMMANDS, group: 'output', help: 'the machine that --platform macos is for, as JSON (default: an example)' },
   { key: 'logDenials',    long: 'log-denials', for: COMMANDS, group: 'output', help: 'print every denial after the command, and how to allow it' },
   { key: 'escape',        for: ['doctor'], group: 'other', help: 'try to escape in every known way, in a fresh folder, and print a score' },
   { key: 'quiet',         short: 'q', for: COMMANDS, group: 'output', help: 'print nothing of our own after the command' },

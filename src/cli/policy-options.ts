@@ -1,11 +1,12 @@
 // The options that say what is allowed → one policy. Reads no file but the one that --policy names.
-import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { SandboxError } from '../errors.js'
+import { currentFolder } from '../host/snapshot.js'
 import { presetPolicy } from '../policy/presets.js'
 import type { Limits, SandboxMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { Options, Verb } from './options.js'
+import { parseJson, readText } from './read-file.js'
 import { oneOf, parseAssignment, parseCount, parseSizeBytes } from './values.js'
 
 const MODES = ['read-only', 'workspace-write', 'danger-full-access'] as const satisfies readonly SandboxMode[]
@@ -14,11 +15,12 @@ const MODES = ['read-only', 'workspace-write', 'danger-full-access'] as const sa
  * The policy that a command line asks for: a base (the verb's default, -s, or --policy), then -c, then what adds to it.
  *
  * @param cwd   of this process: relative paths start there, wherever --cd leads
+ * @param home  where `~/` leads
  * @throws SandboxError `option_invalid`, `policy_contradiction`, and all that `parsePolicy` throws
  */
-export async function policyFromOptions(verb: Verb, options: Options, cwd: string): Promise<SandboxPolicy> {
+export async function policyFromOptions(verb: Verb, options: Options, cwd: string, home: string = homedir()): Promise<SandboxPolicy> {
   const base = await basePolicy(verb, options, cwd)
-  const paths = (given: readonly string[] | undefined): string[] => (given ?? []).map(path => absolute(cwd, path))
+  const paths = (given: readonly string[] | undefined): string[] => (given ?? []).map(path => absolute(cwd, home, path))
   const changes: { readonly [Key in keyof SandboxPolicy]?: SandboxPolicy[Key] } = {
     read: [...base.read, ...paths(options.read)],
     write: [...base.write, ...paths(options.write)],
@@ -39,7 +41,7 @@ async function basePolicy(verb: Verb, options: Options, cwd: string): Promise<Sa
   if (options.policy !== undefined) {
     if (mode !== undefined) throw contradiction(options.sandbox === undefined ? '--full-auto' : '--sandbox', mode, '--policy says the mode already')
     if (options.config !== undefined) throw contradiction('--config', options.config[0], '--policy is a whole policy')
-    return readPolicy(options.policy, cwd)
+    return readPolicy(options.policy, currentFolder())
   }
   const defaults = verb === 'sandbox' ? 'reference' : 'library'
   const normal = verb === 'sandbox' ? 'read-only' : 'workspace-write'
@@ -55,43 +57,25 @@ function chosenMode(options: Options): SandboxMode | undefined {
   return 'workspace-write'
 }
 
+const EXAMPLE = 'Write it like {"mode": "workspace-write", "deny": ["secrets"]}.'
+
 /** `--policy`: JSON itself, or a file of JSON or, by its name, TOML. */
 async function readPolicy(given: string, cwd: string): Promise<SandboxPolicy> {
   const inline = /^\s*[{"]/.test(given)
   const { parseConfigPolicy, parsePolicy } = await import('../policy/parse.js')
-  if (inline) return parsePolicy(parseJson(given, given))
+  if (inline) return parsePolicy(parseJson('--policy', given, given, EXAMPLE))
   const file = resolve(cwd, given)
-  const text = readText(file, given)
-  if (!file.endsWith('.toml')) return parsePolicy(parseJson(text, given))
+  const text = readText('--policy', file, given, 'Name a file, or give the policy itself as JSON: {"mode": "workspace-write"}.')
+  if (!file.endsWith('.toml')) return parsePolicy(parseJson('--policy', text, given, EXAMPLE))
   const { parseToml } = await import('./config-option.js')
   // Relative roots of a config file start at its own folder, as in the reference.
   return parseConfigPolicy(parseToml(text, '--policy', given), resolve(file, '..'))
 }
 
-function readText(file: string, given: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR') throw new SandboxError('path_not_found', { field: '--policy', value: given }, { remedy: 'Name a file, or give the policy itself as JSON: {"mode": "workspace-write"}.' })
-    if (code === 'EISDIR' || code === 'EACCES') throw new SandboxError('option_invalid', { field: '--policy', value: given }, { detail: `it cannot be read (${code})`, remedy: 'Name a file that you may read.' })
-    throw error
-  }
-}
-
-function parseJson(text: string, given: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
-    throw new SandboxError('option_invalid', { field: '--policy', value: given }, { detail: `it is not JSON (${error.message})`, remedy: 'Write it like {"mode": "workspace-write", "deny": ["secrets"]}.', cause: error })
-  }
-}
-
 /** Against this process's cwd; `~/` is our home, since a shell leaves it alone in --option=~/path. */
-function absolute(cwd: string, path: string): string {
+function absolute(cwd: string, home: string, path: string): string {
   if (path === '') throw new SandboxError('path_invalid', { field: 'path', value: path }, { detail: 'it is empty' })
-  return path === '~' || path.startsWith('~/') ? resolve(homedir(), `.${path.slice(1)}`) : resolve(cwd, path)
+  return path === '~' || path.startsWith('~/') ? resolve(home, `.${path.slice(1)}`) : resolve(cwd, path)
 }
 
 function limits(options: Options): Limits {

@@ -8,6 +8,7 @@ import type { ExecResult } from '../exec/result.js'
 import { createParsedSandbox, type Sandbox } from '../exec/sandbox.js'
 import { currentFolder, takeSnapshot } from '../host/snapshot.js'
 import { DEGRADATIONS, type DegradationName, RUNGS } from '../platform/launch-plan.js'
+import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { Arguments } from './arguments.js'
 import { errorRecord } from './error-record.js'
 import { type Options, SYSTEM_WORDS } from './options.js'
@@ -24,12 +25,12 @@ const REPORT_BYTES = 1 << 20
 /** @returns the exit code: the command's own, or what became of it */
 export async function run(given: Arguments): Promise<number> {
   const { options, words } = given
-  refuseOtherSystem(given)
+  const other = await findOtherHost(given)
   if (words.length === 0 && options.printPlan !== true) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to run', remedy: `Give one after --: \`codex-sandbox ${given.verb} -- COMMAND\`.` })
   if (options.quiet === true && options.logDenials === true) throw new SandboxError('policy_contradiction', { field: '--quiet', value: undefined }, { detail: '--log-denials prints after the command, and --quiet forbids it' })
   const timeoutMs = options.timeout === undefined ? undefined : parseDurationMs('--timeout', options.timeout)
-  const sandboxOptions = await optionsOfSandbox(given)
-  if (options.printPlan === true) return printPlan(sandboxOptions)
+  const sandboxOptions = await optionsOfSandbox(given, other)
+  if (options.printPlan === true) return printPlan(sandboxOptions, words, other)
 
   const report = options.report === undefined ? undefined : openReport(options.report)
   try {
@@ -81,9 +82,9 @@ async function runCommand(sandbox: Sandbox, argv: readonly string[], options: Sp
   }
 }
 
-async function optionsOfSandbox({ verb, options }: Arguments): Promise<ParsedSandboxOptions> {
-  const cwd = currentFolder()
-  const policy = await policyFromOptions(verb, options, cwd)
+async function optionsOfSandbox({ verb, options }: Arguments, other: HostSnapshot | undefined): Promise<ParsedSandboxOptions> {
+  const [cwd, home] = other === undefined ? [currentFolder(), homedir()] : [other.cwd, other.home ?? '/']
+  const policy = await policyFromOptions(verb, options, cwd, home)
   return {
     policy,
     cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd),
@@ -91,30 +92,46 @@ async function optionsOfSandbox({ verb, options }: Arguments): Promise<ParsedSan
     ...(options.logDenials === true ? { observe: 'reads' as const } : {}),
     ...(options.rung === undefined ? {} : { rung: oneOf('--rung', options.rung, RUNGS) }),
     // Naming it is the word that it needs.
-    allowBroadRoots: policy.write.some(path => path === '/' || path === homedir()),
+    allowBroadRoots: policy.write.some(path => path === '/' || path === home),
   }
 }
 
-async function printPlan(options: ParsedSandboxOptions): Promise<number> {
-  const [{ prepare }, { printPlan }] = await Promise.all([import('../exec/prepare.js'), import('../platform/launch-plan.js')])
-  const { plan } = await prepare(options)
-  await print(process.stdout, printPlan(plan))
+async function printPlan(options: ParsedSandboxOptions, words: readonly string[], other: HostSnapshot | undefined): Promise<number> {
+  const [{ planFor, prepare }, { printPlan }] = await Promise.all([import('../exec/prepare.js'), import('../platform/launch-plan.js')])
+  const plan = other === undefined ? (await prepare(options)).plan : await planFor(options, other)
+  await print(process.stdout, printPlan(plan.backend === 'macos-seatbelt' ? { ...plan, argv: [...plan.argv, ...words] } : plan))
   return 0
 }
 
-/** `sandbox macos` on Linux, `--platform windows`: refused in words, never run as something else. */
-function refuseOtherSystem({ options, system }: Arguments): void {
-  if (system === undefined && options.platform === undefined) return
+/**
+ * The machine that `--print-plan --platform` is for, where it is not this one. Anything else that means another system than
+ * this one is refused in words, never run as something else.
+ */
+async function findOtherHost({ options, system }: Arguments): Promise<HostSnapshot | undefined> {
+  if (system === undefined && options.platform === undefined && options.host === undefined) return undefined
   const { platform: here } = takeSnapshot({ selfPaths: [] })
-  if (system !== undefined && SYSTEM_WORDS[system] !== here) {
-    throw new SandboxError('option_invalid', { field: 'sandbox', value: system }, { detail: `this machine is ${here}`, remedy: 'Leave the word out: the system is known.' })
+  const platform = options.platform === undefined ? here : oneOf('--platform', options.platform, PLATFORMS)
+  if (system !== undefined && SYSTEM_WORDS[system] !== platform) {
+    throw new SandboxError('option_invalid', { field: 'sandbox', value: system }, { detail: options.platform === undefined ? `this machine is ${here}` : `--platform says ${platform}`, remedy: 'Leave the word out: the system is known.' })
   }
-  if (options.platform === undefined) return
-  const platform = oneOf('--platform', options.platform, PLATFORMS)
-  if (options.printPlan !== true) throw new SandboxError('option_invalid', { field: '--platform', value: platform }, { detail: 'it belongs to --print-plan', remedy: 'Leave it out: commands run on this machine.' })
-  if (platform === here) return
+  if (options.printPlan !== true) {
+    const [field, value] = options.host === undefined ? ['--platform', platform] : ['--host', options.host]
+    if (options.host !== undefined || options.platform !== undefined) throw new SandboxError('option_invalid', { field, value }, { detail: 'it belongs to --print-plan', remedy: 'Leave it out: commands run on this machine.' })
+    return undefined
+  }
+  if (platform === 'macos' && (options.host !== undefined || platform !== here)) return readHost(options.host)
+  if (options.host !== undefined) throw new SandboxError('option_invalid', { field: '--host', value: options.host }, { detail: `it is for --platform macos, and this is ${platform}`, remedy: 'Add --platform macos, or leave it out.' })
+  if (platform === here) return undefined
   const detail = platform === 'linux' ? `the plan for linux is made from the files of a Linux machine, and this is ${here}` : `the compiler for ${platform} is not yet built`
   throw new SandboxError('platform_unsupported', { field: '--platform', value: platform }, { detail, remedy: 'Leave it out, for the plan of this machine.' })
+}
+
+async function readHost(file: string | undefined): Promise<HostSnapshot> {
+  const { readSnapshotFile } = await import('../host/snapshot-file.js')
+  if (file === undefined) return readSnapshotFile('--host', (await import('../host/example-mac.js')).EXAMPLE_MAC)
+  const { parseJson, readText } = await import('./read-file.js')
+  const text = readText('--host', resolve(currentFolder(), file), file, 'Name a file, or leave it out for an example of a Mac.')
+  return readSnapshotFile('--host', parseJson('--host', text, file, 'See docs/macos.md for the form of a host.'))
 }
 
 async function tellAfterwards(result: ExecResult, options: Options): Promise<void> {

@@ -45,7 +45,7 @@ describe('exit codes', () => {
     { name: 'a word that is no verb',         words: ['git', 'status'],                    code: 125, stderr: /^codex-sandbox: [^\n]*codex-sandbox -- git[^\n]*\n$/ },
     { name: 'a folder that is missing',       words: ['-C', '/no/such', '--', 'true'],     code: 125, stderr: /^codex-sandbox: [^\n]*"\/no\/such" does not exist[^\n]*\n$/ },
     { name: 'another system',                 words: ['sandbox', 'windows', 'true'],       code: 125, stderr: /^codex-sandbox: [^\n]*this machine is linux[^\n]*\n$/ },
-    { name: 'a plan for another system',      words: ['--print-plan', '--platform', 'macos'], code: 125, stderr: /^codex-sandbox: [^\n]*not yet built[^\n]*\n$/ },
+    { name: 'a plan for another system',      words: ['--print-plan', '--platform', 'windows'], code: 125, stderr: /^codex-sandbox: [^\n]*not yet built[^\n]*\n$/ },
     { name: 'a degradation that is unknown',  words: ['--allow-degraded', 'x', '--', 'true'], code: 125, stderr: /^codex-sandbox: --allow-degraded "x" is not valid/ },
   ])('$name: $code', ({ words, code, stderr }) => {
     const outcome = cli(words)
@@ -175,6 +175,26 @@ describe('results as JSON', () => {
     const { code, stdout } = cli(['--print-plan', '--', 'touch', 'never'])
     expect([code, JSON.parse(stdout)]).toEqual([0, expect.objectContaining({ backend: 'linux-native', platform: 'linux', cwd: expect.objectContaining({ path: workspace }) })])
     expect(existsSync(`${workspace}/never`)).toBe(false)
+  })
+  test('--print-plan --platform macos prints profile, parameters and argv, for an example of a Mac or for a given one', () => {
+    const { code, stdout } = cli(['sandbox', 'macos', '--platform', 'macos', '--full-auto', '--print-plan', '--', 'git', 'status'])
+    const plan = JSON.parse(stdout)
+    expect([code, plan]).toEqual([0, expect.objectContaining({
+      backend: 'macos-seatbelt', profile: expect.arrayContaining(['(version 1)', '(deny default)']), parameters: expect.objectContaining({ WRITABLE_1: '/Users/me/project' }),
+      argv: ['/usr/bin/sandbox-exec', '-p', '{profile}', ...Object.entries(plan.parameters).flatMap(([name, value]) => ['-D', `${name}=${value}`]), '--', 'git', 'status'],
+    })])
+    writeFileSync(`${root}/mac.json`, JSON.stringify({ platform: 'macos', cwd: '/w', home: '/Users/x', files: { '/w/': null, '/Users/x/.ssh/': null, '/tmp': { link: 'private/tmp' }, '/private/tmp/': null } }))
+    const given = JSON.parse(cli(['--print-plan', '--platform', 'macos', '--host', '../mac.json', '--deny', 'secret', '--read', '~/.ssh', '--', 'ls']).stdout)
+    expect(Object.values(given.parameters)).toEqual(expect.arrayContaining(['/w', '/w/secret', '/private/tmp']))
+    expect(Object.values(given.parameters)).not.toContain('/Users/x/.ssh')
+  })
+  test.each([
+    { name: 'without a plan',         words: ['--host', 'x', '--', 'true'],                                      stderr: /--host "x" is not valid: it belongs to --print-plan/ },
+    { name: 'for this machine',       words: ['--print-plan', '--host', 'x'],                                    stderr: /--host "x" is not valid: it is for --platform macos/ },
+    { name: 'that is not there',      words: ['--print-plan', '--platform', 'macos', '--host', 'nope'],          stderr: /--host "nope" does not exist/ },
+    { name: 'of another system',      words: ['sandbox', 'linux', '--print-plan', '--platform', 'macos'],        stderr: /sandbox "linux" is not valid: --platform says macos/ },
+  ])('a host $name is refused', ({ words, stderr }) => {
+    expect(cli(words)).toEqual({ code: 125, stdout: '', stderr: expect.stringMatching(stderr) })
   })
   test('doctor --json says what there is', () => {
     expect(JSON.parse(cli(['doctor', '--json']).stdout)).toMatchObject({ ok: true, findings: expect.arrayContaining([expect.objectContaining({ name: 'node', ok: true }), expect.objectContaining({ name: 'launcher', ok: true })]) })
