@@ -97,7 +97,7 @@ class Child<E extends Encoding> extends EventEmitter implements SandboxChild<E>,
     if (this.#over) return false
     if (number === constants.signals.SIGKILL) this.#run.kill()
     else this.#run.running?.signal(number)
-    this.killed ||= number !== 0
+    this.killed = true
     return true
   }
 

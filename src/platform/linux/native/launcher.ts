@@ -59,7 +59,7 @@ class NativeLauncher implements Launcher {
   readonly #child: ChildProcess
   readonly #path: string
   readonly #socket: Socket | undefined
-  readonly #decoder = new FrameDecoder((type, id, payload) => this.#take(type, id, payload))
+  readonly #decoder = new FrameDecoder((type, id, payload) => this.#takeSafely(type, id, payload))
   readonly #commands = new Map<number, NativeCommand>()
   readonly #lostListeners: (() => void)[] = []
   #state: State = 'starting'
@@ -183,6 +183,16 @@ class NativeLauncher implements Launcher {
       if (!(error instanceof MalformedFrame)) throw error
       const place = { step: this.#state === 'starting' ? 'start_launcher' : 'launcher', errno: 'EBADMSG' }
       this.#fail(new SandboxError(this.#state === 'starting' ? 'set_up_failed' : 'launcher_lost', place, { detail: error.message, cause: error }))
+    }
+  }
+
+  /** What a caller's listener throws is an uncaught exception, as from any event. It must not cost the frames that came with this one. */
+  #takeSafely(type: number, id: number, payload: Buffer): void {
+    try {
+      this.#take(type, id, payload)
+    } catch (error) {
+      if (error instanceof MalformedFrame) throw error
+      process.nextTick(() => { throw error })
     }
   }
 
