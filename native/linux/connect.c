@@ -4,11 +4,13 @@
 #include "raw.h"
 #include "reports.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
@@ -183,10 +185,34 @@ static int bind_to_path(pid_t thread, int fd, const struct sockaddr_un *address,
 	return child < 0 ? (int)child : (int)call.result;
 }
 
+enum { PORT_OF_NAMES = 53 };
+
+/* The private network has a loopback and nothing else. A resolver of the host's that listens on the loopback (127.0.0.53) is none of
+ * this one's: the connection works, and nobody answers. */
+static void report_unreachable(const struct call *call, const struct sockaddr *address, long result)
+{
+	char host[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 16];
+
+	if (address->sa_family == AF_INET) {
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+
+		if (result != -ENETUNREACH && (ntohl(v4->sin_addr.s_addr) >> 24 != IN_LOOPBACKNET || ntohs(v4->sin_port) != PORT_OF_NAMES))
+			return;
+		snprintf(text, sizeof text, "%s:%u", inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host), ntohs(v4->sin_port));
+	} else if (address->sa_family == AF_INET6 && result == -ENETUNREACH) {
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+
+		snprintf(text, sizeof text, "[%s]:%u", inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host), ntohs(v6->sin6_port));
+	} else {
+		return;
+	}
+	report_access(call, ACCESS_CONNECT, text, result == -ENETUNREACH ? REPORT_REFUSED : 0);
+}
+
 /* Carries connect or bind out. Returns 0 or -errno, which is the call's result. */
 static long carry_out(const struct call *call)
 {
-	union { struct sockaddr any; struct sockaddr_un local; char bytes[128]; } address = { 0 };
+	union { struct sockaddr any; struct sockaddr_un local; struct sockaddr_in6 v6; char bytes[128]; } address = { 0 };
 	char path[sizeof address.local.sun_path + 1] = { 0 };
 	uint64_t length = call->arguments[2];
 	bool is_bind = call->number == SYS_bind, on_path;
@@ -218,6 +244,8 @@ static long carry_out(const struct call *call)
 		result = -EACCES;
 	} else {
 		result = (is_bind ? bind(fd, &address.any, (socklen_t)length) : connect(fd, &address.any, (socklen_t)length)) == 0 ? 0 : -errno;
+		if (!is_bind && state.private_network)
+			report_unreachable(call, &address.any, result);
 	}
 	close(fd);
 	return result;

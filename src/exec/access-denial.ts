@@ -2,12 +2,14 @@
 // a missing privilege of the host is no denial of ours.
 import type { AccessReport } from '../platform/backend.js'
 import { decide } from '../policy/decide.js'
-import type { Access, Decision, FileAccess } from '../policy/decision.js'
+import type { Access, Decision, FileAccess, Remedy } from '../policy/decision.js'
 import { describeDecision } from '../policy/explain.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
+import { isLoopback } from '../policy/decide-host.js'
 import { looksAbsolute, resolveText } from '../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Denial } from './denial.js'
+import { explainRefusedCall } from './refused-calls.js'
 
 type Refusal = Extract<Decision, { verdict: 'deny' }>
 
@@ -23,7 +25,7 @@ export function denialOf(circumstances: Circumstances, report: AccessReport): De
   switch (report.operation) {
     case 'unix-connect': return socketDenial(circumstances, report)
     case 'connect':      return networkDenial(circumstances, report)
-    case 'system-call':  return callDenial(report)
+    case 'system-call':  return callDenial(circumstances, report)
     case 'read': case 'write': case 'create': case 'remove': case 'execute': return fileDenial(circumstances, report, report.operation)
     default: return report.operation satisfies never
   }
@@ -35,17 +37,20 @@ function fileDenial({ policy, host }: Circumstances, report: AccessReport, opera
   const { path } = report
   if (path === undefined) return unknownDenial(report, operation)
   const access: Access = { kind: operation, path }
-  const decision = decide(policy, access, host.files)
-  if (decision.verdict === 'allow' || failsAnyway(decision, report, host.files.entry(path) !== undefined)) return undefined
+  const judged = decide(policy, access, host.files)
+  if (judged.verdict === 'allow' || failsAnyway(judged, report, host.files.entry(path) !== undefined)) return undefined
+  // A mask refuses by its mode as well: what it hides is a rule that denies it.
+  const decision: Refusal = report.modeRefuses && !isHidden(judged) ? { ...judged, remedy: NO_REMEDY_FOR_MODE } : judged
   return { kind: 'file', operation, path, message: describeDecision(access, decision), ...('rule' in decision ? { rule: decision.rule } : {}), remedy: decision.remedy, ...origin(report) }
 }
 
+const isHidden = (decision: Refusal): boolean => decision.because === 'glob' || (decision.because === 'rule' && decision.rule.effect === 'deny')
+
+const NO_REMEDY_FOR_MODE: Remedy = { text: 'no change of the policy does, as its own mode refuses it too', flags: [], changes: [] }
+
 /** What would have failed without the sandbox too. */
-function failsAnyway(decision: Refusal, { operation, modeRefuses, refused }: AccessReport, exists: boolean): boolean {
+function failsAnyway(decision: Refusal, { operation, refused }: AccessReport, exists: boolean): boolean {
   if (refused) return false
-  // A mask refuses by its mode as well: what hides a path is a rule that denies it.
-  const hidden = decision.because === 'glob' || (decision.because === 'rule' && decision.rule.effect === 'deny')
-  if (modeRefuses && !hidden) return true
   // What stands at a missing protected name is the sandbox's own.
   const placeholder = 'rule' in decision && decision.rule.kind === 'missing'
   if (operation === 'create') return exists && !placeholder
@@ -73,17 +78,18 @@ function networkDenial({ policy }: Circumstances, report: AccessReport): Denial 
   const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(report.path ?? '') ?? []
   if (host === undefined) return undefined
   const access: Access = { kind: 'connect', host, port: Number(port) }
-  const decision = decide(policy, access)
+  // The host's resolver on its own loopback, which this one is not: told by the launcher for its port alone.
+  const isLookup = Number(port) === PORT_OF_NAMES && isLoopback(host)
+  const decision = decide(policy, isLookup ? { ...access, host: '0.0.0.0' } : access)
   if (decision.verdict === 'allow') return undefined
   return { kind: 'network', operation: 'connect', host, port: Number(port), message: describeDecision(access, decision), remedy: decision.remedy, ...origin(report) }
 }
 
-function callDenial(report: AccessReport): Denial {
+const PORT_OF_NAMES = 53
+
+function callDenial({ policy }: Circumstances, report: AccessReport): Denial {
   const call = report.path ?? 'unknown'
-  return {
-    kind: 'system-call', operation: 'system-call', call, message: `system call ${call} denied.`,
-    remedy: { text: 'nothing allows this call in a sandbox', flags: [], changes: [] }, ...origin(report),
-  }
+  return { kind: 'system-call', operation: 'system-call', call, ...explainRefusedCall(policy, call), ...origin(report) }
 }
 
 /** As a command spelled it, from its cwd. */

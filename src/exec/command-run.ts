@@ -9,6 +9,7 @@ import type { CommandPlan, Enforcement, LaunchPlan } from '../platform/launch-pl
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Denial } from './denial.js'
+import { type DenialListener, DenialLog } from './denial-log.js'
 import { type Environment, mergeEnvironment } from './environment.js'
 import { EXHAUSTED } from './exhausted.js'
 import type { StreamName } from './kept-output.js'
@@ -74,6 +75,8 @@ export interface CommandUse<E extends Encoding = Encoding> {
   collect(): CommandOutput<E>
   /** Where the command reports denials, as far as it was kept. */
   errorText(): string
+  /** Who listens for denials while it runs, if anybody does. */
+  hearsDenial?(): DenialListener | undefined
   /** Output waits for the caller: then a command that writes nothing is not idle. */
   isWaiting?(): boolean
 }
@@ -95,7 +98,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   /** From here on output is the session's: nobody waits for this command any more. */
   #inBackground = false
   #running: RunningCommand | undefined
-  #reports: AccessReport[] | undefined
+  readonly #log: DenialLog
   #interruption: Interruption
   /** What the caller's own code threw: the result then. */
   #callerError: { readonly error: unknown } | undefined
@@ -130,6 +133,12 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     }
     this.#otherwise = wiring.otherwise
     this.#enforcement = enforcementWith(context.plan, options.limits)
+    this.#log = new DenialLog({
+      circumstances: () => ({ policy: context.policy, host: context.lookAtHost(), cwd: this.#command.cwd.path }),
+      observe: 'observe' in context.plan ? context.plan.observe : 'off',
+      listener: () => this.#listener(),
+      failed: error => this.abandon(error),
+    })
     this.session = keep ? context.sessions.open(argv, this.#command.cwd.path) : undefined
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -231,9 +240,21 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
 
   onAccess(report: AccessReport): void {
     // The result has been given.
-    if (this.session?.state === 'left') return
-    this.#reports ??= []
-    this.#reports.push(report)
+    if (this.session?.state !== 'left') this.#log.add(report)
+  }
+
+  onAccessesLost(count: number): void {
+    this.#log.lost += count
+  }
+
+  #listener(): DenialListener | undefined {
+    const { onDenial } = this.#options
+    const hears = this.#use.hearsDenial?.()
+    if (onDenial === undefined || hears === undefined) return onDenial ?? hears
+    return denial => {
+      onDenial(denial)
+      hears(denial)
+    }
   }
 
   /** The command itself ended; what it left goes on, unless it was to end at once. */
@@ -315,9 +336,13 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
 
   #finish(exit: CommandExit, session: ExecResult['session']): void {
     if (this.#callerError !== undefined) return this.#reject(this.#callerError.error)
-    const denials = this.#findDenials()
+    const denials = this.#log.find(this.#use.errorText())
     if (denials === undefined) return this.#resolve(this.#makeResult(exit, session, NO_DENIALS))
-    denials.then(found => this.#resolve(this.#makeResult(exit, session, found))).catch(this.#reject)
+    denials.then(found => {
+      // A listener threw.
+      if (this.#callerError !== undefined) this.#reject(this.#callerError.error)
+      else this.#resolve(this.#makeResult(exit, session, found))
+    }).catch(this.#reject)
   }
 
   #makeResult(exit: CommandExit, session: ExecResult['session'], denials: readonly Denial[]): ExecResult<E> {
@@ -337,6 +362,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
       durationMs: performance.now() - this.#startedAt,
       usage: { cpuMs: exit.cpuMs, maxRssBytes: exit.maxRssBytes },
       denials,
+      ...(this.#log.lost === 0 ? undefined : { denialsLost: this.#log.lost }),
       ended: exit.ended,
       ...(exit.ended.length === 0 ? undefined : { toKeep: TO_KEEP }),
       ...(session === undefined ? undefined : { session }),
@@ -345,19 +371,9 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     }
   }
 
-  /** Mostly there are none: then their reader is not even loaded. */
-  #findDenials(): Promise<readonly Denial[]> | undefined {
-    const text = this.#use.errorText()
-    if (this.#reports === undefined && !DENIAL_WORDS.test(text)) return undefined
-    const { policy, lookAtHost } = this.#context
-    return import('./denials.js').then(({ findDenials }) => findDenials({ policy, host: lookAtHost(), cwd: this.#command.cwd.path, text, reports: this.#reports ?? [] }))
-  }
 }
 
 const NOTHING_RAN: CommandExit = { exitCode: undefined, signal: undefined, reason: 'none', path: undefined, cpuMs: 0, maxRssBytes: 0, ended: [] }
-
-/** What the C library has for EACCES, EPERM and EROFS; other programs start theirs in lower case. */
-const DENIAL_WORDS = /permission denied|operation not permitted|read-only file system/i
 
 /** A program that does not start is the command's failure, told as a shell does; everything else is the sandbox's. */
 function startOutcome({ step, errno, path }: StartFailure, command: CommandPlan): SandboxError | { exitCode: number; line: string } {

@@ -27,3 +27,7 @@ export interface Denial {
    */
   readonly certainty: 'refused' | 'observed' | 'reported'
 }
+
+/** Denials with one key are one. */
+export const keyOf = ({ operation, path, host, port, call, program }: Denial): string =>
+  [operation, path ?? (host === undefined ? call ?? `by ${program}` : `${host}:${port}`)].join(' ')

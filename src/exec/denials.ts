@@ -2,6 +2,7 @@
 // deny it.
 import { SandboxError } from '../errors.js'
 import type { AccessReport } from '../platform/backend.js'
+import type { Observation } from '../platform/launch-plan.js'
 import { decide } from '../policy/decide.js'
 import type { FileAccess } from '../policy/decision.js'
 import { describeDecision } from '../policy/explain.js'
@@ -9,17 +10,19 @@ import { followLinks, followLinksToParent } from '../policy/follow-links.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import { absolute, type Circumstances, denialOf } from './access-denial.js'
-import type { Denial } from './denial.js'
+import { type Denial, keyOf } from './denial.js'
 import { readReportedPaths } from './reported-paths.js'
 
 export interface DenialSources extends Circumstances {
   /** What the command wrote to stderr. */
   readonly text: string
   readonly reports: readonly AccessReport[]
+  /** What the launcher saw of all accesses: of these, only what it reported was denied. */
+  readonly observe: Observation
 }
 
 /** What the launcher saw first, each access once; of what the command reports only paths of which the launcher saw nothing. */
-export function findDenials({ policy, host, cwd, text, reports }: DenialSources): Denial[] {
+export function findDenials({ policy, host, cwd, text, reports, observe }: DenialSources): Denial[] {
   const found = new Map<string, Denial>()
   const add = (denial: Denial | undefined): void => {
     const key = denial === undefined ? '' : keyOf(denial)
@@ -27,15 +30,18 @@ export function findDenials({ policy, host, cwd, text, reports }: DenialSources)
   }
   for (const report of reports) add(denialOf({ policy, host, cwd }, report))
   const seen = new Set([...found.values()].map(({ path }) => path))
-  for (const { path, operations } of readReportedPaths(text)) {
-    const denial = reportedDenial(policy, host, absolute(policy, cwd, path), operations)
+  // A program that may not be looked into may have tried anything.
+  const observed = reports.some(({ path }) => path === undefined) ? 'off' : observe
+  for (const { path, operations, readOnly } of readReportedPaths(text)) {
+    const open = operations.filter(operation => readOnly || !isObserved(operation, observed))
+    const denial = open.length === 0 ? undefined : reportedDenial(policy, host, absolute(policy, cwd, path), open)
     if (!seen.has(denial?.path)) add(denial)
   }
   return [...found.values()]
 }
 
-const keyOf = ({ operation, path, host, port, call, program }: Denial): string =>
-  [operation, path ?? (host === undefined ? call ?? `by ${program}` : `${host}:${port}`)].join(' ')
+const isObserved = (operation: FileAccess, observe: Observation): boolean =>
+  observe === 'reads' || (observe === 'writes' && operation !== 'read' && operation !== 'execute')
 
 /** The first of `operations` that the policy denies. */
 function reportedDenial(policy: ResolvedPolicy, host: HostSnapshot, path: string, operations: readonly FileAccess[]): Denial | undefined {

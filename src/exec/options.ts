@@ -6,6 +6,7 @@ import { DEGRADATIONS, type DegradationName, type Observation, RUNGS, type Rung 
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Limits, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { PolicyInput } from '../policy/schema.js'
+import type { Denial } from './denial.js'
 import type { Encoding, OutputOf } from './result.js'
 
 export interface SandboxOptions {
@@ -73,6 +74,8 @@ export interface CommandOptions<E extends Encoding = Encoding> {
   readonly killGraceMs?: number
   readonly signal?: AbortSignal
   readonly output?: OutputOptions<E>
+  /** Called while the command runs, once for each denial that the launcher sees; and at its end for those that only stderr told. */
+  readonly onDenial?: (denial: Denial) => void
   /** May only narrow the policy's. */
   readonly limits?: Limits
   /**
@@ -164,7 +167,7 @@ const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> => typ
 const LIMIT_CHECKS: Record<keyof Limits, Check> = { memoryBytes: wholeNumber, pids: wholeNumber, cpuSeconds: wholeNumber, openFiles: wholeNumber, fileSizeBytes: wholeNumber }
 const OUTPUT_CHECKS: Record<keyof OutputOptions, Check> = { maxBytes: wholeNumber, keep: oneOf('head', 'tail', 'both'), file: string, encoding: oneOf('text', 'bytes') }
 const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
-  cwd: string, env: record, timeoutMs: milliseconds, idleTimeoutMs: milliseconds, killGraceMs: milliseconds, signal: abortSignal, output: record, limits: record,
+  cwd: string, env: record, timeoutMs: milliseconds, idleTimeoutMs: milliseconds, killGraceMs: milliseconds, signal: abortSignal, output: record, onDenial: callback, limits: record,
   background: oneOf('kill', 'keep'), additionalPermissions: record,
 }
 const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {

@@ -7,6 +7,8 @@ export interface ReportedPath {
   readonly path: string
   /** What it may have tried, the likeliest first. */
   readonly operations: readonly FileAccess[]
+  /** The message is EROFS's: it was a write, even if none was seen. */
+  readonly readOnly: boolean
 }
 
 /** Messages of EACCES, EPERM and EROFS, and what each leaves open. */
@@ -52,7 +54,7 @@ export function readReportedPaths(text: string): ReportedPath[] {
     const own = pathsOfLine(line, message.words)
     const paths = own.length > 0 ? own : pathsBefore(lines, index)
     const operations = operationsOf(line, paths, message.writes)
-    for (const path of paths) reports.push({ path, operations })
+    for (const path of paths) reports.push({ path, operations, readOnly: message.writes })
   }
   return reports
 }

@@ -30,7 +30,10 @@ export interface ExecResult<E extends Encoding = 'text'> {
   readonly dropped: { readonly stdout: number; readonly stderr: number }
   readonly durationMs: number
   readonly usage: { readonly cpuMs: number; readonly maxRssBytes: number }
+  /** What it tried and was denied: the launcher's own refusals and what was observed first, then what only the command itself reported. */
   readonly denials: readonly Denial[]
+  /** So many accesses were too many to be looked at: some of them may be denials that are not in the list. */
+  readonly denialsLost?: number
   /** Processes that were still there when the command itself ended, and were ended with it. */
   readonly ended: readonly EndedProcess[]
   /** With `ended`: how to keep them instead, in words and as options that the next call takes unchanged. */

@@ -5,6 +5,7 @@ import { constants } from 'node:os'
 import { Readable, Writable } from 'node:stream'
 import { SandboxError } from '../errors.js'
 import type { StartFailure } from '../platform/backend.js'
+import type { DenialListener } from './denial-log.js'
 import { type CommandContext, type CommandOutput, CommandRun, type CommandUse } from './command-run.js'
 import { KeptOutput, type StreamName } from './kept-output.js'
 import { checkArguments, checkSpawnOptions, isTerminalSize, signalNumber, type SpawnOptions, terminalSize } from './options.js'
@@ -21,7 +22,7 @@ const DENIAL_TEXT_BYTES = 64 << 10
  *   comes before `exit`.
  * - `error` is emitted only where somebody listens: `exited` tells it to those who wait for it.
  * - `kill` signals the command's process group; SIGKILL ends its whole tree.
- * - `stopped` (with the signal) and `continued` are events too (ctrl-Z).
+ * - `stopped` (with the signal) and `continued` are events too (ctrl-Z), and `denial`, with each `Denial` while the command runs.
  * - There is no IPC channel: no `send`, no `disconnect`.
  */
 export interface SandboxChild<E extends Encoding = Encoding> extends ChildProcess {
@@ -128,6 +129,7 @@ class Child<E extends Encoding> extends EventEmitter implements SandboxChild<E>,
   onStdinDrained(): void { this.stdin?.drained() }
   onStopped(signal: number): void { this.emit('stopped', signalName(signal)) }
   onContinued(): void { this.emit('continued') }
+  hearsDenial(): DenialListener | undefined { return this.listenerCount('denial') > 0 ? denial => this.emit('denial', denial) : undefined }
   isWaiting(): boolean { return this.stdout.isWaiting || this.stderr?.isWaiting === true }
 
   onNotExecuted({ errno }: StartFailure): void {

@@ -7,7 +7,7 @@ import { fakeHost, symlink } from '../../support/fake-host.js'
 const host = fakeHost({ w: { '.git': { config: '' }, 'notes.txt': '', out: symlink('/etc/hosts'), secret: '' }, etc: { hosts: '' }, home: { user: {} }, tmp: {} }, { cwd: '/w' })
 const policy = resolve({ ...presetPolicy('workspace-write', 'reference'), deny: ['secret'] }, host)
 
-const find = (text: string, cwd = '/w'): string[] => findDenials({ policy, host, cwd, text, reports: [] }).map(({ operation, path, certainty }) => `${operation} ${path} ${certainty}`)
+const find = (text: string, cwd = '/w'): string[] => findDenials({ policy, host, cwd, text, reports: [], observe: 'off' }).map(({ operation, path, certainty }) => `${operation} ${path} ${certainty}`)
 
 test.each<{ name: string; text: string; denials: readonly string[]; cwd?: string }>([
   { name: 'a write outside every root', text: 'tee: /etc/hosts: Read-only file system', denials: ['write /etc/hosts reported'] },
@@ -26,13 +26,13 @@ test.each<{ name: string; text: string; denials: readonly string[]; cwd?: string
 })
 
 test('the message and the remedy are those of explain', () => {
-  expect(findDenials({ policy, host, cwd: '/w', text: 'cat: secret: Permission denied', reports: [] })[0]).toMatchObject({
+  expect(findDenials({ policy, host, cwd: '/w', text: 'cat: secret: Permission denied', reports: [], observe: 'off' })[0]).toMatchObject({
     kind: 'file', message: expect.stringMatching(/^read of "\/w\/secret" denied: .*To allow: /), rule: { path: '/w/secret', effect: 'deny' }, remedy: { text: expect.any(String) },
   })
 })
 
 test('a refused connect comes first, with the process that tried', () => {
-  const denials = findDenials({ policy, host, cwd: '/w', text: 'cat: secret: Permission denied', reports: [{ operation: 'unix-connect', path: 'run/x.sock', refused: true, modeRefuses: false, pid: 7, program: 'docker' }] })
+  const denials = findDenials({ policy, host, cwd: '/w', text: 'cat: secret: Permission denied', reports: [{ operation: 'unix-connect', path: 'run/x.sock', refused: true, modeRefuses: false, pid: 7, program: 'docker' }], observe: 'off' })
   expect(denials.map(({ kind, path, pid, program }) => ({ kind, path, pid, program }))).toEqual([
     { kind: 'unix-socket', path: '/w/run/x.sock', pid: 7, program: 'docker' },
     { kind: 'file', path: '/w/secret', pid: undefined, program: undefined },

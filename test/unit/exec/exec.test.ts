@@ -214,6 +214,17 @@ test('a socket that the launcher refused is a denial that is certain', async () 
   ])
 })
 
+test('denials are heard while the command runs; accesses that were too many are counted', async () => {
+  const heard: string[] = []
+  const result = await (await startFakeSandbox()).exec(['refuse', '/run/docker.sock'], { onDenial: ({ path }) => heard.push(`${path}`) })
+  expect({ heard, lost: result.denialsLost }).toEqual({ heard: ['/run/docker.sock'], lost: 3 })
+})
+
+test('what onDenial throws is what exec rejects with', async () => {
+  const error = new Error('mine')
+  await expect((await startFakeSandbox()).exec(['refuse', '/run/docker.sock'], { onDenial: () => { throw error } })).rejects.toBe(error)
+})
+
 test('close ends what runs, as cancelled, and what comes after is refused', async () => {
   const sandbox = await startFakeSandbox()
   const running = sandbox.exec(['stubborn'])

@@ -10,6 +10,14 @@ const textOf = async (stream: AsyncIterable<Buffer>): Promise<string> => {
   return Buffer.concat(chunks).toString()
 }
 
+test('a child tells of denials as they come', async () => {
+  const child = (await startFakeSandbox()).spawn(['refuse', '/run/docker.sock'])
+  const heard: string[] = []
+  child.on('denial', denial => heard.push(`${denial.path}`))
+  const { denials } = await child.exited
+  expect({ heard, denials: denials.length }).toEqual({ heard: ['/run/docker.sock'], denials: 1 })
+})
+
 test('streams, events and the result', async () => {
   const child = (await startFakeSandbox()).spawn(['print', 'out', 'err'])
   const events: unknown[] = []

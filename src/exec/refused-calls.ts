@@ -1,0 +1,42 @@
+// Why a system call is refused, and what to do instead, for people and models.
+import type { ResolvedPolicy } from '../policy/resolved-policy.js'
+import type { Remedy } from '../policy/decision.js'
+
+interface RefusedCallRow {
+  /** Of what the launcher calls it: native/linux/refuse.c. */
+  readonly call: RegExp
+  readonly because: string
+  readonly instead: string
+  /** With the network open it is not refused. */
+  readonly network?: true
+}
+
+const REFUSED_CALLS: readonly RefusedCallRow[] = [
+  { call: /^(?:u?mount|mount_|umount2|pivot_root|move_mount|open_tree|fs(?:open|config|mount|pick)$)/, because: 'protected and denied paths hang on mounts',
+    instead: 'do without a mount, or make it outside the sandbox' },
+  { call: /^chroot$/, because: 'commands have no privilege that it needs', instead: 'do without it' },
+  { call: /^(?:unshare|clone)\(|^setns$/, because: 'no namespaces are made inside a sandbox',
+    instead: 'switch the program\'s own sandbox off (Chromium: --no-sandbox; bubblewrap and the like: run what they wrap), as this one holds it' },
+  { call: /^(?:add_key|request_key|keyctl)$/, because: 'keyrings are the host session\'s', instead: 'keep keys in a file, or hand them over in a variable' },
+  { call: /^seccomp\(/, because: 'the kernel permits one listener for a process, and the sandbox has it (EBUSY)', instead: 'use a filter that answers by itself: SECCOMP_RET_ERRNO, SECCOMP_RET_TRAP' },
+  { call: /^(?:bpf|perf_event_open|userfaultfd|io_uring_\w+|fanotify_init|open_by_handle_at)$/, because: 'it reaches further into the kernel than a sandbox can watch',
+    instead: 'switch it off where the program has a choice: most fall back by themselves' },
+  { call: /^socket\w*\(AF_UNIX, /, because: 'unix datagrams reach sockets outside without a connection', instead: 'use SOCK_STREAM or SOCK_SEQPACKET' },
+  { call: /^socket\(AF_INET6?, SOCK_DGRAM/, because: 'the network is off', instead: 'turn the network on: networkAccess', network: true },
+  { call: /^socket\(AF_INET6?, SOCK_STREAM/, because: 'the network is off, and this kernel\'s Landlock cannot keep TCP inside', instead: 'turn the network on: networkAccess', network: true },
+  { call: /^socket\w*\(/, because: 'only unix, TCP, UDP and route netlink sockets are known to stay inside', instead: 'do without it' },
+]
+
+const OTHERS: Omit<RefusedCallRow, 'call'> = { because: 'it administers the host', instead: 'do it outside the sandbox' }
+
+/** A denied call as one line, and what would help. */
+export function explainRefusedCall({ network }: ResolvedPolicy, call: string): { message: string; remedy: Remedy } {
+  const { because, instead, network: byNetwork } = REFUSED_CALLS.find(row => row.call.test(call)) ?? OTHERS
+  const opens = byNetwork === true && network === 'off'
+  return {
+    message: `system call ${call} denied: ${because}. ${opens ? 'To allow' : 'Instead'}: ${instead}.`,
+    remedy: opens
+      ? { text: instead, flags: ['--network', 'open'], changes: [{ operation: 'set', field: 'networkAccess', value: true }], additionalPermissions: { network: { enabled: true } } }
+      : { text: instead, flags: [], changes: [] },
+  }
+}
