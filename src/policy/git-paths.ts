@@ -90,7 +90,9 @@ export function isGitDirectory({ files, platform }: Pick<HostSnapshot, 'files' |
 /** `git: 'commits'`: what is held in an open git dir, its submodules and its worktrees included. */
 export function heldInGitDirectory(host: HostSnapshot, directory: string, missing: 'hold' | 'skip', field: string): HeldPath[] {
   const { files, platform } = host
-  const isWorktree = files.entry(joinPath(platform, directory, 'commondir')) !== undefined
+  const common = readPointer(host, joinPath(platform, directory, 'commondir'), directory, /^(.*)$/s, field)
+  // One that leads back here, as our own placeholder does, leaves the hooks and the config of this very folder in force.
+  const isWorktree = common?.entry?.kind === 'directory' && common.path !== directory
   const rows = HELD_IN_GIT_DIRECTORY.filter(({ name }) => !isWorktree || HELD_IN_WORKTREE.has(name))
   const held = rows.flatMap(row => holdName(host, directory, row.name, row.placeholder, missing === 'skip' ? 'skip' : row.missing, field))
   // `modules` as a whole is held, so that no new git dir appears in it; those that exist are opened like their parent.

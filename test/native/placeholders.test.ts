@@ -1,6 +1,7 @@
 // What stands on the host for a missing protected name: there while commands run, removed after the last one, and by nobody but
 // those who made it.
-import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { parseOptions, prepare } from '../../src/exec/prepare.js'
@@ -52,6 +53,28 @@ test('they are there while a command runs, cannot be written, and are removed af
   expect(await command.end()).toMatchObject({ exitCode: 0 })
   await expectNone(() => held(workspace))
   await expectNone(workspace.journal)
+})
+
+test('git: \'commits\' beside another such sandbox whose placeholders are there: hooks and config stay closed', async () => {
+  const workspace = makeWorkspace()
+  execFileSync('git', ['init', '--quiet', workspace.path])
+  const git = (...names: string[]) => join(workspace.path, '.git', ...names)
+  const config = readFileSync(git('config'), 'utf8')
+  const start = async (): Promise<Sandbox> => {
+    const sandbox = await createSandbox({ cwd: workspace.path, policy: { git: 'commits' } })
+    onTestFinished(() => sandbox.close())
+    return sandbox
+  }
+  const command = await startCommand(await start(), workspace)
+  expect(existsSync(git('commondir'))).toBe(true)
+  const other = await start()
+  const tried = await other.exec(['sh', '-c', 'echo x >> .git/config; echo x > .git/hooks/pre-commit; mv .git/hooks .git/h; echo x > .git/info/attributes; echo x > .git/commondir'])
+  expect(tried.exitCode).not.toBe(0)
+  expect({ config: readFileSync(git('config'), 'utf8'), hook: existsSync(git('hooks/pre-commit')), moved: existsSync(git('h')) }).toEqual({ config, hook: false, moved: false })
+  expect(await other.exec(['git', '-c', 'user.name=n', '-c', 'user.email=e@x', 'commit', '--quiet', '--allow-empty', '--message', 'one'])).toMatchObject({ exitCode: 0, stderr: '' })
+  // And what widens one of them finds the policy as it was.
+  expect(await other.exec(['true'], { additionalPermissions: { network: { enabled: true } } })).toMatchObject({ exitCode: 0 })
+  await command.end()
 })
 
 /** A launcher was killed while its placeholders were there. */

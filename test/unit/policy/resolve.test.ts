@@ -254,6 +254,18 @@ describe('git', () => {
     expect(lines(resolved(home({ '.git': { ...module, modules: { a: module } } }), { git: 'commits', read: ['.git'] }))).not.toContain(`write ${W}/.git/modules/a`)
   })
 
+  // Another sandbox of the same folder may have its commands running, and so its placeholders in place.
+  test.each([
+    { name: 'the placeholder of another sandbox', commondir: '.\n' },
+    { name: 'itself, in full',                    commondir: `${W}/.git` },
+    { name: 'nothing',                            commondir: '' },
+    { name: 'nowhere',                            commondir: '../gone' },
+    { name: 'a file',                             commondir: 'HEAD' },
+  ])('commits: a commondir that leads to $name opens neither hooks nor config', ({ commondir }) => {
+    const rules = lines(resolved(home({ '.git': { HEAD: '', objects: {}, refs: {}, hooks: {}, config: '', commondir } }), { git: 'commits' }))
+    expect(rules).toEqual(expect.arrayContaining([`read ${W}/.git/hooks`, `read ${W}/.git/config`, `read ${W}/.git/commondir`, `read ${W}/.git/info missing`]))
+  })
+
   test('commits: a missing .git stays closed, and so does the pointer file of a worktree', () => {
     expect(lines(resolved(home({}), { git: 'commits' }))).toEqual([`write ${W}`, ...HELD])
     expect(lines(resolved(home({ '.git': 'gitdir: /home/user/main/.git/worktrees/wt' }, worktree), { git: 'commits' }))).toContain(`read ${W}/.git`)
