@@ -66,7 +66,11 @@ export async function exposePort(port: number, options: ExposeOptions, contexts:
   const close = (): Promise<void> => {
     closed ??= new Promise<void>(resolve => {
       server.close(() => resolve())
-      for (const connection of [...connections]) connection.cancel()
+      // Who closes waits for it, so this much keeps Node alive.
+      for (const connection of [...connections]) {
+        connection.ref()
+        connection.cancel()
+      }
     })
     return closed
   }

@@ -233,6 +233,21 @@ test('with the network open a port is the host\'s already, and another one leads
   expect([same.hostPort, (await talk(same.hostPort, say('a'))).toString(), (await talk(other.hostPort, say('b'))).toString()]).toEqual([port, 'a', 'b'])
 })
 
+test('but who waits for its close gets an answer, with a connection that was kept open too', () => {
+  const workspace = makeWorkspace()
+  const script = `
+    import { createSandbox } from ${JSON.stringify(join(process.cwd(), 'dist/index.js'))}
+    const sandbox = await createSandbox({ cwd: ${JSON.stringify(workspace.path)} })
+    const server = await sandbox.sessions.start([process.execPath, '-e', "require('node:http').createServer((q, r) => r.end('page')).listen(3000, '127.0.0.1', () => console.log('up'))"])
+    await sandbox.sessions.read(server.id, { waitMs: 10_000 })
+    const exposed = await sandbox.expose(3000, { hostPort: 0 })
+    console.log(await (await fetch(\`http://127.0.0.1:\${exposed.hostPort}/\`)).text())
+    await exposed.close()
+    console.log('closed')`
+  const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 20_000 })
+  expect({ status, stdout }).toEqual({ status: 0, stdout: 'page\nclosed\n' })
+})
+
 test('an exposed port does not keep Node alive, unless told to', () => {
   const folder = makeWorkspace().path
   const script = (hold: string): string => `
