@@ -1,8 +1,11 @@
 #include "handlers.h"
 #include "connect.h"
+#include "foreign.h"
 #include "kernel.h"
 #include "observe.h"
 #include "refuse.h"
+#include "signals.h"
+#include "sockets.h"
 #include "supervise.h"
 
 #include <stdlib.h>
@@ -69,10 +72,15 @@ const struct handled_call *handlers_for(const struct plan *plan, unsigned *n_row
 	if (plan->flags & PLAN_SUPERVISED) {
 		memcpy(at, FILE_CALLS, sizeof FILE_CALLS);
 		at += N_FILE_CALLS;
+		at = add_foreign_calls(at);
+		at = add_signal_calls(at);
 	}
 	*at++ = (struct handled_call){ SYS_connect, true, handle_socket_address };
 	if (!(plan->flags & PLAN_PRIVATE_NETWORK))
 		*at++ = (struct handled_call){ SYS_bind, true, handle_socket_address };
+	*at++ = (struct handled_call){ SYS_listen, false, handle_listen };
+	if (plan->flags & PLAN_MAKE_SOCKETS)
+		*at++ = (struct handled_call){ SYS_socket, false, make_socket };
 	at = add_refused_calls(at);
 	at = add_observed_calls(at);
 	*n_rows = (unsigned)(at - all);

@@ -19,6 +19,7 @@
 #define NR_fsconfig 431
 #define NR_fsmount 432
 #define NR_fspick 433
+#define NR_pidfd_send_signal 424
 #define NR_pidfd_open 434
 #define NR_close_range 436
 #define NR_openat2 437
@@ -82,6 +83,7 @@ struct statx_ {
 #define LANDLOCK_REFER_ (1ULL << 13)
 #define LANDLOCK_TRUNCATE_ (1ULL << 14)
 #define LANDLOCK_ON_FILE_ (1ULL << 0 | 1ULL << 1 | 1ULL << 2 | 1ULL << 14 | 1ULL << 15 | 1ULL << 16)	/* execute, write_file, read_file, truncate, ioctl_dev, resolve_unix */
+#define LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET_ (1ULL << 0)
 #define LANDLOCK_SCOPE_SIGNAL_ (1ULL << 1)
 struct landlock_ruleset_attr_ { uint64_t handled_access_fs, handled_access_net, scoped; };
 struct landlock_path_beneath_attr_ { uint64_t allowed_access; int32_t parent_fd; } __attribute__((packed));
@@ -93,6 +95,7 @@ struct landlock_path_beneath_attr_ { uint64_t allowed_access; int32_t parent_fd;
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS_ 0x40082104UL	/* _IOW('!', 4, __u64) */
 
 #define PIDFD_THREAD_ 0x80	/* O_EXCL */
+#define PIDFD_SIGNAL_THREAD_ 1
 
 /* dev_t as stat(2) and Node give it, from statx's two halves. */
 static inline uint64_t device_number(uint32_t major, uint32_t minor)

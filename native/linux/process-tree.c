@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEEPEST = 256, MOST_CHILDREN = 4096 };
+enum { DEEPEST = 256, MOST_PROCESSES = 8192 };
 
 /* The forker whose children are inits; 0: they are process 1 of namespaces of their own. */
 static pid_t plain_forker;
@@ -141,22 +141,24 @@ int list_children(pid_t parent, pid_t *children, int most)
 	return n_children;
 }
 
-static void kill_children(pid_t parent, int depth)
+int collect_below(pid_t root, pid_t *processes, int most)
 {
-	pid_t *children = malloc(MOST_CHILDREN * sizeof *children);
-	int n_children = children == NULL ? 0 : list_children(parent, children, MOST_CHILDREN);
+	int n_processes = list_children(root, processes, most);
 
-	/* Parents first: what they fork in between is found in the next look, as it becomes the subreaper's own. */
-	for (int i = 0; i < n_children; i++)
-		kill(children[i], SIGKILL);
-	for (int i = 0; i < n_children && depth < DEEPEST; i++)
-		kill_children(children[i], depth + 1);
-	free(children);
+	for (int i = 0; i < n_processes && n_processes < most; i++)
+		n_processes += list_children(processes[i], processes + n_processes, most - n_processes);
+	return n_processes;
 }
 
 void kill_below(pid_t root)
 {
-	kill_children(root, 0);
+	pid_t *processes = malloc(MOST_PROCESSES * sizeof *processes);
+	int n_processes = processes == NULL ? 0 : collect_below(root, processes, MOST_PROCESSES);
+
+	/* Parents first: what they fork in between is found in the next look, as it becomes the subreaper's own. */
+	for (int i = 0; i < n_processes; i++)
+		kill(processes[i], SIGKILL);
+	free(processes);
 }
 
 void end_descendants(bool fenced)

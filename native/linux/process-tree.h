@@ -22,6 +22,9 @@ pid_t init_above(pid_t thread);
 /* The children of all threads of a process, at most `most`; how many. */
 int list_children(pid_t parent, pid_t *children, int most);
 
+/* All processes below `root`, as they are found, at most `most`; how many. */
+int collect_below(pid_t root, pid_t *processes, int most);
+
 /* Kills and reaps all that descends from this process, to which orphans must come (PR_SET_CHILD_SUBREAPER). `fenced`: this process is in a
  * Landlock domain that keeps its signals inside, so that one reaches all at once; else whatever is found is killed, until nothing is. */
 void end_descendants(bool fenced);

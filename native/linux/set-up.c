@@ -23,7 +23,9 @@
 #include "observe.h"
 #include "process-tree.h"
 #include "reports.h"
+#include "signals.h"
 #include "socket.h"
+#include "sockets.h"
 #include "supervise.h"
 
 static int save_descriptor_limit(struct failure *failure)
@@ -87,9 +89,13 @@ static int answer_listener(struct monitor *monitor, int listener, struct failure
 	monitor->access_reports = prepare_reports();
 	if (monitor->access_reports < 0)
 		return fail(failure, STEP_forker_listener, NULL);
-	if (monitor->plan.flags & PLAN_SUPERVISED)
+	if (monitor->plan.flags & PLAN_SUPERVISED) {
 		expect_no_namespaces(monitor->forker);
-	prepare_connecting((monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0);
+		prepare_signals(monitor->forker);
+	}
+	prepare_sockets((monitor->plan.flags & PLAN_MAKE_SOCKETS) != 0, monitor->forker);
+	prepare_connecting((monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0, (monitor->plan.flags & PLAN_NO_NETWORK) != 0,
+			   (monitor->plan.flags & PLAN_SUPERVISED) && (monitor->plan.scopes & LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET_));
 	prepare_observing(&monitor->plan);
 	handlers = handlers_for(&monitor->plan, &n_handlers);
 	if (handlers == NULL || start_answering(listener, handlers, n_handlers) != 0)

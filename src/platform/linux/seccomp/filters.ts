@@ -276,7 +276,7 @@ const LISTENER_FILTER: readonly ListenerRow[] = [
     reason: 'the address is behind a pointer, and may name a unix socket made outside' },
   { calls: ['bind'], action: NOTIFY, when: ({ bind }) => bind,
     reason: 'unix sockets made inside are told by the launcher having bound them' },
-  { calls: ['listen'], action: NOTIFY, when: ({ network }) => network === 'none',
+  { calls: ['listen'], action: NOTIFY, when: ({ network, makeSockets }) => network === 'none' || makeSockets === true,
     reason: 'a TCP socket that listens without bind(2) gets a port that anybody may reach, and Landlock knows only bind' },
   { calls: ['socket'], action: 'allow', cases: [{ when: [family(AF_UNIX, AF_INET, AF_INET6)], action: NOTIFY }], when: ({ makeSockets }) => makeSockets === true,
     reason: 'the launcher keeps a copy until the socket is connected or listens' },
