@@ -1,6 +1,6 @@
 // What stands on stderr after a command: why it was ended, what was denied and how to allow it.
 import type { Denial } from '../exec/denial.js'
-import { formatDenials } from '../exec/format-denials.js'
+import { formatDenials, groupByRemedy } from '../exec/format-denials.js'
 import type { ExecResult } from '../exec/result.js'
 import type { Options } from './options.js'
 
@@ -10,7 +10,7 @@ const KINDS: Record<Denial['kind'], string> = { file: 'Files', network: 'Network
 export function reportLines(result: ExecResult, options: Pick<Options, 'logDenials' | 'verbose' | 'timeout'>): string[] {
   return [
     ...endLines(result, options.timeout).map(line => `codex-sandbox: ${line}`),
-    ...(options.logDenials === true ? allDenials(result.denials) : result.exitCode === 0 ? [] : shortDenials(result)),
+    ...(options.logDenials === true ? allDenials(result) : result.exitCode === 0 ? [] : shortDenials(result)),
     ...(options.verbose === true ? enforcementLines(result).map(line => `codex-sandbox: ${line}`) : []),
   ]
 }
@@ -26,17 +26,26 @@ function endLines({ timedOut, limit, changedPath }: ExecResult, timeout: string 
 
 const shortDenials = (result: ExecResult): string[] => formatDenials(result, { for: 'human' }).split('\n').filter(line => line !== '').map(line => `codex-sandbox: ${line}`)
 
-/** The heading is the reference's. */
-function allDenials(denials: readonly Denial[]): string[] {
-  if (denials.length === 0) return ['', '=== Sandbox denials ===', 'No denials.']
-  const groups = (Object.keys(KINDS) as Denial['kind'][]).map(kind => [kind, denials.filter(denial => denial.kind === kind)] as const).filter(([, found]) => found.length > 0)
-  return ['', '=== Sandbox denials ===', ...groups.flatMap(([kind, found]) => [`${KINDS[kind]}:`, ...found.flatMap(denialLines)])]
+/** The heading is the reference's. Nothing where nothing was denied. */
+function allDenials({ denials, denialsLost = 0 }: ExecResult): string[] {
+  if (denials.length === 0 && denialsLost === 0) return []
+  const kinds = (Object.keys(KINDS) as Denial['kind'][]).map(kind => [kind, denials.filter(denial => denial.kind === kind)] as const).filter(([, found]) => found.length > 0)
+  return [
+    '', '=== Sandbox denials ===',
+    ...kinds.flatMap(([kind, found]) => [`${KINDS[kind]}:`, ...groupByRemedy(found).flatMap(groupLines)]),
+    ...(denialsLost === 0 ? [] : [`${denialsLost} more accesses were too many to be looked at.`]),
+  ]
 }
 
-function denialLines({ message, remedy, program, pid }: Denial): string[] {
-  const who = program === undefined ? '' : `(${JSON.stringify(program).slice(1, -1)}${pid === undefined ? '' : ` ${pid}`}) `
-  return [`  ${who}${message}`, ...(remedy.flags.length === 0 ? [] : [`    ${remedy.flags.join(' ')}`])]
+/** What the same change would allow stands together, with the change once. */
+function groupLines(group: readonly [Denial, ...Denial[]]): string[] {
+  const [{ remedy }] = group
+  return [...group.map(denial => `  ${whoOf(denial)}${denial.message}`), ...(remedy.flags.length === 0 ? [] : [`    ${remedy.flags.join(' ')}`])]
 }
+
+/** Who tried; nobody is known of what only stderr told. */
+const whoOf = ({ program, pid, certainty }: Denial): string =>
+  program === undefined ? certainty === 'reported' ? '(from stderr) ' : '' : `(${JSON.stringify(program).slice(1, -1)}${pid === undefined ? '' : ` ${pid}`}) `
 
 function enforcementLines({ enforcement, environment, ended }: ExecResult): string[] {
   const { backend, layers, degraded, notes } = enforcement

@@ -1,5 +1,5 @@
 // Denials as text: a few lines for a person at a terminal, a short paragraph for a model.
-import type { Denial } from './denial.js'
+import { type Denial, keyOf } from './denial.js'
 
 const MOST_LINES = 5
 const MOST_CHARACTERS = 500
@@ -16,23 +16,42 @@ export function formatDenials(result: { readonly denials: readonly Denial[] }, o
 }
 
 function forHuman(denials: readonly Denial[]): string {
-  const shown = denials.length > MOST_LINES ? denials.slice(0, MOST_LINES - 1) : denials
-  const lines = shown.map(({ message, remedy }) => cut(remedy.flags.length === 0 ? message : `${message} (${remedy.flags.map(shellWord).join(' ')})`, LONGEST_LINE))
-  return [...lines, ...moreOf(denials.length - shown.length)].join('\n')
+  const groups = groupByRemedy(denials)
+  const shown = groups.length > MOST_LINES ? groups.slice(0, MOST_LINES - 1) : groups
+  const lines = shown.map(([{ message, remedy }, ...alike]) =>
+    `${cut(remedy.flags.length === 0 ? message : `${message} (${remedy.flags.map(shellWord).join(' ')})`, LONGEST_LINE)}${alikeOf(alike)}`)
+  return [...lines, ...moreOf(countIn(groups) - countIn(shown))].join('\n')
 }
 
 function forModel(denials: readonly Denial[]): string {
+  const groups = groupByRemedy(denials)
   const lines = ['The sandbox denied:']
-  let shown = 0
-  for (const { message } of denials) {
-    const line = `- ${cut(message, LONGEST_LINE)}`
-    const rest = moreOf(denials.length - shown - 1)
+  let left = denials.length
+  for (const [first, ...alike] of groups) {
+    const line = `- ${cut(first.message, LONGEST_LINE)}${alikeOf(alike)}`
+    const rest = moreOf(left - 1 - alike.length)
     if ([...lines, line, ...rest].join('\n').length > MOST_CHARACTERS) break
     lines.push(line)
-    shown++
+    left -= 1 + alike.length
   }
-  return [...lines, ...moreOf(denials.length - shown)].join('\n')
+  return [...lines, ...moreOf(left)].join('\n')
 }
+
+/** Of what the same change would allow, the first stands for all. */
+export function groupByRemedy(denials: readonly Denial[]): (readonly [Denial, ...Denial[]])[] {
+  const groups = new Map<string, [Denial, ...Denial[]]>()
+  for (const denial of denials) {
+    const { flags, changes = [] } = denial.remedy
+    const key = flags.length === 0 && changes.length === 0 ? keyOf(denial) : JSON.stringify([flags, changes])
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [denial])
+    else group.push(denial)
+  }
+  return [...groups.values()]
+}
+
+const countIn = (groups: readonly (readonly Denial[])[]): number => groups.reduce((sum, { length }) => sum + length, 0)
+const alikeOf = (alike: readonly Denial[]): string => alike.length === 0 ? '' : ` (the same for ${alike.length} more)`
 
 const moreOf = (count: number): string[] => count === 0 ? [] : [`… and ${count} more`]
 

@@ -23,11 +23,16 @@ test.each([
   { name: 'a time-out says after how long',                result: result({ exitCode: 124, timedOut: true }), options: { timeout: '30s' }, lines: ['codex-sandbox: timed out after 30s'] },
   { name: 'a limit says which',                            result: result({ exitCode: 137, limit: 'memoryBytes' }), options: {}, lines: ['codex-sandbox: ended by its limit memoryBytes'] },
   { name: 'a change from outside says where',              result: result({ exitCode: 137, changedPath: '/w/.git\n' }), options: {}, lines: ['codex-sandbox: ended, because "/w/.git\\n" was changed from outside while it ran'] },
-  { name: '--log-denials says that there are none',        result: result({}), options: { logDenials: true } as const, lines: ['', '=== Sandbox denials ===', 'No denials.'] },
+  { name: '--log-denials prints nothing where nothing was denied', result: result({}), options: { logDenials: true } as const, lines: [] },
   {
     name: '--log-denials prints all, by kind, also after success', options: { logDenials: true } as const,
     result: result({ denials: [denial('/s', { kind: 'unix-socket', message: 'connection to socket "/s" denied', remedy: { text: '', flags: [] }, program: 'curl', pid: 7 }), denial('/x')] }),
-    lines: ['', '=== Sandbox denials ===', 'Files:', `  ${denial('/x').message}`, '    --write /x', 'Unix sockets:', '  (curl 7) connection to socket "/s" denied'],
+    lines: ['', '=== Sandbox denials ===', 'Files:', `  (from stderr) ${denial('/x').message}`, '    --write /x', 'Unix sockets:', '  (curl 7) connection to socket "/s" denied'],
+  },
+  {
+    name: '--log-denials prints what one change would allow together, and what was too much', options: { logDenials: true } as const,
+    result: result({ denials: [denial('/x', { message: 'first', program: 'a' }), denial('/y', { message: 'second' }), denial('/x', { message: 'third', certainty: 'observed' })], denialsLost: 7 }),
+    lines: ['', '=== Sandbox denials ===', 'Files:', '  (a) first', '  third', '    --write /x', '  (from stderr) second', '    --write /y', '7 more accesses were too many to be looked at.'],
   },
   {
     name: '--verbose says what enforced it', options: { verbose: true } as const, result: result({ environment: { dropped: ['A_TOKEN'] }, ended: [{ pid: 3, name: 'sleep' }] }),

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Denial } from '../../../src/exec/denial.js'
 import { formatDenials } from '../../../src/exec/format-denials.js'
 
-const denial = (name: string, flags: readonly string[] = ['--write', '/etc']): Denial => ({
+const denial = (name: string, flags: readonly string[] = ['--write', `/etc/${name}`]): Denial => ({
   kind: 'file', operation: 'write', path: `/etc/${name}`, message: `write to "/etc/${name}" denied: outside. To allow: add "/etc" to write.`,
   remedy: { text: 'add "/etc" to write', flags }, certainty: 'reported',
 })
@@ -23,6 +23,14 @@ test('for a human: at most five lines', () => {
   const lines = formatDenials({ denials: many }, { for: 'human' }).split('\n')
   expect([lines.length, lines[4]]).toEqual([5, '… and 46 more'])
   expect(formatDenials({ denials: many.slice(0, 5) }, { for: 'human' }).split('\n')).toHaveLength(5)
+})
+
+test('what one change would allow is one line', () => {
+  const alike = ['a', 'b', 'c'].map(name => denial(name, ['--write', '/etc']))
+  expect(formatDenials({ denials: [...alike, denial('d')] }, { for: 'human' }).split('\n')).toEqual([
+    `${alike[0]!.message} (--write /etc) (the same for 2 more)`, `${denial('d').message} (--write /etc/d)`,
+  ])
+  expect(formatDenials({ denials: [...alike, denial('d')] }, { for: 'model' }).split('\n')).toEqual(['The sandbox denied:', `- ${alike[0]!.message} (the same for 2 more)`, `- ${denial('d').message}`])
 })
 
 test('for a model: at most 500 characters, whole entries, and how many more there are', () => {
