@@ -63,8 +63,10 @@ static _Noreturn void end_without_monitor(const struct forker *forker)
 		end_everything();
 	/* Where the kernel keeps signals inside, this one is for all commands and for nobody else. Else a guardian kills them, for which they
 	 * must stay below this process. */
-	if (signals_are_fenced(forker->plan))
+	if (signals_are_fenced(forker->plan)) {
 		end_descendants(true);
+		end_everything();
+	}
 	for (;;)
 		if (wait4(-1, NULL, __WALL, NULL) < 0)
 			pause();

@@ -16,6 +16,7 @@
 
 #include "connect.h"
 #include "domains.h"
+#include "guardian.h"
 #include "handlers.h"
 #include "kernel.h"
 #include "namespaces.h"
@@ -123,10 +124,14 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 		close(monitor->control);
 		close(monitor->journal);
 		close_groups(&monitor->groups);
+		if (monitor->guardian >= 0)
+			close(monitor->guardian);
 		if (monitor->held.inotify >= 0)
 			close(monitor->held.inotify);
 		run_forker(&monitor->plan, pair[1], rules, monitor->plan.n_rules);
 	}
+	if (monitor->guardian >= 0 && tell_guardian(monitor->guardian, monitor->forker) != 0)
+		return fail(failure, STEP_start_guardian, NULL);
 	close(pair[1]);
 	close(starts[1]);
 	close(reports[1]);
@@ -236,6 +241,8 @@ static int set_up_supervised(struct monitor *monitor, struct failure *failure)
 	prepare_supervising(rules, (monitor->plan.handled_fs & LANDLOCK_TRUNCATE_) != 0);
 	shared.inner = domains.inner;
 	shared.fence = domains.fence;
+	if (!signals_are_fenced(&monitor->plan) && (INJECTED(start_guardian) || (monitor->guardian = start_guardian()) < 0))
+		return fail(failure, STEP_start_guardian, NULL);
 	return start_forker(monitor, NULL, failure);
 }
 

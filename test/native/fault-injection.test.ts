@@ -3,9 +3,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { SandboxError } from '../../src/errors.js'
-import { type Preparation, prepare, parseOptions } from '../../src/exec/prepare.js'
+import type { Preparation } from '../../src/exec/prepare.js'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
-import { type LinuxNativePlan, type MountStep, type Rung, RUNGS } from '../../src/platform/launch-plan.js'
+import type { LinuxNativePlan, MountStep } from '../../src/platform/launch-plan.js'
+import { RUNG_VARIANTS, type RungVariant, prepareOn } from '../support/rungs.js'
 import { expectNone } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
@@ -19,6 +20,8 @@ const OF_NAMESPACES = [
   'private_directory', 'watch', 'make_mounts_shared', 'bring_up_loopback', 'forker_death_signal', 'prepare_ruleset', 'recheck', 'slave_mounts', 'mount_proc', 'protect_proc',
 ]
 const OF_SUPERVISION = ['outer_domain', 'adopt_orphans']
+/** Only where Landlock does not keep signals inside. */
+const OF_OLD_LANDLOCK = ['start_guardian']
 
 /** Read from the file itself, so that a new row is tested at once. */
 const STEPS = [...readFileSync('native/linux/steps.def', 'utf8').matchAll(/^STEP\((\w+),\s*(\w+),/gm)].map(([, step, role]) => ({ step: step!, role: role! }))
@@ -54,20 +57,21 @@ function makeFullWorkspace(): Workspace {
 }
 
 /** A sandbox that needs every kind of step of its rung. */
-async function prepareFull({ path, outside }: Workspace, launcher: OwnLauncher, rung: Rung): Promise<Preparation> {
-  return prepare(await parseOptions({
+async function prepareFull({ path, outside }: Workspace, launcher: OwnLauncher, variant: RungVariant): Promise<Preparation> {
+  return prepareOn(variant, {
     cwd: path,
     launcherPath: launcher.path,
-    rung,
     policy: {
-      mode: 'workspace-write', tmp: rung === 'namespaces' ? 'private' : 'host', protect: ['protected'], read: [`${path}/hidden/open`],
+      mode: 'workspace-write', tmp: variant.rung === 'namespaces' ? 'private' : 'host', protect: ['protected'], read: [`${path}/hidden/open`],
       deny: [`${path}/hidden`, `${path}/deep/er/secret`, `${outside}/not-there`],
     },
-  }))
+  })
 }
 
-async function start(workspace: Workspace, launcher: OwnLauncher, rung: Rung = 'namespaces'): Promise<Sandbox> {
-  const sandbox = await startSandbox(await prepareFull(workspace, launcher, rung), { launcherPath: launcher.path })
+const [NAMESPACES, SUPERVISED, SUPERVISED_BEFORE] = RUNG_VARIANTS as [RungVariant, RungVariant, RungVariant]
+
+async function start(workspace: Workspace, launcher: OwnLauncher, variant: RungVariant = NAMESPACES): Promise<Sandbox> {
+  const sandbox = await startSandbox(await prepareFull(workspace, launcher, variant), { launcherPath: launcher.path })
   onTestFinished(() => sandbox.close())
   return sandbox
 }
@@ -90,9 +94,13 @@ function failureOf(error: unknown, expected: { error?: object }): object {
 
 const RAN = { result: { exitCode: 0 } }
 
-const ROWS = RUNGS.flatMap(rung => STEPS.filter(({ step }) => !(rung === 'namespaces' ? OF_SUPERVISION : OF_NAMESPACES).includes(step)).map(({ step }) => ({ rung, step })))
+const ROWS = [
+  ...STEPS.filter(({ step }) => ![...OF_SUPERVISION, ...OF_OLD_LANDLOCK].includes(step)).map(({ step }) => ({ variant: NAMESPACES, step })),
+  ...STEPS.filter(({ step }) => ![...OF_NAMESPACES, ...OF_OLD_LANDLOCK].includes(step)).map(({ step }) => ({ variant: SUPERVISED, step })),
+  ...OF_OLD_LANDLOCK.map(step => ({ variant: SUPERVISED_BEFORE, step })),
+]
 
-test.for(ROWS)('$rung: $step fails: nothing runs, the error names it, nothing is left', async ({ step, rung }, context) => {
+test.for(ROWS)('$variant.name: $step fails: nothing runs, the error names it, nothing is left', async ({ step, variant }, context) => {
   if (OF_GROUPS.includes(step)) context.skip('this plan has no control groups: scripts/verify-cgroups.mjs makes their steps fail where they are delegated')
   if (OF_HELPERS.includes(step)) context.skip('no command of this test runs a helper: files.e2e.test.ts makes its step fail')
   const workspace = makeFullWorkspace()
@@ -100,7 +108,7 @@ test.for(ROWS)('$rung: $step fails: nothing runs, the error names it, nothing is
   const before = workspace.entries()
   const expected = expectedOutcome(step)
 
-  const started = await start(workspace, launcher, rung).catch((error: unknown) => failureOf(error, expected))
+  const started = await start(workspace, launcher, variant).catch((error: unknown) => failureOf(error, expected))
 
   if (OF_A_COMMAND.includes(step)) {
     // What fails for one command must not be taken for done by the next, be it right behind it or later.
@@ -113,13 +121,13 @@ test.for(ROWS)('$rung: $step fails: nothing runs, the error names it, nothing is
   }
   await expectNone(launcher.processes)
   expect(workspace.entries()).toEqual(before)
-  if (rung === 'namespaces') expect(workspace.journal()).toEqual([])
+  if (variant === NAMESPACES) expect(workspace.journal()).toEqual([])
 })
 
 test('supervised, and no step fails: the command runs', async () => {
   const workspace = makeFullWorkspace()
   const launcher = ownLauncher('fault-injection', { CODEX_SANDBOX_FAIL_STEP: 'none' })
-  const sandbox = await start(workspace, launcher, 'supervised')
+  const sandbox = await start(workspace, launcher, SUPERVISED)
   expect((sandbox.plan as LinuxNativePlan).supervision?.reads[0]?.closed).toEqual(expect.arrayContaining([`${workspace.path}/hidden`]))
   expect(await tryCommand(sandbox, 'marker', RAN)).toEqual(RAN)
   expect(workspace.entries()).toContain('marker')

@@ -12,10 +12,13 @@ export const processesNamed = (name: string): number[] => processIds().filter(pi
 /** Ids of the processes that have `word` among their arguments. */
 export const processesWithArgument = (word: string): number[] => processIds().filter(pid => read(`/proc/${pid}/cmdline`).split('\0').includes(word))
 
-export const childrenOf = (pid: number): number[] => processIds().filter(each => {
-  const stat = read(`/proc/${each}/stat`)
-  return Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]) === pid
-})
+export const childrenOf = (pid: number): number[] => processIds().filter(each => parentOf(each) === pid)
+
+/** 0 where it is gone. */
+export function parentOf(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`)
+  return Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0])
+}
 
 export const isRunning = (pid: number): boolean => {
   const stat = read(`/proc/${pid}/stat`)

@@ -1,10 +1,11 @@
-// What ends with what: the embedding process, the launcher, the forker, the command.
+// What ends with what: the embedding process, the launcher, the forker, the command; on each rung.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { createSandbox, type Sandbox } from '../../src/exec/sandbox.js'
-import { childrenOf, expectNone, isRunning, processesWithArgument } from './host-processes.js'
+import type { Sandbox } from '../../src/exec/sandbox.js'
+import { RUNG_VARIANTS, type RungVariant, startOn } from '../support/rungs.js'
+import { childrenOf, expectNone, isRunning, parentOf, processesWithArgument } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
 
@@ -18,20 +19,23 @@ const newWord = (): string => `word-${process.pid}-${++words}`
 const daemonising = (word: string): string[] => ['sh', '-c', 'setsid sh -c "trap : TERM HUP; while :; do sleep 1000; done" "$0" & while :; do sleep 1000; done', word]
 const expectRunning = (word: string, processes: number): Promise<void> => expect.poll(() => processesWithArgument(word).length, { timeout: 20_000 }).toBe(processes)
 
-async function startSandbox(): Promise<{ sandbox: Sandbox; workspace: Workspace; launcher: OwnLauncher; pid: number }> {
+/** The child that has children; a guardian has none. */
+const forkerOf = (monitor: number): number => childrenOf(monitor).find(child => childrenOf(child).length > 0)!
+
+async function startSandbox(variant: RungVariant): Promise<{ sandbox: Sandbox; workspace: Workspace; launcher: OwnLauncher; pid: number }> {
   const workspace = makeWorkspace()
   const launcher = ownLauncher()
-  const sandbox = await createSandbox({ cwd: workspace.path, launcherPath: launcher.path })
+  const sandbox = await startOn(variant, { cwd: workspace.path, launcherPath: launcher.path })
   onTestFinished(() => sandbox.close())
   return { sandbox, workspace, launcher, pid: sandbox.pid! }
 }
 
 /** A Node process of its own that embeds a sandbox; `body` has it as `sandbox`. */
-function startEmbedding(workspace: Workspace, launcher: OwnLauncher, body: string): ChildProcess & { output: () => string } {
+function startEmbedding({ rung }: RungVariant, workspace: Workspace, launcher: OwnLauncher, body: string): ChildProcess & { output: () => string } {
   const script = join(workspace.outside, 'embedding.mjs')
   writeFileSync(script, `
     import { createSandbox } from ${JSON.stringify(join(process.cwd(), 'dist/index.js'))}
-    const sandbox = await createSandbox(${JSON.stringify({ cwd: workspace.path, launcherPath: launcher.path })})
+    const sandbox = await createSandbox(${JSON.stringify({ cwd: workspace.path, launcherPath: launcher.path, rung })})
     ${body}`)
   const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] })
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -42,12 +46,13 @@ function startEmbedding(workspace: Workspace, launcher: OwnLauncher, body: strin
 
 const exitOf = (child: ChildProcess): Promise<number | string> => new Promise(resolve => child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown')))
 
-describe('the embedding process', () => {
+// A plan for another kernel is made inside this process only.
+describe.each(RUNG_VARIANTS.filter(({ abi }) => abi === undefined))('$name: the embedding process', variant => {
   test('is killed: its commands end, daemons too, and so does the launcher', async () => {
     const workspace = makeWorkspace()
     const launcher = ownLauncher()
     const word = newWord()
-    const child = startEmbedding(workspace, launcher, `await sandbox.exec(${JSON.stringify(daemonising(word))})`)
+    const child = startEmbedding(variant, workspace, launcher, `await sandbox.exec(${JSON.stringify(daemonising(word))})`)
     await expectRunning(word, 2)
     expect(launcher.processes().length).toBeGreaterThanOrEqual(2)
 
@@ -63,7 +68,7 @@ describe('the embedding process', () => {
     const workspace = makeWorkspace()
     const launcher = ownLauncher()
     const word = newWord()
-    const child = startEmbedding(workspace, launcher, `console.log(sandbox.pid); await sandbox.exec(${JSON.stringify(daemonising(word))})`)
+    const child = startEmbedding(variant, workspace, launcher, `console.log(sandbox.pid); await sandbox.exec(${JSON.stringify(daemonising(word))})`)
     await expectRunning(word, 2)
     process.kill(Number(child.output()), 'SIGKILL')
     child.kill('SIGKILL')
@@ -74,7 +79,7 @@ describe('the embedding process', () => {
   test('has an idle sandbox that was not closed: it ends by itself, and the launcher with it', async () => {
     const workspace = makeWorkspace()
     const launcher = ownLauncher()
-    const child = startEmbedding(workspace, launcher, `console.log((await sandbox.exec(['echo', 'ran'])).stdout)`)
+    const child = startEmbedding(variant, workspace, launcher, `console.log((await sandbox.exec(['echo', 'ran'])).stdout)`)
     expect(await exitOf(child)).toBe(0)
     expect(child.output()).toBe('ran\n\n')
     await expectNone(launcher.processes)
@@ -85,8 +90,8 @@ describe('the embedding process', () => {
     const workspace = makeWorkspace()
     const launcher = ownLauncher()
     // Nothing but the command itself keeps Node alive: nobody awaits it at the top level.
-    const child = startEmbedding(workspace, launcher, `sandbox.exec(['sh', '-c', 'until test -e go; do sleep 0.01; done; echo went']).then(result => console.log(result.stdout))`)
-    await expect.poll(() => workspace.entries(), { timeout: 20_000 }).toContain('.git')
+    const child = startEmbedding(variant, workspace, launcher, `sandbox.exec(['sh', '-c', 'touch came; until test -e go; do sleep 0.01; done; echo went']).then(result => console.log(result.stdout))`)
+    await expect.poll(() => workspace.entries(), { timeout: 20_000 }).toContain('came')
     expect(child.exitCode).toBe(null)
     writeFileSync(join(workspace.path, 'go'), '')
     expect(await exitOf(child)).toBe(0)
@@ -94,12 +99,12 @@ describe('the embedding process', () => {
   })
 })
 
-describe('the launcher', () => {
+describe.each(RUNG_VARIANTS)('$name: the launcher', variant => {
   test.each([
     { role: 'monitor', find: (monitor: number) => monitor },
-    { role: 'forker', find: (monitor: number) => childrenOf(monitor)[0]! },
+    { role: 'forker', find: (monitor: number) => forkerOf(monitor) },
   ])('loses its $role: all commands end and are told so, and later ones are refused', async ({ find }) => {
-    const { sandbox, launcher, pid } = await startSandbox()
+    const { sandbox, launcher, pid } = await startSandbox(variant)
     const running = [newWord(), newWord()].map(word => ({ word, result: sandbox.exec(daemonising(word)).catch((error: unknown) => error) }))
     for (const { word } of running) await expectRunning(word, 2)
 
@@ -114,7 +119,7 @@ describe('the launcher', () => {
   })
 
   test('is told to close: commands end first, and nothing is left when the promise resolves', async () => {
-    const { sandbox, launcher, workspace } = await startSandbox()
+    const { sandbox, launcher, workspace } = await startSandbox(variant)
     const word = newWord()
     const result = sandbox.exec(daemonising(word))
     await expectRunning(word, 2)
@@ -125,8 +130,8 @@ describe('the launcher', () => {
   })
 
   test('is sent signals by a command, by every id that there could be: none reaches it, but those to the command\'s own children do', async () => {
-    const { sandbox, pid } = await startSandbox()
-    const forker = childrenOf(pid)[0]!
+    const { sandbox, pid } = await startSandbox(variant)
+    const forker = forkerOf(pid)
     const script = `sleep 1000 & kill -TERM $!; wait $!; echo $?; for s in USR1 TERM HUP KILL; do for p in ${pid} -${pid} ${forker} -${forker} 1; do kill -$s $p; done; done; kill -KILL -1`
     expect(await sandbox.exec(['sh', '-c', script])).toMatchObject({ stdout: '143\n' })
     expect([pid, forker].map(isRunning)).toEqual([true, true])
@@ -134,9 +139,9 @@ describe('the launcher', () => {
   })
 })
 
-describe('a command', () => {
+describe.each(RUNG_VARIANTS)('$name: a command', variant => {
   test('ends: what it left behind ends too, and is named', async () => {
-    const { sandbox } = await startSandbox()
+    const { sandbox } = await startSandbox(variant)
     const word = newWord()
     const result = await sandbox.exec(['sh', '-c', 'setsid sh -c "while :; do sleep 1000; done" "$0" & until test -n "$(pgrep -f "$0" | grep -v $$)"; do :; done; exit 3', word])
     expect(result.exitCode).toBe(3)
@@ -145,7 +150,7 @@ describe('a command', () => {
   })
 
   test('is killed: its whole tree has ended when the result comes, and its neighbour goes on', async () => {
-    const { sandbox } = await startSandbox()
+    const { sandbox } = await startSandbox(variant)
     const [word, neighbour] = [newWord(), newWord()]
     const abort = new AbortController()
     const result = sandbox.exec(daemonising(word), { signal: abort.signal, killGraceMs: 0 })
@@ -156,5 +161,42 @@ describe('a command', () => {
     expect({ killed: processesWithArgument(word), neighbour: processesWithArgument(neighbour).length }).toEqual({ killed: [], neighbour: 2 })
     await sandbox.close()
     expect(await other).toMatchObject({ cancelled: true })
+  })
+
+  test.each([
+    { name: 'a session of its own',        script: 'setsid "$T" "$0" & until pgrep -f "$T $0" >/dev/null; do :; done',                       left: ['sleeper'] },
+    { name: 'a double fork',               script: '(setsid sh -c \'"$T" "$0" & sleep 0.2\' "$0" &) ; until pgrep -f "$T $0" >/dev/null; do :; done', left: ['sleeper'] },
+    { name: 'a process that ignores what it can', script: 'sh -c \'trap "" TERM HUP INT; "$T" "$0" & wait\' "$0" & until pgrep -f "$T $0" >/dev/null; do :; done', left: ['sleeper'] },
+  ])('leaves $name: it ends with the command, and is named', async ({ script, left }) => {
+    const { sandbox, workspace } = await startSandbox(variant)
+    const word = newWord()
+    symlinkSync('/bin/sh', join(workspace.path, 'sleeper'))
+    writeFileSync(join(workspace.path, 'sleep-long'), 'while :; do sleep 1000; done')
+    const result = await sandbox.exec(['sh', '-c', script.replaceAll('"$T"', './sleeper ./sleep-long').replaceAll('$T', 'sleep-long'), word])
+    expect(result.ended.map(({ name }) => name)).toEqual(expect.arrayContaining(left))
+    expect(processesWithArgument(word)).toEqual([])
+  })
+
+  test('leaves processes that fork as fast as they can: none is left', { timeout: 60_000 }, async () => {
+    const { sandbox } = await startSandbox(variant)
+    const word = newWord()
+    // Each one makes its successor and ends, in a session of its own; a few of them at a time.
+    const program = 'import os,sys,time\nfor _ in range(3):\n  if os.fork() == 0:\n    os.setsid()\n    while True:\n      if os.fork() != 0: os._exit(0)\ntime.sleep(0.3)\n'
+    await sandbox.exec(['python3', '-c', program, word])
+    expect(processesWithArgument(word)).toEqual([])
+    expect(await sandbox.exec(['echo', 'still there'])).toMatchObject({ stdout: 'still there\n' })
+  })
+
+  test('cannot end its init, and what outsiders do to that ends the command all the same', async () => {
+    const { sandbox } = await startSandbox(variant)
+    const word = newWord()
+    expect(await sandbox.exec(['sh', '-c', 'kill -KILL $PPID; kill -STOP $PPID; echo alive'])).toMatchObject({ stdout: 'alive\n' })
+    const result = sandbox.exec(daemonising(word)).catch((error: unknown) => error)
+    await expectRunning(word, 2)
+    const init = parentOf(Math.min(...processesWithArgument(word)))
+    process.kill(init, 'SIGKILL')
+    expect(await result).toMatchObject({ signal: 'SIGKILL' })
+    await expectNone(() => processesWithArgument(word))
+    expect(await sandbox.exec(['echo', 'still there'])).toMatchObject({ stdout: 'still there\n' })
   })
 })

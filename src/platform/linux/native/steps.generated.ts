@@ -26,6 +26,7 @@ export const STEPS = [
   { name: 'drop_capabilities', role: 'monitor', does: 'all but CAP_SYS_ADMIN of the own user namespace' },
   { name: 'outer_domain', role: 'monitor', does: 'the most that the launcher may do for commands, where no namespaces hold them' },
   { name: 'make_not_dumpable', role: 'monitor', does: 'hides the launcher\'s memory from commands' },
+  { name: 'start_guardian', role: 'monitor', does: 'ends commands where the launcher is gone, with Landlock before ABI 6 and no namespaces' },
   { name: 'start_forker', role: 'monitor', does: 'process 1 of an outer PID namespace' },
   { name: 'adopt_orphans', role: 'forker', does: 'what loses its parent becomes ours, where no namespace keeps it' },
   { name: 'forker_death_signal', role: 'forker', does: 'ends with the monitor' },
