@@ -22,6 +22,7 @@ struct shared shared;
 enum {
 	PREPARED_INITS = 2,	/* one is taken, the other is there while the next is made */
 	MOST_PENDING = 1024,
+	MOST_SPARE = 8,		/* jobs whose memory waits for the next ones; after many commands at once the rest is given back */
 	GUARD_BYTES = 4096,
 	JOB_BYTES = INIT_STACK_BYTES + PROGRAM_STACK_BYTES + COMMAND_BYTES,
 };
@@ -35,6 +36,7 @@ struct forker {
 	const struct open_rule *rules;
 	uint32_t n_rules;
 	struct job *jobs, *spare;
+	uint32_t n_spare;
 	struct forker_failure failure;	/* why there are fewer than there should be; step -1: they are not */
 	bool ready;			/* the monitor was told */
 	bool strays;			/* without PID namespaces: an init was killed, and what it left is ours to end */
@@ -132,6 +134,7 @@ static struct job *take_job(struct forker *forker)
 
 	if (job != NULL) {
 		forker->spare = job->next;
+		forker->n_spare--;
 	} else {
 		job = malloc(sizeof *job);
 		memory = job == NULL ? NULL : make_job_memory();
@@ -159,8 +162,14 @@ static void give_back(struct forker *forker, struct job *job)
 		munmap(job->large_data, job->large_length);
 	if (job->large_memory != NULL)
 		munmap(job->large_memory, command_memory(job->large_length));
+	if (forker->n_spare == MOST_SPARE) {
+		munmap(job->memory - GUARD_BYTES, GUARD_BYTES + JOB_BYTES);
+		free(job);
+		return;
+	}
 	job->next = forker->spare;
 	forker->spare = job;
+	forker->n_spare++;
 }
 
 /* Returns 0, or -1 with `failure` filled. */
@@ -382,13 +391,15 @@ static void end_strays(struct forker *forker)
 	}
 }
 
-static void reap(struct forker *forker)
+static void reap(struct forker *forker, int notices)
 {
 	struct rusage usage;
 	int status;
 	pid_t pid;
 
 	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
+		/* What an init said before it ended comes before its end, and names a job that is still there. */
+		read_notices(forker, notices);
 		for (struct job **at = &forker->jobs; *at != NULL; at = &(*at)->next) {
 			struct job *job = *at;
 
@@ -478,9 +489,7 @@ static void take_turn(struct forker *forker, struct pollfd *sources)
 
 		while (read(sources[CHILDREN].fd, &info, sizeof info) > 0)
 			;
-		/* What an init said before it ended comes before its end. */
-		read_notices(forker, sources[NOTICES].fd);
-		reap(forker);
+		reap(forker, sources[NOTICES].fd);
 	}
 	flush(forker);
 	if (sources[FROM_MONITOR].revents & ~POLLOUT)

@@ -46,6 +46,8 @@ export interface CommandContext {
 export interface RunWiring extends Pick<CommandPlan, 'stdin' | 'terminal'> {
   /** It is a session from the start: nobody waits for it. */
   readonly background?: true
+  /** All of it, in place of what `options.env` makes of the policy's. */
+  readonly env?: readonly string[]
   /** What runs instead where the program cannot be executed. */
   readonly otherwise?: readonly string[]
 }
@@ -124,7 +126,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     this.#command = {
       argv,
       cwd: findWorkingDirectory(context.plan.cwd, options.cwd),
-      env: mergeEnvironment(context.environment, options.env, wiring.terminal !== undefined),
+      env: wiring.env ?? mergeEnvironment(context.environment, options.env, wiring.terminal !== undefined),
       stdin: wiring.stdin,
       limits,
       ...(groupLimits === undefined ? undefined : { groupLimits }),

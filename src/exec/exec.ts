@@ -1,5 +1,5 @@
 // Runs a command and collects what it writes.
-import { type CommandContext, type CommandOutput, CommandRun, type CommandUse } from './command-run.js'
+import { type CommandContext, type CommandOutput, CommandRun, type CommandUse, type RunWiring } from './command-run.js'
 import { KeptOutput, type StreamName } from './kept-output.js'
 import { checkArguments, checkExecOptions, type ExecOptions, type OutputListener } from './options.js'
 import { OutputDelivery, type OutputReceiver } from './output-delivery.js'
@@ -9,13 +9,13 @@ import { feedStdin, type StdinFeed } from './stdin.js'
 import { TextPieces } from './text-pieces.js'
 
 /**
- * @param otherwise  what runs instead where the program cannot be executed; without stdin only
- * @throws           SandboxError for what is wrong with the command itself
+ * @param more  for commands without stdin only
+ * @throws      SandboxError for what is wrong with the command itself
  */
-export function execCommand<E extends Encoding>(context: CommandContext, argv: readonly string[], options: ExecOptions<E>, otherwise?: readonly string[]): Promise<ExecResult<E>> {
+export function execCommand<E extends Encoding>(context: CommandContext, argv: readonly string[], options: ExecOptions<E>, more?: Pick<RunWiring, 'env' | 'otherwise'>): Promise<ExecResult<E>> {
   checkArguments(argv)
   checkExecOptions(options)
-  return new Collector<E>(context, argv, options, otherwise).result
+  return new Collector<E>(context, argv, options, more).result
 }
 
 class Collector<E extends Encoding> implements CommandUse<E> {
@@ -26,7 +26,7 @@ class Collector<E extends Encoding> implements CommandUse<E> {
   readonly #stdin: StdinFeed | undefined
   #collected: CommandOutput<Encoding> | undefined
 
-  constructor(context: CommandContext, argv: readonly string[], { stdin, onOutput, ...options }: ExecOptions<E>, otherwise: readonly string[] | undefined) {
+  constructor(context: CommandContext, argv: readonly string[], { stdin, onOutput, ...options }: ExecOptions<E>, more: Pick<RunWiring, 'env' | 'otherwise'> | undefined) {
     this.#kept = new KeptOutput(options.output)
     this.#encoding = options.output?.encoding ?? 'text'
     const file = options.output?.file === undefined ? undefined : new OutputFile(context.policy, context.plan.cwd.path, options.output.file)
@@ -41,7 +41,7 @@ class Collector<E extends Encoding> implements CommandUse<E> {
     }
     let run: CommandRun<E>
     try {
-      run = new CommandRun<E>(context, argv, options, { stdin: stdin === undefined ? 'empty' : 'pipe', ...(otherwise === undefined ? undefined : { otherwise }) }, this)
+      run = new CommandRun<E>(context, argv, options, { stdin: stdin === undefined ? 'empty' : 'pipe', ...more }, this)
     } catch (error) {
       file?.close()
       throw error

@@ -15,9 +15,9 @@ export function execScript<E extends Encoding>(context: CommandContext, script: 
   const byShell = shellOf(context, choice, script, rest.env)
   const plain = choice.shell === undefined && choice.login !== true && rest.stdin === undefined && context.policy.platform !== 'windows' ? plainCommand(script, namesOf(context, rest.env)) : undefined
   if (plain === undefined) return execCommand<E>(context, byShell, rest as ShellOptions<E>)
-  // As the shell sets it for what it runs.
+  if (rest.env === undefined && rest.cwd === undefined) return execCommand<E>(context, plain, rest as ShellOptions<E>, { env: context.shells.plainEnvironment(context.plan.cwd.path), otherwise: byShell })
   const env = { PWD: findWorkingDirectory(context.plan.cwd, rest.cwd).path, ...rest.env }
-  return execCommand<E>(context, plain, { ...rest, env } as ShellOptions<E>, byShell)
+  return execCommand<E>(context, plain, { ...rest, env } as ShellOptions<E>, { otherwise: byShell })
 }
 
 /** @throws SandboxError `argument_invalid`, `option_invalid`, and all that `spawn` has */

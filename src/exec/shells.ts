@@ -6,7 +6,7 @@ import { findProgram } from '../platform/windows/find-program.js'
 import { decide } from '../policy/decide.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
-import type { Environment } from './environment.js'
+import { type Environment, mergeEnvironment } from './environment.js'
 import type { ShellChoice } from './options.js'
 
 interface ShellRow {
@@ -53,6 +53,7 @@ export class ShellFinder {
   readonly #policy: ResolvedPolicy
   readonly #environment: Environment
   #found: string | undefined
+  #plainEnvironment: readonly string[] | undefined
 
   constructor(policy: ResolvedPolicy, environment: Environment) {
     this.#policy = policy
@@ -66,6 +67,12 @@ export class ShellFinder {
     const isPosix = this.#policy.platform !== 'windows'
     // By its name, as scripts show it in their messages and have it as $0.
     return shellCommand(isPosix && !ownPath ? posix.basename(this.#found) : this.#found, login, script)
+  }
+
+  /** What a shell in `cwd` gives to a command that it runs: PWD is its own doing. One array, so that it is encoded once. */
+  plainEnvironment(cwd: string): readonly string[] {
+    this.#plainEnvironment ??= mergeEnvironment(this.#environment, { PWD: cwd })
+    return this.#plainEnvironment
   }
 
   #find(): string {

@@ -24,6 +24,15 @@ async function start(policy: object = {}): Promise<{ sandbox: Sandbox; workspace
 
 const sh = (script: string): string[] => ['sh', '-c', script]
 
+async function keepAndEnd(sandbox: Sandbox): Promise<string[]> {
+  const results = [await sandbox.exec(sh('yes & setsid sleep 1000 & head -c 3000000 /dev/zero'), { background: 'keep' }), await sandbox.exec(sh('sleep 1000 & :'), { background: 'keep' })]
+  const ids = results.map(({ session }) => session?.id ?? 0)
+  const states = (): string[] => sandbox.sessions.list().map(({ state }) => state)
+  const before = states()
+  await Promise.all([sandbox.sessions.kill(ids[0]!, { graceMs: 0 }), sandbox.sessions.kill(ids[1]!)])
+  return [...before, ...states()]
+}
+
 test.each<{ name: string; run: (sandbox: Sandbox, workspace: Workspace) => Promise<unknown>; comes: unknown }>([
   { name: 'an exit code, both streams, input', run: async sandbox => pick(await sandbox.exec(sh('cat; echo error >&2; exit 7'), { stdin: 'in' })), comes: { exitCode: 7, stdout: 'in', stderr: 'error\n' } },
   { name: 'no such program', run: async sandbox => (await sandbox.exec(['no-such-program'], { env: { PATH: '/usr/bin:/bin' } })).exitCode, comes: 127 },
@@ -32,6 +41,7 @@ test.each<{ name: string; run: (sandbox: Sandbox, workspace: Workspace) => Promi
   { name: 'a terminal and its size', run: async sandbox => { const child = sandbox.spawn(sh('stty size; tty'), { tty: { rows: 33, cols: 44 }, output: { maxBytes: 1000 } }); child.stdout.resume(); return (await child.exited).stdout }, comes: '33 44\r\n/dev/pts/0\r\n' },
   { name: 'much output', run: async sandbox => (await sandbox.exec(sh('head -c 20000000 /dev/zero'), { output: { encoding: 'bytes', maxBytes: 30_000_000 } })).stdout.length, comes: 20_000_000 },
   { name: 'a daemon that is left', run: async sandbox => (await sandbox.exec(sh('setsid sleep 1000 & sleep 0.1'))).ended.map(({ name }) => name), comes: ['sleep'] },
+  { name: 'what is left and kept: signalled, killed', run: keepAndEnd, comes: ['left', 'left', 'ended', 'ended'] },
   { name: 'a time-out', run: async sandbox => (await sandbox.exec(sh('trap : TERM; while :; do sleep 1; done'), { timeoutMs: 50, killGraceMs: 20 })).timedOut, comes: true },
   { name: 'limits', run: async sandbox => pick(await sandbox.exec(sh('ulimit -n; ulimit -c'), { limits: { openFiles: 99, memoryBytes: 1e9, pids: 50, cpuSeconds: 9, fileSizeBytes: 1e6 } })), comes: { exitCode: 0, stdout: '99\n0\n', stderr: '' } },
   { name: 'held paths', run: async sandbox => (await sandbox.exec(sh('touch protected/x .git/x hidden/x hidden/open/x; ls -A hidden/open protected .git'))).stdout, comes: '.git:\n\nhidden/open:\n\nprotected:\n' },

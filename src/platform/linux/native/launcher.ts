@@ -73,8 +73,8 @@ class NativeLauncher implements Launcher {
   readonly #gone: Promise<void>
   #settleGone!: () => void
   #closed: Promise<void> | undefined
-  /** The environment that was encoded last: commands of a sandbox mostly share one array. */
-  #environment: { readonly variables: readonly string[]; readonly bytes: Buffer } | undefined
+  /** Environments by their array: commands of a sandbox mostly share one. */
+  readonly #environments = new WeakMap<readonly string[], Buffer>()
 
   constructor(child: ChildProcess, path: string, plan: LinuxNativePlan) {
     this.#child = child
@@ -130,8 +130,7 @@ class NativeLauncher implements Launcher {
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand {
     if (this.#state === 'gone') throw this.#lostError()
     if (this.#state !== 'ready') throw new SandboxError('sandbox_closed', { field: 'sandbox', value: command.argv[0] })
-    if (this.#environment?.variables !== command.env) this.#environment = { variables: command.env, bytes: encodeEnvironment(command.env) }
-    const frame = encodeCommand(command, this.#environment.bytes, FRAME_HEADER_BYTES)
+    const frame = encodeCommand(command, this.#encoded(command.env), FRAME_HEADER_BYTES)
     if (frame.length > LARGEST_FRAME_BYTES) throw new SandboxError('arguments_too_large', { field: 'argv', value: `${frame.length} bytes` })
 
     const id = this.#freeId()
@@ -141,6 +140,14 @@ class NativeLauncher implements Launcher {
     running.ref()
     this.#send(frame)
     return running
+  }
+
+  #encoded(env: readonly string[]): Buffer {
+    const known = this.#environments.get(env)
+    if (known !== undefined) return known
+    const bytes = encodeEnvironment(env)
+    this.#environments.set(env, bytes)
+    return bytes
   }
 
   onLost(listener: () => void): void {
