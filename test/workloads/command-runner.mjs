@@ -42,4 +42,4 @@ async function executeOnTerminal(sandbox, argv, { env, terminal }) {
   return { ...factsOf(await child.exited), stdout: Buffer.concat(pieces).toString(), stderr: '', bytes: 0, sha256: '' }
 }
 
-const factsOf = ({ exitCode, signal, ended, denials }) => ({ exitCode, signal, leaves: ended.map(({ name }) => name).sort(), denials: denials.map(({ operation, path }) => `${operation} ${path}`) })
+const factsOf = ({ exitCode, signal, ended, denials }) => ({ exitCode, signal, leaves: ended.map(({ name }) => name).sort(), denials: denials.map(({ operation, path, call, host, port }) => `${operation} ${path ?? call ?? `${host}:${port}`}`) })

@@ -26,8 +26,10 @@ export interface Workload {
   readonly exits?: number
   /** Names of processes that it leaves behind, which the sandbox ends. Without it there may be any, such as a helper that is just ending. */
   readonly leaves?: readonly string[]
-  /** Whether the sandbox has to report a denial. Default: it must report none. */
+  /** Whether the sandbox has to report a denial. Default: it must report none but those of `tolerates`. */
   readonly denied?: true
+  /** Each denial that the program meets without harm, as `operation path` or `system-call name`; all others are failures. */
+  readonly tolerates?: RegExp
   /** Looks at what it did, after the sandbox is closed; throws where that is wrong. */
   readonly seen?: (place: Place) => void
 }
