@@ -114,10 +114,13 @@ export const policyObjectSchema = strict({
 })
 export const presetSchema = z.enum(SANDBOX_MODES)
 
-export type PolicyObject = z.input<typeof policyObjectSchema>
-export type WirePolicy = z.input<typeof wirePolicySchema>
-export type CorePolicy = z.input<typeof corePolicySchema>
-export type ConfigPolicy = z.input<typeof configPolicySchema>
+/** Of what a caller hands in nothing is changed, so a list may be `as const`. */
+type Readonly<T> = T extends readonly (infer Each)[] ? readonly Readonly<Each>[] : T extends object ? { readonly [Key in keyof T]: Readonly<T[Key]> } : T
+
+export type PolicyObject = Readonly<z.input<typeof policyObjectSchema>>
+export type WirePolicy = Readonly<z.input<typeof wirePolicySchema>>
+export type CorePolicy = Readonly<z.input<typeof corePolicySchema>>
+export type ConfigPolicy = Readonly<z.input<typeof configPolicySchema>>
 /** All that `parsePolicy` takes. */
 export type PolicyInput = z.input<typeof presetSchema> | PolicyObject | WirePolicy | CorePolicy | ConfigPolicy
 
