@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -97,7 +98,7 @@ int open_cwd(pid_t thread)
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-int open_anew(pid_t thread, int fd)
+int open_anew(pid_t thread, int fd, int flags)
 {
 	char path[48];
 	int opened;
@@ -106,10 +107,20 @@ int open_anew(pid_t thread, int fd)
 		snprintf(path, sizeof path, "/proc/%d/cwd", thread);
 	else
 		snprintf(path, sizeof path, "/proc/%d/fd/%d", thread, fd);
-	opened = open(path, O_PATH | O_CLOEXEC);
+	opened = open(path, O_PATH | O_CLOEXEC | flags);
 	if (opened < 0 && errno == ENOENT)
 		errno = EBADF;
 	return opened;
+}
+
+/* The link's own mode tells for what the descriptor is open. */
+bool is_opened_for_nothing(pid_t thread, int fd)
+{
+	char path[48];
+	struct stat link;
+
+	snprintf(path, sizeof path, "/proc/%d/fd/%d", thread, fd);
+	return lstat(path, &link) == 0 && (link.st_mode & 0700) == 0;
 }
 
 mode_t umask_of(pid_t thread)

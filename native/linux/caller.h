@@ -23,9 +23,12 @@ int take_descriptor(pid_t thread, int fd);
 /* The caller's working directory, opened with O_PATH; -1 with errno. */
 int open_cwd(pid_t thread);
 
-/* What the caller's descriptor `fd` is open on (AT_FDCWD: its working directory), opened anew with O_PATH. -1 with errno: EBADF is the
- * caller's own mistake. */
-int open_anew(pid_t thread, int fd);
+/* What the caller's descriptor `fd` is open on (AT_FDCWD: its working directory), opened anew with O_PATH and `flags`. -1 with errno:
+ * EBADF is the caller's own mistake. */
+int open_anew(pid_t thread, int fd, int flags);
+
+/* Is the caller's descriptor `fd` neither open for reading nor for writing (O_PATH)? */
+bool is_opened_for_nothing(pid_t thread, int fd);
 
 /* 0077 where it is not known. */
 mode_t umask_of(pid_t thread);

@@ -1,9 +1,11 @@
 #include "connect.h"
 #include "caller.h"
+#include "forker.h"
 #include "kernel.h"
 #include "raw.h"
 #include "reports.h"
 #include "sockets.h"
+#include "supervise.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -143,7 +145,7 @@ static int connect_to_path(const struct call *call, int fd, const char *path)
 	return error;
 }
 
-struct bind_call { int fd, base; mode_t umask; const struct sockaddr_un *address; socklen_t length; long result; };
+struct bind_call { int fd, base, domain; mode_t umask; const struct sockaddr_un *address; socklen_t length; long result; };
 
 /* Runs while its parent waits, in the parent's memory: raw system calls only. */
 static void run_bind(void *argument)
@@ -151,6 +153,8 @@ static void run_bind(void *argument)
 	struct bind_call *call = argument;
 
 	call->result = RAW(SYS_fchdir, call->base, 0, 0, 0, 0);
+	if (call->result == 0 && call->domain >= 0)
+		call->result = RAW(NR_landlock_restrict_self, call->domain, 0, 0, 0, 0);
 	RAW(SYS_umask, call->umask, 0, 0, 0, 0);
 	if (call->result == 0 && call->fd > 0)
 		call->result = RAW(NR_close_range, 0, call->fd - 1, 0, 0, 0);
@@ -162,28 +166,61 @@ static void run_bind(void *argument)
 		RAW(SYS_exit, 0, 0, 0, 0, 0);
 }
 
-/* Binds where the command stands, through its own mounts (its cwd), with its umask, and with no more rights over files than it
- * has. In a process of its own that holds the socket and nothing else: the kernel walks the path, /proc/self/fd in it would be
- * this process's, and some of its descriptors lead to the host's own mounts. */
-static int bind_to_path(pid_t thread, int fd, const struct sockaddr_un *address, socklen_t length, const char *path)
+/* Binds to `address` from the directory `base`, with the command's umask and with no more rights over files than it has; with `domain`, a
+ * ruleset, with those that it leaves. In a process of its own that holds the socket and nothing else: the kernel walks the path,
+ * /proc/self/fd in it would be this process's, and some of its descriptors lead to the host's own mounts. */
+static int bind_from(int base, int domain, pid_t thread, int fd, const struct sockaddr_un *address, socklen_t length, const char *path)
 {
 	unsigned char stack[16384] __attribute__((aligned(16)));
-	struct bind_call call = { fd, open_cwd(thread), umask_of(thread), address, length, -EACCES };
+	struct bind_call call = { fd, base, domain, umask_of(thread), address, length, -EACCES };
 	struct stat own, found;
-	long child = call.base < 0 ? -EACCES : raw_clone(CLONE_VM | CLONE_VFORK, stack + sizeof stack, run_bind, &call);
+	long child = raw_clone(CLONE_VM | CLONE_VFORK, stack + sizeof stack, run_bind, &call);
 	int made;
 
 	if (child > 0)
 		waitpid((pid_t)child, NULL, __WALL);
-	made = child > 0 && call.result == 0 ? openat(call.base, path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+	made = child > 0 && call.result == 0 ? openat(base, path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
 	/* Another thread may have put a socket of the host's in its place by now: only the one that this socket is bound to is inside. */
 	if (made >= 0 && fstat(fd, &own) == 0 && fstat(made, &found) == 0 && is_bound_to(&found, (uint32_t)own.st_ino))
 		remember(made, &found);
 	else if (made >= 0)
 		close(made);
-	if (call.base >= 0)
-		close(call.base);
 	return child < 0 ? (int)child : (int)call.result;
+}
+
+/* Where files are supervised, this process may make them where the command may not. A name that is the monitor's to make is made by the
+ * thread that makes all names, so that nobody changes the way to it meanwhile; any other is left to the domain of commands. */
+static int bind_supervised(const struct call *call, int base, int fd, const struct sockaddr_un *address, socklen_t length, const char *path)
+{
+	struct sockaddr_un real = { .sun_family = AF_UNIX };
+	struct place place;
+	int result = (int)judge_socket_file(&place, call, path);
+
+	if (result == LEAVE_TO_INNER) {
+		result = bind_from(base, shared.inner, call->thread, fd, address, length, path);
+	} else if (result == 0 && is_plain_way(&place, base, path)) {
+		/* As it was written: the socket tells its address to its own program and to others. */
+		result = bind_from(base, -1, call->thread, fd, address, length, path);
+	} else if (result == 0) {
+		const char *text = strlen(place.path) < sizeof real.sun_path ? place.path : place.name;
+
+		memcpy(real.sun_path, text, strnlen(text, sizeof real.sun_path));
+		result = bind_from(place.directory, -1, call->thread, fd, &real, sizeof real, text);
+	}
+	leave(&place);
+	return result;
+}
+
+/* Binds where the command stands, through its own mounts (its cwd). */
+static int bind_to_path(const struct call *call, int fd, const struct sockaddr_un *address, socklen_t length, const char *path)
+{
+	int base = open_cwd(call->thread), result;
+
+	if (base < 0)
+		return -EACCES;
+	result = get_rules() == NULL ? bind_from(base, -1, call->thread, fd, address, length, path) : bind_supervised(call, base, fd, address, length, path);
+	close(base);
+	return result;
 }
 
 /* "1.2.3.4:80" or "[::1]:80". */
@@ -328,7 +365,7 @@ static long carry_out(const struct call *call)
 		result = connect_to_abstract(call, fd, &address.local, (socklen_t)length);
 	} else if (address.any.sa_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path) && address.local.sun_path[0] != 0) {
 		memcpy(path, address.local.sun_path, length - offsetof(struct sockaddr_un, sun_path) < sizeof path ? length - offsetof(struct sockaddr_un, sun_path) : sizeof path - 1);
-		result = is_bind ? bind_to_path(call->thread, fd, &address.local, (socklen_t)length, path) : connect_to_path(call, fd, path);
+		result = is_bind ? bind_to_path(call, fd, &address.local, (socklen_t)length, path) : connect_to_path(call, fd, path);
 	} else {
 		result = use_address(call, fd, &address.any, (socklen_t)length);
 		if (!is_bind && state.private_network)

@@ -8,8 +8,4 @@
 /* All rows for a plan; of two with one number the first counts. They stay as long as the process. */
 const struct handled_call *handlers_for(const struct plan *plan, unsigned *n_rows);
 
-/* The rows of all calls that change files, where the monitor supervises them. */
-extern const struct handled_call FILE_CALLS[];
-extern const unsigned N_FILE_CALLS;
-
 #endif

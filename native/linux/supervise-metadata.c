@@ -72,8 +72,10 @@ static struct answer apply(struct place *place, long result, const struct change
 static struct answer change_descriptor(const struct call *call, int fd, const struct change *change)
 {
 	struct place place;
+	long result = go_to_descriptor(&place, call, fd);
 
-	return apply(&place, go_to_descriptor(&place, call, fd), change);
+	/* As the kernel: such a descriptor is a name, not a file. (Only with AT_EMPTY_PATH it takes it for the file.) */
+	return apply(&place, result == 0 && is_opened_for_nothing(call->thread, fd) ? -EBADF : result, change);
 }
 
 static struct answer change_path(const struct call *call, int directory_fd, uint64_t address, uint64_t flags, const struct change *change)
@@ -82,7 +84,7 @@ static struct answer change_path(const struct call *call, int directory_fd, uint
 
 	if (flags & ~(uint64_t)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return give_result(-EINVAL);
-	return apply(&place, find(&place, call, directory_fd, address, !(flags & AT_SYMLINK_NOFOLLOW), (flags & AT_EMPTY_PATH) != 0), change);
+	return apply(&place, find(&place, call, directory_fd, address, ((flags & AT_SYMLINK_NOFOLLOW) ? 0 : WAY_FOLLOW) | ((flags & AT_EMPTY_PATH) ? WAY_EMPTY_IS_DESCRIPTOR : 0)), change);
 }
 
 /* -- Mode and owner -- */
@@ -308,8 +310,11 @@ struct answer supervise_truncate(const struct call *call)
 {
 	struct change change = { .make = change_length, .length = (off_t)call->arguments[1] };
 	struct place place;
-	long result = find(&place, call, AT_FDCWD, call->arguments[0], true, false);
+	long result;
 
+	if (change.length < 0)
+		return give_result(-EINVAL);
+	result = find(&place, call, AT_FDCWD, call->arguments[0], WAY_FOLLOW);
 	/* Elsewhere commands' own domain decides, where it knows truncation. */
 	if (truncation_is_covered() && (result == PATH_UNKNOWN || (result == 0 && !holds_monitors_name(&place)))) {
 		leave(&place);

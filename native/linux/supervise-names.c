@@ -28,7 +28,7 @@ static struct argument at(uint64_t directory_fd, uint64_t address)
 /* Where the kernel shall decide: in commands' own domain it refuses what is not theirs, and it knows the errno of every mistake. */
 static bool is_for_kernel(long result)
 {
-	return result == PATH_UNKNOWN || result == -ENOENT || result == -EACCES;
+	return result == PATH_UNKNOWN || result == -ENOENT || result == -EACCES || result == -ENAMETOOLONG;
 }
 
 /* Of a place that `go_to` has reached: is the name one that the monitor makes or removes? `.`, `..` and `/` are the kernel's to refuse. */
@@ -72,7 +72,7 @@ static struct answer make_directory(const struct call *call, struct argument pat
 {
 	struct place place;
 	struct answer answer = let_continue();
-	long result = go_to(&place, call, path.directory_fd, path.address, 0, false);
+	long result = go_to(&place, call, path.directory_fd, path.address, 0, 0);
 
 	if (result == 0 && is_ours(&place)) {
 		result = judge_making(&place, true);
@@ -93,7 +93,7 @@ static struct answer make_node(const struct call *call, struct argument path, mo
 {
 	struct place place;
 	struct answer answer = let_continue();
-	long result = go_to(&place, call, path.directory_fd, path.address, 0, false);
+	long result = go_to(&place, call, path.directory_fd, path.address, 0, 0);
 	mode_t type = mode & S_IFMT;
 
 	if (result == 0 && is_ours(&place)) {
@@ -117,12 +117,13 @@ static struct answer make_symlink(const struct call *call, uint64_t target, stru
 	struct place place;
 	struct answer answer = let_continue();
 	char text[PATH_MAX];
-	long result = go_to(&place, call, path.directory_fd, path.address, 0, false);
+	long length = copy_path(call->thread, target, text, sizeof text), result;
 
+	if (length <= 0)
+		return length == 0 ? give_result(-ENOENT) : length == -EACCES ? let_continue() : give_result(length);
+	result = go_to(&place, call, path.directory_fd, path.address, 0, 0);
 	if (result == 0 && is_ours(&place)) {
-		result = copy_path(call->thread, target, text, sizeof text);
-		if (result >= 0)
-			result = still_waits(call) ? judge_making(&place, false) : -EPERM;
+		result = judge_making(&place, false);
 		if (result == 0)
 			result = outcome(symlinkat(text, place.directory, name_of(&place)));
 		answer = give_result(result);
@@ -131,6 +132,17 @@ static struct answer make_symlink(const struct call *call, uint64_t target, stru
 	}
 	leave(&place);
 	return answer;
+}
+
+long judge_socket_file(struct place *place, const struct call *call, const char *path)
+{
+	long result = go_to_copied(place, call, AT_FDCWD, path, 0);
+
+	if (is_for_kernel(result) || (result == 0 && !is_ours(place)))
+		return LEAVE_TO_INNER;
+	if (result == 0)
+		result = judge_making(place, false);
+	return result == -EEXIST ? -EADDRINUSE : place->must_be_directory && result == 0 ? -ENOENT : result;
 }
 
 /* -- Removing -- */
@@ -147,8 +159,11 @@ static struct answer remove_name(const struct call *call, struct argument path, 
 {
 	struct place place;
 	struct answer answer = let_continue();
-	long result = go_to(&place, call, path.directory_fd, path.address, 0, false);
+	long result;
 
+	if (flags & ~AT_REMOVEDIR)
+		return give_result(-EINVAL);
+	result = go_to(&place, call, path.directory_fd, path.address, 0, 0);
 	if (result == 0 && is_ours(&place)) {
 		result = judge_removing(&place);
 		if (result == 0)
@@ -163,14 +178,17 @@ static struct answer remove_name(const struct call *call, struct argument path, 
 
 /* -- Two names -- */
 
-/* A rename moves what `from` stands for to `to`, and takes what was there away; an exchange does both ways. So both ends are judged alike. */
-static long judge_rename(struct place *from, struct place *to, unsigned flags)
+/* Is one end neither the monitor's nor open? Then commands' own domain refuses what the kernel does not refuse before. */
+static bool is_elsewhere(const struct place *place)
 {
-	long result;
+	return !holds_monitors_name(place) && !may_remove(get_rules(), place->path);
+}
 
-	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
-		return -EINVAL;		/* whiteouts are devices */
-	result = judge_removing(from);
+/* A rename moves what `from` stands for to `to`, and takes what was there away; an exchange does both ways. So both ends are judged alike. */
+static long judge_rename(struct place *from, struct place *to)
+{
+	long result = judge_removing(from);
+
 	if (result != 0 || may_remove(get_rules(), to->path))
 		return result;
 	return refuse(to, exists(to) ? ACCESS_REMOVE : ACCESS_CREATE);
@@ -180,13 +198,18 @@ static struct answer rename_for(const struct call *call, struct argument old, st
 {
 	struct place from, to;
 	struct answer answer = let_continue();
-	long result = go_to(&from, call, old.directory_fd, old.address, 0, false), second = go_to(&to, call, new.directory_fd, new.address, 0, false);
+	long result, second;
 
+	/* Whiteouts are devices. */
+	if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return give_result(-EINVAL);
+	result = go_to(&from, call, old.directory_fd, old.address, 0, 0);
+	second = go_to(&to, call, new.directory_fd, new.address, 0, 0);
 	if (result == 0)
 		result = second;
 	/* With one end elsewhere the monitor does it too: commands' own domain has not the rights of both ends. */
-	if (result == 0 && from.directory >= 0 && to.directory >= 0 && (holds_monitors_name(&from) || holds_monitors_name(&to))) {
-		result = judge_rename(&from, &to, flags);
+	if (result == 0 && from.directory >= 0 && to.directory >= 0 && (holds_monitors_name(&from) || holds_monitors_name(&to)) && !is_elsewhere(&from) && !is_elsewhere(&to)) {
+		result = judge_rename(&from, &to);
 		if (result == 0)
 			result = outcome(syscall(SYS_renameat2, from.directory, name_of(&from), to.directory, name_of(&to), flags));
 		answer = give_result(result);
@@ -218,20 +241,24 @@ static struct answer link_for(const struct call *call, struct argument old, stru
 	struct place source, to;
 	struct answer answer = let_continue();
 	char path[OWN_PATH_BYTES];
-	long result = go_to(&to, call, new.directory_fd, new.address, 0, false), second;
+	long result, second;
 
-	second = find(&source, call, old.directory_fd, old.address, (flags & AT_SYMLINK_FOLLOW) != 0, (flags & AT_EMPTY_PATH) != 0);
+	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+		return give_result(-EINVAL);
+	result = find(&source, call, old.directory_fd, old.address, ((flags & AT_SYMLINK_FOLLOW) ? WAY_FOLLOW : 0) | ((flags & AT_EMPTY_PATH) ? WAY_EMPTY_IS_DESCRIPTOR : 0));
+	second = go_to(&to, call, new.directory_fd, new.address, 0, 0);
 	if (result == 0)
 		result = second;
-	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) {
-		answer = give_result(-EINVAL);
-	} else if (result == 0 && to.directory >= 0 && (holds_monitors_name(&to) || holds_monitors_name(&source))) {
+	/* Of a directory there is no second name: which mistake comes first, Landlock and the kernel see differently. */
+	if (result == 0 && to.directory >= 0 && (holds_monitors_name(&to) || holds_monitors_name(&source) || S_ISDIR(source.status.st_mode)) && !is_elsewhere(&to)) {
 		result = judge_making(&to, false);
 		if (result == 0)
 			result = judge_source(&source);
 		own_path(path, source.object);
 		if (result == 0)
 			result = outcome(linkat(AT_FDCWD, path, to.directory, name_of(&to), AT_SYMLINK_FOLLOW));
+		if (result == -EXDEV && S_ISDIR(source.status.st_mode))
+			result = -EPERM;
 		answer = give_result(result);
 	} else if (result != 0 && !is_for_kernel(result)) {
 		answer = give_result(result);

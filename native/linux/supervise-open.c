@@ -115,7 +115,7 @@ static struct answer open_existing(struct place *place, uint64_t flags)
 	if ((flags & O_CREAT) && (flags & O_EXCL))
 		return give_result(-EEXIST);
 	if (type == S_IFLNK)
-		return give_result(-ELOOP);
+		return give_result((flags & O_DIRECTORY) ? -ENOTDIR : -ELOOP);
 	if (type == S_IFDIR && (writes(flags) || (flags & O_CREAT)))
 		return give_result(-EISDIR);
 	/* Reading is the kernel's to judge, and so is what depends on who opens it. */
@@ -147,7 +147,7 @@ static struct answer open_nameless(struct place *place, const struct open_how_ *
 	struct answer answer;
 
 	if (!S_ISDIR(place->status.st_mode))
-		return give_result(S_ISLNK(place->status.st_mode) ? -ELOOP : -ENOTDIR);
+		return give_result(-ENOTDIR);
 	if (!is_monitors(place->path))
 		return let_continue();
 	if (effect_at(get_rules(), place->path) != EFFECT_WRITE)
@@ -165,7 +165,7 @@ static bool create(struct place *place, const struct open_how_ *how, struct answ
 	int fd;
 
 	begin_making(place->call);
-	fd = openat(place->directory, place->name, (int)(how->flags & ~(uint64_t)O_TRUNC) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, (mode_t)how->mode);
+	fd = openat(place->directory, place->name, (int)(how->flags & ~(uint64_t)(O_TRUNC | O_NOFOLLOW)) | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, (mode_t)how->mode);
 	end_making();
 	if (fd < 0 && errno == EEXIST)
 		return false;
@@ -176,14 +176,14 @@ static bool create(struct place *place, const struct open_how_ *how, struct answ
 /* Goes from link to link, until it is known who opens it and what. */
 static struct answer open_place(struct place *place, const struct open_how_ *how, long result)
 {
-	bool follows = !(how->flags & O_NOFOLLOW) && !((how->flags & O_CREAT) && (how->flags & O_EXCL)), nameless = (how->flags & TMPFILE) != 0;
+	bool nameless = (how->flags & TMPFILE) != 0;
 	struct answer answer;
 
 	for (; result == 0; result = follow_link(place)) {
 		bool creates = (how->flags & O_CREAT) && !nameless, monitors = holds_monitors_name(place) || empties_unseen(how->flags), may;
 
 		/* A directory, or a mistake: the kernel says what of both it is. And it sees to all else that is its own. */
-		if ((creates && (place->must_be_directory || (place->directory < 0 && S_ISDIR(place->status.st_mode)))) || (!monitors && !follows && !nameless))
+		if ((creates && (place->must_be_directory || (place->directory < 0 && S_ISDIR(place->status.st_mode)))) || (!monitors && !place->follows && !nameless))
 			return let_continue();
 		may = monitors && creates && place->directory >= 0 && may_create(get_rules(), place->path) && !is_above_closed(get_rules(), place->path);
 		/* Others may make and remove the name meanwhile, but not for ever. */
@@ -198,15 +198,19 @@ static struct answer open_place(struct place *place, const struct open_how_ *how
 			return give_result(refuse(place, ACCESS_CREATE));
 		if (result != 0)
 			break;
-		if (place->directory < 0 || !S_ISLNK(place->status.st_mode) || !(follows || place->must_be_directory))
-			return nameless ? open_nameless(place, how) : monitors ? open_existing(place, how->flags) : let_continue();
+		if (is_link_to_follow(place))
+			continue;
+		if (place->must_be_directory && !S_ISDIR(place->status.st_mode))
+			return give_result(-ENOTDIR);
+		return nameless ? open_nameless(place, how) : monitors ? open_existing(place, how->flags) : let_continue();
 	}
 	/* What the kernel may see otherwise, it shall decide: commands' own domain is the narrower one. */
-	return result == PATH_UNKNOWN || result == -ENOENT || result == -EACCES ? let_continue() : give_result(result);
+	return result == PATH_UNKNOWN || result == -ENOENT || result == -EACCES || result == -ENAMETOOLONG ? let_continue() : give_result(result);
 }
 
 static struct answer open_for(const struct call *call, int directory_fd, uint64_t address, const struct open_how_ *how)
 {
+	bool follows = !(how->flags & O_NOFOLLOW) && !((how->flags & O_CREAT) && (how->flags & O_EXCL));
 	struct place place;
 	struct answer answer;
 
@@ -218,7 +222,9 @@ static struct answer open_for(const struct call *call, int directory_fd, uint64_
 		return let_continue();
 	if ((how->flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(how->flags & TMPFILE))
 		return give_result(-EINVAL);
-	answer = open_place(&place, how, go_to(&place, call, directory_fd, address, how->resolve, false));
+	if ((how->resolve & RESOLVE_CACHED_) && (how->flags & (O_CREAT | O_TRUNC | TMPFILE)))
+		return give_result(-EAGAIN);
+	answer = open_place(&place, how, go_to(&place, call, directory_fd, address, how->resolve, follows ? WAY_FOLLOW : 0));
 	leave(&place);
 	return answer.kind == ANSWER_CONTINUE && empties_unseen(how->flags) ? give_result(-EACCES) : answer;
 }

@@ -1,8 +1,11 @@
 #include "supervise.h"
 #include "caller.h"
+#include "kernel.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static bool truncation_covered;
 
@@ -32,4 +35,56 @@ void begin_making(const struct call *call)
 void end_making(void)
 {
 	umask(0);
+}
+
+static const struct handled_call FILE_CALLS[] = {
+	{ SYS_openat, false, supervise_open },
+	{ NR_openat2, false, supervise_open },
+	{ SYS_mkdirat, false, supervise_names },
+	{ SYS_mknodat, false, supervise_names },
+	{ SYS_unlinkat, false, supervise_names },
+	{ SYS_renameat2, false, supervise_names },
+	{ SYS_linkat, false, supervise_names },
+	{ SYS_symlinkat, false, supervise_names },
+	{ SYS_truncate, true, supervise_truncate },
+	{ SYS_fchmod, false, supervise_metadata },
+	{ SYS_fchmodat, false, supervise_metadata },
+	{ NR_fchmodat2, false, supervise_metadata },
+	{ SYS_fchown, false, supervise_metadata },
+	{ SYS_fchownat, false, supervise_metadata },
+	{ SYS_utimensat, false, supervise_metadata },
+	{ SYS_setxattr, false, supervise_metadata },
+	{ SYS_lsetxattr, false, supervise_metadata },
+	{ SYS_fsetxattr, false, supervise_metadata },
+	{ NR_setxattrat, false, supervise_metadata },
+	{ SYS_removexattr, false, supervise_metadata },
+	{ SYS_lremovexattr, false, supervise_metadata },
+	{ SYS_fremovexattr, false, supervise_metadata },
+	{ NR_removexattrat, false, supervise_metadata },
+#ifdef SYS_renameat
+	{ SYS_renameat, false, supervise_names },
+#endif
+#ifdef SYS_open	/* not on arm64 */
+	{ SYS_open, false, supervise_open },
+	{ SYS_creat, false, supervise_open },
+	{ SYS_mkdir, false, supervise_names },
+	{ SYS_mknod, false, supervise_names },
+	{ SYS_unlink, false, supervise_names },
+	{ SYS_rmdir, false, supervise_names },
+	{ SYS_rename, false, supervise_names },
+	{ SYS_link, false, supervise_names },
+	{ SYS_symlink, false, supervise_names },
+	{ SYS_chmod, false, supervise_metadata },
+	{ SYS_chown, false, supervise_metadata },
+	{ SYS_lchown, false, supervise_metadata },
+	{ SYS_utime, false, supervise_metadata },
+	{ SYS_utimes, false, supervise_metadata },
+	{ SYS_futimesat, false, supervise_metadata },
+#endif
+};
+
+struct handled_call *add_file_calls(struct handled_call *at)
+{
+	memcpy(at, FILE_CALLS, sizeof FILE_CALLS);
+	return at + sizeof FILE_CALLS / sizeof FILE_CALLS[0];
 }

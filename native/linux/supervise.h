@@ -17,11 +17,19 @@
 #include "reports.h"
 #include "supervised-path.h"
 
+/* Appends the rows of all calls that change files; returns what is behind the last one. */
+struct handled_call *add_file_calls(struct handled_call *at);
+
 /* open, openat, openat2, creat. */
 struct answer supervise_open(const struct call *call);
 
 /* mkdir, mknod, unlink, rmdir, rename, link, symlink, in all their forms. */
 struct answer supervise_names(const struct call *call);
+
+/* bind(2) to a path, as far as a name is made. Returns 0: the name may be made, and is the monitor's to make; LEAVE_TO_INNER: the kernel is
+ * to judge it by commands' own domain; or -errno. `leave` must follow. */
+enum { LEAVE_TO_INNER = 1 };
+long judge_socket_file(struct place *place, const struct call *call, const char *path);
 
 /* Mode, owner, times, extended attributes, in all their forms. */
 struct answer supervise_metadata(const struct call *call);

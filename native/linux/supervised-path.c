@@ -158,16 +158,15 @@ static long step(struct place *place)
 
 	close_one(&place->directory);
 	close_one(&place->object);
-	place->must_be_directory = false;
 	left = place->base == AT_FDCWD && place->resolve == 0 ? callers_own(path, &fd) : NULL;
-	if (left != NULL) {
-		place->base = open_anew(place->call->thread, fd);
-		if (place->base < 0)
-			return errno == EBADF ? -ENOENT : PATH_UNKNOWN;
+	if (left != NULL && (*left != 0 || place->follows)) {
 		path += left - path;
-		place->must_be_directory = *path == '/';
 		path += strspn(path, "/");
+		place->base = open_anew(place->call->thread, fd, *path == 0 ? 0 : O_DIRECTORY);
+		if (place->base < 0)
+			return errno == EBADF ? -ENOENT : errno == ENOTDIR ? -ENOTDIR : PATH_UNKNOWN;
 		if (*path == 0) {
+			place->must_be_directory |= *left == '/';
 			place->object = place->base;
 			place->base = -1;
 			return stay_at(place);
@@ -201,10 +200,11 @@ static long step(struct place *place)
 	return place->path[0] == '/' ? 0 : PATH_UNKNOWN;
 }
 
-static void start(struct place *place, const struct call *call, uint64_t resolve)
+static void start(struct place *place, const struct call *call, uint64_t resolve, unsigned way)
 {
 	place->directory = place->object = place->base = -1;
 	place->must_be_directory = false;
+	place->follows = (way & WAY_FOLLOW) != 0;
 	place->name = place->path;
 	place->path[0] = 0;
 	place->call = call;
@@ -214,34 +214,47 @@ static void start(struct place *place, const struct call *call, uint64_t resolve
 
 long go_to_descriptor(struct place *place, const struct call *call, int fd)
 {
-	start(place, call, 0);
-	place->object = open_anew(call->thread, fd);
+	start(place, call, 0, 0);
+	place->object = open_anew(call->thread, fd, 0);
 	if (place->object < 0)
 		return errno == EBADF ? -EBADF : PATH_UNKNOWN;
 	return still_waits(call) ? stay_at(place) : -EPERM;
 }
 
-long go_to(struct place *place, const struct call *call, int directory_fd, uint64_t address, uint64_t resolve, bool empty_is_descriptor)
+/* From the path in `rest`. */
+static long set_out(struct place *place, int directory_fd, unsigned way)
+{
+	if (place->rest[0] == 0)
+		return (way & WAY_EMPTY_IS_DESCRIPTOR) ? go_to_descriptor(place, place->call, directory_fd) : -ENOENT;
+	if (place->rest[0] == '/' && !(place->resolve & RESOLVE_IN_ROOT_)) {
+		place->base = AT_FDCWD;
+	} else {
+		place->base = open_anew(place->call->thread, directory_fd, O_DIRECTORY);
+		if (place->base < 0)
+			return errno == EBADF || errno == ENOTDIR ? -errno : PATH_UNKNOWN;
+	}
+	/* All that was read of the caller was its own, if it is still there. */
+	return still_waits(place->call) ? step(place) : -EPERM;
+}
+
+long go_to(struct place *place, const struct call *call, int directory_fd, uint64_t address, uint64_t resolve, unsigned way)
 {
 	long length;
 
-	start(place, call, resolve);
+	start(place, call, resolve, way);
 	length = copy_path(call->thread, address, place->rest, sizeof place->rest);
-	if (length == -EACCES)
-		return PATH_UNKNOWN;
 	if (length < 0)
-		return length;
-	if (length == 0)
-		return empty_is_descriptor ? go_to_descriptor(place, call, directory_fd) : -ENOENT;
-	if (place->rest[0] == '/' && !(resolve & RESOLVE_IN_ROOT_)) {
-		place->base = AT_FDCWD;
-	} else {
-		place->base = open_anew(call->thread, directory_fd);
-		if (place->base < 0)
-			return errno == EBADF ? -EBADF : PATH_UNKNOWN;
-	}
-	/* All that was read of the caller was its own, if it is still there. */
-	return still_waits(call) ? step(place) : -EPERM;
+		return length == -EACCES ? PATH_UNKNOWN : length;
+	return set_out(place, directory_fd, way);
+}
+
+long go_to_copied(struct place *place, const struct call *call, int directory_fd, const char *path, unsigned way)
+{
+	start(place, call, 0, way);
+	if (strlen(path) >= sizeof place->rest)
+		return -ENAMETOOLONG;
+	strcpy(place->rest, path);
+	return set_out(place, directory_fd, way);
 }
 
 long look(struct place *place)
@@ -303,17 +316,41 @@ long follow_link(struct place *place)
 	return step(place);
 }
 
-long find(struct place *place, const struct call *call, int directory_fd, uint64_t address, bool follow, bool empty_is_descriptor)
+bool is_link_to_follow(const struct place *place)
 {
-	long result = go_to(place, call, directory_fd, address, 0, empty_is_descriptor);
+	return place->directory >= 0 && S_ISLNK(place->status.st_mode) && (place->follows || place->must_be_directory);
+}
+
+long find(struct place *place, const struct call *call, int directory_fd, uint64_t address, unsigned way)
+{
+	long result = go_to(place, call, directory_fd, address, 0, way);
 
 	while (result == 0) {
 		result = look(place);
-		if (result != 0 || !S_ISLNK(place->status.st_mode) || place->directory < 0 || !(follow || place->must_be_directory))
+		if (result != 0 || !is_link_to_follow(place))
 			break;
 		result = follow_link(place);
 	}
 	return result == 0 && place->must_be_directory && !S_ISDIR(place->status.st_mode) ? -ENOTDIR : result;
+}
+
+bool is_plain_way(const struct place *place, int base, const char *path)
+{
+	struct open_how_ how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS_ };
+	const char *name = strrchr(path, '/');
+	char directory[PATH_MAX];
+	struct stat found, meant;
+	bool same;
+	int fd;
+
+	if (strstr(path, "..") != NULL || strlen(path) >= sizeof directory)
+		return false;
+	strcpy(directory, path);
+	directory[name == NULL ? 0 : name - path + 1] = 0;
+	fd = (int)syscall(NR_openat2, base, name == NULL ? "." : directory, &how, sizeof how);
+	same = fd >= 0 && fstat(fd, &found) == 0 && fstat(place->directory, &meant) == 0 && found.st_dev == meant.st_dev && found.st_ino == meant.st_ino;
+	close_one(&fd);
+	return same;
 }
 
 /* -- Whose it is -- */

@@ -24,6 +24,7 @@ struct place {
 	int object;			/* what is there, never following a link; -1: not looked at, or nothing */
 	struct stat status;		/* of `object` */
 	bool must_be_directory;		/* a slash stood behind the name */
+	bool follows;			/* a link at the last name is meant for what it leads to */
 	char *name;			/* the last name, within `path`; "" where there is no `directory` */
 	char path[PATH_MAX + NAME_MAX + 2];	/* the real path: of the directory, and the name. What has none (a pipe) does not begin with a slash */
 
@@ -35,11 +36,18 @@ struct place {
 	char rest[PATH_MAX];
 };
 
-/* Copies the path at `address` and goes to the directory that holds its last name; `directory_fd` and `resolve` are the call's. An
- * empty path means the descriptor itself where `empty_is_descriptor`.
+enum way {
+	WAY_FOLLOW = 1,			/* a link at the last name is followed */
+	WAY_EMPTY_IS_DESCRIPTOR = 2,	/* AT_EMPTY_PATH */
+};
+
+/* Copies the path at `address` and goes to the directory that holds its last name; `directory_fd` and `resolve` are the call's.
  * Returns 0; PATH_UNKNOWN, also where the caller may not be read; or -errno, as the kernel would.
  * Whatever it returns, `leave` must follow. */
-long go_to(struct place *place, const struct call *call, int directory_fd, uint64_t address, uint64_t resolve, bool empty_is_descriptor);
+long go_to(struct place *place, const struct call *call, int directory_fd, uint64_t address, uint64_t resolve, unsigned way);
+
+/* The same for a path that was copied already. */
+long go_to_copied(struct place *place, const struct call *call, int directory_fd, const char *path, unsigned way);
 
 /* The same for what a descriptor of the caller's is open on. */
 long go_to_descriptor(struct place *place, const struct call *call, int fd);
@@ -50,9 +58,16 @@ long look(struct place *place);
 /* `object` is a symbolic link: goes to the directory of what it leads to. Returns as go_to. */
 long follow_link(struct place *place);
 
-/* go_to, look, and follow as long as there are links. -ENOENT where the last name is missing; then `directory` and `path` are
+/* go_to, look, and follow as long as there are links to follow. -ENOENT where the last name is missing; then `directory` and `path` are
  * those of the missing name. */
-long find(struct place *place, const struct call *call, int directory_fd, uint64_t address, bool follow, bool empty_is_descriptor);
+long find(struct place *place, const struct call *call, int directory_fd, uint64_t address, unsigned way);
+
+/* Is a link at the place to be followed? */
+bool is_link_to_follow(const struct place *place);
+
+/* Does `path`, walked from `base`, lead to the place with no link and no `..` on the way? Then only who may rename its directories could
+ * make it lead elsewhere. */
+bool is_plain_way(const struct place *place, int base, const char *path);
 
 void leave(struct place *place);
 

@@ -1,5 +1,5 @@
 // Programs under the supervised rung's handlers alone: native/linux/test/supervise-tool.c in a workspace of its own.
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isInside } from '../../src/policy/path-syntax.js'
 import type { Effect } from '../../src/policy/resolved-policy.js'
@@ -10,7 +10,7 @@ import { type Architecture, SYSTEM_CALLS } from '../../src/platform/linux/seccom
 
 /** What of native/linux the tool is made of. */
 export const SUPERVISE_TOOL_SOURCES = [
-  'notifications', 'caller', 'supervise', 'supervise-open', 'supervise-names', 'supervise-metadata', 'supervised-path', 'supervised-rules', 'supervised-grants', 'handlers',
+  'notifications', 'caller', 'supervise', 'supervise-open', 'supervise-names', 'supervise-metadata', 'supervised-path', 'supervised-rules', 'supervised-grants',
   'reports', 'process-tree',
 ]
 
@@ -58,8 +58,9 @@ export function makeSupervisedFolders(options: { readonly grants?: boolean; read
   const [work, free, outside] = ['work', 'free', 'outside'].map(name => join(base, name)) as [string, string, string]
   for (const folder of [work, free, outside, join(work, '.git'), join(work, 'secret'), ...(options.folders ?? []).map(name => join(work, name))]) mkdirSync(folder, { recursive: true })
   writeFileSync(join(work, '.git/config'), 'as it was\n')
-  writeFileSync(join(work, 'secret/key'), 'secret\n')
-  writeFileSync(join(outside, 'file'), 'outside\n')
+  writeFileSync(join(work, 'secret/config'), 'secret\n')
+  writeFileSync(join(outside, 'config'), 'outside\n')
+  symlinkSync(outside, join(work, 'outs'))
   const rules: SupervisedRule[] = [
     { effect: 'write', path: work }, { effect: 'write', path: free }, { effect: 'read', path: join(work, '.git') }, { effect: 'read', path: join(work, '.codex') },
     { effect: 'deny', path: join(work, 'secret') },

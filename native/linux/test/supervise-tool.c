@@ -7,7 +7,6 @@
  *   grants                                existing open directories are granted
  *   filter BYTES                          the listener filter, hexadecimal
  * CONFIG `--open` runs the program as it is. Exits with its status, 125 where something of the above failed. */
-#include "../handlers.h"
 #include "../kernel.h"
 #include "../reports.h"
 #include "../socket.h"
@@ -175,6 +174,7 @@ static int receive_listener(int socket)
 int main(int argc, char **argv)
 {
 	static const uint64_t HANDLED[] = { 0, 0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff };
+	static struct handled_call calls[64];
 	struct supervised_rules *indexed;
 	struct grants grants = { 0 };
 	int abi = (int)syscall(NR_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION_), sockets[2], status;
@@ -213,7 +213,7 @@ int main(int argc, char **argv)
 	close_grants(&grants);
 	umask(0);
 	prepare_supervising(indexed, abi >= 3);
-	if (child < 0 || prepare_reports() < 0 || start_answering(receive_listener(sockets[0]), FILE_CALLS, N_FILE_CALLS) != 0)
+	if (child < 0 || prepare_reports() < 0 || start_answering(receive_listener(sockets[0]), calls, (unsigned)(add_file_calls(calls) - calls)) != 0)
 		give_up("start_answering");
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;

@@ -27,7 +27,7 @@ describe.each(ARCHITECTURES)('the supervised rung on %s', arch => {
   })
 
   test('each of them has a handler in the launcher, in its own row', () => {
-    const handlers = readFileSync('native/linux/handlers.c', 'utf8')
+    const handlers = readFileSync('native/linux/supervise.c', 'utf8')
     const rows = [...handlers.matchAll(/\{ (?:SYS|NR)_(\w+), (?:true|false), supervise_\w+ \}/g)].map(([, name]) => name)
     expect(rows.toSorted()).toEqual([...CHANGES, 'open', 'openat'].toSorted())
   })
