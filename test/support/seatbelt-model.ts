@@ -1,6 +1,7 @@
 // What a Mac's kernel would make of a compiled profile: calls on a host made by hand, judged by the evaluator. It looks paths up
 // as XNU does: links followed, letters from the disk, and of a new name the letters that the caller wrote.
 import { evaluate, type Reading } from '../../src/platform/macos/sbpl/evaluate.js'
+import type { RegexCase } from '../../src/platform/macos/sbpl/filters.js'
 import { parseProfile, type Profile } from '../../src/platform/macos/sbpl/profile.js'
 import type { Request, VnodeType } from '../../src/platform/macos/sbpl/request.js'
 import type { FileAccess } from '../../src/policy/decision.js'
@@ -25,8 +26,8 @@ export class SeatbeltModel {
   readonly #readings: readonly Reading[]
 
   /** @param readings  where they differ, the profile is not one that means the same to everybody: an error */
-  constructor({ profile, parameters }: ProfileText, host: HostSnapshot, readings: readonly Reading[] = ['kernel', 'sourceOrder']) {
-    this.profile = parseProfile(profile.join('\n'), { params: parameters })
+  constructor({ profile, parameters }: ProfileText, host: HostSnapshot, { readings = ['kernel', 'sourceOrder'], regexCase = 'exact' }: { readings?: readonly Reading[]; regexCase?: RegexCase } = {}) {
+    this.profile = parseProfile(profile.join('\n'), { params: parameters, regexCase })
     this.#host = host
     this.#readings = readings
   }

@@ -1,7 +1,7 @@
 // The path rules of a policy as rules of a profile, in the one order that gives the reference meaning: the last rule that
 // matches wins. Pure.
 import { type Glob, globMatches, literalName, parseGlob } from '../../policy/glob.js'
-import { comparisonKey } from '../../policy/letter-case.js'
+import { comparisonKey, foldName } from '../../policy/letter-case.js'
 import { isInside, joinPath, namesOf, parentOf, relativeTo, splitNames, upwards } from '../../policy/path-syntax.js'
 import type { Effect, PathRule, ResolvedPolicy } from '../../policy/resolved-policy.js'
 import { type Layer, layer } from '../../policy/rule-order.js'
@@ -18,6 +18,10 @@ export const WRITE = ['file-write*', 'file-link'] as const
 
 /** /dev is the same for every policy: profiles/devices.sbpl. */
 const DEVICES = '/dev'
+
+/** What macOS shows in /System/Volumes/Data as well, where expressions close it too, as `at-and-below` does. Source: /usr/share/firmlinks. */
+const FIRMLINKS = ['/Applications', '/Library', '/Users', '/Volumes', '/cores', '/opt', '/private', '/usr/local']
+const DATA_VOLUME = '(/System/Volumes/Data)?'
 
 export interface PathForms {
   /** In the order of the policy's rules: what may be read and written. */
@@ -52,10 +56,13 @@ export function pathForms(policy: ResolvedPolicy, parameters: Parameters): PathF
   for (const rule of paths) if (!isBelow.has(rule)) changes.push(...changesTo(context, rule, above(policy, rules, rule)))
   if (globs.length > 0) changes.push({ action: 'deny', operations: [...READ, ...WRITE], filters: globs.flatMap(glob => globFilters(context, glob, '/')) })
   for (const rule of below) {
+    // Where a glob names the very path as well, that one stands.
+    if (meaning.isMatched(rule.path)) continue
     const own = changesTo(context, rule, meaning.effectAt(parentOf('macos', rule.path)))
     changes.push(...own)
-    const again = own.some(({ action }) => action === 'allow') ? globs.flatMap(glob => globFilters(context, glob, rule.path)) : []
-    if (again.length > 0) changes.push({ action: 'deny', operations: [...READ, ...WRITE], filters: again })
+    const opened = own.filter(({ action }) => action === 'allow').flatMap(({ operations }) => operations)
+    const again = opened.length === 0 ? [] : globs.flatMap(glob => globFilters(context, glob, rule.path))
+    if (again.length > 0) changes.push({ action: 'deny', operations: opened, filters: again })
   }
   return { rules: toForms(changes), exceptions: exceptions(context, paths), devices: deviceForms(context) }
 }
@@ -102,12 +109,12 @@ interface Change {
 const READABLE: Readonly<Record<Effect, boolean>> = { write: true, read: true, deny: false }
 
 /** What `rule` changes where `before` holds otherwise. */
-function changesTo(context: Context, { path, effect, kind }: PathRule, before: Effect): Change[] {
+function changesTo(context: Context, { path, effect }: PathRule, before: Effect): Change[] {
   const opened = [...(READABLE[effect] && !READABLE[before] ? READ : []), ...(effect === 'write' && before !== 'write' ? WRITE : [])]
   const closed = [...(!READABLE[effect] && READABLE[before] ? READ : []), ...(effect !== 'write' && before === 'write' ? WRITE : [])]
   const role: PathRole = effect === 'write' ? 'WRITABLE' : effect === 'deny' ? 'DENIED' : before === 'write' ? 'READ_ONLY' : 'READABLE'
   const changes: Change[] = []
-  if (opened.length > 0) changes.push({ action: 'allow', operations: opened, filters: kind === 'missing' ? everySpelling(context, path, role) : [subpath(context.parameters.of(path, role))] })
+  if (opened.length > 0) changes.push({ action: 'allow', operations: opened, filters: [subpath(context.parameters.of(path, role))] })
   if (closed.length > 0) changes.push({ action: 'deny', operations: closed, filters: everySpelling(context, path, role) })
   return changes
 }
@@ -117,19 +124,23 @@ function above(policy: ResolvedPolicy, rules: Layer, { path }: PathRule): Effect
   return parent === path ? policy.base : rules.effectAt(parent)
 }
 
-/** What is there has one spelling to the kernel; what is closed may be made anew, and what is missing made at all, in every spelling. */
+/** What is opened is there, and so has one spelling to the kernel; what is closed may be made anew in every one. */
 function everySpelling({ policy, parameters, spell }: Context, path: string, role: PathRole): Expression[] {
   const value = parameters.of(path, role)
+  if (path === '/') return [subpath(value)]
   const root = foldingRoot(policy, parentOf('macos', path))
-  if (root === undefined || root === path) return [literal(value), subpath(value)]
-  const names = splitNames('macos', relativeTo('macos', root, path))
-  return [literal(value), subpath(value), regex(`^${prefix(root)}${names.map(name => `/${spell(name)}`).join('')}${HERE_AND_BELOW}`)]
+  if (root === undefined || root === path) return [list('at-and-below', value)]
+  const [names, spelled] = [splitNames('macos', relativeTo('macos', root, path)), splitNames('macos', relativeTo('macos', root, path)).map(spell)]
+  // Names without letters that have a case, such as Japanese ones, have one spelling.
+  if (names.every((name, index) => spelled[index] === quoteRegex(name))) return [list('at-and-below', value)]
+  return [list('at-and-below', value), regex(`^${prefix(root, path)}${spelled.map(name => `/${name}`).join('')}${HERE_AND_BELOW}`)]
 }
 
 /** The outermost folder at or above `path` in which letter case makes no other name. */
 const foldingRoot = ({ caseInsensitiveRoots }: ResolvedPolicy, path: string): string | undefined => caseInsensitiveRoots.find(root => isInside('macos', root, path))
 
-const prefix = (folder: string): string => folder === '/' ? '' : quoteRegex(folder)
+/** @param inside  where all that is matched below `folder` lies */
+const prefix = (folder: string, inside = folder): string => `${FIRMLINKS.some(place => isInside('macos', place, inside)) ? DATA_VOLUME : ''}${folder === '/' ? '' : quoteRegex(folder)}`
 
 /** Whatever `glob` names at `folder` or below it. */
 const globFilters = (context: Context, glob: Glob, folder: string): Expression[] =>
@@ -140,12 +151,14 @@ type Named = { readonly at: string } | { readonly source: string; readonly but: 
 
 /** Folders that ignore letter case have sources of their own: there a glob names more names, and `[!a]` fewer. */
 function namedBy({ policy, spell }: Pick<Context, 'policy' | 'spell'>, glob: Glob, folder: string): Named[] {
+  const start = startOf(glob)
   const below = (place: string, ignoreCase: boolean, but: readonly string[]) => remainders(glob, place, ignoreCase).map((rest): Named =>
-    rest.length === 0 ? { at: place } : { source: globSource(prefix(place), rest, { ignoreCase, spell }), but })
+    rest.length === 0 ? { at: place } : { source: globSource(prefix(place, place === '/' ? start : place), rest, { ignoreCase, spell }), but })
   if (foldingRoot(policy, folder) !== undefined) return below(folder, true, [])
-  const folding = policy.caseInsensitiveRoots.filter(root => isInside('macos', folder, root))
+  const meets = (root: string) => isInside('macos', foldName(start), foldName(root)) || isInside('macos', foldName(root), foldName(start))
+  const folding = policy.caseInsensitiveRoots.filter(root => isInside('macos', folder, root) && meets(root))
   const folded = folding.flatMap(root => below(root, true, []))
-  return folding.some(root => isInside('macos', root, startOf(glob))) ? folded : [...below(folder, false, folding), ...folded]
+  return folding.some(root => isInside('macos', root, start)) ? folded : [...below(folder, false, folding), ...folded]
 }
 
 function matching({ parameters }: Context, { source, but }: Extract<Named, { source: string }>, end: string): Expression {
@@ -227,7 +240,8 @@ function movingFilters(context: Context, paths: readonly PathRule[]): Expression
 /** Folders that are closed themselves, above what is open: programs look at each part of a path (realpath, getcwd). */
 function foldersOnTheWay({ meaning }: Context, paths: readonly PathRule[]): string[] {
   const found = new Set<string>()
-  const seen = new Set<string>()
+  // The root folder is open to everybody (profiles/base.sbpl), unless a rule closes it.
+  const seen = new Set<string>(paths.some(({ path }) => path === '/') ? [] : ['/'])
   for (const { path, effect } of paths) {
     if (effect === 'deny') continue
     for (const at of upwards('macos', path)) {
@@ -247,7 +261,7 @@ function deviceForms({ policy, parameters }: Context): Form[] {
   const denied = policy.paths.filter(({ path, effect }) => effect === 'deny' && isInside('macos', DEVICES, path))
   return [
     ...(policy.devices.length === 0 ? [] : [form(list('allow', 'file-read*', 'file-write-data', 'file-ioctl', ...policy.devices.map(path => literal(parameters.of(path, 'WRITABLE')))), 'devices of the policy')]),
-    ...(denied.length === 0 ? [] : [form(list('deny', 'file-read*', 'file-write*', 'file-write-data', 'file-ioctl', ...denied.map(({ path }) => subpath(parameters.of(path, 'DENIED')))), 'denied devices')]),
+    ...(denied.length === 0 ? [] : [form(list('deny', 'file-read*', 'file-write-data', 'file-ioctl', ...denied.map(({ path }) => subpath(parameters.of(path, 'DENIED')))), 'denied devices')]),
   ]
 }
 
