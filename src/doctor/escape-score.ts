@@ -1,5 +1,6 @@
 // `doctor --escape`: tries every attempt on this machine and counts.
-import { ESCAPE_ATTEMPTS } from './escape-attempts.js'
+import { takeSnapshot } from '../host/snapshot.js'
+import { attemptsOn } from './escape-attempts.js'
 import { createParsedSandbox } from '../exec/sandbox.js'
 import { type AttemptResult, type MakeSandbox, tryEscape } from './try-escapes.js'
 
@@ -33,12 +34,14 @@ export const realSandbox: MakeSandbox = async (policy, cwd, allowDegraded) => {
 }
 
 /** One after another, so that no attempt sees another's sandbox. */
-export async function scoreEscapes(onResult: (result: AttemptResult, number: number, of: number) => void, makeSandbox: MakeSandbox = realSandbox): Promise<EscapeScore> {
+export async function scoreEscapes(
+  onResult: (result: AttemptResult, number: number, of: number) => void, makeSandbox: MakeSandbox = realSandbox, attempts = attemptsOn(takeSnapshot({ selfPaths: [] }).platform),
+): Promise<EscapeScore> {
   const results: AttemptResult[] = []
-  for (const attempt of ESCAPE_ATTEMPTS) {
+  for (const attempt of attempts) {
     const result = await tryEscape(attempt, makeSandbox)
     results.push(result)
-    onResult(result, results.length, ESCAPE_ATTEMPTS.length)
+    onResult(result, results.length, attempts.length)
   }
   return score(results)
 }

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { SandboxError } from '../errors.js'
+import { takeSnapshot } from '../host/snapshot.js'
 import type { DegradationName } from '../platform/launch-plan.js'
 import { presetPolicy } from '../policy/presets.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
@@ -44,6 +45,7 @@ const HAS: Record<Need, { has: () => boolean; reason: string }> = {
   python3: { has: () => findProgram('python3') !== undefined, reason: 'python3 is not installed' },
   git:     { has: () => findProgram('git') !== undefined,     reason: 'git is not installed' },
   root:    { has: () => process.getuid?.() === 0,             reason: 'only root could do it on this machine' },
+  macos:   { has: () => takeSnapshot({ selfPaths: [] }).platform === 'macos', reason: 'only macOS has what it tries' },
   x64:     { has: () => process.arch === 'x64',               reason: 'only x64 has this entry' },
 }
 

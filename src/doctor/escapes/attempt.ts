@@ -29,7 +29,7 @@ export interface EscapeAttempt {
   readonly can?: { readonly name: string; readonly act: Act }
 }
 
-export type Need = 'python3' | 'git' | 'root' | 'x64'
+export type Need = 'python3' | 'git' | 'root' | 'x64' | 'macos'
 
 /** Something done with the scene's sandbox. Its exit code says nothing: only effects count. */
 export type Act = (scene: Scene) => Promise<void>

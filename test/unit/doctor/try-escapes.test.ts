@@ -8,6 +8,7 @@ import { ESCAPE_ATTEMPTS } from '../../../src/doctor/escape-attempts.js'
 import { formatAttempt, formatScore, score } from '../../../src/doctor/escape-score.js'
 import type { EscapeAttempt } from '../../../src/doctor/escapes/attempt.js'
 import { FILE_ATTEMPTS } from '../../../src/doctor/escapes/files.js'
+import { MAC_ATTEMPTS } from '../../../src/doctor/escapes/mac.js'
 import { PROTECTED_ATTEMPTS } from '../../../src/doctor/escapes/protected-names.js'
 import { SOCKET_ATTEMPTS } from '../../../src/doctor/escapes/sockets.js'
 import { type AttemptSandbox, type MakeSandbox, tryEscape } from '../../../src/doctor/try-escapes.js'
@@ -28,7 +29,7 @@ const refusing: MakeSandbox = async () => { throw new SandboxError('layer_missin
 
 /** Hold without any sandbox too: node leaves no descriptor open, and this file system tells letter cases apart. Or they aim at devices and at node itself, which a test leaves alone. */
 const NOT_SHOWN_HERE = ['reach the host through an inherited descriptor', 'use another letter case of a protected name', 'use devices of the host', 'rewrite this package, its launcher or node', 'find a way out of the private network']
-const shown = [...FILE_ATTEMPTS, ...PROTECTED_ATTEMPTS, ...SOCKET_ATTEMPTS].filter(({ name }) => !NOT_SHOWN_HERE.includes(name))
+const shown = [...FILE_ATTEMPTS, ...PROTECTED_ATTEMPTS, ...SOCKET_ATTEMPTS, ...MAC_ATTEMPTS].filter(({ name }) => !NOT_SHOWN_HERE.includes(name))
 
 describe('without a sandbox', () => {
   test.for(shown)('$name: the escape is seen, and what must work does', { timeout: 20_000 }, async (attempt, { skip }) => {
