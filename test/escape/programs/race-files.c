@@ -5,7 +5,6 @@
  *                                      outside) hold a `config` that it may not change, `.codex` it may not make. Stops at what comes
  *                                      first. Prints one line of JSON: attempts, those that succeeded, and those that reached a file.
  * race-files look PATH…                one line for each file at and below: all that a change could show in. */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -359,7 +358,7 @@ static void make_folders(void)
 
 	for (size_t i = 0; i < sizeof FOLDERS / sizeof FOLDERS[0]; i++)
 		mkdir(FOLDERS[i], 0700);
-	if (symlink(".git", "sl") != 0 || symlink("../.git", "dy/in") != 0)
+	if ((symlink(".git", "sl") != 0 || symlink("../.git", "dy/in") != 0) && errno != EEXIST)
 		fprintf(stderr, "race-files: %s\n", strerror(errno));
 	close(open("src/config", O_CREAT | O_WRONLY, 0600));
 	close(open("sw/config", O_CREAT | O_WRONLY, 0600));
