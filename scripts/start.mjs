@@ -1,11 +1,20 @@
 // `npm start -- COMMAND…`: runs a command in a workspace-write sandbox of the folder that npm was called from. Sets up the clone first.
-import { delimiter, join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { delimiter, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { readySteps } from './build.mjs'
 import { checkNode, main, ROOT, runSteps, say, SET_UP_FAILED } from './setup.mjs'
 
 const USAGE = `usage: npm start -- COMMAND [ARGUMENT…]     run a command in a sandbox of this folder, such as: npm start -- git status
        npm start -- --help                   the options, which go before COMMAND, with -- between: npm start -- --timeout 9s -- make`
+
+/** Verbs of the command line that run no program. As a program's name they are taken where there is one. */
+const OTHER_VERBS = ['run', 'sandbox', 'explain', 'doctor', 'help']
+
+const isProgram = name => (process.env.PATH ?? '').split(delimiter).some(folder => folder !== '' && existsSync(join(folder, name)))
+
+/** A shell takes it as it was. */
+const shown = word => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll('\'', '\'\\\'\'')}'`
 
 await main(async () => {
   checkNode()
@@ -21,6 +30,10 @@ await main(async () => {
   process.chdir(folder)
   // In this very process, so that exit code, signals and the terminal are the command's own.
   const cli = join(ROOT, 'dist/cli.cjs')
+  if (OTHER_VERBS.includes(words[0]) && !isProgram(words[0])) {
+    say(`codex-sandbox: ${words[0]} is a verb of the command line, and npm start runs a program. Write: node ${relative(folder, cli) || cli} ${words.map(shown).join(' ')}`)
+    process.exit(SET_UP_FAILED)
+  }
   process.argv = [process.execPath, cli, 'run', '-C', folder, ...(words[0].startsWith('-') ? [] : ['--']), ...words]
   await import(pathToFileURL(cli).href)
 })

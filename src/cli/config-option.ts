@@ -2,12 +2,17 @@
 import { parse, TomlError } from 'smol-toml'
 import { SandboxError } from '../errors.js'
 import { nearestName } from '../policy/nearest-name.js'
-import { parseConfigPolicy } from '../policy/parse.js'
+import { parseConfigPolicy, shellEnvironment } from '../policy/parse.js'
 import { type DefaultsName, presetPolicy } from '../policy/presets.js'
 import type { SandboxMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 
-const TABLE = 'sandbox_workspace_write'
-const KEYS = ['sandbox_mode', TABLE, ...['writable_roots', 'network_access', 'exclude_tmpdir_env_var', 'exclude_slash_tmp'].map(key => `${TABLE}.${key}`)]
+const TABLES = {
+  sandbox_workspace_write: ['writable_roots', 'network_access', 'exclude_tmpdir_env_var', 'exclude_slash_tmp'],
+  shell_environment_policy: ['inherit', 'ignore_default_excludes', 'exclude', 'set', 'include_only'],
+} as const
+const KEYS = ['sandbox_mode', ...Object.entries(TABLES).flatMap(([table, keys]) => keys.map(key => `${table}.${key}`))]
+/** A variable by its name: the one key of three parts. */
+const SET_VARIABLE = /^shell_environment_policy\.set\.([^.=]+)$/
 
 export interface ConfigContext {
   /** What -s or --full-auto said; it wins over `sandbox_mode`, unless they contradict each other. */
@@ -26,7 +31,10 @@ export function applyConfig(given: readonly string[], { mode, normal, defaults, 
   }
   const parsed = parseConfigPolicy({ sandbox_mode: said ?? mode ?? normal, ...table }, cwd)
   const { writableRoots, network, excludeTmpdirEnvVar, excludeSlashTmp } = parsed
-  return { ...presetPolicy(parsed.mode, defaults), writableRoots, network, excludeTmpdirEnvVar, excludeSlashTmp }
+  const preset = presetPolicy(parsed.mode, defaults)
+  // What the table does not say stays as the verb has it.
+  const env = { ...preset.env, ...shellEnvironment(table['shell_environment_policy'] as Parameters<typeof shellEnvironment>[0]) }
+  return { ...preset, writableRoots, network, excludeTmpdirEnvVar, excludeSlashTmp, env }
 }
 
 /** Assignments, the later over the earlier, as one object of config.toml's shape. */
@@ -36,13 +44,19 @@ function collect(given: readonly string[]): Record<string, unknown> {
     const equals = text.indexOf('=')
     const key = (equals === -1 ? text : text.slice(0, equals)).trim()
     if (equals === -1) throw invalid(text, 'it is not KEY=VALUE', 'Write it like -c sandbox_mode=workspace-write.')
-    if (!KEYS.includes(key)) {
+    const [, variable] = SET_VARIABLE.exec(key) ?? []
+    if (variable === undefined && !KEYS.includes(key) && !Object.hasOwn(TABLES, key)) {
       const near = nearestName(key, KEYS)
-      throw invalid(key, `the keys that concern the sandbox are ${KEYS.filter(known => known !== TABLE).join(', ')}`, near === undefined ? 'Remove it.' : `Did you mean ${near}?`)
+      throw invalid(key, `the keys that concern the sandbox are ${KEYS.join(', ')}`, near === undefined ? 'Remove it.' : `Did you mean ${near}?`)
     }
-    const value = parseValue(text.slice(equals + 1).trim())
+    const written = text.slice(equals + 1).trim()
+    const parsed = parseValue(written)
+    // A variable is text, also where it looks like a number.
+    const value = variable === undefined || typeof parsed === 'string' ? parsed : written
     const [outer, inner] = key.split('.') as [string, string | undefined]
-    config[outer] = inner === undefined ? value : { ...(config[outer] as object | undefined), [inner]: value }
+    const before = config[outer] as Record<string, unknown> | undefined
+    if (inner === undefined) config[outer] = value
+    else config[outer] = { ...before, [inner]: variable === undefined ? value : { ...(before?.['set'] as object | undefined), [variable]: value } }
   }
   return config
 }

@@ -7,18 +7,18 @@ import type { Options } from './options.js'
 const KINDS: Record<Denial['kind'], string> = { file: 'Files', network: 'Network', 'unix-socket': 'Unix sockets', 'system-call': 'System calls' }
 
 /** Lines without newlines. None after a command that ended well and was not asked about. */
-export function reportLines(result: ExecResult, options: Pick<Options, 'logDenials' | 'verbose' | 'timeout'>): string[] {
+export function reportLines(result: ExecResult, options: Pick<Options, 'logDenials' | 'verbose' | 'timeout' | 'idleTimeout'>): string[] {
   return [
-    ...endLines(result, options.timeout).map(line => `codex-sandbox: ${line}`),
+    ...endLines(result, options).map(line => `codex-sandbox: ${line}`),
     ...(options.logDenials === true ? allDenials(result) : result.exitCode === 0 ? [] : shortDenials(result)),
     ...(options.verbose === true ? enforcementLines(result).map(line => `codex-sandbox: ${line}`) : []),
   ]
 }
 
 /** Why it ended, where the command itself could not have said it. */
-function endLines({ timedOut, limit, changedPath }: ExecResult, timeout: string | undefined): string[] {
+function endLines({ timedOut, timedOutBy, limit, changedPath }: ExecResult, { timeout, idleTimeout }: Pick<Options, 'timeout' | 'idleTimeout'>): string[] {
   return [
-    ...(timedOut ? [`timed out${timeout === undefined ? '' : ` after ${timeout}`}`] : []),
+    ...(timedOutBy === 'idleTimeoutMs' ? [`ended: it wrote nothing for ${idleTimeout}`] : timedOut ? [`timed out${timeout === undefined ? '' : ` after ${timeout}`}`] : []),
     ...(limit === undefined ? [] : [`ended by its limit ${limit}`]),
     ...(changedPath === undefined ? [] : [`ended, because ${JSON.stringify(changedPath)} was changed from outside while it ran`]),
   ]
@@ -54,6 +54,6 @@ function enforcementLines({ enforcement, environment, ended }: ExecResult): stri
     ...degraded.map(name => `degraded: ${name}`),
     ...notes,
     ...(environment.dropped.length === 0 ? [] : [`variables not passed on: ${environment.dropped.join(' ')}`]),
-    ...(ended.length === 0 ? [] : [`ended with it: ${ended.map(({ pid, name }) => `${JSON.stringify(name)} (${pid})`).join(', ')}`]),
+    ...(ended.length === 0 ? [] : [`ended with it: ${ended.map(({ pid, name }) => `${JSON.stringify(name)} (${pid})`).join(', ')}; to let it go on: --background keep`]),
   ]
 }

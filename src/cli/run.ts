@@ -28,20 +28,20 @@ export async function run(given: Arguments): Promise<number> {
   const other = await findOtherHost(given)
   if (words.length === 0 && options.printPlan !== true) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to run', remedy: `Give one after --: \`codex-sandbox ${given.verb} -- COMMAND\`.` })
   if (options.quiet === true && options.logDenials === true) throw new SandboxError('policy_contradiction', { field: '--quiet', value: undefined }, { detail: '--log-denials prints after the command, and --quiet forbids it' })
-  const timeoutMs = options.timeout === undefined ? undefined : parseDurationMs('--timeout', options.timeout)
+  const commandOptions = optionsOfCommand(options)
   const sandboxOptions = await optionsOfSandbox(given, other)
   if (options.printPlan === true) return printPlan(sandboxOptions, words, other)
 
   const report = options.report === undefined ? undefined : openReport(options.report)
   try {
-    return await runReported(given, sandboxOptions, timeoutMs, report)
+    return await runReported(given, sandboxOptions, commandOptions, report)
   } catch (error) {
     if (report !== undefined && error instanceof SandboxError) writeReport(report, errorRecord(error))
     throw error
   }
 }
 
-async function runReported({ options, words }: Arguments, sandboxOptions: ParsedSandboxOptions, timeoutMs: number | undefined, report: Report | undefined): Promise<number> {
+async function runReported({ options, words }: Arguments, sandboxOptions: ParsedSandboxOptions, commandOptions: SpawnOptions<'text'>, report: Report | undefined): Promise<number> {
   const ports = (options.exposePort ?? []).map(text => parsePorts('--expose-port', text))
   const sandbox = await createParsedSandbox(sandboxOptions)
   if (options.quiet !== true) await tellWhatGrantsNothing(sandbox)
@@ -49,7 +49,7 @@ async function runReported({ options, words }: Arguments, sandboxOptions: Parsed
   try {
     await exposePorts(sandbox, ports, options)
     result = await runCommand(sandbox, words, {
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...commandOptions,
       ...(options.json === true || report !== undefined ? { output: { maxBytes: REPORT_BYTES } } : {}),
     }, options.json === true ? 'keep' : 'pass')
   } finally {
@@ -75,10 +75,41 @@ async function runCommand(sandbox: Sandbox, argv: readonly string[], options: Sp
   const wiring = chooseWiring(output)
   const child = sandbox.spawn(argv, { ...options, ...(wiring.kind === 'terminal' ? { tty: wiring.terminal.size } : { stdin: wiring.stdin ? 'pipe' : 'empty' }) })
   const finish = relay(child, wiring, output)
+  let result: ExecResult
   try {
-    return await child.exited
+    result = await child.exited
   } finally {
     await finish()
+  }
+  if (result.session !== undefined) await waitForSession(sandbox, result.session, output)
+  return result
+}
+
+/** What the command left goes on, and its output with it, until it ends or a signal ends it. */
+async function waitForSession({ sessions }: Sandbox, { id, cursor }: NonNullable<ExecResult['session']>, output: 'pass' | 'keep'): Promise<void> {
+  const end = (): void => { void sessions.kill(id) }
+  for (const signal of ENDING_SIGNALS) process.on(signal, end)
+  // Nobody reads any more.
+  process.stdout.on('error', end)
+  for (let next = cursor; ;) {
+    const { text, cursor: at, state, more } = await sessions.read(id, { cursor: next, waitMs: LONGEST_WAIT_MS })
+    if (output === 'pass' && text !== '') await new Promise<void>(done => { process.stdout.write(text, () => done()) })
+    next = at
+    if (state === 'ended' && !more) break
+  }
+  for (const signal of ENDING_SIGNALS) process.off(signal, end)
+}
+
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** Then it is asked again. */
+const LONGEST_WAIT_MS = 60_000
+
+function optionsOfCommand({ timeout, idleTimeout, killGrace, background }: Options): SpawnOptions<'text'> {
+  return {
+    ...(timeout === undefined ? {} : { timeoutMs: parseDurationMs('--timeout', timeout) }),
+    ...(idleTimeout === undefined ? {} : { idleTimeoutMs: parseDurationMs('--idle-timeout', idleTimeout) }),
+    ...(killGrace === undefined ? {} : { killGraceMs: parseDurationMs('--kill-grace', killGrace, { zero: true }) }),
+    ...(background === undefined ? {} : { background: oneOf('--background', background, ['kill', 'keep']) }),
   }
 }
 

@@ -8,11 +8,11 @@ const UNIT_BYTES = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 } as const
 const LONGEST_MS = 2 ** 31 - 1
 
 /** `30s`, `1.5m`, `250ms`, `1h`. A unit is required, since a bare number would be seconds to one reader and milliseconds to the next. */
-export function parseDurationMs(field: string, text: string): number {
+export function parseDurationMs(field: string, text: string, { zero = false } = {}): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
   const ms = match === null ? Number.NaN : Math.round(Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS])
   if (!(ms <= LONGEST_MS)) throw invalid(field, text, 'a time is a number and one of ms, s, m, h, and at most 596h', 'Write it like 30s.')
-  if (ms === 0) throw invalid(field, text, 'no command can end in no time', 'Write it like 30s, or leave it out for no limit.')
+  if (ms === 0 && !zero) throw invalid(field, text, 'no command can end in no time', 'Write it like 30s, or leave it out for no limit.')
   return ms
 }
 

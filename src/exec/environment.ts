@@ -31,7 +31,7 @@ const NETWORK_DISABLED = 'CODEX_SANDBOX_NETWORK_DISABLED'
 /**
  * What commands get unless they ask for a change. Pure.
  *
- * Inherited names come first; secrets go unless they are kept by name; then what is excluded; then what is set.
+ * Inherited names come first; secrets go unless they are kept by name; then what is excluded; then what is set; then all but `only`.
  */
 export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, network: 'off' | 'open'): Environment {
   const kept = matcher(policy.keep)
@@ -41,14 +41,15 @@ export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, netw
   const never = matcher(NEVER_PASSED)
   const passes = (name: string): boolean => !never(name) && !excluded(name) && (kept(name) || (inherited(name) && !secret(name)))
 
+  const bounded = policy.only === undefined || policy.only.length === 0 ? () => true : matcher(policy.only)
   const variables: Record<string, string> = {}
   const dropped: string[] = []
   for (const [name, value] of Object.entries(host)) {
     if (value === undefined) continue
-    if (passes(name)) variables[name] = value
-    else if (!Object.hasOwn(policy.set, name)) dropped.push(name)
+    if (passes(name) && bounded(name)) variables[name] = value
+    else if (!Object.hasOwn(policy.set, name) || !bounded(name)) dropped.push(name)
   }
-  Object.assign(variables, policy.set)
+  for (const [name, value] of Object.entries(policy.set)) if (bounded(name)) variables[name] = value
   if (network === 'off') variables[NETWORK_DISABLED] = '1'
   return { variables, list: listOf({ ...WITHOUT_TERMINAL, ...variables }), terminalList: listOf(variables), dropped: dropped.sort() }
 }
@@ -74,10 +75,10 @@ export function mergeEnvironment(base: Environment, changes: Readonly<Record<str
 
 const listOf = (variables: Readonly<Record<string, string>>): readonly string[] => Object.entries(variables).map(([name, value]) => `${name}=${value}`)
 
-/** Names with `*` for anything, in any letter case. */
+/** Names with `*` for anything and `?` for one character, in any letter case. */
 function matcher(patterns: readonly string[]): (name: string) => boolean {
   if (patterns.length === 0) return () => false
-  const source = patterns.map(pattern => pattern.split('*').map(part => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&')).join('.*')).join('|')
+  const source = patterns.map(pattern => pattern.split('*').map(part => part.replace(/[\\^$.|+()[\]{}]/g, '\\$&').replaceAll('?', '.')).join('.*')).join('|')
   const expression = new RegExp(`^(?:${source})$`, 'is')
   return name => expression.test(name)
 }

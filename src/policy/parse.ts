@@ -23,7 +23,7 @@ export function parsePolicy(input: unknown): SandboxPolicy {
   }
   if (!isObject(input)) throw invalidValue('policy', input, 'it is neither a preset nor an object')
   if ('type' in input) return parseWirePolicy(input)
-  if ('sandbox_mode' in input || 'sandbox_workspace_write' in input) return parseConfigPolicy(input)
+  if ('sandbox_mode' in input || 'sandbox_workspace_write' in input || 'shell_environment_policy' in input) return parseConfigPolicy(input)
   return parseCodePolicy(input)
 }
 
@@ -39,14 +39,15 @@ export function parseWirePolicy(input: unknown): SandboxPolicy {
 }
 
 /**
- * The two keys of config.toml; other keys of that file are not passed in here.
+ * The keys of config.toml that concern the sandbox; other keys of that file are not passed in here.
  *
  * @param baseDir   the folder of the file, absolute: relative roots start there. Without it they are refused.
  */
 export function parseConfigPolicy(input: unknown, baseDir?: string): SandboxPolicy {
   const config = check<ConfigPolicy>(configPolicySchema, input)
   const mode = config.sandbox_mode ?? 'read-only'
-  const policy = presetPolicy(mode, 'reference')
+  const preset = presetPolicy(mode, 'reference')
+  const policy = { ...preset, env: { ...preset.env, ...shellEnvironment(config.shell_environment_policy) } }
   const table = config.sandbox_workspace_write
   // As in the reference, the table waits until its mode is chosen.
   if (mode !== 'workspace-write' || table === undefined) return policy
@@ -58,6 +59,18 @@ export function parseConfigPolicy(input: unknown, baseDir?: string): SandboxPoli
     excludeTmpdirEnvVar: table.exclude_tmpdir_env_var ?? false,
     excludeSlashTmp: table.exclude_slash_tmp ?? false,
   }
+}
+
+/** `shell_environment_policy` as ours. What it does not say is absent. */
+export function shellEnvironment(table: ConfigPolicy['shell_environment_policy']): Partial<EnvironmentPolicy> {
+  if (table === undefined) return {}
+  if (table.experimental_use_profile === true) {
+    throw new SandboxError('rule_not_enforceable', { field: 'shell_environment_policy.experimental_use_profile', value: true }, { detail: 'a profile is read by the shell that is asked to', remedy: 'Leave it out, and ask for a login shell: `bash -lc`, or login: true.' })
+  }
+  return dropUndefined<Partial<EnvironmentPolicy>>({
+    inherit: table.inherit, exclude: table.exclude, set: table.set, only: table.include_only,
+    dropSecrets: table.ignore_default_excludes === undefined ? undefined : !table.ignore_default_excludes,
+  })
 }
 
 function fromWire(wire: WirePolicy): SandboxPolicy {

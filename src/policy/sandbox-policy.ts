@@ -31,6 +31,8 @@ export interface EnvironmentPolicy {
   /** Names (with `*`) dropped. */
   readonly exclude: readonly string[]
   readonly set: Readonly<Record<string, string>>
+  /** Names (with `*`) of all that may be left in the end, what is set included. Absent or empty: no bound. */
+  readonly only?: readonly string[]
   /** Drop variables that look like secrets or that change how programs load code (DESIGN section 4's table). */
   readonly dropSecrets: boolean
 }

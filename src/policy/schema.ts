@@ -61,6 +61,18 @@ export const corePolicySchema = z.discriminatedUnion('type', [coreVariants['dang
 
 /* config.toml; external-sandbox is for programs only. */
 
+const variableName = z.string().regex(/^[^=\0]+$/, 'a variable name without "=" and NUL')
+const variableValue = z.string().regex(/^[^\0]*$/, 'a text without NUL')
+
+export const shellEnvironmentSchema = strict({
+  inherit: z.enum(['all', 'core', 'none']).optional(),
+  ignore_default_excludes: z.boolean().optional().describe('false: drop names that look like secrets.'),
+  exclude: z.array(variableName).optional(),
+  set: z.record(variableName, variableValue).optional(),
+  include_only: z.array(variableName).optional(),
+  experimental_use_profile: z.boolean().optional(),
+})
+
 export const configPolicySchema = strict({
   sandbox_mode: z.enum(['read-only', 'workspace-write', 'danger-full-access']).optional(),
   sandbox_workspace_write: strict({
@@ -69,13 +81,12 @@ export const configPolicySchema = strict({
     exclude_tmpdir_env_var: z.boolean().optional(),
     exclude_slash_tmp: z.boolean().optional(),
   }).optional(),
+  shell_environment_policy: shellEnvironmentSchema.optional(),
 })
 
 /* In code. */
 
 const count = z.int().positive()
-const variableName = z.string().regex(/^[^=\0]+$/, 'a variable name without "=" and NUL')
-const variableValue = z.string().regex(/^[^\0]*$/, 'a text without NUL')
 
 const networkRules = strict({
   mode: z.enum(['off', 'open']).optional(),
@@ -109,6 +120,7 @@ export const policyObjectSchema = strict({
     keep: z.array(variableName).optional(),
     exclude: z.array(variableName).optional(),
     set: z.record(variableName, variableValue).optional(),
+    only: z.array(variableName).optional().describe('All that may be left in the end.'),
     dropSecrets: z.boolean().optional(),
   }).optional(),
 })

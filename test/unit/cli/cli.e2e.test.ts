@@ -38,6 +38,8 @@ describe('exit codes', () => {
     { name: 'the command\'s own',             words: sh('exit 42'),                        code: 42,  stderr: /^$/ },
     { name: 'ended by a signal',              words: sh('kill -KILL $$'),                  code: 137, stderr: /^$/ },
     { name: 'timed out',                      words: ['--timeout', '200ms', '--', 'sleep', '20'], code: 124, stderr: /^codex-sandbox: timed out after 200ms\n$/ },
+    { name: 'silent for too long',            words: ['--idle-timeout', '200ms', '--kill-grace', '0s', '--', 'sleep', '20'], code: 124, stderr: /^codex-sandbox: ended: it wrote nothing for 200ms\n$/ },
+    { name: 'a background that is none',      words: ['--background', 'wait', '--', 'true'], code: 125, stderr: /^codex-sandbox: --background "wait" is not valid: it is one of kill, keep\./ },
     { name: 'not found',                      words: ['--', 'no-such-program'],            code: 127, stderr: /^codex-sandbox: no-such-program: not found\n$/ },
     { name: 'not executable',                 words: ['--', '/etc/passwd'],                code: 126, stderr: /^codex-sandbox: \/etc\/passwd: Permission denied\n$/ },
     { name: 'a folder as a program',          words: ['--', '/etc'],                       code: 126, stderr: /^codex-sandbox: \/etc: / },
@@ -51,6 +53,14 @@ describe('exit codes', () => {
     const outcome = cli(words)
     expect(outcome).toEqual({ code, stdout: '', stderr: expect.stringMatching(stderr) })
   })
+})
+
+test('what a command left is ended, or waited for with its output, and the exit code is the command\'s own', () => {
+  const script = '(sleep 0.3; echo later) & echo now; exit 5'
+  expect(cli(sh(script))).toEqual({ code: 5, stdout: 'now\n', stderr: '' })
+  expect(cli(['--background', 'keep', ...sh(script)])).toEqual({ code: 5, stdout: 'now\nlater\n', stderr: '' })
+  const { stdout, stderr } = spawnSync('sh', ['-c', `{ timeout -s INT 1 "${process.execPath}" "${CLI}" --background keep -- sh -c 'sleep 1000 & echo left'; } | cat`], { cwd: workspace, encoding: 'utf8', timeout: 20_000 })
+  expect([stdout, stderr]).toEqual(['left\n', ''])
 })
 
 describe('what is allowed', () => {

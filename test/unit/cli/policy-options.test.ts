@@ -45,11 +45,13 @@ describe('-c', () => {
     { name: 'the network and /tmp',                             words: ['--full-auto', '-c', 'sandbox_workspace_write.network_access=true', '-c', 'sandbox_workspace_write.exclude_slash_tmp=true', 'x'], base: presetPolicy('workspace-write', 'reference'), changes: { network: 'open', excludeSlashTmp: true } },
     { name: 'the table at once',                                words: ['--full-auto', '-c', 'sandbox_workspace_write={network_access=true}', 'x'], base: presetPolicy('workspace-write', 'reference'), changes: { network: 'open' } },
     { name: 'the later one counts',                             words: ['-c', 'sandbox_mode=workspace-write', '-c', 'sandbox_mode=read-only', 'x'], base: REFERENCE, changes: {} },
+    { name: 'which variables commands get',                      words: ['-c', 'shell_environment_policy.inherit=core', '-c', 'shell_environment_policy.set.A=1', '-c', 'shell_environment_policy.set.B="two"', '-c', 'shell_environment_policy.ignore_default_excludes=false', 'x'], base: REFERENCE, changes: { env: { ...REFERENCE.env, inherit: 'core', set: { A: '1', B: 'two' }, dropSecrets: true } } },
     { name: 'the table waits for its mode, as in the reference', words: ['-c', 'sandbox_workspace_write.network_access=true', 'x'], base: REFERENCE, changes: {} },
   ])('$name', async ({ words, base, changes }) => {
     expect(await policyOf('sandbox', ...words)).toEqual({ ...base, ...changes })
   })
   test('under run it keeps run\'s own defaults', async () => {
+    expect(await policyOf('-c', 'shell_environment_policy.exclude=["AWS_*"]', '--', 'x')).toEqual({ ...LIBRARY, env: { ...LIBRARY.env, exclude: ['AWS_*'] } })
     expect(await policyOf('-c', 'sandbox_workspace_write.network_access=true', '--', 'x')).toEqual({ ...LIBRARY, network: 'open' })
   })
 })

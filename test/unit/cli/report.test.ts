@@ -21,6 +21,7 @@ test.each([
   { name: 'nothing of denials that did not matter',        result: result({ denials: [denial('/x')] }), options: {}, lines: [] },
   { name: 'a denial and its flags after a failure',        result: result({ exitCode: 1, denials: [denial('/x')] }), options: {}, lines: ['codex-sandbox: write to "/x" denied: outside every writable root. To allow: add "/x" to write. (--write /x)'] },
   { name: 'a time-out says after how long',                result: result({ exitCode: 124, timedOut: true }), options: { timeout: '30s' }, lines: ['codex-sandbox: timed out after 30s'] },
+  { name: 'an idle time-out says so',                      result: result({ exitCode: 124, timedOut: true, timedOutBy: 'idleTimeoutMs' }), options: { timeout: '30s', idleTimeout: '5s' }, lines: ['codex-sandbox: ended: it wrote nothing for 5s'] },
   { name: 'a limit says which',                            result: result({ exitCode: 137, limit: 'memoryBytes' }), options: {}, lines: ['codex-sandbox: ended by its limit memoryBytes'] },
   { name: 'a change from outside says where',              result: result({ exitCode: 137, changedPath: '/w/.git\n' }), options: {}, lines: ['codex-sandbox: ended, because "/w/.git\\n" was changed from outside while it ran'] },
   { name: '--log-denials prints nothing where nothing was denied', result: result({}), options: { logDenials: true } as const, lines: [] },
@@ -36,7 +37,7 @@ test.each([
   },
   {
     name: '--verbose says what enforced it', options: { verbose: true } as const, result: result({ environment: { dropped: ['A_TOKEN'] }, ended: [{ pid: 3, name: 'sleep' }] }),
-    lines: ['codex-sandbox: enforced by linux-native: mounts, seccomp', 'codex-sandbox: a note', 'codex-sandbox: variables not passed on: A_TOKEN', 'codex-sandbox: ended with it: "sleep" (3)'],
+    lines: ['codex-sandbox: enforced by linux-native: mounts, seccomp', 'codex-sandbox: a note', 'codex-sandbox: variables not passed on: A_TOKEN', 'codex-sandbox: ended with it: "sleep" (3); to let it go on: --background keep'],
   },
 ])('$name', ({ result, options, lines }) => { expect(reportLines(result, options)).toEqual(lines) })
 

@@ -13,6 +13,8 @@ test.each<{ name: string; policy: Partial<EnvironmentPolicy>; names: readonly st
   { name: 'none, and one kept', policy: { inherit: 'none', keep: ['PATH', 'NODE_CHANNEL_FD'] }, names: ['PATH'], dropped: ['EDITOR', 'HOME', 'LC_ALL', 'LD_PRELOAD', 'NODE_CHANNEL_FD', 'NODE_OPTIONS', 'NPM_TOKEN', 'SSH_AUTH_SOCK', 'aws_secret'] },
   { name: 'excluded wins over kept', policy: { inherit: 'core', keep: ['EDITOR'], exclude: ['EDIT*', 'lc_*'] }, names: ['PATH', 'HOME'], dropped: ['EDITOR', 'LC_ALL', 'LD_PRELOAD', 'NODE_CHANNEL_FD', 'NODE_OPTIONS', 'NPM_TOKEN', 'SSH_AUTH_SOCK', 'aws_secret'] },
   { name: 'what is set comes last and is not called dropped', policy: { inherit: 'none', set: { HOME: '/x', NEW: '1' } }, names: ['HOME', 'NEW'], dropped: ['EDITOR', 'LC_ALL', 'LD_PRELOAD', 'NODE_CHANNEL_FD', 'NODE_OPTIONS', 'NPM_TOKEN', 'PATH', 'SSH_AUTH_SOCK', 'aws_secret'] },
+  { name: 'only some, in the end', policy: { inherit: 'core', set: { NEW: '1', OLD: '2' }, only: ['P?TH', 'n*'] }, names: ['PATH', 'NEW'], dropped: ['EDITOR', 'HOME', 'LC_ALL', 'LD_PRELOAD', 'NODE_CHANNEL_FD', 'NODE_OPTIONS', 'NPM_TOKEN', 'SSH_AUTH_SOCK', 'aws_secret'] },
+  { name: 'a bound of nothing is none', policy: { inherit: 'core', only: [] }, names: ['PATH', 'HOME', 'LC_ALL'], dropped: ['EDITOR', 'LD_PRELOAD', 'NODE_CHANNEL_FD', 'NODE_OPTIONS', 'NPM_TOKEN', 'SSH_AUTH_SOCK', 'aws_secret'] },
 ])('$name', ({ policy, names, dropped }) => {
   const environment = makeEnvironment({ ...POLICY, ...policy }, HOST, 'open')
   expect({ names: Object.keys(environment.variables), dropped: environment.dropped }).toEqual({ names, dropped })

@@ -46,6 +46,9 @@ describe('config.toml', () => {
     [{}, reference('read-only')],
     [{ sandbox_mode: 'workspace-write' }, reference('workspace-write')],
     [{ sandbox_mode: 'read-only', sandbox_workspace_write: { network_access: true } }, reference('read-only')],
+    [{ shell_environment_policy: { inherit: 'core', ignore_default_excludes: false, exclude: ['A*'], set: { B: '1' }, include_only: ['PATH', 'B'] } },
+      reference('read-only', { env: { inherit: 'core', keep: [], exclude: ['A*'], set: { B: '1' }, only: ['PATH', 'B'], dropSecrets: true } })],
+    [{ sandbox_mode: 'workspace-write', shell_environment_policy: { ignore_default_excludes: true, experimental_use_profile: false } }, reference('workspace-write')],
     [{ sandbox_mode: 'workspace-write', sandbox_workspace_write: { writable_roots: ['a', '../b', '/c'], network_access: true, exclude_slash_tmp: true } }, reference('workspace-write', { writableRoots: ['/etc/codex/a', '/etc/b', '/c'], network: 'open', excludeSlashTmp: true })],
   ])('%j', (input, expected) => {
     expect(parseConfigPolicy(input, '/etc/codex')).toEqual(expected)
@@ -77,7 +80,7 @@ test.each([
   [{ type: 'workspace-write', writableRoots: ['/a'] }, 'writableRoots', 'Did you mean "writable_roots"?'],
   [{ type: 'readOnly', access: { type: 'restricted', readableRoot: [] } }, 'access.readableRoot', 'Did you mean "readableRoots"?'],
   [{ sandbox_mode: 'workspace-write', sandbox_workspace_write: { exclude_tmp: true } }, 'sandbox_workspace_write.exclude_tmp', 'exclude_slash_tmp'],
-  [{ sandbox_mode: 'read-only', model: 'x' }, 'model', 'Known here: sandbox_mode, sandbox_workspace_write.'],
+  [{ sandbox_mode: 'read-only', model: 'x' }, 'model', 'Known here: sandbox_mode, sandbox_workspace_write, shell_environment_policy.'],
   [{ limits: { memoryByte: 5 } }, 'limits.memoryByte', 'Did you mean "memoryBytes"?'],
   [{ denySecrets: { excpet: [] } }, 'denySecrets.excpet', 'Did you mean "except"?'],
   [{ network: { allowedDomain: [] } }, 'network.allowedDomain', 'Did you mean "allowedDomains"?'],
@@ -125,6 +128,7 @@ test.each([
   [{ type: 'readOnly', access: { type: 'restricted', readableRoots: ['r'] } }, 'path_not_absolute', 'access.readableRoots[0]'],
   [{ sandbox_mode: 'external-sandbox' }, 'policy_invalid_value', 'sandbox_mode'],
   [{ sandbox_mode: 'workspace-write', sandbox_workspace_write: { writable_roots: ['a'] } }, 'path_not_absolute', 'sandbox_workspace_write.writable_roots[0]'],
+  [{ shell_environment_policy: { experimental_use_profile: true } }, 'rule_not_enforceable', 'shell_environment_policy.experimental_use_profile'],
   [{ mode: 'read-only', writableRoots: [] }, 'policy_contradiction', 'writableRoots'],
   [{ mode: 'danger-full-access', deny: ['/x'] }, 'policy_contradiction', 'deny'],
   [{ mode: 'danger-full-access', network: 'off' }, 'policy_contradiction', 'network'],

@@ -33,6 +33,12 @@ test('npm start without a command shows how to use it', () => {
   expect(run('start.mjs', [])).toMatchObject({ status: 125, stdout: '', stderr: expect.stringMatching(/^usage: npm start -- COMMAND/) })
 })
 
+test.each(['doctor', 'explain', 'sandbox', 'run'])('npm start of the verb %s says how to write it', verb => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, 'scripts/start.mjs'), verb, 'a b'], { cwd: '/', encoding: 'utf8', env: { ...process.env, INIT_CWD: '/' } })
+  expect({ status, stdout }).toEqual({ status: 125, stdout: '' })
+  expect(stderr).toMatch(new RegExp(`codex-sandbox: ${verb} is a verb of the command line, and npm start runs a program\\. Write: node .*dist/cli\\.cjs ${verb} 'a b'\n$`))
+})
+
 test('no compiler: a line that names the packages', context => {
   if (!linux) context.skip('the launcher is for Linux')
   const { status, stdout, stderr } = run('start.mjs', ['true'], { PATH: '/nonexistent' })
