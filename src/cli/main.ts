@@ -32,6 +32,7 @@ async function runVerb(given: Arguments): Promise<number> {
     case 'run':
     case 'sandbox': return (await import('./run.js')).run(given)
     case 'explain': return (await import('./explain.js')).explain(given)
+    case 'learn':   return (await import('./learn.js')).learn(given)
     case 'doctor':  return (await import('./doctor.js')).doctor(given)
     default:        return verb satisfies never
   }

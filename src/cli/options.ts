@@ -4,6 +4,7 @@ export const VERBS = {
   run:     { usage: 'run [options] -- COMMAND…',                    help: 'run a command in a sandbox of this folder (the verb may be left out)' },
   sandbox: { usage: 'sandbox [linux|macos|windows] [options] [--] COMMAND…', help: 'the same with the spelling and the read-only default of `codex sandbox`' },
   explain: { usage: 'explain [options] PATH|HOST:PORT',             help: 'say whether an access is allowed, by which rule, and how to allow it' },
+  learn:   { usage: 'learn [options] -- COMMAND…',                  help: 'run a command again and again, and print the smallest policy that it needs' },
   doctor:  { usage: 'doctor [--json] [--escape]',                   help: 'say what this machine can enforce, and what to do about the rest' },
 } as const satisfies Record<string, { usage: string; help: string }>
 export type Verb = keyof typeof VERBS
@@ -32,13 +33,14 @@ export interface OptionRow {
 }
 
 const COMMANDS = ['run', 'sandbox'] as const
-const POLICIES = ['run', 'sandbox', 'explain'] as const
+const RUNNING = ['run', 'sandbox', 'learn'] as const
+const POLICIES = ['run', 'sandbox', 'learn', 'explain'] as const
 
 export const OPTIONS = [
   { key: 'sandbox',       short: 's', value: 'MODE', for: POLICIES, group: 'policy', help: 'read-only, workspace-write or danger-full-access' },
   { key: 'fullAuto',      long: 'full-auto', for: ['sandbox'], group: 'policy', help: 'the same as -s workspace-write' },
   { key: 'cd',            short: 'C', value: 'DIR', for: POLICIES, group: 'policy', help: 'the workspace, and where the command starts (default: here)' },
-  { key: 'write',         alias: 'add-dir', value: 'DIR', repeat: true, for: COMMANDS, group: 'policy', help: 'allow writes in DIR too' },
+  { key: 'write',         alias: 'add-dir', value: 'DIR', repeat: true, for: RUNNING, group: 'policy', help: 'allow writes in DIR too' },
   { key: 'write',         long: 'add-dir', value: 'DIR', repeat: true, for: ['explain'], group: 'policy', help: 'allow writes in DIR too' },
   { key: 'asWrite',       long: 'write', for: ['explain'], group: 'other', help: 'judge writing to PATH, not reading it' },
   { key: 'read',          value: 'PATH', repeat: true, for: POLICIES, group: 'policy', help: 'allow reading PATH, or keep it read-only inside a writable folder' },
@@ -50,26 +52,28 @@ export const OPTIONS = [
   { key: 'device',        value: 'PATH', repeat: true, for: POLICIES, group: 'policy', help: 'add a device node of /dev' },
   { key: 'config',        short: 'c', value: 'KEY=VALUE', repeat: true, for: POLICIES, group: 'policy', help: 'config.toml: sandbox_mode, sandbox_workspace_write.*, shell_environment_policy.*' },
   { key: 'policy',        value: 'FILE|JSON', for: POLICIES, group: 'policy', help: 'a whole policy; the other options add to it' },
-  { key: 'allowDegraded', long: 'allow-degraded', value: 'NAME', repeat: true, for: COMMANDS, group: 'policy', help: 'go on where this machine cannot hold NAME (the error names it)' },
-  { key: 'rung',          value: 'namespaces|supervised', for: COMMANDS, group: 'policy', help: 'hold it this way (default: the strongest that this machine has)' },
-  { key: 'env',           value: 'NAME[=VALUE]', repeat: true, for: COMMANDS, group: 'command', help: 'set a variable, or keep one that is dropped by default' },
-  { key: 'timeout',       value: '30s', for: COMMANDS, group: 'command', help: 'end the command after this time: ms, s, m or h (exit 124)' },
+  { key: 'allowDegraded', long: 'allow-degraded', value: 'NAME', repeat: true, for: RUNNING, group: 'policy', help: 'go on where this machine cannot hold NAME (the error names it)' },
+  { key: 'rung',          value: 'namespaces|supervised', for: RUNNING, group: 'policy', help: 'hold it this way (default: the strongest that this machine has)' },
+  { key: 'env',           value: 'NAME[=VALUE]', repeat: true, for: RUNNING, group: 'command', help: 'set a variable, or keep one that is dropped by default' },
+  { key: 'timeout',       value: '30s', for: RUNNING, group: 'command', help: 'end the command after this time: ms, s, m or h (exit 124)' },
   { key: 'idleTimeout',   long: 'idle-timeout', value: '30s', for: COMMANDS, group: 'command', help: 'end the command when it has written nothing for this time (exit 124)' },
   { key: 'killGrace',     long: 'kill-grace', value: '2s', for: COMMANDS, group: 'command', help: 'from SIGTERM to SIGKILL after a time-out (default: 2s)' },
   { key: 'background',    value: 'kill|keep', for: COMMANDS, group: 'command', help: 'what the command leaves running: end it (default), or wait for its end' },
-  { key: 'memory',        value: '512M', for: COMMANDS, group: 'command', help: 'memory of all its processes together: bytes, K, M or G' },
-  { key: 'pids',          value: 'N', for: COMMANDS, group: 'command', help: 'processes and threads at once' },
-  { key: 'json',          for: ['run', 'sandbox', 'doctor'], group: 'output', help: 'print the result as JSON, the output inside it' },
+  { key: 'memory',        value: '512M', for: RUNNING, group: 'command', help: 'memory of all its processes together: bytes, K, M or G' },
+  { key: 'pids',          value: 'N', for: RUNNING, group: 'command', help: 'processes and threads at once' },
+  { key: 'json',          for: ['run', 'sandbox', 'learn', 'doctor'], group: 'output', help: 'print the result as JSON, the output inside it' },
   { key: 'report',        value: 'FILE', for: COMMANDS, group: 'output', help: 'write the result as JSON to FILE; the output passes through' },
   { key: 'printPlan',     long: 'print-plan', for: COMMANDS, group: 'output', help: 'print what would be enforced, and run nothing' },
   { key: 'platform',      value: 'linux|macos|windows', for: COMMANDS, group: 'output', help: 'the system that --print-plan is for (default: this one)' },
   { key: 'host',          value: 'FILE', for: COMMANDS, group: 'output', help: 'the machine that --platform macos is for, as JSON (default: an example)' },
+  { key: 'out',           value: 'FILE', for: ['learn'], group: 'output', help: 'write the policy to FILE: JSON, or TOML where its name ends in .toml' },
+  { key: 'runs',          value: 'N', for: ['learn'], group: 'command', help: 'run it at most N times (default: 8)' },
   { key: 'logDenials',    long: 'log-denials', for: COMMANDS, group: 'output', help: 'print every denial after the command, and how to allow it' },
   { key: 'escape',        for: ['doctor'], group: 'other', help: 'try to escape in every known way, in a fresh folder, and print a score' },
-  { key: 'quiet',         short: 'q', for: COMMANDS, group: 'output', help: 'print nothing of our own after the command' },
-  { key: 'verbose',       short: 'v', for: ['run', 'sandbox', 'explain', 'doctor'], group: 'output', help: 'print more: what is enforced, and stacks of unexpected errors' },
-  { key: 'help',          short: 'h', for: ['run', 'sandbox', 'explain', 'doctor'], group: 'other', help: 'print this' },
-  { key: 'version',       short: 'V', for: ['run', 'sandbox', 'explain', 'doctor'], group: 'other', help: 'print the version' },
+  { key: 'quiet',         short: 'q', for: RUNNING, group: 'output', help: 'print nothing of our own after the command' },
+  { key: 'verbose',       short: 'v', for: ['run', 'sandbox', 'learn', 'explain', 'doctor'], group: 'output', help: 'print more: what is enforced, and stacks of unexpected errors' },
+  { key: 'help',          short: 'h', for: ['run', 'sandbox', 'learn', 'explain', 'doctor'], group: 'other', help: 'print this' },
+  { key: 'version',       short: 'V', for: ['run', 'sandbox', 'learn', 'explain', 'doctor'], group: 'other', help: 'print the version' },
 ] as const satisfies readonly OptionRow[]
 
 type Row = (typeof OPTIONS)[number]

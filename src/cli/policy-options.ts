@@ -44,7 +44,7 @@ async function basePolicy(verb: Verb, options: Options, cwd: string): Promise<Sa
     return readPolicy(options.policy, currentFolder())
   }
   const defaults = verb === 'sandbox' ? 'reference' : 'library'
-  const normal = verb === 'sandbox' ? 'read-only' : 'workspace-write'
+  const normal = verb === 'sandbox' || verb === 'learn' ? 'read-only' : 'workspace-write'
   if (options.config === undefined) return presetPolicy(mode ?? normal, defaults)
   const { applyConfig } = await import('./config-option.js')
   return applyConfig(options.config, { mode, normal, defaults, cwd })

@@ -6,7 +6,12 @@ const GONE = new Set(['EPIPE', 'EIO'])
 
 export function print(stream: Writable, text: string): Promise<void> {
   return new Promise((done, fail) => {
-    stream.once('error', error => { if (!GONE.has((error as NodeJS.ErrnoException).code ?? '')) fail(error) })
-    stream.write(text, () => done())
+    const failed = (error: Error): void => { if (!GONE.has((error as NodeJS.ErrnoException).code ?? '')) fail(error) }
+    stream.once('error', failed)
+    stream.write(text, error => {
+      // A stream that failed tells it by the event, after this.
+      if (!error) stream.off('error', failed)
+      done()
+    })
   })
 }

@@ -14,6 +14,7 @@ const RANKS = [
   ['approval'],
   ['config'],
   ['exec'],
+  ['learn'],
   ['doctor'],
   ['service'],
   ['cli', 'index.ts'],

@@ -1,0 +1,58 @@
+// A policy written down again: as JSON that `--policy` takes, with no more than differs from its mode's defaults, and as config.toml.
+import { stringify } from 'smol-toml'
+import { presetPolicy } from '../policy/presets.js'
+import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import type { PolicyObject } from '../policy/schema.js'
+
+/** What `parsePolicy` makes the same policy of. */
+export function policyObject(policy: SandboxPolicy): PolicyObject {
+  const preset = presetPolicy(policy.mode, 'library')
+  const differs = <Key extends keyof SandboxPolicy>(key: Key): boolean => JSON.stringify(policy[key]) !== JSON.stringify(preset[key])
+  const { readAccess, denySecrets, env, limits } = policy
+  return {
+    mode: policy.mode,
+    ...(readAccess.kind === 'full' ? {} : { readOnlyAccess: { type: 'restricted', includePlatformDefaults: readAccess.includePlatformDefaults, readableRoots: [...readAccess.readableRoots] } }),
+    ...(differs('writableRoots') ? { writableRoots: [...policy.writableRoots] } : {}),
+    ...(differs('excludeTmpdirEnvVar') ? { excludeTmpdirEnvVar: policy.excludeTmpdirEnvVar } : {}),
+    ...(differs('excludeSlashTmp') ? { excludeSlashTmp: policy.excludeSlashTmp } : {}),
+    ...(differs('network') ? { network: policy.network } : {}),
+    ...(differs('read') ? { read: [...policy.read] } : {}),
+    ...(differs('write') ? { write: [...policy.write] } : {}),
+    ...(differs('deny') ? { deny: [...policy.deny] } : {}),
+    ...(differs('protect') ? { protect: [...policy.protect] } : {}),
+    ...(differs('git') ? { git: policy.git } : {}),
+    ...(differs('denySecrets') ? { denySecrets: denySecrets === false ? false : { except: [...denySecrets.except] } } : {}),
+    ...(differs('caches') ? { caches: policy.caches } : {}),
+    ...(differs('tmp') ? { tmp: policy.tmp } : {}),
+    ...(differs('devices') ? { devices: [...policy.devices] } : {}),
+    ...(differs('limits') ? { limits } : {}),
+    ...(differs('env') ? { env: { ...env, keep: [...env.keep], exclude: [...env.exclude], set: { ...env.set } } } : {}),
+  }
+}
+
+export const policyJson = (policy: SandboxPolicy): string => `${JSON.stringify(policyObject(policy), null, 2)}\n`
+
+/** The fields that config.toml has no key for. */
+const WITHOUT_KEY = ['readAccess', 'read', 'deny', 'protect', 'git', 'tmp', 'devices', 'limits', 'env'] as const satisfies readonly (keyof SandboxPolicy)[]
+
+/** As config.toml spells it. What that cannot say stands above it, as comments. */
+export function policyToml(policy: SandboxPolicy): string {
+  const base = presetPolicy(policy.mode, 'library')
+  const unsaid = WITHOUT_KEY.filter(key => JSON.stringify(policy[key]) !== JSON.stringify(base[key]))
+  const roots = [...policy.writableRoots, ...policy.write.map(path => path.replaceAll(/\\(.)/gsu, '$1'))]
+  const isWorkspace = policy.mode === 'workspace-write'
+  // Roots belong to workspace-write there.
+  const mode = isWorkspace || (roots.length === 0 && policy.network === 'off') ? policy.mode : 'workspace-write'
+  const lines = [
+    ...unsaid.map(key => `# not said here, as config.toml has no key for it: ${key} = ${JSON.stringify(policy[key])}`),
+    ...(mode === policy.mode ? [] : ['# wider than what was learned: roots and the network need workspace-write, which opens the current folder']),
+    ...(policy.denySecrets === false ? [] : ['# places of keys and tokens are readable under a config.toml, as in the reference']),
+  ]
+  const table = {
+    ...(roots.length === 0 ? {} : { writable_roots: roots }),
+    ...(policy.network === 'open' ? { network_access: true } : {}),
+    ...(policy.excludeTmpdirEnvVar || !isWorkspace ? { exclude_tmpdir_env_var: true } : {}),
+    ...(policy.excludeSlashTmp || !isWorkspace ? { exclude_slash_tmp: true } : {}),
+  }
+  return `${[...lines, stringify({ sandbox_mode: mode, ...(mode === 'workspace-write' && Object.keys(table).length > 0 ? { sandbox_workspace_write: table } : {}) })].join('\n').trimEnd()}\n`
+}

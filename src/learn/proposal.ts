@@ -1,0 +1,140 @@
+// From a policy and what a command was denied under it to the smallest policy that would permit it. Pure.
+import type { Denial } from '../exec/denial.js'
+import { escapeGlob } from '../policy/glob.js'
+import { isInside } from '../policy/path-syntax.js'
+import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import { collapseNeeds, type Need, type Place, type Root } from './roots.js'
+
+export interface LearnPlace extends Place {
+  /** Of the policy, canonical, like the next two. */
+  readonly cwd: string
+  readonly slashTmp: string | undefined
+  /** $TMPDIR. */
+  readonly tmpdir: string | undefined
+}
+
+/** One change of the policy, and why. */
+export interface Reason {
+  readonly change: string
+  readonly because: string
+  /** What the change opens that a reader might not expect. */
+  readonly warning?: string
+}
+
+/** A denial that the proposal leaves as it is. */
+export interface Withheld {
+  readonly denial: Denial
+  readonly because: string
+}
+
+export interface Proposal {
+  readonly policy: SandboxPolicy
+  readonly reasons: readonly Reason[]
+  readonly withheld: readonly Withheld[]
+}
+
+/** What a denial asks for. */
+type Want =
+  | { readonly kind: 'write' | 'read'; readonly path: string; readonly tried: string }
+  | { readonly kind: 'network'; readonly tried: string }
+  | { readonly kind: 'git'; readonly tried: string }
+  | { readonly kind: 'withheld'; readonly because: string }
+
+/**
+ * @param base         the policy to start from; nothing of it is taken back
+ * @param denials      of all runs so far
+ * @param withNetwork  false: what the network would allow is withheld, as it opens so much
+ */
+export function propose(base: SandboxPolicy, denials: readonly Denial[], place: LearnPlace, withNetwork: boolean): Proposal {
+  // A path may be denied for another reason once the first is gone: then it wants both.
+  const wants = [...new Map(denials.map(denial => [denial.message, denial])).values()].flatMap(denial => wantsOf(denial, withNetwork).map(want => ({ want, denial })))
+  const needs = (kind: 'write' | 'read'): Need[] => wants.flatMap(({ want }) => want.kind === kind ? [{ path: want.path, tried: [want.tried] }] : [])
+  const tried = (kind: 'network' | 'git'): string[] => wants.flatMap(({ want }) => want.kind === kind ? [want.tried] : [])
+  const written = addWrites(base, needs('write'), place)
+  const read = collapseNeeds(place, needs('read'))
+  const [connections, commits] = [tried('network'), tried('git')]
+  return {
+    policy: {
+      ...written.policy,
+      ...(read.length === 0 ? {} : { read: union(base.read, read.map(({ path }) => escapeGlob(place.platform, path))) }),
+      ...(connections.length === 0 ? {} : { network: 'open' }),
+      ...(commits.length === 0 ? {} : { git: 'commits' }),
+    },
+    reasons: [
+      ...written.reasons,
+      ...read.map(root => ({ change: `read ${JSON.stringify(root.path)}`, because: because('it reads', root) })),
+      ...(connections.length === 0 ? [] : [{
+        change: 'network open', because: `it connects to ${listed(connections)}`, warning: 'the whole network of this machine is open then, its own services included',
+      }]),
+      ...(commits.length === 0 ? [] : [{
+        change: 'git commits', because: `it writes ${listed(commits)}`, warning: '.git is writable then, except hooks, config and what else git on the host would run or believe',
+      }]),
+    ],
+    withheld: wants.flatMap(({ want, denial }) => want.kind === 'withheld' ? [{ denial, because: want.because }] : []),
+  }
+}
+
+/** Secrets, protected paths and what the given policy closes are never opened by learning: a person has to name them. */
+function wantsOf(denial: Denial, withNetwork: boolean): Want[] {
+  const { kind, remedy, path } = denial
+  const withheld = (because: string): Want[] => [{ kind: 'withheld', because }]
+  if ((remedy.changes ?? []).some(change => change.operation === 'set' && change.field === 'networkAccess')) {
+    if (!withNetwork) return withheld('it ended well without the network')
+    return [{ kind: 'network', tried: denial.host === undefined ? `${denial.call}` : `"${denial.host}:${denial.port}"` }]
+  }
+  if (kind !== 'file' || path === undefined) return withheld(`nothing in a policy allows it. Instead: ${remedy.text}`)
+  if (denial.rule?.origin === 'secret') return withheld('a place of keys or tokens')
+  if ((remedy.changes ?? []).some(change => change.operation === 'set' && change.field === 'git')) return [{ kind: 'git', tried: JSON.stringify(path) }]
+  switch (denial.rule?.origin) {
+    case 'protected': return withheld('it is protected, as a program outside runs or believes it')
+    case 'self':      return withheld('it runs or is trusted outside the sandbox')
+    case 'rule':      return withheld('the policy that was given closes it')
+    default:
+  }
+  const { read = [], write = [] } = remedy.additionalPermissions?.fileSystem ?? {}
+  if (read.length + write.length === 0) return withheld(remedy.text)
+  // More than one place: in the new root something protected would have to be opened too.
+  if (read.length + write.length > 1) return withheld('what it would open is protected, as a program outside runs or believes it')
+  return [...read.map((at): Want => ({ kind: 'read', path: at, tried: path })), ...write.map((at): Want => ({ kind: 'write', path: at, tried: path }))]
+}
+
+function addWrites(base: SandboxPolicy, needs: readonly Need[], place: LearnPlace): { policy: SandboxPolicy; reasons: Reason[] } {
+  const { cwd, slashTmp, tmpdir, platform } = place
+  const within = (folder: string | undefined) => (path: string): boolean => folder !== undefined && isInside(platform, folder, path)
+  const [inCwd, inTmp, inTmpdir] = [within(cwd), within(slashTmp), within(tmpdir)]
+  const tried = (holds: (path: string) => boolean): string[] => needs.flatMap(need => holds(need.path) ? need.tried : [])
+  const workspace = tried(inCwd)
+  const temporary = tried(path => !inCwd(path) && inTmp(path))
+  const temporaryByName = tried(path => !inCwd(path) && !inTmp(path) && inTmpdir(path))
+  const roots = collapseNeeds(place, needs.filter(({ path }) => !inCwd(path) && !inTmp(path) && !inTmpdir(path)))
+  const wantsMode = base.mode === 'read-only' && workspace.length + temporary.length + temporaryByName.length > 0
+  // Each part of the mode only where it is needed; what the base has stays.
+  const closedBefore = wantsMode ? { excludeSlashTmp: true, excludeTmpdirEnvVar: true } : { excludeSlashTmp: base.excludeSlashTmp, excludeTmpdirEnvVar: base.excludeTmpdirEnvVar }
+  return {
+    policy: {
+      ...base,
+      mode: wantsMode ? 'workspace-write' : base.mode,
+      excludeSlashTmp: closedBefore.excludeSlashTmp && temporary.length === 0,
+      excludeTmpdirEnvVar: closedBefore.excludeTmpdirEnvVar && temporaryByName.length === 0,
+      write: union(base.write, roots.map(({ path }) => escapeGlob(platform, path))),
+    },
+    reasons: [
+      ...(wantsMode ? [{ change: 'mode workspace-write', because: workspace.length === 0 ? 'temporary folders belong to it' : `it writes in the current folder: ${listed(quoted(workspace))}` }] : []),
+      ...(temporary.length === 0 ? [] : [{ change: 'the folder /tmp', because: `it writes there: ${listed(quoted(temporary))}` }]),
+      ...(temporaryByName.length === 0 ? [] : [{ change: 'the folder $TMPDIR', because: `it writes there: ${listed(quoted(temporaryByName))}` }]),
+      ...roots.map(root => ({ change: `write ${JSON.stringify(root.path)}`, because: because('it writes', root) })),
+    ],
+  }
+}
+
+const because = (does: string, { path, tried, because }: Root): string =>
+  tried.length === 1 && tried[0] === path ? `${does} it` : `${does} ${listed(quoted(tried))}${because === undefined ? '' : ` (${because})`}`
+
+const quoted = (paths: readonly string[]): string[] => paths.map(path => JSON.stringify(path))
+
+function listed(items: readonly string[]): string {
+  const all = [...new Set(items)]
+  return all.length > 2 ? `${all.slice(0, 2).join(', ')} and ${all.length - 2} more` : all.join(' and ')
+}
+
+const union = (before: readonly string[], more: readonly string[]): string[] => [...new Set([...before, ...more])]
