@@ -1,4 +1,5 @@
 // `doctor --escape`: tries every attempt on this machine and counts.
+import type { ParsedSandboxOptions } from '../exec/options.js'
 import { takeSnapshot } from '../host/snapshot.js'
 import { attemptsOn } from './escape-attempts.js'
 import { createParsedSandbox } from '../exec/sandbox.js'
@@ -19,9 +20,9 @@ export interface EscapeScore {
 /** An attempt that hangs must not hang the doctor. */
 const COMMAND_TIMEOUT_MS = 20_000
 
-/** The sandbox as anybody gets it. */
-export const realSandbox: MakeSandbox = async (policy, cwd, allowDegraded) => {
-  const sandbox = await createParsedSandbox({ policy, cwd, allowDegraded })
+/** The sandbox as anybody gets it, or on one rung. */
+export const sandboxMaker = (options: Pick<ParsedSandboxOptions, 'rung'> = {}): MakeSandbox => async (policy, cwd, allowDegraded) => {
+  const sandbox = await createParsedSandbox({ ...options, policy, cwd, allowDegraded })
   return {
     run: async (argv, env) => (await sandbox.exec(argv, { env, timeoutMs: COMMAND_TIMEOUT_MS, killGraceMs: 200 })).output,
     runOnTerminal: async (argv, env) => {
@@ -35,7 +36,7 @@ export const realSandbox: MakeSandbox = async (policy, cwd, allowDegraded) => {
 
 /** One after another, so that no attempt sees another's sandbox. */
 export async function scoreEscapes(
-  onResult: (result: AttemptResult, number: number, of: number) => void, makeSandbox: MakeSandbox = realSandbox, attempts = attemptsOn(takeSnapshot({ selfPaths: [] }).platform),
+  onResult: (result: AttemptResult, number: number, of: number) => void, makeSandbox: MakeSandbox = sandboxMaker(), attempts = attemptsOn(takeSnapshot({ selfPaths: [] }).platform),
 ): Promise<EscapeScore> {
   const results: AttemptResult[] = []
   for (const attempt of attempts) {

@@ -4,9 +4,10 @@ import { createServer, type Server } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createParsedSandbox, type Sandbox } from '../../src/exec/sandbox.js'
+import type { Sandbox } from '../../src/exec/sandbox.js'
 import { presetPolicy } from '../../src/policy/presets.js'
 import type { Tree } from '../support/fake-host.js'
+import { startParsedOn, TABLE_RUNGS } from '../support/rungs.js'
 import { type Group, type Row, SCENE, TABLE } from './table.js'
 
 interface Place {
@@ -50,12 +51,12 @@ const ATTEMPTS: Readonly<Record<Row['access'], Attempt>> = {
   },
 }
 
-describe.each(TABLE)('$name', group => {
+describe.each(TABLE_RUNGS.flatMap(variant => TABLE.map(group => ({ variant, group }))))('$variant.name: $group.name', ({ variant, group }) => {
   test.each(group.rows)('$verdict $access $path: $why', async row => {
     const base = makeScene(group)
     const path = row.path.startsWith('/') ? row.path : join(base, row.path)
     const changes = group.policy(each => join(base, each))
-    const sandbox = await createParsedSandbox({
+    const sandbox = await startParsedOn(variant, {
       policy: { ...presetPolicy(changes.mode ?? 'workspace-write', 'reference'), ...changes }, cwd: join(base, 'work'), allowDegraded: group.allowDegraded ?? [],
     })
     onTestFinished(() => sandbox.close())

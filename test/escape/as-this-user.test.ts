@@ -1,8 +1,9 @@
 // Every escape attempt, as the user that runs the tests (root in most CI), each in a sandbox as anybody gets it.
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { afterAll, beforeAll, test } from 'vitest'
-import { realSandbox } from '../../src/doctor/escape-score.js'
+import { afterAll, beforeAll, describe, test } from 'vitest'
+import { sandboxMaker } from '../../src/doctor/escape-score.js'
 import { tryEscape } from '../../src/doctor/try-escapes.js'
+import { TABLE_RUNGS } from '../support/rungs.js'
 import { NAMED_ATTEMPTS } from './attempts/index.js'
 import { compilePrograms, lackOf, PROGRAMS } from './attempts/hostile.js'
 import { expectHeld } from './verdict.js'
@@ -14,8 +15,10 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(programs, { recursive: true, force: true }))
 
-test.for(NAMED_ATTEMPTS)('%s', async ([, attempt], context) => {
-  const lack = lackOf(attempt)
-  if (lack !== undefined) context.skip(lack)
-  expectHeld(await tryEscape(attempt, realSandbox), context)
+describe.each(TABLE_RUNGS)('$name', ({ rung }) => {
+  test.for(NAMED_ATTEMPTS)('%s', async ([, attempt], context) => {
+    const lack = lackOf(attempt)
+    if (lack !== undefined) context.skip(lack)
+    expectHeld(await tryEscape(attempt, sandboxMaker(rung === undefined ? {} : { rung })), context)
+  })
 })

@@ -6,7 +6,7 @@ import { SandboxError } from '../../src/errors.js'
 import type { Preparation } from '../../src/exec/prepare.js'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
 import type { LinuxNativePlan, MountStep } from '../../src/platform/launch-plan.js'
-import { RUNG_VARIANTS, type RungVariant, prepareOn } from '../support/rungs.js'
+import { NAMESPACES, prepareOn, type RungVariant, SUPERVISED, SUPERVISED_BEFORE } from '../support/rungs.js'
 import { expectNone } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
@@ -67,8 +67,6 @@ async function prepareFull({ path, outside }: Workspace, launcher: OwnLauncher, 
     },
   })
 }
-
-const [NAMESPACES, SUPERVISED, SUPERVISED_BEFORE] = RUNG_VARIANTS as [RungVariant, RungVariant, RungVariant]
 
 async function start(workspace: Workspace, launcher: OwnLauncher, variant: RungVariant = NAMESPACES): Promise<Sandbox> {
   const sandbox = await startSandbox(await prepareFull(workspace, launcher, variant), { launcherPath: launcher.path })

@@ -4,7 +4,7 @@ import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
-import { RUNG_VARIANTS, type RungVariant, startOn } from '../support/rungs.js'
+import { ALL_RUNGS, type RungVariant, startOn } from '../support/rungs.js'
 import { childrenOf, expectNone, isRunning, parentOf, processesWithArgument } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
@@ -47,7 +47,7 @@ function startEmbedding({ rung }: RungVariant, workspace: Workspace, launcher: O
 const exitOf = (child: ChildProcess): Promise<number | string> => new Promise(resolve => child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown')))
 
 // A plan for another kernel is made inside this process only.
-describe.each(RUNG_VARIANTS.filter(({ abi }) => abi === undefined))('$name: the embedding process', variant => {
+describe.each(ALL_RUNGS.filter(({ abi }) => abi === undefined))('$name: the embedding process', variant => {
   test('is killed: its commands end, daemons too, and so does the launcher', async () => {
     const workspace = makeWorkspace()
     const launcher = ownLauncher()
@@ -99,7 +99,7 @@ describe.each(RUNG_VARIANTS.filter(({ abi }) => abi === undefined))('$name: the 
   })
 })
 
-describe.each(RUNG_VARIANTS)('$name: the launcher', variant => {
+describe.each(ALL_RUNGS)('$name: the launcher', variant => {
   test.each([
     { role: 'monitor', find: (monitor: number) => monitor },
     { role: 'forker', find: (monitor: number) => forkerOf(monitor) },
@@ -139,7 +139,7 @@ describe.each(RUNG_VARIANTS)('$name: the launcher', variant => {
   })
 })
 
-describe.each(RUNG_VARIANTS)('$name: a command', variant => {
+describe.each(ALL_RUNGS)('$name: a command', variant => {
   test('ends: what it left behind ends too, and is named', async () => {
     const { sandbox } = await startSandbox(variant)
     const word = newWord()

@@ -6,8 +6,10 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { dockerProfile } from './docker-profile.js'
 
-const SOURCE = fileURLToPath(new URL('docker-like.c', import.meta.url))
-const BUILT = fileURLToPath(new URL('../../build/docker-like/', import.meta.url))
+/** From this file, or from where scripts/in-container.mjs bundled it to. */
+const ROOT = findRoot(dirname(fileURLToPath(import.meta.url)))
+const SOURCE = join(ROOT, 'test/support/docker-like.c')
+const BUILT = join(ROOT, 'build/docker-like')
 
 export interface ContainerOptions {
   /** Default: root. */
@@ -45,6 +47,10 @@ export function spawnInContainer(argv: readonly string[], container: ContainerOp
 export function runInContainer(argv: readonly string[], container: ContainerOptions = {}, env: NodeJS.ProcessEnv = process.env): { status: number | null; stdout: string; stderr: string } {
   const [program, ...words] = inContainer(argv, container)
   return spawnSync(program, words, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+function findRoot(folder: string): string {
+  return existsSync(join(folder, 'package.json')) ? folder : findRoot(dirname(folder))
 }
 
 /** Compiled and assembled where it is not current; several test files may do it at once. */

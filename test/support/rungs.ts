@@ -1,38 +1,49 @@
 // The ways in which a policy is held on Linux, for tests that run once on each: namespaces, the supervised rung as this kernel has it,
 // and as an older kernel in a container would.
-import type { SandboxOptions } from '../../src/exec/options.js'
+import type { ParsedSandboxOptions, SandboxOptions } from '../../src/exec/options.js'
 import { parseOptions, prepare, type Preparation } from '../../src/exec/prepare.js'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
 import type { LayerReport } from '../../src/platform/backend.js'
 import type { LinuxNativePlan, Rung } from '../../src/platform/launch-plan.js'
+import { whyNoContainer } from './docker-like.js'
 
 export interface RungVariant {
   readonly name: string
-  readonly rung: Rung
+  /** Absent: the one that is chosen here. */
+  readonly rung?: Rung
   /** Plan for this ABI of Landlock, which any newer kernel carries out as that one would. */
   readonly abi?: number
   /** Plan as where pidfd_getfd(2) is refused. */
   readonly makesSockets?: boolean
 }
 
-export const RUNG_VARIANTS: readonly RungVariant[] = [
-  { name: 'namespaces', rung: 'namespaces' },
-  { name: 'supervised', rung: 'supervised' },
-  { name: 'supervised, Landlock ABI 4, no pidfd_getfd', rung: 'supervised', abi: 4, makesSockets: true },
-]
+export const NAMESPACES: RungVariant = { name: 'namespaces', rung: 'namespaces' }
+export const SUPERVISED: RungVariant = { name: 'supervised', rung: 'supervised' }
+export const SUPERVISED_BEFORE: RungVariant = { name: 'supervised, Landlock ABI 4, no pidfd_getfd', rung: 'supervised', abi: 4, makesSockets: true }
+
+/** Set by scripts/test.mjs, which runs the tables a second time in a container as Docker makes it. */
+const IN_CONTAINER = process.env['CODEX_SANDBOX_TEST_IN_CONTAINER'] !== undefined
+
+/** For whole tables: where no container can be made, the supervised rung is asked for on this machine. */
+export const TABLE_RUNGS: readonly RungVariant[] = IN_CONTAINER ? [{ name: 'in a container' }] : whyNoContainer() === undefined ? [NAMESPACES] : [NAMESPACES, SUPERVISED]
+
+/** For tests of the launcher itself. */
+export const ALL_RUNGS: readonly RungVariant[] = [NAMESPACES, SUPERVISED, SUPERVISED_BEFORE]
 
 /** As `prepare`, on that rung. */
-export async function prepareOn({ rung, abi, makesSockets }: RungVariant, options: SandboxOptions): Promise<Preparation> {
-  const parsed = await parseOptions({ ...options, rung })
-  const preparation = await prepare(parsed)
+export async function prepareParsedOn({ rung, abi, makesSockets }: RungVariant, options: ParsedSandboxOptions): Promise<Preparation> {
+  const preparation = await prepare({ ...options, ...(rung === undefined ? {} : { rung }) })
   if (abi === undefined && makesSockets !== true) return preparation
   const layers = preparation.layers.map((report): LayerReport => report.layer === 'landlock' && abi !== undefined ? { ...report, version: abi }
     : report.layer === 'descriptor-copy' && makesSockets === true ? { ...report, available: false } : report)
   const { cwd, stateDirectory, limits } = preparation.plan as LinuxNativePlan
   const plan = preparation.backend.compile(preparation.policy, layers, {
-    allowDegraded: new Set(options.allowDegraded), limits, architecture: process.arch === 'arm64' ? 'arm64' : 'x64', stateDirectory, cwdIdentity: cwd.identity, rung,
+    allowDegraded: new Set(options.allowDegraded), limits, architecture: process.arch === 'arm64' ? 'arm64' : 'x64', stateDirectory, cwdIdentity: cwd.identity,
+    ...(rung === undefined ? {} : { rung }),
   })
   return { ...preparation, layers, plan }
 }
 
+export const prepareOn = async (variant: RungVariant, options: SandboxOptions): Promise<Preparation> => prepareParsedOn(variant, await parseOptions(options))
 export const startOn = async (variant: RungVariant, options: SandboxOptions): Promise<Sandbox> => startSandbox(await prepareOn(variant, options), options)
+export const startParsedOn = async (variant: RungVariant, options: ParsedSandboxOptions): Promise<Sandbox> => startSandbox(await prepareParsedOn(variant, options), options)

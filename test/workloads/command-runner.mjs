@@ -14,8 +14,8 @@ process.on('message', request => {
 process.on('disconnect', () => process.exit())
 process.send('ready')
 
-async function run({ cwd, policy, argv, env, stdin, terminal }) {
-  const sandbox = await createSandbox({ cwd, policy })
+async function run({ cwd, policy, rung, argv, env, stdin, terminal }) {
+  const sandbox = await createSandbox({ cwd, policy, ...(rung === undefined ? {} : { rung }) })
   try {
     return terminal === undefined ? await execute(sandbox, argv, { env, stdin }) : await executeOnTerminal(sandbox, argv, { env, terminal })
   } finally {

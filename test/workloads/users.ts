@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { chownSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Rung } from '../../src/platform/launch-plan.js'
 import type { PolicyInput } from '../../src/policy/schema.js'
 
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
@@ -15,6 +16,8 @@ export interface Request {
   readonly cwd: string
   readonly argv: readonly string[]
   readonly policy: PolicyInput
+  /** Absent: the one that is chosen here. */
+  readonly rung: Rung | undefined
   readonly env: Readonly<Record<string, string>> | undefined
   readonly stdin: string | Uint8Array | undefined
   readonly terminal: { readonly rows: number; readonly cols: number } | undefined

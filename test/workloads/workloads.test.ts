@@ -3,16 +3,17 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { TABLE_RUNGS } from '../support/rungs.js'
 import { WORKLOADS } from './table.js'
 import { type Outcome, otherUser, REPOSITORY, thisUser, type User, whyNoOtherUser } from './users.js'
 import type { Place, Workload } from './workload.js'
 
 const noOtherUser = whyNoOtherUser()
 
-describe.each([
+describe.each(TABLE_RUNGS.flatMap(({ name: on, rung }) => [
   { name: process.getuid?.() === 0 ? 'as root' : 'as this user', start: thisUser, absent: undefined },
   { name: 'as another user', start: otherUser, absent: noOtherUser },
-])('$name', ({ start, absent }) => {
+].map(row => ({ ...row, on, rung }))))('$on, $name', ({ start, absent, rung }) => {
   let user: User | undefined
   beforeAll(async () => { if (absent === undefined) user = await start() })
   afterAll(() => user?.remove())
@@ -29,7 +30,7 @@ describe.each([
 
     const { run, policy = 'workspace-write', env, stdin, terminal } = workload
     const outcome = await user.run({
-      cwd: place.path(), policy: typeof policy === 'function' ? policy(place) : policy, stdin, terminal, env: { REPOSITORY, ...env }, argv: typeof run === 'string' ? ['sh', '-euc', run] : run,
+      cwd: place.path(), policy: typeof policy === 'function' ? policy(place) : policy, rung, stdin, terminal, env: { REPOSITORY, ...env }, argv: typeof run === 'string' ? ['sh', '-euc', run] : run,
     })
     expect(summaryOf(outcome, workload)).toEqual(expectedOf(workload))
     if (workload.denied === true) expect(outcome.denials).not.toEqual([])
