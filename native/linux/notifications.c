@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { MOST_THREADS = 256, MOST_BLOCKED = 120 /* of one kind */, STACK_BYTES = 128 << 10, LOOK_MS = 1000, WAKE_SIGNAL = SIGURG, NUMBERS = 512 /* more than there are system calls */ };
 
@@ -55,6 +56,16 @@ struct answer answer_with_descriptor(const struct call *call, int fd, bool close
 		return (struct answer){ .kind = ANSWER_GIVEN };
 	/* The call still waits, unless its caller died (ENOENT): an answer to nobody is dropped by the kernel. */
 	return give_result(-errno);
+}
+
+struct answer hand_descriptor_over(const struct call *call, int fd, bool close_on_exec)
+{
+	struct seccomp_notif_addfd add = { .id = call->id, .srcfd = (uint32_t)fd, .newfd_flags = close_on_exec ? O_CLOEXEC : 0 };
+	int number = ioctl(state.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+	long result = number >= 0 ? number : -errno;
+
+	close(fd);
+	return give_result(result);
 }
 
 static const struct handled_call *row_of(int number)

@@ -61,4 +61,8 @@ bool still_waits(const struct call *call);
  * caller's RLIMIT_NOFILE: then the answer is its EMFILE. */
 struct answer answer_with_descriptor(const struct call *call, int fd, bool close_on_exec);
 
+/* The same, and closes `fd` before the caller goes on: a program that it has just written could not be run while this process has it
+ * open for writing (ETXTBSY), and a pipe that it closes would not be at its end. */
+struct answer hand_descriptor_over(const struct call *call, int fd, bool close_on_exec);
+
 #endif

@@ -33,13 +33,7 @@ static bool writes(uint64_t flags)
 /* Gives the caller the descriptor that `open` made, or its errno. */
 static struct answer give(const struct call *call, int fd, uint64_t flags)
 {
-	struct answer answer;
-
-	if (fd < 0)
-		return give_result(-errno);
-	answer = answer_with_descriptor(call, fd, (flags & O_CLOEXEC) != 0);
-	close(fd);
-	return answer;
+	return fd < 0 ? give_result(-errno) : hand_descriptor_over(call, fd, (flags & O_CLOEXEC) != 0);
 }
 
 /* Opens a pinned file again, as the caller asked. */
