@@ -65,16 +65,21 @@ function limits(groups: NonNullable<Capabilities['groups']>): Finding {
 export function formatDoctor(report: DoctorReport): string {
   const { findings } = report
   const width = Math.max(...findings.map(({ name }) => name.length))
-  const lines = findings.flatMap(({ name, ok: there, detail, remedy }) => [
-    `${there ? 'ok     ' : 'missing'}  ${name.padEnd(width)}  ${plain(detail)}`,
-    ...(remedy === undefined ? [] : [`${' '.repeat(9)}${' '.repeat(width)}  → ${plain(remedy)}`]),
-  ])
+  const lines = findings.flatMap(({ name, ok: there, detail, remedy }, index) => {
+    const before = findings[index - 1]
+    const isSame = !there && before?.ok === false && before.detail === detail && before.remedy === remedy
+    return [
+      `${there ? 'ok     ' : 'missing'}  ${name.padEnd(width)}  ${isSame ? 'for the same reason' : plain(detail)}`,
+      ...(remedy === undefined || isSame ? [] : [`${' '.repeat(9)}${' '.repeat(width)}  → ${plain(remedy)}`]),
+    ]
+  })
   return `${[...lines, '', ...verdict(report)].join('\n')}\n`
 }
 
 function verdict({ check, ok, findings }: DoctorReport): string[] {
   if (!check.ok) {
-    const told = (reason: string): boolean => findings.some(({ ok: there, detail }) => !there && reason.startsWith(detail))
+    // The finding has the errno behind the reason, the error a sentence around it.
+    const told = (reason: string): boolean => findings.some(({ ok: there, detail }) => !there && (reason.startsWith(detail) || detail.startsWith(reason) || reason.includes(`: ${detail.replace(/, \w+$/, '')}`)))
     return ['workspace-write cannot be enforced here.', ...check.missing.filter(({ reason }) => !told(reason)).map(({ layer, reason }) => `  ${plain(layer)}: ${plain(reason)}`)]
   }
   const { backend, layers, notes } = check.enforcement

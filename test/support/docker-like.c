@@ -2,7 +2,8 @@
  * /sys read-only, Docker's default capabilities and (with a filter) its default seccomp profile. Needs root. The root directory is
  * the host's, so that the program finds what it found there.
  *
- *     docker-like FILTER UID CWD PROGRAM ARGUMENT…      FILTER: a file with struct sock_filter[]; - for none
+ *     docker-like FILTER PATHS UID CWD PROGRAM ARGUMENT…    FILTER: a file with struct sock_filter[]; - for none
+ *                                                           PATHS: masked, or all as with --security-opt systempaths=unconfined
  *
  * Exits as the program does, 128+n where signal n ended it; 125 where the container could not be made. */
 #include <errno.h>
@@ -91,7 +92,7 @@ static void make_read_only(const char *path)
 }
 
 /* As process 1 of the new PID namespace. */
-static void make_mounts(void)
+static void make_mounts(int shows_all)
 {
 	static const char *const masked[] = { "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
 					      "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap" };
@@ -104,6 +105,8 @@ static void make_mounts(void)
 	mount_on("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	check(syscall(NR_mount_setattr, AT_FDCWD, "/sys", AT_RECURSIVE_, &attributes, sizeof attributes) != 0, "/sys");
 	make_dev();
+	if (shows_all)
+		return;
 	for (size_t i = 0; i < sizeof masked / sizeof masked[0]; i++)
 		hide(masked[i]);
 	for (size_t i = 0; i < sizeof read_only / sizeof read_only[0]; i++)
@@ -176,8 +179,8 @@ int main(int argc, char **argv)
 	sigset_t every, before;
 	pid_t child;
 
-	if (argc < 5) {
-		fputs("docker-like FILTER UID CWD PROGRAM ARGUMENT...\n", stderr);
+	if (argc < 6) {
+		fputs("docker-like FILTER PATHS UID CWD PROGRAM ARGUMENT...\n", stderr);
 		return 125;
 	}
 	sigfillset(&every);
@@ -188,7 +191,7 @@ int main(int argc, char **argv)
 		wait_for(child);
 	/* Process 1, as Docker's --init. */
 	check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0, "prctl");
-	make_mounts();
+	make_mounts(strcmp(argv[2], "all") == 0);
 	bring_up_loopback();
 	check(sethostname("container", 9) != 0, "sethostname");
 	check((child = fork()) < 0, "fork");
@@ -196,9 +199,9 @@ int main(int argc, char **argv)
 		wait_for(child);
 	if (strcmp(argv[1], "-") != 0)
 		install_filter(argv[1]);
-	take_identity((unsigned)atoi(argv[2]));
-	check(chdir(argv[3]) != 0, argv[3]);
+	take_identity((unsigned)atoi(argv[3]));
+	check(chdir(argv[4]) != 0, argv[4]);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	execvp(argv[4], argv + 4);
-	check(1, argv[4]);
+	execvp(argv[5], argv + 5);
+	check(1, argv[5]);
 }

@@ -18,6 +18,8 @@ export interface ContainerOptions {
   readonly cwd?: string
   /** `unconfined`: without the seccomp profile, as `--security-opt seccomp=unconfined`. Default: Docker's own. */
   readonly seccomp?: 'default' | 'unconfined'
+  /** `unconfined`: all of /proc shows, as `--security-opt systempaths=unconfined`. Default: masked as Docker does. */
+  readonly systemPaths?: 'default' | 'unconfined'
 }
 
 /** Why no container can be made here; undefined where one can. */
@@ -32,9 +34,9 @@ export function whyNoContainer(): string | undefined {
  * The command line that runs `argv` in a container of its own, to be spawned. Its exit code is the program's, 128+n for a signal.
  * Descriptors are inherited as by any program. When the process that was spawned ends, the container does.
  */
-export function inContainer(argv: readonly string[], { uid = 0, cwd = '/', seccomp = 'default' }: ContainerOptions = {}): [program: string, ...words: string[]] {
+export function inContainer(argv: readonly string[], { uid = 0, cwd = '/', seccomp = 'default', systemPaths = 'default' }: ContainerOptions = {}): [program: string, ...words: string[]] {
   const { program, filter } = buildContainer()
-  return [program, seccomp === 'default' ? filter : '-', String(uid), cwd, ...argv]
+  return [program, seccomp === 'default' ? filter : '-', systemPaths === 'default' ? 'masked' : 'all', String(uid), cwd, ...argv]
 }
 
 /** Spawns it. `options.cwd` is the container program's own; the command's is `container.cwd`. */

@@ -32,6 +32,25 @@ test('what is missing stands with the reason and what to do, once', () => {
     '',
   ].join('\n'))
 })
+test('one reason for several layers is told once, and not again below', () => {
+  const missing = ['user-namespace', 'mount-namespace', 'pid-namespace'].map(name => ({ name, ok: false, detail: 'a filter refuses it, EPERM', remedy: 'Leave it.' }))
+  const reason = 'a filter refuses it'
+  expect(formatDoctor(report({
+    ok: false, findings: [...missing, { name: 'seccomp', ok: true, detail: 'available' }, { name: 'other', ok: false, detail: 'a filter refuses it, EPERM', remedy: 'Leave it.' }],
+    check: { ok: false, missing: [{ rule: undefined, layer: 'user-namespace', reason: `user-namespace "EPERM" is not available on this host: ${reason}. Leave it.`, remedy: 'x' }, { rule: undefined, layer: 'pid-namespace', reason, remedy: 'x' }] },
+  }))).toBe([
+    'missing  user-namespace   a filter refuses it, EPERM',
+    '                          → Leave it.',
+    'missing  mount-namespace  for the same reason',
+    'missing  pid-namespace    for the same reason',
+    'ok       seccomp          available',
+    'missing  other            a filter refuses it, EPERM',
+    '                          → Leave it.',
+    '',
+    'workspace-write cannot be enforced here.',
+    '',
+  ].join('\n'))
+})
 test('a control character in a reason cannot forge a line', () => {
   expect(formatDoctor(report({ findings: [{ name: 'x', ok: false, detail: 'a\nok b' }] }))).toContain('missing  x  a ok b\n')
 })

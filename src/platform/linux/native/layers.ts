@@ -48,7 +48,7 @@ export interface Layer {
 const insideFilter = ({ seccomp_mode }: HostFacts) => seccomp_mode === 2
 const restrictedByAppArmor = ({ apparmor_restrict }: HostFacts) => apparmor_restrict === 1
 
-const CONTAINER_REMEDY = 'Run the container with a seccomp profile that permits namespaces and mounts (Docker: --security-opt seccomp=unconfined or a profile of your own), or start from outside it.'
+const CONTAINER_REMEDY = 'Run the container with a seccomp profile that permits namespaces and mounts (Docker: --security-opt seccomp=unconfined --security-opt systempaths=unconfined; docs/hosts.md has the others), or start from outside it.'
 const OLDER_KERNEL = (since: string) => `Boot Linux ${since} or newer.`
 
 const APPARMOR: Omit<Refusal, 'errno'> = {
