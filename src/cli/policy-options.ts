@@ -28,6 +28,9 @@ export async function policyFromOptions(verb: Verb, options: Options, cwd: strin
     protect: [...base.protect, ...(options.protect ?? [])],
     devices: [...base.devices, ...(options.device ?? []).map(path => resolve('/dev', path))],
     git: options.git === undefined ? base.git : oneOf('--git', options.git, ['commits', 'protected'] as const),
+    protectAgentFiles: options.agentFiles === undefined ? base.protectAgentFiles : oneOf('--agent-files', options.agentFiles, ['protected', 'open'] as const) === 'protected',
+    caches: options.caches === undefined ? base.caches : oneOf('--caches', options.caches, ['private', 'off'] as const),
+    tmp: options.tmp === undefined ? base.tmp : oneOf('--tmp', options.tmp, ['host', 'private', 'none'] as const),
     network: options.network === undefined ? base.network : oneOf('--network', options.network, ['off', 'open'] as const),
     limits: { ...base.limits, ...limits(options) },
     env: environment(base.env, options.env),
@@ -97,9 +100,9 @@ function environment(base: SandboxPolicy['env'], given: readonly string[] | unde
 function refuseUnderNoSandbox(mode: SandboxMode, options: Options): void {
   if (mode !== 'danger-full-access' && mode !== 'external-sandbox') return
   if (mode === 'danger-full-access' && options.network === 'off') throw contradiction('--network', 'off', `the mode is ${mode}, which enforces nothing`)
-  for (const key of ['read', 'write', 'deny', 'protect', 'git', 'device'] as const) {
+  for (const key of ['read', 'write', 'deny', 'protect', 'agentFiles', 'caches', 'tmp', 'git', 'device'] as const) {
     const value = options[key]
-    if (value !== undefined) throw contradiction(`--${key}`, value, `the mode is ${mode}, which enforces nothing`)
+    if (value !== undefined) throw contradiction(key === 'agentFiles' ? '--agent-files' : `--${key}`, value, `the mode is ${mode}, which enforces nothing`)
   }
 }
 

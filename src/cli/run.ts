@@ -129,7 +129,8 @@ async function optionsOfSandbox({ verb, options }: Arguments, other: HostSnapsho
 
 async function printPlan(options: ParsedSandboxOptions, words: readonly string[], other: HostSnapshot | undefined): Promise<number> {
   const [{ planFor, prepare }, { printPlan }] = await Promise.all([import('../exec/prepare.js'), import('../platform/launch-plan.js')])
-  const plan = other === undefined ? (await prepare(options)).plan : await planFor(options, other)
+  const { plan, caches } = other === undefined ? await prepare(options) : { plan: await planFor(options, other), caches: undefined }
+  if (caches !== undefined) (await import('../exec/caches.js')).removeUnused(caches)
   await print(process.stdout, printPlan(plan.backend === 'macos-seatbelt' ? { ...plan, argv: [...plan.argv, ...words] } : plan))
   return 0
 }
@@ -179,6 +180,7 @@ const NAMED_BY_OPTIONS = /^(?:read|write)\[/
 async function tellWhatGrantsNothing({ policy }: Sandbox): Promise<void> {
   const lines = policy.ignored.filter(({ field, reason }) => reason === 'missing' && NAMED_BY_OPTIONS.test(field))
     .map(({ field, value }) => `codex-sandbox: --${field.replace(/\[.*/, '')} ${JSON.stringify(value)} does not exist and grants nothing\n`)
+  if (policy.ignored.some(({ field, reason }) => field === 'git' && reason === 'nothing-writable')) lines.push('codex-sandbox: --git commits has no effect: no folder is writable in which a repository could be\n')
   if (lines.length > 0) await print(process.stderr, lines.join(''))
 }
 

@@ -6,6 +6,7 @@ import { namedLauncher } from '../platform/linux/native/find-launcher.js'
 import { loadBackend } from '../platform/load-backend.js'
 import { selectBackend } from '../platform/select.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
+import { removeUnused } from './caches.js'
 import { checkSandboxOptions, type SandboxOptions } from './options.js'
 import { parseOptions, prepare, snapshotFor } from './prepare.js'
 
@@ -41,7 +42,8 @@ const HOST_ERRORS: readonly string[] = ['layer_missing', 'rule_not_enforceable',
 export async function checkHost(policy: NonNullable<SandboxOptions['policy']> = 'workspace-write', options: Omit<SandboxOptions, 'policy'> = {}): Promise<HostCheck> {
   checkSandboxOptions(options)
   try {
-    const { plan } = await prepare(await parseOptions({ ...options, policy }))
+    const { plan, caches } = await prepare(await parseOptions({ ...options, policy }))
+    if (caches !== undefined) removeUnused(caches)
     return { ok: true, enforcement: plan.enforcement }
   } catch (error) {
     if (!(error instanceof SandboxError) || !HOST_ERRORS.includes(error.code)) throw error

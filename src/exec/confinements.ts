@@ -7,6 +7,7 @@ import { type AdditionalPermissions, checkWidened, keyOfPermissions, widen, type
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import type { CacheFolders } from './caches.js'
 import type { CommandContext } from './command-run.js'
 import type { ParsedSandboxOptions } from './options.js'
 import { PendingLauncher } from './pending-launcher.js'
@@ -21,6 +22,7 @@ const MOST_KEPT = 8
 /** What is needed to confine again. */
 export interface Recipe {
   readonly options: ParsedSandboxOptions
+  readonly caches: CacheFolders | undefined
   readonly backend: Backend
   readonly layers: readonly LayerReport[]
 }

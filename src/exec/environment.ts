@@ -14,6 +14,14 @@ export interface Environment {
   readonly dropped: readonly string[]
 }
 
+/** Where commands find caches, temporary files and configuration that is not the host's own. */
+export interface PlaceVariables {
+  readonly variables: Readonly<Record<string, string>>
+  /** Another spelling of one of them, which would speak against it. */
+  readonly replaces: (name: string) => boolean
+}
+const NO_PLACES: PlaceVariables = { variables: {}, replaces: () => false }
+
 const CORE_NAMES = ['HOME', 'LOGNAME', 'PATH', 'SHELL', 'USER', 'USERNAME', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LC_*', 'TERM'] as const
 
 /** Look like secrets, lead to agents that hold them, or change how programs load code. */
@@ -31,9 +39,10 @@ const NETWORK_DISABLED = 'CODEX_SANDBOX_NETWORK_DISABLED'
 /**
  * What commands get unless they ask for a change. Pure.
  *
- * Inherited names come first; secrets go unless they are kept by name; then what is excluded; then what is set; then all but `only`.
+ * Inherited names come first; secrets go unless they are kept by name; then what is excluded; then what leads to caches and temporary
+ * files of the sandbox's; then what is set; then all but `only`.
  */
-export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, network: 'off' | 'open'): Environment {
+export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, network: 'off' | 'open', places: PlaceVariables = NO_PLACES): Environment {
   const kept = matcher(policy.keep)
   const inherited = { all: () => true, core: matcher(CORE_NAMES), none: () => false }[policy.inherit]
   const secret = policy.dropSecrets ? matcher(SECRET_NAMES) : () => false
@@ -46,9 +55,11 @@ export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, netw
   const dropped: string[] = []
   for (const [name, value] of Object.entries(host)) {
     if (value === undefined) continue
+    if (places.replaces(name)) continue
     if (passes(name) && bounded(name)) variables[name] = value
     else if (!Object.hasOwn(policy.set, name) || !bounded(name)) dropped.push(name)
   }
+  for (const [name, value] of Object.entries(places.variables)) if (!excluded(name) && bounded(name)) variables[name] = value
   for (const [name, value] of Object.entries(policy.set)) if (bounded(name)) variables[name] = value
   if (network === 'off') variables[NETWORK_DISABLED] = '1'
   return { variables, list: listOf({ ...WITHOUT_TERMINAL, ...variables }), terminalList: listOf(variables), dropped: dropped.sort() }

@@ -14,11 +14,14 @@ import { resolve } from '../policy/resolve.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { orExhausted } from './exhausted.js'
+import { areMade, cacheDirectory, type CacheFolders, cacheFolders, makeCacheFolders } from './caches.js'
 import type { ParsedSandboxOptions, SandboxOptions } from './options.js'
+import { wantedStandIns } from './stand-ins.js'
 import { stateDirectory } from './state-directory.js'
 
 /** What was found out about a policy on this machine. */
 export interface Preparation {
+  readonly caches: CacheFolders | undefined
   readonly options: ParsedSandboxOptions
   readonly policy: ResolvedPolicy
   readonly backend: Backend
@@ -58,11 +61,36 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   // The probe is a process of its own: it runs while the policy is resolved.
   const probing = known === undefined ? backend.probe() : undefined
   probing?.catch(() => {})
-  const policy = resolvePolicy(options, host)
+  const { policy, caches, seen } = resolveWithCaches(options, host)
   const layers = known ?? await probing ?? []
-  const plan = compilePlan({ options, backend, layers }, policy, host)
+  const plan = compilePlan({ options, backend, layers }, policy, seen)
   if (known === undefined) backend.keep?.(state, layers)
-  return { options, policy, backend, layers, plan, recalled: known !== undefined }
+  return { options, policy, caches, backend, layers, plan, recalled: known !== undefined }
+}
+
+/** Folders are made only for a policy that is right, and the host is looked at again then. */
+function resolveWithCaches(options: ParsedSandboxOptions, host: HostSnapshot): { policy: ResolvedPolicy; caches: CacheFolders | undefined; seen: HostSnapshot } {
+  const wanted = { files: options.policy.caches === 'private', settings: wantedStandIns(options.policy.denySecrets !== false, host).length > 0 }
+  if (!wanted.files && !wanted.settings) return { policy: resolvePolicy(options, host), caches: undefined, seen: host }
+  const parent = cacheDirectory(process.env, host)
+  const known = cacheFolders(parent, realPath(options.cwd ?? host.cwd), wanted)
+  if (areMade(known)) {
+    makeCacheFolders(known)
+    const policy = resolvePolicy(options, host, known)
+    if (cacheFolders(parent, policy.cwd, wanted).own === known.own) return { policy, caches: known, seen: host }
+  }
+  const caches = cacheFolders(parent, resolvePolicy(options, host).cwd, wanted)
+  makeCacheFolders(caches)
+  const seen = snapshotFor(options)
+  return { policy: resolvePolicy(options, seen, caches), caches, seen }
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync.native(path)
+  } catch {
+    return path // `resolve` says what is wrong with it
+  }
 }
 
 /** A plan is of the host as it was looked at. Where a path has gone or changed since, such as another sandbox's placeholder, a new look helps. */
@@ -73,8 +101,8 @@ export const isStale = (error: unknown): boolean =>
 export const MOST_LOOKS = 5
 
 /** For a policy that a running sandbox widens: what is known of the host's layers stands. */
-export function prepareAgain({ options, backend, layers }: Pick<Preparation, 'options' | 'backend' | 'layers'>, host: HostSnapshot, notes: readonly string[]): Pick<Preparation, 'policy' | 'plan'> {
-  const policy = resolvePolicy(options, host)
+export function prepareAgain({ options, caches, backend, layers }: Pick<Preparation, 'options' | 'caches' | 'backend' | 'layers'>, host: HostSnapshot, notes: readonly string[]): Pick<Preparation, 'policy' | 'plan'> {
+  const policy = resolvePolicy(options, host, caches)
   const launcher = namedLauncher(options, process.env)
   if (launcher !== undefined) refuseWritable(launcher, policy)
   const plan = compilePlan({ options, backend, layers }, policy, host)
@@ -105,12 +133,9 @@ export async function planFor(options: ParsedSandboxOptions, host: HostSnapshot)
 
 const SUPPOSED_LAYERS: Partial<Record<BackendName, readonly LayerReport[]>> = { 'macos-seatbelt': [{ layer: 'seatbelt', available: true }] }
 
-export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot): ResolvedPolicy {
-  // A word that the policy's forms know and nothing carries out yet must not pass in silence.
-  if (options.policy.caches === 'private') {
-    throw new SandboxError('rule_not_enforceable', { field: 'caches', value: 'private' }, { detail: 'private caches are not built yet', remedy: 'Leave it out, or say "off".' })
-  }
+export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot, caches?: CacheFolders): ResolvedPolicy {
   return resolve(options.policy, host, {
+    ...(caches === undefined ? {} : { caches }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.allowBroadRoots === undefined ? {} : { allowBroadRoots: options.allowBroadRoots }),
   })
@@ -120,7 +145,7 @@ export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot)
 export function snapshotFor({ cwd, ...launcher }: { readonly [Key in 'cwd' | 'launcherPath' | 'launcherSha256']?: string | undefined }, env: NodeJS.ProcessEnv = process.env): HostSnapshot {
   // Where it is given, this process's own may be gone.
   const host = takeSnapshot({ selfPaths: [], env, ...(cwd === undefined ? {} : { cwd }) })
-  return { ...host, selfPaths: [...packageRuntimePaths(namedLauncher(launcher, env)), stateDirectory(env, host)] }
+  return { ...host, selfPaths: [...packageRuntimePaths(namedLauncher(launcher, env)), stateDirectory(env, host), cacheDirectory(env, host)] }
 }
 
 /**

@@ -8,6 +8,7 @@ import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { CommandContext } from './command-run.js'
+import { placesFor, useCacheFolders } from './caches.js'
 import { Confinements, type Grant, type Recipe } from './confinements.js'
 import type { Explanation } from './decide-access.js'
 import { makeEnvironment } from './environment.js'
@@ -52,10 +53,17 @@ export async function createParsedSandbox(options: ParsedSandboxOptions): Promis
 }
 
 export async function startSandbox(preparation: Preparation, options: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Sandbox> {
-  const { policy, backend, plan } = preparation
+  const { policy, backend, plan, caches } = preparation
   // What this process's environment says later is not what the sandbox was made with.
   const env = { ...process.env }
-  return new Sandbox(policy, plan, await backend.start(plan), () => snapshotFor({ ...options, cwd: policy.cwd }, env), preparation)
+  // Before the launcher opens them, so that nobody removes them under it.
+  const leaveCaches = caches === undefined ? undefined : useCacheFolders(caches)
+  try {
+    return new Sandbox(policy, plan, await backend.start(plan), () => snapshotFor({ ...options, cwd: policy.cwd }, env), preparation, leaveCaches)
+  } catch (error) {
+    leaveCaches?.()
+    throw error
+  }
 }
 
 export class Sandbox implements AsyncDisposable {
@@ -65,17 +73,19 @@ export class Sandbox implements AsyncDisposable {
   readonly sessions: Sessions
   readonly #confinements: Confinements
   readonly #exposed = new Set<ExposedPort>()
+  readonly #leaveCaches: (() => void) | undefined
   #closed: Promise<void> | undefined
 
   /** Made by `createSandbox`. */
-  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: () => HostSnapshot, recipe?: Recipe) {
+  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: () => HostSnapshot, recipe?: Recipe, leaveCaches?: () => void) {
     this.sessions = new Sessions(async (argv, sessionOptions) => {
       this.#refuseClosed(argv)
       return startSession(this.#contextFor(sessionOptions), argv, sessionOptions)
     })
+    this.#leaveCaches = leaveCaches
     const variables = { ...process.env }
     this.#confinements = new Confinements({ launcher, plan, policy }, recipe, lookAtHost, confined => {
-      const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network)
+      const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost(), variables))
       return { ...confined, lookAtHost, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment) }
     })
     this.files = makeFiles(plan.backend, () => {
@@ -194,6 +204,7 @@ export class Sandbox implements AsyncDisposable {
     const exposed = [...this.#exposed].map(each => each.close())
     await this.#confinements.close(CLOSE_GRACE_MS)
     await Promise.all(exposed)
+    this.#leaveCaches?.()
   }
 
   get #context(): CommandContext {

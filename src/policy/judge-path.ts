@@ -99,8 +99,9 @@ function refuse(policy: ResolvedPolicy, path: string, { effect, rule, glob }: Sp
 function nearestRoot(policy: ResolvedPolicy, path: string, needed: 'read' | 'write'): string | undefined {
   const names = namesOf(policy.platform, path)
   let best: { path: string; shared: number } | undefined
-  for (const { path: root, effect } of policy.paths) {
-    if (!permits(effect, needed)) continue
+  for (const { path: root, effect, origin } of policy.paths) {
+    // Nobody means to put anything there.
+    if (!permits(effect, needed) || origin === 'cache') continue
     const others = namesOf(policy.platform, root)
     const differs = others.findIndex((name, index) => name !== names[index])
     const shared = differs === -1 ? others.length : differs

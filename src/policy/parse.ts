@@ -131,6 +131,7 @@ function parseCodePolicy(input: object): SandboxPolicy {
     write: given.write ?? [],
     deny: given.deny ?? [],
     protect: (given.protect ?? []).map(protectedName),
+    protectAgentFiles: given.protectAgentFiles ?? preset.protectAgentFiles,
     git: given.git ?? 'protected',
     denySecrets: denySecrets(given, preset),
     caches: given.caches ?? preset.caches,
@@ -154,7 +155,9 @@ function refuseContradictions(mode: SandboxMode, given: PolicyObject): void {
   for (const field of ['read', 'deny', 'protect', 'access', 'readOnlyAccess', 'git', 'tmp', 'devices', 'write', 'caches'] as const) {
     if (given[field] !== undefined) throw contradiction(field, `mode is ${mode}, which enforces nothing`)
   }
-  if (given.denySecrets !== undefined && given.denySecrets !== false) throw contradiction('denySecrets', `mode is ${mode}, which enforces nothing`)
+  for (const field of ['denySecrets', 'protectAgentFiles'] as const) {
+    if (given[field] !== undefined && given[field] !== false) throw contradiction(field, `mode is ${mode}, which enforces nothing`)
+  }
   const asked = network(given)
   if (mode === 'danger-full-access' && asked === 'off') throw contradiction(given.network === undefined ? 'networkAccess' : 'network', `mode is ${mode}, which enforces nothing`)
 }

@@ -22,9 +22,11 @@ export function presetPolicy(mode: SandboxMode, defaults: DefaultsName): Sandbox
     write: [],
     deny: [],
     protect: [],
+    protectAgentFiles: defaults === 'library' && confined,
     git: 'protected',
     denySecrets: defaults === 'library' && confined ? { except: [] } : false,
-    caches: 'off',
+    // Nothing is written where nothing may be.
+    caches: defaults === 'library' && mode === 'workspace-write' ? 'private' : 'off',
     tmp: 'host',
     devices: [],
     limits: {},

@@ -1,5 +1,6 @@
 // What stays read-only in each writable root: `.git`, `.codex`, `.agents` and the names of `protect`.
 import { SandboxError } from '../errors.js'
+import { AGENT_FILES } from './agent-files.js'
 import { checkoutsOf, heldInGitDirectory, isGitDirectory, readGitLayout } from './git-paths.js'
 import { DIRECTORY, type HeldPath, holdExisting, holdName } from './held-path.js'
 import type { HostSnapshot } from './host-snapshot.js'
@@ -37,6 +38,7 @@ function protectedIn(host: HostSnapshot, policy: SandboxPolicy, root: WritableRo
   const own = (held: readonly HeldPath[], field?: string): ProtectedPath[] => held.map(each => ({ ...each, owner: root.path, field }))
   const named = [
     ...PROTECTED_NAMES.flatMap(name => own(holdName(host, root.path, name, DIRECTORY, missing, root.field))),
+    ...(policy.protectAgentFiles && !root.isTemporary ? AGENT_FILES.flatMap(({ name }) => own(holdName(host, root.path, name, DIRECTORY, 'skip', root.field), 'protectAgentFiles')) : []),
     ...policy.protect.flatMap((name, index) => own(holdName(host, root.path, name, DIRECTORY, missing, `protect[${index}]`), `protect[${index}]`)),
   ]
   const whole = named.find(({ path }) => path === root.path)

@@ -152,10 +152,11 @@ const movesProtected = (policy: ResolvedPolicy, root: string, { kind, path }: Fi
   && protectedNames(policy, root, files).some(name => isInside(policy.platform, path, name))
 
 /** Where a new root would hold something. */
-function protectedNames({ platform, protect = [] }: ResolvedPolicy, root: string, files: FileSystemView | undefined): string[] {
+function protectedNames({ platform, protect = [], protectExisting = [] }: ResolvedPolicy, root: string, files: FileSystemView | undefined): string[] {
   const mayBeGit = files === undefined ? namesOf(platform, root).some(name => foldName(name).endsWith('.git')) : isGitDirectory({ platform, files }, root)
   const names = ['.git', ...PROTECTED_NAMES, ...protect, ...(mayBeGit ? HELD_IN_GIT_DIRECTORY.map(({ name }) => name) : [])]
-  return names.map(name => joinPath(platform, root, name)).map(place => files === undefined ? place : firstMissing({ platform, files }, place))
+  const existing = protectExisting.map(name => joinPath(platform, root, name)).filter(place => files === undefined || files.entry(place) !== undefined)
+  return [...names.map(name => joinPath(platform, root, name)).map(place => files === undefined ? place : firstMissing({ platform, files }, place)), ...existing]
 }
 
 function grant(policy: ResolvedPolicy, field: 'read' | 'write', places: readonly string[], files: FileSystemView | undefined): Step {

@@ -1,5 +1,6 @@
 // A policy on one machine: SandboxPolicy + HostSnapshot -> ResolvedPolicy. Reads the host only through the snapshot.
 import { SandboxError } from '../errors.js'
+import { AGENT_FILES } from './agent-files.js'
 import { bothEnds, firstMissing, followLinks, followLinksToParent, type Located } from './follow-links.js'
 import { searchGlob } from './glob-search.js'
 import type { FileIdentity, HostSnapshot } from './host-snapshot.js'
@@ -10,7 +11,7 @@ import { isInside, joinPath, normalizePath, parentOf, splitNames, upwards } from
 import { PLATFORM_DEFAULTS } from './platform-defaults.js'
 import { type ProtectedPath, protectedPaths } from './protected-paths.js'
 import type { Effect, GlobRule, IgnoredRule, PathRule, ResolvedPolicy, RuleOrigin } from './resolved-policy.js'
-import { type Layer, layer, orderRules } from './rule-order.js'
+import { type Layer, layer, orderRules, ruleOf } from './rule-order.js'
 import type { SandboxPolicy } from './sandbox-policy.js'
 import { secretRules } from './secret-rules.js'
 import { type WritableRoot, writableRoots } from './writable-roots.js'
@@ -23,6 +24,8 @@ export interface ResolveOptions {
   readonly cwd?: string
   /** Accept `/` and home folders as writable roots. */
   readonly allowBroadRoots?: boolean
+  /** `caches: 'private'`: a folder of this workspace's outside of it, in which commands may write; and one that they may only read. Absolute, existing. */
+  readonly caches?: { readonly files?: string | undefined; readonly settings?: string | undefined }
 }
 
 /**
@@ -48,6 +51,7 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
   // What only a closed root would have opened is not open.
   const held = protectedPaths(view, policy, roots)
   const rootPaths = roots.map(({ path }) => path)
+  if (policy.git === 'commits' && roots.every(({ isTemporary }) => isTemporary)) ignored.push({ field: 'git', value: 'commits', reason: 'nothing-writable' })
   const base: Effect = policy.readAccess.kind === 'full' ? 'read' : 'deny'
 
   /** Missing read rules outside every root: they say nothing, until a new root holds them. */
@@ -76,7 +80,7 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
   const automatic = held.flatMap(each => protectedRule(view, each, upToSecrets))
   const kept = automatic.filter(({ path }) => !exact.has(path))
   const self = selfRules(view, selfPaths, roots, upToSecrets)
-  const once = [...self, ...own, ...secrets, ...kept]
+  const once = [...self, ...own, ...secrets, ...kept, ...cacheRules(view, options.caches, upToSecrets, ignored)]
   const all = [...once, ...aliasRules(view, order(once), unheldSelf(view, selfPaths))]
   const { paths } = order(all)
   if (paths.length > MAX_PATH_RULES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${paths.length} rules` }, { detail: `at most ${MAX_PATH_RULES} fit` })
@@ -98,6 +102,7 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
     caseInsensitiveRoots,
     selfPaths,
     protect: policy.protect.map(name => splitNames(view.platform, name).filter(part => part !== '.').join('/')),
+    protectExisting: policy.protectAgentFiles ? AGENT_FILES.map(({ name }) => name) : [],
     network: policy.network,
     tmp: policy.tmp,
     devices: readDevices(view, policy),
@@ -271,6 +276,19 @@ function selfRules(host: HostSnapshot, selfPaths: readonly string[], roots: read
   })
 }
 
+/** Not below what the policy denies: what is hidden there stays hidden as a whole. */
+function cacheRules(host: HostSnapshot, { files, settings }: NonNullable<ResolveOptions['caches']> = {}, before: Layer, ignored: IgnoredRule[]): PathRule[] {
+  return ([[files, 'write'], [settings, 'read']] as const).flatMap(([path, effect]) => {
+    const end = path === undefined ? undefined : followLinks(host, normalizePath(host.platform, path, { field: 'caches' }), 'caches')
+    if (end?.entry?.kind !== 'directory') return []
+    if (ruleOf(before, end.path)?.effect === 'deny') {
+      ignored.push({ field: 'caches', value: end.path, reason: 'covered' })
+      return []
+    }
+    return effect === 'read' && before.effectAt(end.path) === 'read' ? [] : [rule(end, effect, 'cache', 'caches')]
+  })
+}
+
 /** What no root holds, but a second mount of it might show in one. */
 const unheldSelf = (host: HostSnapshot, selfPaths: readonly string[]): PathRule[] => selfPaths.flatMap(path => {
   const end = followLinksToParent(host, path, 'selfPaths')
@@ -324,6 +342,7 @@ function readDevices(host: HostSnapshot, policy: SandboxPolicy): string[] {
     if (value.split('/').includes('..') || path === '/dev' || !isInside(host.platform, '/dev', path)) {
       throw new SandboxError('policy_invalid_value', { field, value }, { detail: 'it does not lie below /dev', remedy: 'Name a device below /dev.' })
     }
+    if (host.files.entry(path) === undefined) throw new SandboxError('path_not_found', { field, value }, { remedy: 'Name a device that this machine has.' })
     return path
   })
 }

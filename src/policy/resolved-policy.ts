@@ -55,8 +55,8 @@ export interface CaseVariant {
 export interface IgnoredRule {
   readonly field: string
   readonly value: string
-  /** `protected`: it lies inside a protected path of another root; `write` opens such a path, `writableRoots` does not. */
-  readonly reason: 'missing' | 'duplicate' | 'covered' | 'protected'
+  /** `nothing-writable`: it says what may be written, and nothing may. `protected`: it lies inside a protected path of another root; `write` opens such a path, `writableRoots` does not. */
+  readonly reason: 'missing' | 'duplicate' | 'covered' | 'protected' | 'nothing-writable'
 }
 
 declare const resolved: unique symbol
@@ -85,6 +85,8 @@ export interface ResolvedPolicy {
   readonly selfPaths?: readonly string[]
   /** The names of `protect`: a remedy that makes a new root knows what will be protected in it. */
   readonly protect?: readonly string[]
+  /** The same for `protectAgentFiles`: of these only what exists is protected. */
+  readonly protectExisting?: readonly string[]
   readonly network: 'off' | 'open'
   readonly tmp: 'host' | 'private' | 'none'
   /** Absolute, below /dev. */

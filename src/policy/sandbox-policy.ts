@@ -52,6 +52,8 @@ export interface SandboxPolicy {
   readonly deny: readonly string[]
   /** Names or relative paths that stay read-only in every writable root, besides .git, .codex and .agents. */
   readonly protect: readonly string[]
+  /** Control files of other agents, editors and hook runners stay read-only where they exist. */
+  readonly protectAgentFiles: boolean
   readonly git: 'protected' | 'commits'
   /** Deny the well-known places of keys and tokens, except the paths named. */
   readonly denySecrets: false | { readonly except: readonly string[] }

@@ -13,17 +13,20 @@ export interface Workspace {
   readonly outside: string
 }
 
-/** Removed when the test ends, after everything that the test starts later has been closed. Sandboxes made meanwhile keep their state here. */
+/** Removed when the test ends, after everything that the test starts later has been closed. Sandboxes made meanwhile keep their state and caches here. */
 export function makeWorkspace(...folders: readonly string[]): Workspace {
   const outside = realpathSync(mkdtempSync('/var/tmp/native-test-'))
   const path = join(outside, 'workspace')
   const state = join(outside, 'state')
   for (const folder of [path, state, ...folders.map(name => join(path, name))]) mkdirSync(folder, { recursive: true })
-  const before = process.env['XDG_STATE_HOME']
-  process.env['XDG_STATE_HOME'] = state
+  const own: Readonly<Record<string, string>> = { XDG_STATE_HOME: state, XDG_CACHE_HOME: join(outside, 'cache') }
+  const before = Object.keys(own).map(name => [name, process.env[name]] as const)
+  Object.assign(process.env, own)
   onTestFinished(() => {
-    if (before === undefined) delete process.env['XDG_STATE_HOME']
-    else process.env['XDG_STATE_HOME'] = before
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name]
+      else process.env[name] = value
+    }
     rmSync(outside, { recursive: true, force: true })
   })
   return {

@@ -203,8 +203,7 @@ export const NODE: readonly Workload[] = [
       for (const name of ['linked', 'packed']) place.write(`${name}/package.json`, JSON.stringify({ name, version: '1.0.0', main: 'index.cjs' }))
       for (const name of ['linked', 'packed']) place.write(`${name}/index.cjs`, `module.exports = '${name}'`)
     },
-    // Its cache below the home folder is not writable: caches: 'private' will give it one.
-    env: { npm_config_cache: '.npm', npm_config_audit: 'false', npm_config_fund: 'false', npm_config_update_notifier: 'false' },
+    env: { npm_config_audit: 'false', npm_config_fund: 'false', npm_config_update_notifier: 'false' },
     run: lines`
       npm pack --silent ./packed
       npm install --silent --offline ./linked ./packed-1.0.0.tgz

@@ -55,7 +55,7 @@ export function whyNoOtherUser(): string | undefined {
 
 export async function thisUser(): Promise<User> {
   const folder = mkdtempSync('/var/tmp/workloads-')
-  return startUser({ uid: process.getuid?.() ?? -1, folder, environment: { ...process.env, XDG_STATE_HOME: join(folder, 'state') }, index: join(REPOSITORY, 'dist/index.js'), runner: RUNNER })
+  return startUser({ uid: process.getuid?.() ?? -1, folder, environment: { ...process.env, XDG_STATE_HOME: join(folder, 'state'), XDG_CACHE_HOME: join(folder, 'cache') }, index: join(REPOSITORY, 'dist/index.js'), runner: RUNNER })
 }
 
 /** Gets a copy of the package that it can read, a home folder, and an environment without this user's settings. */

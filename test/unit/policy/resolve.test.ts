@@ -404,7 +404,9 @@ test.each(['danger-full-access', 'external-sandbox'] as const)('%s: all is writa
 })
 
 test('devices are absolute below /dev', () => {
-  expect(resolved(home({}), { devices: ['kvm', '/dev/dri/card0'] }).devices).toEqual(['/dev/kvm', '/dev/dri/card0'])
+  const tree = home({}, {}, { dev: { kvm: device(), dri: { card0: device() } } })
+  expect(resolved(tree, { devices: ['kvm', '/dev/dri/card0'] }).devices).toEqual(['/dev/kvm', '/dev/dri/card0'])
+  expect(() => resolved(tree, { devices: ['/dev/nope'] })).toThrowError(expect.objectContaining({ code: 'path_not_found', field: 'devices[0]' }))
 })
 
 test('Windows: roots, letter case, protected names', () => {
@@ -417,4 +419,41 @@ test('a root that is closed, since it lies in a protected place, opens nothing f
   const host = fakeHost({ w: { '.git': repository }, other: { '.git': 'gitdir: ../w/.git' } }, { cwd: '/w' })
   const resolved = resolve({ ...presetPolicy('workspace-write', 'reference'), writableRoots: ['/w/.git', '/other'] }, host)
   expect(resolved.paths.filter(({ path, effect }) => effect === 'write' && path.includes('.git'))).toEqual([])
+})
+
+describe('protectAgentFiles', () => {
+  const tree = home({ '.vscode': {}, '.mcp.json': '', sub: { '.claude': {} } }, {}, { tmp: { '.claude': {} } })
+  test('holds what exists in each root but those for temporary files', () => {
+    expect(lines(resolved(tree, { protectAgentFiles: true, writableRoots: [`${W}/sub`] })).filter(line => !HELD.includes(line))).toEqual([
+      'write /tmp', `write ${W}`, `read ${W}/.mcp.json`, `read ${W}/.vscode`, `write ${W}/sub`, `read ${W}/sub/.agents missing`, `read ${W}/sub/.claude`, `read ${W}/sub/.codex missing`, `read ${W}/sub/.git missing`,
+    ].sort((a, b) => a.split('/').length - b.split('/').length || (a.split(' ')[1]! < b.split(' ')[1]! ? -1 : 1)))
+  })
+  test('is off for the reference, and gives way to the name itself', () => {
+    expect(lines(resolved(tree)).filter(line => /vscode|mcp/.test(line))).toEqual([])
+    expect(lines(resolved(tree, { protectAgentFiles: true, write: ['.vscode'] })).filter(line => / \/home\/user\/work\/\.(?:vscode|mcp.json)$/.test(line))).toEqual([`read ${W}/.mcp.json`, `write ${W}/.vscode`])
+  })
+})
+
+test.each<{ name: string; rest: Partial<SandboxPolicy>; mode?: SandboxMode; ignored: readonly object[] }>([
+  { name: 'read-only with git: commits is told',          rest: { git: 'commits' }, mode: 'read-only', ignored: [{ field: 'git', value: 'commits', reason: 'nothing-writable' }] },
+  { name: 'with a writable folder it has an effect',      rest: { git: 'commits', write: [`${W}/sub`] }, mode: 'read-only', ignored: [] },
+  { name: 'under workspace-write as well',                rest: { git: 'commits' }, ignored: [] },
+])('$name', ({ rest, mode = 'workspace-write', ignored }) => {
+  expect(resolve(policy(rest, mode), fakeHost(home({ sub: {} }))).ignored).toEqual(ignored)
+})
+
+describe('caches', () => {
+  const tree = home({}, { '.cache': { cs: { own: { files: {}, settings: {} }, other: {} } } }, { tmp: {} })
+  const host = { selfPaths: ['/home/user/.cache/cs'] }
+  const caches = { files: '/home/user/.cache/cs/own/files', settings: '/home/user/.cache/cs/own/settings' }
+  const written = (rest: Partial<SandboxPolicy>): string[] => lines(resolved(tree, rest, host, { caches })).filter(line => line.includes('.cache'))
+  test.each<{ name: string; rest: Partial<SandboxPolicy>; rules: readonly string[] }>([
+    { name: 'their folder is writable',                                     rest: {}, rules: [`write ${caches.files}`] },
+    { name: 'read-only roots do not matter',                                rest: { mode: 'read-only' }, rules: [`write ${caches.files}`] },
+    { name: 'a root that holds all caches opens only this one',             rest: { write: ['/home/user/.cache'] }, rules: ['write /home/user/.cache', 'read /home/user/.cache/.agents missing', 'read /home/user/.cache/.codex missing', 'read /home/user/.cache/.git missing', 'read /home/user/.cache/cs', `write ${caches.files}`, `read ${caches.settings}`] },
+    { name: 'below a denied folder there are none',                         rest: { deny: ['/home/user/.cache'] }, rules: ['deny /home/user/.cache'] },
+    { name: 'where reads are restricted, settings are readable',            rest: { readAccess: { kind: 'restricted', includePlatformDefaults: false, readableRoots: [] } }, rules: [`write ${caches.files}`, `read ${caches.settings}`] },
+  ])('$name', ({ rest, rules }) => {
+    expect(written(rest)).toEqual(rules)
+  })
 })

@@ -18,7 +18,6 @@ test.each<{ name: string; options: unknown; error: { code: string; field: string
   { name: 'a policy that is null',               options: { policy: null },                                           error: { code: 'policy_invalid_value', field: 'policy' } },
   { name: 'a policy that is a function',         options: { policy: () => {} },                                       error: { code: 'policy_invalid_value', field: 'policy' } },
   { name: 'an unknown key',                      options: { policy: { writableRoot: ['/x'] } },                       error: { code: 'policy_unknown_key', field: 'writableRoot' } },
-  { name: 'what is not built yet',                options: { policy: { caches: 'private' } },                            error: { code: 'rule_not_enforceable', field: 'caches' } },
   { name: 'an unknown key in an inner object',   options: { policy: { limits: { memory: 1 } } },                      error: { code: 'policy_unknown_key', field: 'limits.memory' } },
   { name: 'an unknown key on the wire',          options: { policy: { type: 'readOnly', networkAcces: true } },       error: { code: 'policy_unknown_key', field: 'networkAcces' } },
   { name: 'an unknown type on the wire',         options: { policy: { type: 'readonly' } },                           error: { code: 'policy_invalid_value', field: 'type' } },

@@ -247,7 +247,7 @@ describe('what the policy closes', () => {
     symlinkSync('../other', at('link'))
     symlinkSync('denied/key', at('key-link'))
     const state = (): object => ({
-      all: execFileSync('find', [workspace.outside, '-path', '*/state', '-prune', '-o', '-printf', '%p %y %s\n'], { encoding: 'utf8' }).split('\n').filter(line => !/\/\.(?:codex|agents) /.test(line)).sort(),
+      all: execFileSync('find', [workspace.outside, '(', '-path', '*/state', '-o', '-path', '*/cache', ')', '-prune', '-o', '-printf', '%p %y %s\n'], { encoding: 'utf8' }).split('\n').filter(line => !/\/\.(?:codex|agents) /.test(line)).sort(),
       contents: ['../other/file', '.git/config', 'denied/key'].map(name => existsSync(at(name)) ? readFileSync(at(name), 'utf8') : undefined),
     })
     const before = state()

@@ -1,0 +1,22 @@
+// Tables of the docs that the code has too: one row for one row.
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { CACHE_ROWS } from '../../../src/exec/caches.js'
+import { AGENT_FILES, OPEN_AGENT_FILES } from '../../../src/policy/agent-files.js'
+
+const page = (name: string): string => readFileSync(new URL(`../../../docs/${name}`, import.meta.url), 'utf8')
+/** The cells of the table below a heading row. */
+const rowsBelow = (text: string, heading: string): string[][] => {
+  const [, after = ''] = text.split(`${heading}\n|---|---|---|\n`)
+  return after.split('\n\n')[0]!.split('\n').filter(line => line.startsWith('|')).map(line => line.split('|').slice(1, -1).map(cell => cell.trim().replaceAll('`', '')))
+}
+
+test('docs/agent-files.md', () => {
+  const cells = (files: typeof AGENT_FILES): string[][] => files.map(({ name, reader, does }) => [name, reader, does])
+  expect(rowsBelow(page('agent-files.md'), '| kept read-only | read by | what it does outside |')).toEqual(cells(AGENT_FILES))
+  expect(rowsBelow(page('agent-files.md'), '| left open | read by | as |')).toEqual(cells(OPEN_AGENT_FILES))
+})
+
+test('docs/caches.md', () => {
+  expect(rowsBelow(page('caches.md'), '| variable | folder | what the host\'s own tool would do with a cache that a command could write |').map(([variable, folder]) => ({ variable, folder }))).toEqual(CACHE_ROWS)
+})
