@@ -11,10 +11,18 @@ const FILE: Placeholder = { placeholder: 'file' }
 /** The common dir of a repository without one of its own is itself; an empty file makes git give up (2.39). */
 const OWN_COMMON_DIR: Placeholder = { placeholder: 'file', placeholderText: '.\n' }
 /**
+ * After a commit of its own making git writes into this folder if the name is there, be it a link that leads nowhere, and fails if it
+ * cannot. So inside it leads to a folder of the sandbox's own; outside, where only root makes names in /dev, to nothing.
+ */
+const SEQUENCER: Placeholder = { placeholder: 'symlink', placeholderText: '/dev/git-sequencer' }
+/**
  * Git asks stat(2) whether an operation is under way: an empty folder means yes (`git switch` is then refused), a link
  * that leads nowhere means no. Nobody can make the target: /proc takes no new names.
  */
 const NOWHERE: Placeholder = { placeholder: 'symlink', placeholderText: '/proc/self/held-by-codex-sandbox' }
+
+/** Links that only this package makes, at names that a policy holds: to whoever looks, there is nothing. */
+export const PLACEHOLDER_LINKS: readonly string[] = [NOWHERE, SEQUENCER].map(({ placeholderText }) => placeholderText as string)
 
 /**
  * What git runs or believes in a git dir, one row a name, with the placeholder that leaves git working (tried on 2.39).
@@ -35,7 +43,7 @@ export const HELD_IN_GIT_DIRECTORY: readonly { readonly name: string; readonly p
   { name: 'branches',        placeholder: DIRECTORY,      missing: 'hold' },
   { name: 'rebase-merge',    placeholder: NOWHERE,        missing: 'hold' },
   { name: 'rebase-apply',    placeholder: NOWHERE,        missing: 'hold' },
-  { name: 'sequencer',       placeholder: NOWHERE,        missing: 'hold' },
+  { name: 'sequencer',       placeholder: SEQUENCER,      missing: 'hold' },
   { name: 'svn',             placeholder: DIRECTORY,      missing: 'skip' },
   { name: 'annex',           placeholder: DIRECTORY,      missing: 'skip' },
   { name: 'modules',         placeholder: DIRECTORY,      missing: 'hold' },

@@ -10,7 +10,7 @@ import { compileSupervision, supervisionNotes } from './compile-supervision.js'
 import { CGROUP_MOUNT } from './control-groups.js'
 import { type Layer, type LayerName, LAYERS } from './layers.js'
 import { limitMechanisms, limitNotes, lowerLimits, wantsGroups } from './limits.js'
-import { compileMounts, hasPrivateTmp, isHeldStep, OWN_SHARED_MEMORY } from './mounts.js'
+import { compileMounts, hasPrivateTmp, isHeldStep, OWN_GIT_SEQUENCER, OWN_SHARED_MEMORY } from './mounts.js'
 
 /**
  * The rights in places that every command has beside the policy's own rules, one row a place. What is not handled under the
@@ -21,6 +21,7 @@ const SYSTEM_RULES: readonly { readonly path: string; readonly rights: (abi: num
   { path: '/dev', rights: deviceRights, when: () => true },
   // Shared memory: an empty file system of the sandbox's own, where programs make and remove files.
   { path: OWN_SHARED_MEMORY, rights: writableRights, when: () => true },
+  { path: OWN_GIT_SEQUENCER, rights: writableRights, when: policy => policy.paths.some(({ placeholderText }) => placeholderText === OWN_GIT_SEQUENCER) },
   // `tmp: 'private'`, the same.
   { path: '/tmp', rights: writableRights, when: hasPrivateTmp },
 ]

@@ -21,6 +21,9 @@ const OWN_PLACES = [
 /** A file system of the sandbox's own, writable for every command; a $TMPDIR may be it. */
 export const OWN_SHARED_MEMORY = '/dev/shm'
 
+/** Another one, small: where git in a sandbox keeps what `.git/sequencer` is a link to (git-paths.ts). */
+export const OWN_GIT_SEQUENCER = '/dev/git-sequencer'
+
 /** What lies around a path: the effect of the nearest rule above it, and which; or a private directory. */
 interface Surroundings {
   readonly effect: Effect | 'private'
