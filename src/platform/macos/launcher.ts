@@ -6,7 +6,7 @@ import type { CommandHandlers, Launcher, RunningCommand, StartFailure } from '..
 import { ChildCommand, type FailureReader } from '../child-command.js'
 import type { CommandPlan, Enforcement, MacosSeatbeltPlan } from '../launch-plan.js'
 import { DenialLog } from './denial-log.js'
-import { startWords } from './start-words.js'
+import { outerEnvironment, startWords } from './start-words.js'
 
 export interface SeatbeltPrograms {
   /** Takes the place of /usr/bin/sandbox-exec, for tests on other systems. */
@@ -40,7 +40,7 @@ export class SeatbeltLauncher implements Launcher {
     if (early !== undefined) return failed(early, handlers)
     const reading = this.#log?.follow(report => handlers.onAccess?.(report))
     const running = new ChildCommand(
-      { ...command, argv: startWords(this.#plan, command, reading?.tag), env: [...command.env.filter(isNotOurs(this.#plan.environment)), ...this.#plan.environment] },
+      { ...command, argv: startWords(this.#plan, command, reading?.tag), env: [...outerEnvironment(command.env).filter(isNotOurs(this.#plan.environment)), ...this.#plan.environment] },
       reading === undefined ? handlers : afterLog(handlers, reading),
       { hasProcessGroup: true, readFailure: SANDBOX_EXEC_FAILURES },
     )

@@ -1,6 +1,6 @@
 // The back end's processes, on any system: a program takes the place of sandbox-exec and confines nothing. What the profile does
 // to a command is not tested here.
-import { existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -62,6 +62,18 @@ test('programs inside are told, whatever the command sets', async () => {
   const { sandbox } = await start()
   const { stdout } = await sandbox.exec(['sh', '-c', 'echo $CODEX_SANDBOX $CODEX_SANDBOX_NETWORK_DISABLED $OTHER'], { env: { CODEX_SANDBOX: 'none', OTHER: 'kept' } })
   expect(stdout).toBe('seatbelt 1 kept\n')
+})
+
+test('what is read before anything is confined is set inside', async () => {
+  const env = { DYLD_INSERT_LIBRARIES: '/no/such library', MallocLogFile: '/no/such/file', LIBDISPATCH_LOG: 'file', PLAIN: 'p' }
+  const { sandbox, folder } = await start({ standIn: sandboxExecStandIn('env > outer') })
+  const show = 'echo "$DYLD_INSERT_LIBRARIES|$MallocLogFile|$LIBDISPATCH_LOG|$PLAIN|$1"'
+  expect((await sandbox.exec(['sh', '-c', show, 'sh', 'a b'], { env, limits: { openFiles: 64 } })).stdout).toBe('/no/such library|/no/such/file|file|p|a b\n')
+  const outer = readFileSync(join(folder, 'outer'), 'utf8')
+  expect(outer).toContain('PLAIN=p\n')
+  expect(outer).not.toMatch(/^(DYLD_|Malloc|LIBDISPATCH_)/m)
+  writeFileSync(join(folder, 'a=b'), `#!/bin/sh\n${show}\n`, { mode: 0o755 })
+  expect((await sandbox.exec([join(folder, 'a=b'), 'x'], { env })).stdout).toBe('/no/such library|/no/such/file|file|p|x\n')
 })
 
 test('exit codes, signals, output and input are the command\'s', async () => {
