@@ -24,6 +24,7 @@ interface Place {
   readonly work: string
   /** And /home/me. */
   readonly home: string
+  readonly cwd: string
   readonly env: NodeJS.ProcessEnv
   /** Paths of this run as the documents have them. */
   shown(text: string): string
@@ -43,8 +44,8 @@ async function makePlace(document: string): Promise<Place> {
     PATH: `${bin}:${process.env['PATH']}`, HOME: home, LANG: 'C.UTF-8', XDG_STATE_HOME: state, GIT_CONFIG_GLOBAL: join(home, '.gitconfig'), GIT_CONFIG_NOSYSTEM: '1',
   }
   writeFileSync(join(home, '.gitconfig'), '[user]\nname = Me\nemail = me@example.org\n[init]\ndefaultBranch = main\n')
-  const more = await PLACES[document]?.({ work, home, start: startServer })
-  return { folder, work, home, env: { ...env, ...more }, shown: text => text.replaceAll(work, '/work').replaceAll(home, '/home/me') }
+  const prepared = await PLACES[document]?.({ work, home, start: startServer })
+  return { folder, work, home, cwd: prepared?.cwd ?? work, env: { ...env, ...prepared?.env }, shown: text => text.replaceAll(work, '/work').replaceAll(home, '/home/me') }
 }
 
 /** A program on the host until the test ends; resolves with the first line that it prints. */
@@ -102,12 +103,12 @@ describe('programs', () => {
   test.for(programs)('$name prints what it says', { timeout: 120_000 }, async ({ document, needs, text }, { skip }) => {
     const missing = needs.filter(name => spawnSync('sh', ['-c', 'command -v "$0"', name]).status !== 0)
     if (missing.length > 0) skip(`an example of another tool, which needs ${missing.join(', ')}`)
-    const { folder, work, home, env, shown } = await makePlace(document)
+    const { folder, work, home, cwd, env, shown } = await makePlace(document)
     const program = join(folder, 'program')
     linkPackages(program)
     const { code } = await transform(text.replaceAll('/work', work).replaceAll('/home/me', home), { loader: 'ts', format: 'esm', target: 'node20.19' })
     writeFileSync(join(program, 'program.mjs'), code)
-    const { status, stdout, stderr } = spawnSync(process.execPath, [join(program, 'program.mjs')], { cwd: work, encoding: 'utf8', env, timeout: 100_000 })
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(program, 'program.mjs')], { cwd, encoding: 'utf8', env, timeout: 100_000 })
     expect({ status, stderr: shown(stderr) }).toEqual({ status: 0, stderr: '' })
     expectOutput(shown(stdout), printedBy(text).join('\n'))
   })
@@ -124,11 +125,11 @@ function linkPackages(folder: string): void {
 
 describe('consoles', () => {
   test.each(ran.filter(({ language }) => language === 'console').map(block => ({ name: nameOf(block), block })))('$name', async ({ block }) => {
-    const { work, home, env, shown } = await makePlace(block.document)
+    const { work, home, cwd, env, shown } = await makePlace(block.document)
     const steps = stepsOf(block.text)
     // One shell for all, so that `$?` and `cd` mean what they say.
     const script = steps.map(({ command }) => `${asInstalled(command).replaceAll('/work', work).replaceAll('/home/me', home)}\n__status=$?; printf '\\001'; (exit $__status)`).join('\n')
-    const { stdout } = spawnSync('bash', ['-c', `exec 2>&1\n${script}`], { cwd: work, encoding: 'utf8', env, timeout: 100_000 })
+    const { stdout } = spawnSync('bash', ['-c', `exec 2>&1\n${script}`], { cwd, encoding: 'utf8', env, timeout: 100_000 })
     const outputs = shown(stdout).split('\u0001')
     for (const [index, { output }] of steps.entries()) expectOutput(outputs[index] ?? '(nothing ran)', output)
   }, 120_000)

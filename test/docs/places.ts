@@ -13,17 +13,21 @@ export interface Start {
 
 const REGISTRY = fileURLToPath(new URL('../support/npm-registry.mjs', import.meta.url))
 
-/** Writes into the workspace; returns variables for the examples. */
-export const PLACES: Readonly<Record<string, (place: Start) => Promise<NodeJS.ProcessEnv> | NodeJS.ProcessEnv>> = {
-  'README.md': ({ work, home }) => {
-    for (const folder of [work, join(home, 'project')]) {
-      mkdirSync(folder, { recursive: true })
-      writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'project', scripts: { test: 'true' } }))
-    }
-    mkdirSync(join(work, '../cache'))
-    writeFileSync(join(work, '.env'), '')
-    writeFileSync(join(work, 'Makefile'), 'all:\n\t: > ../cache/made; ! cat .env 2>/dev/null\n')
-    return {}
+export interface Prepared {
+  /** Default: the workspace. */
+  readonly cwd?: string
+  readonly env?: NodeJS.ProcessEnv
+}
+
+/** Writes into the workspace and the home. */
+export const PLACES: Readonly<Record<string, (place: Start) => Promise<Prepared> | Prepared>> = {
+  'README.md': ({ home }) => {
+    const cwd = join(home, 'project')
+    for (const folder of [cwd, join(home, 'cache'), join(home, 'other')]) mkdirSync(folder)
+    writeFileSync(join(cwd, 'package.json'), JSON.stringify({ name: 'project', scripts: { test: 'true' } }))
+    writeFileSync(join(cwd, '.env'), '')
+    writeFileSync(join(cwd, 'Makefile'), 'all:\n\t: > ../cache/made; ! cat .env 2>/dev/null\n')
+    return { cwd }
   },
   'docs/migrating.md': ({ work }) => {
     mkdirSync(join(work, 'secrets'))
@@ -37,7 +41,7 @@ export const PLACES: Readonly<Record<string, (place: Start) => Promise<NodeJS.Pr
 createServer((request, response) => response.end('hello from inside')).listen(3000, '127.0.0.1', () => console.log('ready'))
 `)
     execFileSync('git', ['init', '--quiet', work])
-    return { npm_config_registry: `http://127.0.0.1:${await startRegistry(join(home, 'packages'), start)}/` }
+    return { env: { npm_config_registry: `http://127.0.0.1:${await startRegistry(join(home, 'packages'), start)}/` } }
   },
 }
 
