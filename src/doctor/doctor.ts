@@ -2,6 +2,7 @@
 import { release } from 'node:os'
 import { SandboxError } from '../errors.js'
 import { capabilities, checkHost, type Capabilities, type HostCheck } from '../exec/check-host.js'
+import { takeSnapshot } from '../host/snapshot.js'
 import { findLauncher, namedLauncher } from '../platform/linux/native/find-launcher.js'
 
 /** One thing that must be there, and whether it is. */
@@ -26,10 +27,10 @@ const OLDEST_NODE = [20, 19] as const
 
 /** Starts nothing that stays, changes nothing. */
 export async function examine(): Promise<DoctorReport> {
-  const launcher = findLauncherHere()
-  const found = launcher.ok ? await capabilities() : undefined
+  const launcher = takeSnapshot({ selfPaths: [] }).platform === 'linux' ? findLauncherHere() : undefined
+  const found = launcher?.ok === false ? undefined : await capabilities()
   const check = await checkHost('workspace-write', { allowBroadRoots: true })
-  const findings = [node(), kernel(), launcher, ...(found?.layers ?? []).map(layerFinding), ...(found?.groups === undefined ? [] : [limits(found.groups)])]
+  const findings = [node(), kernel(), ...(launcher === undefined ? [] : [launcher]), ...(found?.layers ?? []).map(layerFinding), ...(found?.groups === undefined ? [] : [limits(found.groups)])]
   return { ok: check.ok && findings.every(({ ok }) => ok), findings, capabilities: found, check }
 }
 

@@ -183,6 +183,12 @@ test('what a command says was denied is judged by the policy', async () => {
   expect(denials).toMatchObject([{ kind: 'file', operation: 'create', path: '/etc/x', certainty: 'reported' }])
 })
 
+test('what needs a helper of Linux\'s launcher is refused by name, and nothing runs', async () => {
+  const { sandbox, standIn } = await start()
+  await expect(sandbox.files.readFile('x')).rejects.toMatchObject({ code: 'platform_unsupported', field: 'files' })
+  expect(existsSync(`${standIn.path}.words`)).toBe(false)
+})
+
 test('with the log read, a denial is known exactly: path, rule, remedy, process and program', async () => {
   const log = logStandIn('touch "$0.lines"; echo "Filtering the log data"; tail -n +1 -f "$0.lines"')
   // The kernel's part: it finds the tag in the profile and writes a record.
