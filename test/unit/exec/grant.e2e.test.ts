@@ -11,8 +11,11 @@ import { childrenOf, expectNone } from '../../native/host-processes.js'
 import { ownLauncher } from '../../native/own-launcher.js'
 import { makeWorkspace, type Workspace } from '../../native/workspace.js'
 
+/** The file beside this one runs the same on the supervised rung. */
+const rung = process.env['TEST_RUNG'] as SandboxOptions['rung']
+
 async function start(workspace: Workspace, options: SandboxOptions = {}): Promise<Sandbox> {
-  const sandbox = await createSandbox({ cwd: workspace.path, ...options })
+  const sandbox = await createSandbox({ cwd: workspace.path, ...(rung === undefined || options.policy === 'danger-full-access' ? {} : { rung }), ...options })
   onTestFinished(() => sandbox.close())
   return sandbox
 }
@@ -52,7 +55,8 @@ describe('one command', () => {
     expect(await codeOf(sandbox, write('.git'), permissions)).not.toBe(0)
   })
 
-  test('a denial\'s remedy is passed on unchanged: a write, a secret, a protected folder, the network', async () => {
+  test('a denial\'s remedy is passed on unchanged: a write, a secret, a protected folder, the network', async ({ skip }) => {
+    if (rung === 'supervised') skip('what a shell reports there is no denial yet')
     const workspace = makeWorkspace('.git')
     const folder = other(workspace)
     const sandbox = await start(workspace)
@@ -64,7 +68,6 @@ describe('one command', () => {
     expect([allowed.exitCode, readFileSync(target, 'utf8')]).toEqual([0, 'x\n'])
     const decision = await sandbox.decide({ kind: 'write', path: '.git/config' })
     if (decision.verdict !== 'deny') throw new Error('.git/config is open')
-    expect(decision.remedy.flags).toEqual(['--git', 'commits'].includes(decision.remedy.flags[0]!) ? decision.remedy.flags : decision.remedy.flags)
     const opened = await sandbox.exec(write('.git/x'), { additionalPermissions: { fileSystem: { write: [join(workspace.path, '.git')] } } })
     expect(opened.exitCode).toBe(0)
     expect(opened.enforcement.notes).toContainEqual(`additionalPermissions open ${JSON.stringify(join(workspace.path, '.git'))}, which is protected in ${JSON.stringify(workspace.path)} otherwise`)
@@ -86,7 +89,8 @@ describe('one command', () => {
     expect((await sandbox.exec(['sh', '-c', 'echo $CODEX_SANDBOX_NETWORK_DISABLED'])).stdout).toBe('1\n')
   })
 
-  test('shares no loopback, no processes and no shared memory with the others', async () => {
+  test('shares no loopback, no processes and no shared memory with the others', async ({ skip }) => {
+    if (rung === 'supervised') skip('commands have no loopback there, and see the host\'s processes')
     const workspace = makeWorkspace()
     const folder = other(workspace)
     const permissions = { fileSystem: { write: [folder] } }
