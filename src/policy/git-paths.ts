@@ -89,6 +89,30 @@ export function readGitLayout(host: HostSnapshot, root: string, missing: 'hold' 
   return { entries, directories: [...directories] }
 }
 
+/**
+ * The git dir outside of `root` that its pointer file leads to, where that points back: the common dir of a linked worktree, or the
+ * git dir of a submodule. A pointer is content that a command may have written, and so is worth nothing alone; what it leads to
+ * is not writable for commands, and says by itself that this very root belongs to it.
+ */
+export function repositoryOf(host: HostSnapshot, root: string, field: string): Located | undefined {
+  const { platform, files } = host
+  const pointer = joinPath(platform, root, '.git')
+  if (files.entry(pointer)?.kind !== 'file') return undefined
+  const gitDirectory = readPointer(host, pointer, root, /^gitdir:(.*)$/s, field)
+  if (gitDirectory?.entry?.kind !== 'directory') return undefined
+  const common = readPointer(host, joinPath(platform, gitDirectory.path, 'commondir'), gitDirectory.path, /^(.*)$/s, field)
+  if (common === undefined) {
+    const checkout = readPointer(host, joinPath(platform, gitDirectory.path, 'config'), gitDirectory.path, WORKTREE_OF_MODULE, field)
+    return checkout?.path === root && isGitDirectory(host, gitDirectory.path) ? gitDirectory : undefined
+  }
+  const back = readPointer(host, joinPath(platform, gitDirectory.path, 'gitdir'), gitDirectory.path, /^(.*)$/s, field)
+  const isListed = parentOf(platform, gitDirectory.path) === joinPath(platform, common.path, 'worktrees')
+  return back?.path === pointer && isListed && common.entry?.kind === 'directory' && isGitDirectory(host, common.path) ? common : undefined
+}
+
+/** `core.worktree` of a submodule's git dir: where it is checked out. */
+const WORKTREE_OF_MODULE = /^\s*worktree\s*=\s*"?([^"\n]*?)"?\s*$/m
+
 /** A bare repository, or what `gitdir:` may lead to: git takes such a folder for a repository by itself. */
 export function isGitDirectory({ files, platform }: Pick<HostSnapshot, 'files' | 'platform'>, path: string): boolean {
   const has = (name: string) => files.entry(joinPath(platform, path, name)) !== undefined
@@ -119,7 +143,7 @@ export function checkoutsOf(host: HostSnapshot, directory: string, field: string
   const { platform } = host
   const pointers = worktreesOf(host, directory).map(worktree => readPointer(host, joinPath(platform, worktree, 'gitdir'), worktree, /^(.*)$/s, field))
   for (const module of findModules(host, directory)) {
-    const checkout = readPointer(host, joinPath(platform, module, 'config'), module, /^\s*worktree\s*=\s*"?([^"\n]*?)"?\s*$/m, field)
+    const checkout = readPointer(host, joinPath(platform, module, 'config'), module, WORKTREE_OF_MODULE, field)
     if (checkout !== undefined) pointers.push(locate(host, joinPath(platform, checkout.path, '.git'), field))
   }
   return pointers.flatMap(pointer => pointer !== undefined && lastName(platform, pointer.path) === '.git' ? holdExisting(host, pointer.path, field) : [])

@@ -6,6 +6,7 @@ import { searchGlob } from './glob-search.js'
 import type { FileIdentity, HostSnapshot } from './host-snapshot.js'
 import { comparisonKey, isCaseInsensitive } from './letter-case.js'
 import { absolutePath, holdingPlace, type NamedGlob, type NamedPath, onlyByLink, readNamed } from './named-rules.js'
+import { repositoryOf } from './git-paths.js'
 import { aliasRules } from './mount-aliases.js'
 import { isInside, joinPath, normalizePath, parentOf, splitNames, upwards } from './path-syntax.js'
 import { PLATFORM_DEFAULTS } from './platform-defaults.js'
@@ -14,7 +15,7 @@ import type { Effect, GlobRule, IgnoredRule, PathRule, ResolvedPolicy, RuleOrigi
 import { type Layer, layer, orderRules, ruleOf } from './rule-order.js'
 import type { SandboxPolicy } from './sandbox-policy.js'
 import { secretRules } from './secret-rules.js'
-import { type WritableRoot, writableRoots } from './writable-roots.js'
+import { isTooBroad, type WritableRoot, writableRoots } from './writable-roots.js'
 
 /** More rules than this cannot be enforced in a reasonable time; a mount or a profile line each. */
 export const MAX_PATH_RULES = 4096
@@ -46,7 +47,8 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
 
   const ignored: IgnoredRule[] = []
   const named = readLists(view, policy, cwd.path)
-  const candidates = writableRoots(view, policy, cwd, named.write, selfPaths, { allowBroadRoots: options.allowBroadRoots ?? false }, ignored)
+  const asked = writableRoots(view, policy, cwd, named.write, selfPaths, { allowBroadRoots: options.allowBroadRoots ?? false }, ignored)
+  const candidates = [...asked, ...repositoryRoots(view, policy, cwd.path, named, asked, selfPaths, ignored)]
   const roots = closeProtected(candidates, protectedPaths(view, policy, candidates), view, ignored)
   // What only a closed root would have opened is not open.
   const held = protectedPaths(view, policy, roots)
@@ -148,6 +150,35 @@ function findCwd(host: HostSnapshot, given: string | undefined): Located & { rea
   if (located.entry === undefined) throw new SandboxError('path_not_found', { field: 'cwd', value })
   if (located.entry.kind !== 'directory') throw new SandboxError('path_not_directory', { field: 'cwd', value })
   return { ...located, value, written }
+}
+
+/**
+ * `git: 'commits'` where a root is a linked worktree, or a submodule, whose repository lies outside of every root: it is one more
+ * root, in which what git runs or believes is held as in any other. Not where the policy denies it, nor below a place of keys.
+ */
+function repositoryRoots(host: HostSnapshot, policy: SandboxPolicy, cwd: string, named: NamedLists, roots: readonly WritableRoot[], selfPaths: readonly string[], ignored: IgnoredRule[]): WritableRoot[] {
+  if (policy.git !== 'commits' || policy.mode !== 'workspace-write') return []
+  const found = new Map<string, WritableRoot>()
+  let closed: Layer | undefined
+  for (const root of roots) {
+    if (root.isTemporary || root.entry.kind !== 'directory') continue
+    const repository = repositoryOf(host, root.path, root.field)
+    if (repository?.entry === undefined || found.has(repository.path) || roots.some(each => isInside(host.platform, each.path, repository.path))) continue
+    const { path, entry } = repository
+    closed ??= closedWithout(host, policy, cwd, named, roots)
+    const isClosed = closed.effectAt(path) === 'deny' || globMatches(host, named.globs, closed).standing.some(match => isInside(host.platform, match.path, path) || isInside(host.platform, path, match.path))
+    if (isClosed || isTooBroad(host, path) || selfPaths.some(self => isInside(host.platform, self, path))) ignored.push({ field: 'git', value: path, reason: 'covered' })
+    else found.set(path, { path, entry, origin: 'writable-root', field: 'git', value: path, written: path, isTemporary: false, isNamedByWrite: false })
+  }
+  return [...found.values()]
+}
+
+/** What the policy closes by itself, secrets included. */
+function closedWithout(host: HostSnapshot, policy: SandboxPolicy, cwd: string, named: NamedLists, roots: readonly WritableRoot[]): Layer {
+  const base: Effect = policy.readAccess.kind === 'full' ? 'read' : 'deny'
+  const order = (paths: readonly PathRule[]): Layer => layer({ platform: host.platform, base, caseInsensitiveRoots: [], paths: orderRules(host.platform, [], paths) })
+  const own = [...roots.map(root => rule(root, 'write', root.origin, root.field)), ...readRules(host, named.read, [], [], []), ...denyRules(host, named.deny, [])]
+  return order([...own, ...modeRules(host, policy, { path: cwd, entry: host.files.entry(cwd) }, []), ...secretRules(host, policy, cwd, exactPaths(named), order(own), [])])
 }
 
 function findSelfPaths(host: HostSnapshot): string[] {

@@ -117,6 +117,75 @@ export const GIT: readonly Workload[] = [
     },
   },
   {
+    name: 'git: commits — in a linked worktree whose repository lies outside of every root', needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: place => {
+      repository(place, place.beside('repository'))
+      place.host('git', '-C', place.beside('repository'), 'worktree', 'add', '-q', '-b', 'feature', place.path())
+    },
+    run: lines`
+      echo two > a.txt; git add a.txt; git commit -qm second; git switch -qc other; git branch -q -d feature || echo kept; git log --format=%s
+      for held in hooks/pre-commit config worktrees/workspace/gitdir ../a.txt; do (echo x > "$(git rev-parse --git-common-dir)/$held") 2>/dev/null || echo "held $held"; done
+    `,
+    prints: 'second\nfirst\nheld hooks/pre-commit\nheld config\nheld worktrees/workspace/gitdir\nheld ../a.txt\n', complains: /^(?:.*config.*\n)*$/, denied: true,
+    seen: place => {
+      expect(place.host('git', '-C', place.beside('repository'), 'log', 'other', '--format=%s')).toBe('second\nfirst\n')
+      whole(place, place.beside('repository'))
+    },
+  },
+  {
+    name: 'git: commits — switch -c, cherry-pick, revert, fetch from a path, worktree add and remove, notes, bisect', needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: place => {
+      repository(place)
+      repository(place, place.beside('upstream'))
+      place.host('sh', '-c', 'cd "$1" && git switch -qc theirs && echo theirs > theirs.txt && git add . && git -c user.name=A -c user.email=a@example.org commit -qm theirs', 'sh', place.beside('upstream'))
+    },
+    run: lines`
+      git switch -qc feature; echo f > f.txt; git add .; git commit -qm feature; git switch -q main
+      git cherry-pick feature >/dev/null; git revert --no-edit HEAD >/dev/null; git log --format=%s
+      git fetch -q ../upstream theirs:theirs; git log -1 --format=%s theirs
+      git worktree add -q tree theirs; (cd tree; echo more >> theirs.txt; git commit -qam more); git log -1 --format=%s theirs; git worktree remove tree
+      git notes add -m note; git notes show; git bisect start HEAD HEAD~2 >/dev/null; git bisect reset 2>/dev/null; git status --short
+    `,
+    prints: 'Revert "feature"\nfeature\nfirst\ntheirs\nmore\nnote\n', complains: /^(?:.*(?:Switched|Previous|HEAD|dubious|config).*\n)*$/,
+    seen: place => {
+      whole(place)
+      expect(place.host('git', 'log', '-1', '--format=%s', 'theirs')).toBe('more\n')
+    },
+  },
+  {
+    name: 'git: commits — a rebase, where its own place is named: what it leaves half done is believed outside', needs: ['git'], env: AUTHOR,
+    policy: place => ({ ...COMMITS, write: [place.path('.git/rebase-merge')] }),
+    given: repository,
+    run: lines`
+      git switch -qc feature; echo f > f.txt; git add .; git commit -qm feature
+      git switch -q main; echo m > m.txt; git add .; git commit -qm main; git rebase -q main feature; git log --format=%s; git status --short --branch
+    `,
+    prints: 'feature\nmain\nfirst\n## feature\n',
+    seen: place => {
+      whole(place)
+      expect(place.exists('.git/rebase-merge')).toBe(false)
+    },
+  },
+  {
+    name: 'git: commits — what writes config ends with a denial, and leaves no lock', needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: repository,
+    run: 'git config user.name x || echo no name; git remote add origin /x || echo no remote; git config core.fsmonitor ./x || echo no monitor; git config core.hooksPath . || echo no hooks; find .git -name "*.lock"; git status --short',
+    prints: 'no name\nno remote\nno monitor\nno hooks\n', complains: /could not (?:write config file|set|lock config file)/, denied: true,
+    seen: place => {
+      whole(place)
+      expect(place.read('.git/config')).not.toMatch(/fsmonitor|hooksPath|remote/)
+    },
+  },
+  {
+    name: 'git: commits — the identity is the one that the user has configured', needs: ['git'], policy: COMMITS, env: { GIT_CONFIG_GLOBAL: '' },
+    given: place => {
+      repository(place)
+      place.host('git', 'config', 'user.name', 'The User')
+      place.host('git', 'config', 'user.email', 'user@example.org')
+    },
+    run: 'unset GIT_CONFIG_GLOBAL; echo two > a.txt; git commit -qam second; git log -1 --format="%an <%ae>"', prints: 'The User <user@example.org>\n',
+  },
+  {
     name: 'git: commits — in a submodule', needs: ['git'], env: AUTHOR, policy: COMMITS,
     given: place => {
       repository(place, place.beside('library'))

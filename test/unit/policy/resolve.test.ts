@@ -457,3 +457,48 @@ describe('caches', () => {
     expect(written(rest)).toEqual(rules)
   })
 })
+
+describe('git: commits in a worktree or submodule whose repository lies outside', () => {
+  const repository = (worktree: string, rest: Tree = {}): Tree => ({ HEAD: 'ref: refs/heads/main\n', objects: {}, refs: {}, config: '', hooks: {}, worktrees: { tree: { HEAD: '', commondir: '../..\n', gitdir: `${worktree}\n` } }, ...rest })
+  const pointing = (text: string, outside: Tree, rest: Tree = {}): Tree => home({ '.git': text, a: '' }, { repo: { '.git': outside }, ...rest })
+  const POINTER = 'gitdir: /home/user/repo/.git/worktrees/tree\n'
+  const GIT = '/home/user/repo/.git'
+  const commits = { git: 'commits' } as const
+  const opened = (tree: Tree, policyChanges: Partial<SandboxPolicy> = commits): string[] => lines(resolved(tree, policyChanges)).filter(line => line.startsWith('write ') && line.includes(GIT))
+
+  test('it is one more root, and what git runs there is held', () => {
+    const tree = pointing(POINTER, repository(`${W}/.git`))
+    expect(opened(tree)).toEqual([`write ${GIT}`])
+    const all = lines(resolved(tree, commits))
+    for (const held of ['config', 'hooks', 'worktrees/tree/commondir', 'worktrees/tree/gitdir']) expect(all).toContain(`read ${GIT}/${held}`)
+    for (const held of ['rebase-merge missing:symlink', 'commondir missing:file', 'modules missing', 'worktrees/tree/config.worktree missing:file']) expect(all).toContain(`read ${GIT}/${held}`)
+    expect(all).toContain(`read ${W}/.git`)
+  })
+  test('a submodule\'s git dir too', () => {
+    const module: Tree = { HEAD: '', objects: {}, refs: {}, config: `[core]\n\tworktree = ${W}\n` }
+    expect(lines(resolved(home({ '.git': 'gitdir: /home/user/super/.git/modules/m\n' }, { super: { '.git': { HEAD: '', objects: {}, refs: {}, modules: { m: module } } } }), commits)).filter(line => line.startsWith('write ') && line.includes('super'))).toEqual(['write /home/user/super/.git/modules/m'])
+  })
+  test.each<{ name: string; tree: Tree; policy?: Partial<SandboxPolicy> }>([
+    { name: 'without git: commits',                                   tree: pointing(POINTER, repository(`${W}/.git`)), policy: {} },
+    { name: 'where it points back to another worktree',               tree: pointing(POINTER, repository('/home/user/elsewhere/.git')) },
+    { name: 'where it does not point back',                           tree: pointing(POINTER, repository(`${W}/.git`, { worktrees: { tree: { HEAD: '', commondir: '../..\n' } } })) },
+    { name: 'where the pointer leads to the repository itself',       tree: pointing('gitdir: /home/user/repo/.git\n', repository(`${W}/.git`)) },
+    { name: 'where its commondir leads elsewhere',                    tree: pointing(POINTER, repository(`${W}/.git`, { worktrees: { tree: { HEAD: '', commondir: '/home/user/other\n', gitdir: `${W}/.git\n` } } }), { other: { HEAD: '', objects: {}, refs: {} } }) },
+    { name: 'where it is no repository',                              tree: pointing(POINTER, { worktrees: { tree: { HEAD: '', commondir: '../..\n', gitdir: `${W}/.git\n` } } }) },
+    { name: 'where the policy denies it',                             tree: pointing(POINTER, repository(`${W}/.git`)), policy: { ...commits, deny: ['/home/user/repo'] } },
+    { name: 'where a deny glob matches it',                           tree: pointing(POINTER, repository(`${W}/.git`)), policy: { ...commits, deny: ['/home/user/*/.git'] } },
+    { name: 'where a deny glob matches something in it',              tree: pointing(POINTER, repository(`${W}/.git`, { key: '' })), policy: { ...commits, deny: ['/home/user/**/key'] } },
+    { name: 'where reads are restricted to other places',             tree: pointing(POINTER, repository(`${W}/.git`)), policy: { ...commits, readAccess: { kind: 'restricted', includePlatformDefaults: true, readableRoots: [] } } },
+  ])('not $name', ({ tree, policy: changes = commits }) => {
+    expect(opened(tree, changes)).toEqual([])
+  })
+  test('not in a place of keys, nor of what runs outside, and the report says so', () => {
+    const inStore = home({ '.git': 'gitdir: /home/user/.password-store/.git/worktrees/tree\n' }, { '.password-store': { '.git': repository(`${W}/.git`) } })
+    const result = resolved(inStore, { ...commits, denySecrets: { except: [] } })
+    expect(lines(result).filter(line => line.startsWith('write ') && line.includes('.password-store'))).toEqual([])
+    expect(result.ignored).toContainEqual({ field: 'git', value: '/home/user/.password-store/.git', reason: 'covered' })
+    const own = resolved(pointing(POINTER, repository(`${W}/.git`)), commits, { selfPaths: ['/home/user/repo'] })
+    expect(own.ignored).toContainEqual({ field: 'git', value: GIT, reason: 'covered' })
+    expect(lines(own).filter(line => line.startsWith('write ') && line.includes('repo'))).toEqual([])
+  })
+})
