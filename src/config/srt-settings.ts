@@ -58,6 +58,7 @@ export function convertSrtSettings(input: unknown, host: HostSnapshot, env: Read
       protect: [...PROTECTED_FILES, ...PROTECTED_FOLDERS],
       git: 'commits',
       denySecrets: false,
+      caches: 'off',
       env: { inherit: 'all', dropSecrets: false, exclude: settings.variables.map(({ name }) => name), set: { TMPDIR: temporaryFolder(env), ...gitConfig(settings, env) } },
     },
     notes: [...settings.notes, ...credentialNotes(settings), ...lists.notes, ...rules.notes],

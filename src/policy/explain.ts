@@ -24,7 +24,7 @@ export function describeDecision(access: Access, decision: Decision, policy?: Gr
 function groundOf(access: Access, { base, mode, network, platform, tmp }: Ground): string {
   if (base === 'write') return `mode is ${mode}, which enforces nothing`
   if (!('path' in access)) {
-    return network === 'open' ? 'the network is open' : 'the loopback is the sandbox\'s own: its servers are there, those of this machine are not'
+    return network === 'open' ? 'the network is open' : 'the loopback is the sandbox\'s own, where the host lets it have one: its servers are there, those of this machine are not'
   }
   return tmp === 'private' && platform !== 'windows' && isInside(platform, '/tmp', access.path) ? 'the sandbox has a /tmp of its own' : 'what no rule closes may be read'
 }

@@ -198,8 +198,8 @@ describe('one line for people', () => {
 })
 
 test.each([
-  [{ network: 'off' },  { kind: 'connect', host: 'localhost', port: 3000 },   'connection to "localhost:3000" allowed: the loopback is the sandbox\'s own: its servers are there, those of this machine are not.'],
-  [{ network: 'off' },  { kind: 'bind', host: '0.0.0.0', port: 80 },          'bind to "0.0.0.0:80" allowed: the loopback is the sandbox\'s own: its servers are there, those of this machine are not.'],
+  [{ network: 'off' },  { kind: 'connect', host: 'localhost', port: 3000 },   'connection to "localhost:3000" allowed: the loopback is the sandbox\'s own, where the host lets it have one: its servers are there, those of this machine are not.'],
+  [{ network: 'off' },  { kind: 'bind', host: '0.0.0.0', port: 80 },          'bind to "0.0.0.0:80" allowed: the loopback is the sandbox\'s own, where the host lets it have one: its servers are there, those of this machine are not.'],
   [{ network: 'open' }, { kind: 'connect', host: 'example.com', port: 443 },  'connection to "example.com:443" allowed: the network is open.'],
   [{},                  { kind: 'read', path: '/etc/hosts' },                 'read of "/etc/hosts" allowed: what no rule closes may be read.'],
   [{ tmp: 'private' },  { kind: 'write', path: '/tmp/x' },                    'write to "/tmp/x" allowed: the sandbox has a /tmp of its own.'],
