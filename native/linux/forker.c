@@ -149,6 +149,7 @@ static struct job *take_job(struct forker *forker)
 	job->id = 0;
 	job->kept = false;
 	job->reported = false;
+	job->ending = false;
 	job->failed_step = -1;
 	job->error = 0;
 	job->n_ended = job->ended_length = 0;
@@ -255,8 +256,10 @@ static void signal_init(const struct forker *forker, const struct job *job, uint
 {
 	if (signal == SIGKILL && !without_namespaces(forker))
 		kill(job->init, SIGKILL);
-	else if (signal > 0 && signal <= 64)
-		sigqueue(job->init, FORWARD_SIGNAL, (union sigval){ .sival_int = (int)signal });
+	/* Commands of the same user can fill the queue (RLIMIT_SIGPENDING). A SIGKILL must not be lost by that: without its init, what the
+	 * command started are strays, and ours to end. */
+	else if (signal > 0 && signal <= 64 && sigqueue(job->init, FORWARD_SIGNAL, (union sigval){ .sival_int = (int)signal }) != 0 && signal == SIGKILL)
+		kill(job->init, SIGKILL);
 }
 
 static void deliver_pending(struct forker *forker)

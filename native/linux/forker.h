@@ -62,6 +62,7 @@ struct job {
 	uint32_t id;			/* of its command; 0 until it takes one (atomic) */
 	volatile bool kept;		/* it has closed all descriptors but its own */
 	volatile bool reported;		/* the monitor knows how it ended */
+	bool ending;			/* without a PID namespace: it was to be killed, so nothing of it is kept */
 	volatile int failed_step;	/* -1: none */
 	volatile int error;
 	volatile int wait_status;
@@ -100,7 +101,7 @@ enum { INIT_PIDS = 4096 };
 
 /* With this signal, queued with a value, the forker asks an init to signal its command. Without PID namespaces SIGKILL is asked for
  * so too, and means all that the command started; the other signal says that the forker is gone. */
-enum { FORWARD_SIGNAL = SIGUSR1, ORPHAN_SIGNAL = SIGUSR2 };
+enum { FORWARD_SIGNAL = 40 /* a real-time one: of the others a second is lost while the first waits */, ORPHAN_SIGNAL = SIGUSR2 };
 
 /* Runs until the monitor is gone; never returns. `socket` leads to the monitor, `monitor` is its pid. */
 _Noreturn void run_forker(const struct plan *plan, int socket, const struct open_rule *rules, uint32_t n_rules);

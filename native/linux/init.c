@@ -502,13 +502,15 @@ static void signal_all(int signal)
 }
 
 /* A signal that the forker asks for. */
-static void pass_on(long program, int signal)
+static void pass_on(struct job *job, long program, int signal)
 {
 	/* Where there is a PID namespace, the forker kills it with this process. */
-	if (without_namespaces() && signal == SIGKILL)
+	if (without_namespaces() && signal == SIGKILL) {
+		job->ending = true;
 		signal_all(SIGKILL);
-	else
+	} else {
 		RAW(SYS_kill, -program, signal, 0, 0, 0);
+	}
 }
 
 /* Without a PID namespace that would do it: kills all that is left, and waits for the last of it. What forked while it was looked for,
@@ -547,7 +549,7 @@ static long wait_for(struct job *job, long program)
 		long signal = RAW(SYS_rt_sigtimedwait, &AWAITED, &info, NULL, sizeof AWAITED, 0);
 
 		if (signal == FORWARD_SIGNAL && is_forkers(&info))
-			pass_on(program, info.si_value.sival_int);
+			pass_on(job, program, info.si_value.sival_int);
 		if (signal == ORPHAN_SIGNAL)
 			end_without_forker();
 		if (signal != SIGCHLD)
@@ -579,8 +581,13 @@ static void wait_for_rest(void)
 			return;
 		switch (RAW(SYS_rt_sigtimedwait, &AWAITED, &info, NULL, sizeof AWAITED, 0)) {
 		case FORWARD_SIGNAL:
-			if (is_forkers(&info))
-				signal_all(info.si_value.sival_int);
+			if (!is_forkers(&info))
+				break;
+			if (without_namespaces() && info.si_value.sival_int == SIGKILL) {
+				end_what_is_left();
+				return;
+			}
+			signal_all(info.si_value.sival_int);
 			break;
 		case ORPHAN_SIGNAL:
 			end_without_forker();
@@ -737,7 +744,7 @@ void run_init(void *argument)
 		report(job, REPORT_EXIT, job->wait_status);
 	else
 		list_what_is_left(job);
-	if (job->n_ended > 0 && (job->command.flags & COMMAND_KEEP))
+	if (job->n_ended > 0 && (job->command.flags & COMMAND_KEEP) && !job->ending)
 		keep_what_is_left(job);
 	/* Also where its program never ran. */
 	if (without_namespaces())
