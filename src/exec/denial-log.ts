@@ -88,5 +88,5 @@ export class DenialLog {
   }
 }
 
-/** What the C library has for EACCES, EPERM and EROFS; other programs start theirs in lower case. */
-const DENIAL_WORDS = /permission denied|operation not permitted|read-only file system/i
+/** What the C library has for EACCES, EPERM and EROFS (other programs start theirs in lower case), and git where it cannot sign. */
+const DENIAL_WORDS = /permission denied|operation not permitted|read-only file system|No private key found for|failed to sign the data/i

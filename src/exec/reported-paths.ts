@@ -18,6 +18,12 @@ const MESSAGES = [
   { words: /operation not permitted/i, writes: false },
 ] as const
 
+/** What git says where the key that it should sign with is hidden, without the word for it; and where that key is. */
+const SIGNING: readonly { readonly words: RegExp; readonly path: (match: RegExpExecArray) => string }[] = [
+  { words: /No private key found for public key "([^"\n]+?)(?:\.pub)?"/, path: match => match[1] as string },
+  { words: /^error: gpg failed to sign the data/, path: () => '~/.gnupg' },
+]
+
 /** Words that say what was tried; the first that matches counts. */
 const OPERATIONS: readonly { readonly words: RegExp; readonly operations: readonly FileAccess[] }[] = [
   { words: /\b(?:remove|removing|delete|unlink|unlinkat|rmdir)\b/i, operations: ['remove'] },
@@ -50,13 +56,24 @@ export function readReportedPaths(text: string): ReportedPath[] {
   for (let index = 0; index < lines.length && reports.length < MOST_REPORTS; index++) {
     const line = lines[index] as string
     const message = line.length > LONGEST_LINE ? undefined : MESSAGES.find(({ words }) => words.test(line))
-    if (message === undefined) continue
+    if (message === undefined) {
+      reports.push(...signingPaths(line))
+      continue
+    }
     const own = pathsOfLine(line, message.words)
     const paths = own.length > 0 ? own : pathsBefore(lines, index)
     const operations = operationsOf(line, paths, message.writes)
     for (const path of paths) reports.push({ path, operations, readOnly: message.writes })
   }
   return reports
+}
+
+function signingPaths(line: string): ReportedPath[] {
+  if (line.length > LONGEST_LINE) return []
+  return SIGNING.flatMap(({ words, path }) => {
+    const match = words.exec(line)
+    return match === null ? [] : [{ path: path(match), operations: ['read'] as const, readOnly: false }]
+  })
 }
 
 function pathsOfLine(line: string, words: RegExp): string[] {
