@@ -1,9 +1,11 @@
 // The confinements of one sandbox: the one that its commands run in now, those that earlier ones still run in, and wider ones of
 // single commands. Each is a policy with a launcher of its own, so that nothing of a wider one is shared with a narrower one.
+import { lstatSync, readdirSync, readlinkSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
 import type { Backend, Launcher, LayerReport } from '../platform/backend.js'
 import type { LaunchPlan } from '../platform/launch-plan.js'
 import { type AdditionalPermissions, checkWidened, keyOfPermissions, widen, type Widening } from '../policy/additional-permissions.js'
+import { PLACEHOLDER_LINKS } from '../policy/git-paths.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
@@ -18,6 +20,9 @@ import { RunningCommands } from './running-commands.js'
 const KEEP_MS = 10_000
 /** Of these so many, the least recently used one goes first. */
 const MOST_KEPT = 8
+/** A placeholder goes 200 ms after the last command. */
+const FREED_MS = 1_500
+const LOOK_MS = 20
 
 /** What is needed to confine again. */
 export interface Recipe {
@@ -167,11 +172,27 @@ export class Confinements {
     const first = look()
     if (first === undefined) return undefined
     const { widening, policy, plan } = first
-    const starting = startLooking(recipe.backend, first, look)
+    const named = new Set(widening.asked.map(each => each.path))
+    const held = current.paths.filter(({ path, kind, effect }) => named.has(path) && kind === 'missing' && effect === 'read').map(({ path }) => path)
+    const starting = held.length === 0 ? startLooking(recipe.backend, first, look) : this.#freed(held).then(() => startLooking(recipe.backend, look() ?? first, look))
     const context = this.#contextOf({ launcher: new PendingLauncher(starting, plan.enforcement), plan, policy })
     const started = starting.then(() => {})
     started.catch(() => this.#forget(context))
     return { context: { ...context, starting: started }, started, policy: widening.policy, notes: widening.notes }
+  }
+
+  /** Resolves when no placeholder stands at `paths` any more, which nothing but running commands keeps there. */
+  async #freed(paths: readonly string[]): Promise<void> {
+    const until = performance.now() + FREED_MS
+    for (const { running } of this.all) running.endIdle()
+    for (const path of paths) {
+      while (isPlaceholder(path)) {
+        if (performance.now() > until) {
+          throw new SandboxError('permission_refused', { field: 'additionalPermissions', value: path }, { detail: 'commands that run keep its place held', remedy: 'Ask again when they have ended.' })
+        }
+        await new Promise(resolve => setTimeout(resolve, LOOK_MS))
+      }
+    }
   }
 
   #contextOf(confined: Pick<CommandContext, 'launcher' | 'plan' | 'policy'>): CommandContext {
@@ -204,6 +225,7 @@ export class Confinements {
   }
 
   #retire(context: CommandContext): void {
+    context.running.endIdle()
     if (context.running.isEmpty) this.#end(context)
     else this.#retired.add(context)
   }
@@ -226,6 +248,14 @@ export class Confinements {
   #refuseClosed(): void {
     if (this.#closed) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: 'additionalPermissions' })
   }
+}
+
+/** What a launcher puts at a missing name. What somebody has made there meanwhile is something else, or has something in it. */
+function isPlaceholder(path: string): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) return false
+  if (stats.isDirectory()) return readdirSync(path).length === 0
+  return stats.isSymbolicLink() && PLACEHOLDER_LINKS.includes(readlinkSync(path))
 }
 
 /** What the host has instead of what was seen is looked at again: rules and effects are the same then, and only what holds them is another. */

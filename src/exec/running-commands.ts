@@ -3,6 +3,8 @@
 export interface Cancellable {
   /** Ends the command at once. */
   cancel(): void
+  /** It only waits for work: nobody misses it. */
+  readonly isIdle?: boolean
 }
 
 export class RunningCommands {
@@ -27,6 +29,11 @@ export class RunningCommands {
     if (!this.#commands.delete(command) || this.#commands.size > 0) return
     this.#whenNone?.()
     this.#onIdle?.()
+  }
+
+  /** Ends what only waits for work. */
+  endIdle(): void {
+    for (const command of [...this.#commands]) if (command.isIdle === true) command.cancel()
   }
 
   /** Resolves when all have ended, or after `timeoutMs`. Their output may still be on its way to the caller. */

@@ -1,6 +1,6 @@
 // The launcher built with AddressSanitizer and UBSan does everything that a launcher does: an error in its memory ends it.
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createSandbox, type Sandbox } from '../../src/exec/sandbox.js'
@@ -33,6 +33,45 @@ async function keepAndEnd(sandbox: Sandbox): Promise<string[]> {
   return [...before, ...states()]
 }
 
+async function fillAndReplace(files: Sandbox['files']): Promise<void> {
+  await files.mkdir('full/inner', { recursive: true })
+  await files.mkdir('empty')
+  await files.rename('empty', 'full')
+}
+
+async function useFiles({ files }: Sandbox, { path }: Workspace): Promise<unknown[]> {
+  await files.mkdir('a/b/c', { recursive: true })
+  await files.writeFile('a/file', 'x'.repeat(700_000))
+  await files.writeFile('a/file', 'y'.repeat(700_000))
+  await files.writeFile('a/appended', 'one', { flag: 'a' })
+  for (let i = 0; i < 300; i++) await files.writeFile(`a/b/c/${'n'.repeat(200)}${i}`, '')
+  const codes: unknown[] = []
+  for (const call of [
+    () => files.readFile('missing'), () => files.writeFile('protected/x', 'x'), () => files.readdir('hidden'), () => files.readFile('a'), () => files.mkdir('a'), () => fillAndReplace(files), () => files.readFile('/dev/null'),
+  ]) codes.push(await call().then(() => 'done', (error: { code: string }) => error.code))
+  const length = (await files.readFile('a/file')).length
+  await files.rm('a/b/c', { recursive: true })
+  await files.rename('a/file', 'b')
+  await files.rm('a/appended')
+  const names = (await files.readdir(path)).filter(name => ['a', 'b', 'c'].includes(name)).sort()
+  await files.writeFile('wx', 'abc', { flag: 'wx' })
+  return [...codes, length, names, (await files.stat('wx')).size]
+}
+
+async function connectFromOutside(sandbox: Sandbox): Promise<string> {
+  const { hostPort } = await sandbox.expose(3000, { hostPort: 0 })
+  const child = sandbox.spawn([process.execPath, '-e', 'require("net").createServer({ allowHalfOpen: true }, s => s.pipe(s)).listen(3000, "127.0.0.1", () => console.log("up"))'])
+  await new Promise(resolve => child.stdout.once('data', resolve))
+  const text = await new Promise<string>((resolve, reject) => {
+    const socket = connect(hostPort, '127.0.0.1', () => socket.end('hello'))
+    let said = ''
+    socket.on('data', chunk => { said += chunk }).on('end', () => resolve(said)).on('error', reject)
+  })
+  child.kill('SIGKILL')
+  await child.exited
+  return text
+}
+
 test.each<{ name: string; run: (sandbox: Sandbox, workspace: Workspace) => Promise<unknown>; comes: unknown }>([
   { name: 'an exit code, both streams, input', run: async sandbox => pick(await sandbox.exec(sh('cat; echo error >&2; exit 7'), { stdin: 'in' })), comes: { exitCode: 7, stdout: 'in', stderr: 'error\n' } },
   { name: 'no such program', run: async sandbox => (await sandbox.exec(['no-such-program'], { env: { PATH: '/usr/bin:/bin' } })).exitCode, comes: 127 },
@@ -45,6 +84,8 @@ test.each<{ name: string; run: (sandbox: Sandbox, workspace: Workspace) => Promi
   { name: 'a time-out', run: async sandbox => (await sandbox.exec(sh('trap : TERM; while :; do sleep 1; done'), { timeoutMs: 50, killGraceMs: 20 })).timedOut, comes: true },
   { name: 'limits', run: async sandbox => pick(await sandbox.exec(sh('ulimit -n; ulimit -c'), { limits: { openFiles: 99, memoryBytes: 1e9, pids: 50, cpuSeconds: 9, fileSizeBytes: 1e6 } })), comes: { exitCode: 0, stdout: '99\n0\n', stderr: '' } },
   { name: 'held paths', run: async sandbox => (await sandbox.exec(sh('touch protected/x .git/x hidden/x hidden/open/x; ls -A hidden/open protected .git'))).stdout, comes: '.git:\n\nhidden/open:\n\nprotected:\n' },
+  { name: 'files: each operation, and what is refused', run: useFiles, comes: ['ENOENT', 'denied', 'denied', 'EISDIR', 'EEXIST', 'ENOTEMPTY', 'EINVAL', 700_000, ['a', 'b'], 3] },
+  { name: 'a connection from outside', run: connectFromOutside, comes: 'hello' },
   { name: '100 at once', run: async sandbox => new Set(await Promise.all(Array.from({ length: 100 }, async () => (await sandbox.exec(['echo', 'x'])).stdout))).size, comes: 1 },
 ])('$name', async ({ run, comes }) => {
   const { sandbox, workspace, launcher } = await start()

@@ -59,6 +59,10 @@ export class FileServer implements CommandHandlers, Cancellable {
     running.add(this)
   }
 
+  get isIdle(): boolean {
+    return this.#pending.length === 0
+  }
+
   /** Takes requests for `launcher`. */
   serves(launcher: Launcher): boolean {
     return !this.#over && !this.#ending && this.#host.launcher === launcher
