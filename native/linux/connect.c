@@ -174,7 +174,7 @@ static int bind_from(int base, int domain, pid_t thread, int fd, const struct so
 	unsigned char stack[16384] __attribute__((aligned(16)));
 	struct bind_call call = { fd, base, domain, umask_of(thread), address, length, -EACCES };
 	struct stat own, found;
-	long child = raw_clone(CLONE_VM | CLONE_VFORK, stack + sizeof stack, run_bind, &call);
+	long child = raw_clone(CLONE_VM | CLONE_VFORK, stack + sizeof stack, run_bind, &call, NULL);
 	int made;
 
 	if (child > 0)

@@ -176,7 +176,8 @@ static void give_back(struct forker *forker, struct job *job)
 /* Returns 0, or -1 with `failure` filled. */
 static int make_init(struct forker *forker)
 {
-	const unsigned long flags = without_namespaces(forker) ? CLONE_VM | SIGCHLD : CLONE_VM | CLONE_NEWPID | CLONE_NEWNS | SIGCHLD;
+	/* It may take a command, and tell its id, before this process runs again. */
+	const unsigned long flags = CLONE_VM | CLONE_PARENT_SETTID | SIGCHLD | (without_namespaces(forker) ? 0 : CLONE_NEWPID | CLONE_NEWNS);
 	struct job *job = take_job(forker);
 	long pid;
 
@@ -191,7 +192,7 @@ static int make_init(struct forker *forker)
 			return -1;
 		}
 	}
-	pid = INJECTED(fork_command) ? -EIO : raw_clone(flags, job->memory + INIT_STACK_BYTES, run_init, job);
+	pid = INJECTED(fork_command) ? -EIO : raw_clone(flags, job->memory + INIT_STACK_BYTES, run_init, job, &job->init);
 	if (job->ruleset >= 0)
 		close(job->ruleset);
 	if (pid < 0) {
@@ -199,7 +200,6 @@ static int make_init(struct forker *forker)
 		give_back(forker, job);
 		return -1;
 	}
-	job->init = (pid_t)pid;
 	job->next = forker->jobs;
 	forker->jobs = job;
 	forker->failure.step = UINT32_MAX;

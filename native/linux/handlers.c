@@ -32,6 +32,8 @@ const struct handled_call *handlers_for(const struct plan *plan, unsigned *n_row
 	if (plan->flags & PLAN_MAKE_SOCKETS)
 		*at++ = (struct handled_call){ SYS_socket, false, make_socket };
 	at = add_refused_calls(at);
+	if (plan->flags & PLAN_OBSERVE)
+		observe_handled_calls(all, at);
 	at = add_observed_calls(at);
 	*n_rows = (unsigned)(at - all);
 	return all;

@@ -723,7 +723,7 @@ void run_init(void *argument)
 	take_command(job);
 	if (job->command.flags & COMMAND_TERMINAL)
 		TRY(job, own_session, RAW(SYS_ioctl, job->fds[0], TIOCSCTTY, 0, 0, 0));
-	program = INJECTED_RAW(fork_program) ? -EIO : raw_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES, run_program, job);
+	program = INJECTED_RAW(fork_program) ? -EIO : raw_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES, run_program, job, NULL);
 	if (program < 0)
 		give_up(job, STEP_fork_program, program);
 	/* The command's ends only: else a reader never sees the end of a stream that the command closed. */

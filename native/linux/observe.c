@@ -2,6 +2,7 @@
 #include "caller.h"
 #include "kernel.h"
 #include "reports.h"
+#include "supervised-path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +17,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { TMPFILE_BIT = 0x400000, WRITE_INTENT = O_ACCMODE | O_CREAT | O_TRUNC | TMPFILE_BIT, PREFIX_BYTES = 48 };
-enum { RIGHT_EXECUTE = 1, RIGHT_READ = 1 << 2 | 1 << 3 };	/* LANDLOCK_ACCESS_FS_EXECUTE, READ_FILE and READ_DIR */
+enum { TMPFILE_BIT = 0x400000, WRITE_INTENT = O_ACCMODE | O_CREAT | O_TRUNC | TMPFILE_BIT, PREFIX_BYTES = 48, MOST_NUMBERS = 512 };
+enum { RIGHT_EXECUTE = 1, RIGHT_WRITE = 2, RIGHT_READ = 1 << 2 | 1 << 3 };	/* LANDLOCK_ACCESS_FS_EXECUTE, WRITE_FILE, READ_FILE and READ_DIR */
 
 static const struct plan *plan;
+static bool by_rules;		/* the supervised rung */
 
 /* A path that a call names, so that this process can look at it: an absolute one as it is, another one through the caller's
  * working directory or descriptor, by a magic link of the caller's in /proc. */
@@ -31,11 +33,45 @@ struct seen {
 
 /* -- Questions to the kernel: each answer is 0 or -errno -- */
 
-/* EROFS: only the mount refuses it; EACCES: a mode does, of the file, of a folder on the way, or of a mask. Commands have the
- * same ids and no capability either. */
-static int ask(const char *path, int mode)
+static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX]);
+
+static bool is_below(const char *folder, const char *path)
 {
-	return syscall(SYS_faccessat, AT_FDCWD, path, mode) == 0 ? 0 : -errno;
+	size_t length = strlen(folder);
+
+	return strcmp(folder, "/") == 0 || (strncmp(folder, path, length) == 0 && (path[length] == 0 || path[length] == '/'));
+}
+
+/* Landlock's own answer, which no question to the kernel from outside its domain gives: whether a rule on a folder above has a right. */
+static bool has_right(const char *path, uint64_t rights)
+{
+	bool found = (plan->handled_fs & rights) == 0;
+
+	for (uint32_t i = 0; i < plan->n_rules && !found; i++)
+		found = (plan->rules[i].allowed & rights) != 0 && is_below(plan->rules[i].path, path);
+	return found;
+}
+
+/* On the supervised rung no mount refuses anything: rules do, of which the kernel's access(2) does not know. */
+static bool is_closed(const struct seen *seen, int mode)
+{
+	char resolved[PATH_MAX];
+	enum effect effect;
+
+	if (!by_rules || mode == F_OK || !resolve(seen, true, resolved))
+		return false;
+	effect = effect_at(get_rules(), resolved);
+	/* Devices have no rule of the policy's, only Landlock's. */
+	return mode == W_OK ? effect != EFFECT_WRITE && !has_right(resolved, RIGHT_WRITE) : effect == EFFECT_DENY;
+}
+
+/* EROFS: only the mount refuses it, or a rule; EACCES: a mode does, of the file, of a folder on the way, or of a mask. Commands have
+ * the same ids and no capability either. */
+static int ask(const struct seen *seen, int mode)
+{
+	if (syscall(SYS_faccessat, AT_FDCWD, seen->text, mode) != 0)
+		return -errno;
+	return is_closed(seen, mode) ? -EROFS : 0;
 }
 
 /* Of the name itself: a link is not followed. */
@@ -64,7 +100,7 @@ static int ask_folder(struct seen *seen)
 	int result;
 
 	last[1] = 0;
-	result = ask(seen->text, W_OK);
+	result = ask(seen, W_OK);
 	last[1] = first;
 	return result;
 }
@@ -194,7 +230,7 @@ static bool look_at_replaced(struct seen *seen)
 
 static bool look_at_written(struct seen *seen)
 {
-	int result = ask(seen->text, W_OK);
+	int result = ask(seen, W_OK);
 
 	tell_refusal(seen, result, ACCESS_WRITE, true);
 	return result == 0;
@@ -206,7 +242,7 @@ static bool look_at_metadata(struct seen *seen, bool follow)
 	int result;
 
 	if (follow) {
-		result = ask(seen->text, W_OK);
+		result = ask(seen, W_OK);
 		/* Its mode does not matter to its owner. */
 		if (result == -EACCES && is_read_only(seen->text) && stat_name(seen->text, &found) == 0 && found.uid == geteuid())
 			result = -EROFS;
@@ -223,30 +259,13 @@ static bool look_at_metadata(struct seen *seen, bool follow)
 	return result == 0;
 }
 
-static bool is_below(const char *folder, const char *path)
-{
-	size_t length = strlen(folder);
-
-	return strcmp(folder, "/") == 0 || (strncmp(folder, path, length) == 0 && (path[length] == 0 || path[length] == '/'));
-}
-
-/* Landlock's own answer, which no question to the kernel from outside its domain gives: whether a rule on a folder above has a right. */
-static bool has_right(const char *path, uint64_t rights)
-{
-	bool found = (plan->handled_fs & rights) == 0;
-
-	for (uint32_t i = 0; i < plan->n_rules && !found; i++)
-		found = (plan->rules[i].allowed & rights) != 0 && is_below(plan->rules[i].path, path);
-	return found;
-}
-
 static bool look_at_read(struct seen *seen, enum access_operation operation, int mode, uint64_t rights)
 {
 	char resolved[PATH_MAX];
-	int result = ask(seen->text, mode);
+	int result = ask(seen, mode);
 
 	tell_refusal(seen, result, operation, true);
-	if (result == 0 && (plan->handled_fs & rights) != 0 && resolve(seen, true, resolved) && !has_right(resolved, rights))
+	if (result == 0 && !by_rules && (plan->handled_fs & rights) != 0 && resolve(seen, true, resolved) && !has_right(resolved, rights))
 		report_access(seen->call, operation, resolved, 0);
 	return result == 0;
 }
@@ -264,7 +283,7 @@ static bool look_at_opened(struct seen *seen, uint64_t flags)
 		return look_at_written(seen);
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return look_at_new(seen);
-	result = ask(seen->text, flags & (O_ACCMODE | O_TRUNC) ? W_OK : F_OK);
+	result = ask(seen, flags & (O_ACCMODE | O_TRUNC) ? W_OK : F_OK);
 	if (result == -ENOENT && (flags & O_CREAT))
 		return look_at_missing(seen);
 	/* No folder is opened for writing, whatever the mount: at most one stands in the place of a name that nobody may make. */
@@ -278,8 +297,8 @@ enum look { LOOK_NONE, LOOK_OPEN, LOOK_OPEN2, LOOK_CREAT, LOOK_NEW, LOOK_REMOVED
 enum { CWD = -1, NO_FLAGS = -1 };
 
 /* One path of a call: the arguments that say where it starts and what it is, and the one that has flags. */
-struct place { enum look look; signed char at, path, flags; };
-struct observed { int number; struct place places[2]; };
+struct operand { enum look look; signed char at, path, flags; };
+struct observed { int number; struct operand operands[2]; };
 
 static const struct observed OBSERVED[] = {
 #ifdef SYS_open		/* x64 has the forms without a folder's descriptor too */
@@ -371,13 +390,13 @@ static bool place_path(struct seen *seen, char *bytes, int at)
 	return true;
 }
 
-static bool look_at(struct seen *seen, const struct place *place)
+static bool look_at(struct seen *seen, const struct operand *operand)
 {
 	const uint64_t *arguments = seen->call->arguments;
-	uint64_t flags = place->flags == NO_FLAGS ? 0 : arguments[place->flags];
+	uint64_t flags = operand->flags == NO_FLAGS ? 0 : arguments[operand->flags];
 	struct open_how_ how;
 
-	switch (place->look) {
+	switch (operand->look) {
 	case LOOK_OPEN:
 		return look_at_opened(seen, flags & 0xffffffff);
 	case LOOK_OPEN2:
@@ -417,16 +436,16 @@ static struct answer observe(const struct call *call)
 	const struct observed *observed = observed_with(call->number);
 	bool goes_on = observed != NULL;
 
-	for (int i = 0; goes_on && i < 2 && observed->places[i].look != LOOK_NONE; i++) {
-		const struct place *place = &observed->places[i];
+	for (int i = 0; goes_on && i < 2 && observed->operands[i].look != LOOK_NONE; i++) {
+		const struct operand *operand = &observed->operands[i];
 		struct seen seen;
 		char *bytes = seen.text + PREFIX_BYTES;
-		long length = copy_path(call->thread, call->arguments[(int)place->path], bytes, PATH_MAX);
+		long length = copy_path(call->thread, call->arguments[(int)operand->path], bytes, PATH_MAX);
 
 		seen.call = call;
 		if (length == -EACCES)
-			report_access(call, operation_of(place->look), "", REPORT_PATH_UNKNOWN);
-		goes_on = length > 0 && place_path(&seen, bytes, place->at == CWD ? AT_FDCWD : (int)call->arguments[(int)place->at]) && look_at(&seen, place);
+			report_access(call, operation_of(operand->look), "", REPORT_PATH_UNKNOWN);
+		goes_on = length > 0 && place_path(&seen, bytes, operand->at == CWD ? AT_FDCWD : (int)call->arguments[(int)operand->at]) && look_at(&seen, operand);
 	}
 	return let_continue();
 }
@@ -451,6 +470,31 @@ static struct answer observe_bind(const struct call *call)
 void prepare_observing(const struct plan *its_plan)
 {
 	plan = its_plan;
+	by_rules = (plan->flags & PLAN_SUPERVISED) != 0;
+}
+
+/* -- Calls that have another handler -- */
+
+static struct answer (*handlers[MOST_NUMBERS])(const struct call *call);
+
+static struct answer handle_and_observe(const struct call *call)
+{
+	struct answer answer = handlers[call->number](call);
+
+	/* What it carries out is done by now; only a refusal is looked at. */
+	if (call->number == SYS_bind && answer.kind == ANSWER_RESULT && (answer.result == -EROFS || answer.result == -EACCES))
+		observe_bind(call);
+	return answer.kind == ANSWER_CONTINUE ? observe(call) : answer;
+}
+
+void observe_handled_calls(struct handled_call *rows, const struct handled_call *end)
+{
+	for (; rows < end; rows++) {
+		if ((rows->number != SYS_bind && observed_with(rows->number) == NULL) || handlers[rows->number] != NULL)
+			continue;
+		handlers[rows->number] = rows->handle;
+		rows->handle = handle_and_observe;
+	}
 }
 
 struct handled_call *add_observed_calls(struct handled_call *at)

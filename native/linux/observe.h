@@ -5,8 +5,8 @@
  * kernel would resolve it, unless it fails anyway: mkdir of what exists, unlink of what does not. Node then drops what the policy
  * allows. Attempts are seen, never results.
  *
- * That works where refusals are the mounts' and, for restricted reads, Landlock's. Where another handler judges a path by rules,
- * it reports by itself, and has its row before these. */
+ * Refusals are the mounts' and, for restricted reads, Landlock's; on the supervised rung the rules'. There other handlers judge most
+ * calls and report what they refuse; what they leave to the kernel is looked at here. */
 #ifndef OBSERVE_H
 #define OBSERVE_H
 
@@ -15,6 +15,9 @@
 
 /* Before the first call; `plan` must stay. */
 void prepare_observing(const struct plan *plan);
+
+/* Has the calls of these rows looked at too, where their own handler leaves them to the kernel, or cannot bind. */
+void observe_handled_calls(struct handled_call *rows, const struct handled_call *end);
 
 /* Appends their rows; returns what is behind the last one. */
 struct handled_call *add_observed_calls(struct handled_call *at);

@@ -4,6 +4,7 @@
 #define RAW_H
 
 #include <sys/syscall.h>
+#include <sys/types.h>
 
 /* The sixth argument of our own calls that have fewer, so that a listener filter lets them through: OWN_MARK of
  * src/platform/linux/seccomp/filter-rules.ts. */
@@ -20,8 +21,9 @@ static inline long raw6(long n, long a, long b, long c, long d, long e, long f)
 	return result;
 }
 
-/* Starts `run(argument)` in a new process on `stack_top` (16-byte aligned, growing down). `run` must not return. */
-static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(void *), void *argument)
+/* Starts `run(argument)` in a new process on `stack_top` (16-byte aligned, growing down). `run` must not return. With
+ * CLONE_PARENT_SETTID its id is written to `id` before it runs. */
+static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(void *), void *argument, pid_t *id)
 {
 	long result;
 	void **top = stack_top;
@@ -39,7 +41,7 @@ static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(v
 			 "call *%%rax\n\t"
 			 "hlt\n"
 			 "1:"
-			 : "=a"(result) : "a"(SYS_clone), "D"(flags), "S"(top), "d"(0), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+			 : "=a"(result) : "a"(SYS_clone), "D"(flags), "S"(top), "d"(id), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
 	return result;
 }
 #elif defined(__aarch64__)
@@ -56,7 +58,7 @@ static inline long raw6(long n, long a, long b, long c, long d, long e, long f)
 	return x0;
 }
 
-static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(void *), void *argument)
+static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(void *), void *argument, pid_t *id)
 {
 	void **top = stack_top;
 	*--top = argument;
@@ -64,7 +66,7 @@ static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(v
 	register long x8 __asm__("x8") = SYS_clone;
 	register long x0 __asm__("x0") = (long)flags;
 	register long x1 __asm__("x1") = (long)top;
-	register long x2 __asm__("x2") = 0;
+	register long x2 __asm__("x2") = (long)id;
 	register long x3 __asm__("x3") = 0;
 	register long x4 __asm__("x4") = 0;
 	register long x5 __asm__("x5") = OWN_MARK;

@@ -5,6 +5,7 @@ import { chmodSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, wri
 import { join } from 'node:path'
 import { createSandbox } from '../../../src/exec/sandbox.js'
 import type { ExecResult } from '../../../src/exec/result.js'
+import type { Rung } from '../../../src/platform/launch-plan.js'
 import type { FileAccess } from '../../../src/policy/decision.js'
 
 interface Attempt {
@@ -98,12 +99,12 @@ export function compileAttempt(folder: string): string | undefined {
 export const describeDenials = ({ denials }: Pick<ExecResult, 'denials'>): string[] =>
   denials.map(({ operation, path, host, port, call, certainty }) => `${certainty} ${operation} ${path ?? call ?? (host === undefined ? 'at an unknown path' : `${host}:${port}`)}`)
 
-/** Tries all of ATTEMPTS below `outside`, which has the workspace in it. */
-export async function runAttempts(program: string, outside: string, workspace: string): Promise<Outcome[]> {
+/** Tries all of ATTEMPTS below `outside`, which has the workspace in it, in every spelling of the path or in `only` one. */
+export async function runAttempts(program: string, outside: string, workspace: string, rung: Rung, only?: 'absolute'): Promise<Outcome[]> {
   const elsewhere = join(outside, 'elsewhere')
   mkdirSync(elsewhere)
   symlinkSync(elsewhere, join(workspace, 'way'))
-  const sandbox = await createSandbox({ cwd: workspace, policy: { mode: 'workspace-write' } })
+  const sandbox = await createSandbox({ cwd: workspace, policy: { mode: 'workspace-write' }, rung })
   const outcomes: Outcome[] = []
   try {
     for (const attempt of ATTEMPTS) {
@@ -114,7 +115,7 @@ export async function runAttempts(program: string, outside: string, workspace: s
         ...(folder => folder === true ? [{ form: 'from a descriptor', words: (folder: string) => [`folder=${folder}`, attempt.call, 'x'] }] : [])(attempt.fromFolder),
         { form: 'through a link', words: (folder: string) => [attempt.call, folder === workspace ? './x' : 'way/x'] },
       ]
-      for (const { form, words } of forms) {
+      for (const { form, words } of forms.filter(({ form }) => only === undefined || form === only)) {
         for (const allowed of [false, true]) {
           const folder = allowed ? workspace : elsewhere
           for (const name of ['x', 'own', 'new']) rmSync(join(workspace, name), { recursive: true, force: true })
@@ -125,8 +126,8 @@ export async function runAttempts(program: string, outside: string, workspace: s
           const result = await sandbox.exec([program, ...words(folder), ...(attempt.second === undefined ? [] : [join(workspace, attempt.second)])])
           outcomes.push({
             name: `${attempt.call} on ${attempt.at}, ${form}${allowed ? ', allowed' : ''}`,
-            expected: allowed ? [] : [`observed ${attempt.denied} ${join(elsewhere, 'x')}`],
-            denials: describeDenials(result),
+            expected: allowed ? [] : [`${attempt.denied} ${join(elsewhere, 'x')}`],
+            denials: describeDenials(result).map(line => line.replace(/^(?:observed|refused) /, '')),
             changed: look(join(folder, 'x')) !== before,
             errno: Number(result.stdout),
           })

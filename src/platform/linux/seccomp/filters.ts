@@ -3,7 +3,7 @@ import type { Observation } from '../../launch-plan.js'
 import { FIRST_ABI_WITH_SCOPES, FIRST_ABI_WITH_TCP } from '../landlock/access-rights.js'
 import { assembleFilter } from './assemble.js'
 import { type Action, type ArgumentCase, type ArgumentCondition, low, MARKED, type SystemCallRule } from './filter-rules.js'
-import { observedRows } from './observed-calls.js'
+import { OBSERVED_CALLS, observedRows } from './observed-calls.js'
 import { FILE_SYSTEM_REQUESTS, SUPERVISED_FILE_CALLS } from './supervised-calls.js'
 import { type Architecture, SYSTEM_CALLS, type SystemCallName } from './system-calls.js'
 
@@ -311,6 +311,8 @@ export function listenerFilter(options: ListenerOptions): Uint8Array {
   const add = (calls: readonly SystemCallName[], action: Action, cases: readonly ArgumentCase[] = []): void => {
     for (const call of calls) if (Object.hasOwn(SYSTEM_CALLS[arch], call) && !rules.has(call)) rules.set(call, { call, action, cases })
   }
+  // Opens that the supervised rung judges are a part of those that are observed where reads are.
+  if (observe === 'reads' && options.supervised !== undefined) for (const { calls, cases } of READ_ROWS) add(calls, NOTIFY, cases)
   for (const { calls, action, cases, when } of LISTENER_FILTER) if (when(options)) add(calls, action, cases)
   for (const { calls, action, cases = [], isTold } of commandRows(options)) {
     if (!isTold) continue
@@ -320,6 +322,8 @@ export function listenerFilter(options: ListenerOptions): Uint8Array {
   for (const { calls, cases } of observedRows(observe)) add(calls, NOTIFY, cases)
   return assembleFilter([...rules.values()], arch, 'allow')
 }
+
+const READ_ROWS = OBSERVED_CALLS.filter(({ from, calls }) => from === 'reads' && calls.some(call => call === 'open' || call === 'openat'))
 
 /** What the command filter would refuse is the launcher's to refuse. */
 const instead = (action: Action): Action => action === 'allow' ? 'allow' : NOTIFY
