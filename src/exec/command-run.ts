@@ -38,6 +38,8 @@ export interface CommandContext {
   /** Those in the background. */
   readonly sessions: Sessions
   readonly shells: ShellFinder
+  /** No command may have a limit that is not held exactly. */
+  readonly requireLimits?: boolean
   /** Its launcher is still being started; rejects with why it could not be. */
   readonly starting?: Promise<void>
 }
@@ -134,7 +136,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
       ...(keep ? { keep, reportStart: true } : use.onStarted === undefined ? undefined : { reportStart: true }),
     }
     this.#otherwise = wiring.otherwise
-    this.#enforcement = enforcementWith(context.plan, options.limits)
+    this.#enforcement = enforcementWith(context.plan, options.limits, context.requireLimits === true)
     this.#log = new DenialLog({
       circumstances: () => ({ policy: context.policy, host: context.lookAtHost(), cwd: this.#command.cwd.path }),
       observe: 'observe' in context.plan ? context.plan.observe : 'off',

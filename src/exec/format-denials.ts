@@ -55,6 +55,7 @@ const alikeOf = (alike: readonly Denial[]): string => alike.length === 0 ? '' : 
 
 const moreOf = (count: number): string[] => count === 0 ? [] : [`… and ${count} more`]
 
-const cut = (text: string, length: number): string => text.length > length ? `${text.slice(0, length - 1)}…` : text
+/** A pair of surrogates goes whole. */
+const cut = (text: string, length: number): string => text.length > length ? `${text.slice(0, length - 1).replace(/[\ud800-\udbff]$/, '')}…` : text
 
 const shellWord = (word: string): string => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll('\'', '\'\\\'\'')}'`

@@ -25,12 +25,24 @@ export function narrowLimits(policy: Limits, asked: Limits | undefined): Limits 
 /**
  * What a result says about a command: as its plan, and how the limits are held that only this command has.
  *
+ * @param requireLimits  refuse what is not held exactly
  * @throws SandboxError `rule_not_enforceable` where nothing would hold them and that was not allowed
  */
-export function enforcementWith(plan: LaunchPlan, asked: Limits | undefined): Enforcement {
+export function enforcementWith(plan: LaunchPlan, asked: Limits | undefined, requireLimits: boolean): Enforcement {
   if (asked === undefined) return plan.enforcement
-  const limits = mechanismsOf(plan, asked)
-  return { ...plan.enforcement, limits: { ...plan.enforcement.limits, ...limits } }
+  const enforcement = { ...plan.enforcement, limits: { ...plan.enforcement.limits, ...mechanismsOf(plan, asked) } }
+  if (requireLimits) refuseInexactLimits(asked, enforcement)
+  return enforcement
+}
+
+/** @throws SandboxError `rule_not_enforceable`, `field` = the first of `limits` that is held in another way than exactly */
+export function refuseInexactLimits(limits: Limits, enforcement: Enforcement): void {
+  for (const [name, value] of Object.entries(limits) as [keyof Limits, number | undefined][]) {
+    const mechanism = enforcement.limits[name] ?? 'absent'
+    if (value !== undefined && mechanism !== 'exact') {
+      throw new SandboxError('rule_not_enforceable', { field: `limits.${name}`, value }, { detail: `this host holds it as "${mechanism}" only`, remedy: 'Drop the limit, or drop requireLimits.' })
+    }
+  }
 }
 
 function mechanismsOf(plan: LaunchPlan, asked: Limits): Enforcement['limits'] {

@@ -24,7 +24,7 @@ export interface SandboxOptions {
   readonly observe?: Observation
   /** Linux: hold the policy this way, and refuse where this machine cannot. Default: the strongest that it can. */
   readonly rung?: Rung
-  /** Refuse unless every limit that is asked for is held exactly. */
+  /** Refuse unless every limit that is asked for is held exactly: the policy's at the start, a command's own when it is run. */
   readonly requireLimits?: boolean
   /** Accept `/` and home folders as writable roots. */
   readonly allowBroadRoots?: boolean

@@ -12,9 +12,9 @@ import { isInside } from '../policy/path-syntax.js'
 import { isPresetName, presetPolicy } from '../policy/presets.js'
 import { resolve } from '../policy/resolve.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
-import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { orExhausted } from './exhausted.js'
 import { areMade, cacheDirectory, type CacheFolders, cacheFolders, makeCacheFolders } from './caches.js'
+import { refuseInexactLimits } from './limits.js'
 import type { ParsedSandboxOptions, SandboxOptions } from './options.js'
 import { wantedStandIns } from './stand-ins.js'
 import { stateDirectory } from './state-directory.js'
@@ -121,7 +121,7 @@ function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' |
     ...(groups === undefined ? {} : { groups }),
     ...(options.rung === undefined ? {} : { rung: options.rung }),
   })
-  if (options.requireLimits === true) refuseInexactLimits(options.policy, plan)
+  if (options.requireLimits === true) refuseInexactLimits(options.policy.limits, plan.enforcement)
   return plan
 }
 
@@ -163,13 +163,4 @@ function identityOf(host: HostSnapshot, path: string): FileIdentity {
   const entry = host.files.entry(path)
   if (entry === undefined) throw new SandboxError('path_not_found', { field: 'cwd', value: path })
   return { device: entry.device, inode: entry.inode }
-}
-
-function refuseInexactLimits({ limits }: SandboxPolicy, { enforcement }: LaunchPlan): void {
-  for (const [name, value] of Object.entries(limits) as [keyof SandboxPolicy['limits'], number | undefined][]) {
-    const mechanism = enforcement.limits[name] ?? 'absent'
-    if (value !== undefined && mechanism !== 'exact') {
-      throw new SandboxError('rule_not_enforceable', { field: `limits.${name}`, value }, { detail: `this host holds it as "${mechanism}" only`, remedy: 'Drop the limit, or drop requireLimits.' })
-    }
-  }
 }

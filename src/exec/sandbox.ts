@@ -86,7 +86,7 @@ export class Sandbox implements AsyncDisposable {
     const variables = { ...process.env }
     this.#confinements = new Confinements({ launcher, plan, policy }, recipe, lookAtHost, confined => {
       const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost(), variables))
-      return { ...confined, lookAtHost, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment) }
+      return { ...confined, lookAtHost, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment), requireLimits: recipe?.options.requireLimits === true }
     })
     this.files = makeFiles(plan.backend, () => {
       this.#refuseClosed(['files'])

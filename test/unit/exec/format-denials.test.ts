@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Denial } from '../../../src/exec/denial.js'
 import { formatDenials } from '../../../src/exec/format-denials.js'
@@ -42,4 +43,19 @@ test('for a model: at most 500 characters, whole entries, and how many more ther
 test('for a model: a path of 4,000 characters is cut, not left out', () => {
   const text = formatDenials({ denials: [denial('a'.repeat(4000))] }, { for: 'model' })
   expect([text.length <= 500, text.startsWith('The sandbox denied:\n- write to "/etc/aaa'), text.endsWith('…')]).toEqual([true, true, true])
+})
+
+test('for a model: whatever was denied, at most 500 characters, one line an entry, every denial counted', () => {
+  const words = fc.string({ unit: fc.constantFrom('a', '/', ' ', '😀', 'ü', '"', '\\'), maxLength: 700 })
+  const flags = fc.constantFrom<readonly string[]>([], ['--write', '/a'], ['--write', '/b'], ['--read', '/😀'])
+  fc.assert(fc.property(fc.array(fc.record({ message: words, flags, path: words }), { maxLength: 30 }), rows => {
+    const denials = rows.map(row => ({ ...denial('x', row.flags), message: row.message, path: row.path }))
+    const text = formatDenials({ denials }, { for: 'model' })
+    expect(text.length).toBeLessThanOrEqual(500)
+    // Half a pair.
+    expect(/[\ud800-\udfff]/u.test(text)).toBe(false)
+    if (denials.length === 0) return
+    const counted = text.split('\n').slice(1).reduce((sum, line) => sum + Number(/^… and (\d+) more$/.exec(line)?.[1] ?? 1 + Number(/ \(the same for (\d+) more\)$/.exec(line)?.[1] ?? 0)), 0)
+    expect(counted).toBe(denials.length)
+  }), { numRuns: 500, seed: 1 })
 })
