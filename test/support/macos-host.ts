@@ -1,7 +1,7 @@
 // A Mac made by hand: /tmp, /var and /etc are links, the disk ignores letter case, and the data volume shows in two places.
 import type { LayerReport } from '../../src/platform/backend.js'
 import type { FileSystemView, HostSnapshot } from '../../src/policy/host-snapshot.js'
-import { fakeHost, type FakeHostOptions, symlink, type Tree } from './fake-host.js'
+import { device, fakeHost, type FakeHostOptions, symlink, type Tree } from './fake-host.js'
 
 const git: Tree = { HEAD: 'ref: refs/heads/main\n', config: '', objects: {}, refs: {}, hooks: { 'pre-commit': '' }, info: {} }
 
@@ -22,7 +22,7 @@ export const MAC_TREE: Tree = {
   tmp: symlink('private/tmp'), var: symlink('private/var'), etc: symlink('private/etc'),
   bin: { sh: '' }, sbin: {}, usr: { bin: { env: '', git: '' }, sbin: {}, lib: { 'libSystem.B.dylib': '' }, libexec: {}, share: {}, local: { bin: {} } },
   System: { Library: { Frameworks: {} }, Volumes: { Preboot: { Cryptexes: { OS: {} } }, Data: {} }, Cryptexes: { OS: symlink('../Volumes/Preboot/Cryptexes/OS') } },
-  Library: { Apple: {}, Frameworks: {}, Developer: { CommandLineTools: {} } }, Applications: { 'Some App.app': {} }, opt: { homebrew: { bin: { node: '' } } }, dev: { null: '' }, Volumes: {},
+  Library: { Apple: {}, Frameworks: {}, Developer: { CommandLineTools: {} } }, Applications: { 'Some App.app': {} }, opt: { homebrew: { bin: { node: '' } } }, dev: { null: '', 'cu.usbserial': device() }, Volumes: {},
 }
 
 const DATA = '/System/Volumes/Data'

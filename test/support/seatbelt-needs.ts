@@ -83,6 +83,7 @@ export const SEATBELT_NEEDS: readonly Need[] = [
     denied: [
       { operation: 'file-clone', path: '/private/tmp/scratch', vnodeType: 'DIRECTORY' },
       ...['\u200c', '\u200d', '\u200e', '\u200f', '\u202a', '\u202b', '\u202c', '\u202d', '\u202e', '\u206a', '\u206b', '\u206c', '\u206d', '\u206e', '\u206f', '\ufeff'].map((char): Request => ({ operation: 'file-write-create', path: `/private/tmp/.g${char}it` })),
+      ...['\u037e', '\u1fef', '\u212a', '\u017f', '\u00df', '\u1e9e', '\ufb00', '\ufb01', '\ufb02', '\ufb03', '\ufb04', '\ufb05', '\ufb06'].map((sign): Request => ({ operation: 'file-write-create', path: `/private/tmp/x${sign}\u200c` })),
     ],
   },
 ]

@@ -7,6 +7,10 @@ const MOST_WAYS = 64
 /** What one character folds to is no longer than this. */
 const LONGEST_FOLD = 4
 
+/** What HFS+ leaves out when it compares names (TN1150). */
+export const LEFT_OUT = '\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206a\u206b\u206c\u206d\u206e\u206f\ufeff'
+const ANY_LEFT_OUT = `(${[...LEFT_OUT].join('|')})*`
+
 /** Characters that fold to ASCII, by what they fold to. A test holds it against all of Unicode. */
 export const ASCII_SIGNS: Readonly<Record<string, readonly string[]>> = {
   ';': ['\u037e'], '`': ['\u1fef'], k: ['\u212a'], s: ['\u017f'], ss: ['\u00df', '\u1e9e'], ff: ['\ufb00'], fi: ['\ufb01'], fl: ['\ufb02'], ffi: ['\ufb03'], ffl: ['\ufb04'], st: ['\ufb05', '\ufb06'],
@@ -16,7 +20,8 @@ export const ASCII_SIGNS: Readonly<Record<string, readonly string[]>> = {
  * Gives a function that writes the source for every spelling of a name that a case-insensitive file system takes for it:
  * letter case, composed and decomposed characters, ligatures and other signs that fold to its letters. Pure.
  *
- * What HFS+ leaves out of a name (a zero-width joiner) is not in it: no command can make such a name (profiles/last.sbpl).
+ * What HFS+ leaves out of a name (a zero-width joiner) may stand behind characters outside of ASCII. Behind others it is not in
+ * it: no command can make such a name (profiles/last.sbpl).
  * What is longer than one byte stands in no `[…]`, because the kernel matches bytes. A part with too many spellings is
  * matched by more than them, never by fewer.
  */
@@ -30,13 +35,18 @@ export function nameSpeller(): (name: string) => string {
   const ofOne = (char: string): string => {
     const signs = [char, ...signsFor(char)]
     const ascii = signs.filter(isAscii)
-    return oneOf([...(ascii.length > 1 ? [`[${ascii.join('')}]`] : ascii.map(quoteRegex)), ...signs.filter(sign => !isAscii(sign)).map(quoteRegex)])
+    const written = oneOf([...(ascii.length > 1 ? [`[${ascii.join('')}]`] : ascii.map(quoteRegex)), ...signs.filter(sign => !isAscii(sign)).map(quoteRegex)])
+    return written === '' || isAscii(char) ? written : written + ANY_LEFT_OUT
+  }
+  const ofSome = (folded: string): string => {
+    const written = oneOf(signsFor(folded).map(quoteRegex))
+    return written === '' || isAscii(folded) ? written : written + ANY_LEFT_OUT
   }
   /** Adds the source of each way to write `rest` after `before`; false where there are too many. */
   const addWays = (rest: readonly string[], before: string, ways: Set<string>): boolean => {
     if (rest.length === 0) return ways.add(before).size <= MOST_WAYS
     for (let length = 1; length <= Math.min(LONGEST_FOLD, rest.length); length++) {
-      const source = length === 1 ? ofOne(rest[0] as string) : oneOf(signsFor(rest.slice(0, length).join('')).map(quoteRegex))
+      const source = length === 1 ? ofOne(rest[0] as string) : ofSome(rest.slice(0, length).join(''))
       if (source !== '' && !addWays(rest.slice(length), before + source, ways)) return false
     }
     return true

@@ -110,9 +110,10 @@ export const TEMPLATES = {
     "; The end of every profile: what no rule of a policy may open.",
     "; a folder's clone would carry what is denied in it; files are cloned one by one (cp, cargo, pnpm), as their own rules allow",
     "(deny file-clone (vnode-type DIRECTORY))",
-    "; HFS+ leaves these characters out when it compares names, so that `.g<U+200C>it` is `.git` there. Behind an ASCII character or at",
-    "; the start of a name nobody needs them; inside words of other scripts, and between emoji, they stay allowed",
-    "(deny file-write-create (regex #\"[ -~](\u200c|\u200d|\u200e|\u200f|\u202a|\u202b|\u202c|\u202d|\u202e|\u206a|\u206b|\u206c|\u206d|\u206e|\u206f|\ufeff)\"))",
+    "; HFS+ leaves these characters out when it compares names, so that `.g<U+200C>it` is `.git` there. Behind an ASCII character, behind",
+    "; a sign that folds to one (the Kelvin sign, ligatures), or at the start of a name nobody needs them; inside words of other scripts,",
+    "; and between emoji, they stay allowed",
+    "(deny file-write-create (regex #\"([ -~]|\u037e|\u1fef|\u212a|\u017f|\u00df|\u1e9e|\ufb00|\ufb01|\ufb02|\ufb03|\ufb04|\ufb05|\ufb06)(\u200c|\u200d|\u200e|\u200f|\u202a|\u202b|\u202c|\u202d|\u202e|\u206a|\u206b|\u206c|\u206d|\u206e|\u206f|\ufeff)\"))",
   ],
   "network-open": [
     "; The network of this machine, all of it but unix sockets: curl, git, npm, pip, and servers.",

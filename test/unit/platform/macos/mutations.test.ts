@@ -205,7 +205,7 @@ function probesOn(host: HostSnapshot, named: readonly string[], { endpoints }: S
     for (const child of depth === 0 ? [] : host.files.children(at) ?? []) walk(`${at === '/' ? '' : at}/${child}`, depth - 1)
   }
   for (const [start, depth] of [['/Users/me/work', 5], ['/Users/me/other', 2], ['/Users', 2], ['/private/tmp', 3], ['/', 2], ['/opt', 3], ['/usr/local', 2], ['/System/Volumes', 3], ['/Library', 2]] as const) walk(start, depth)
-  for (const path of named) for (const near of [path, `${path}/x`, `${path}2`, `/System/Volumes/Data${path}`, `/System/Volumes/Data${path}/x`, path.slice(0, path.lastIndexOf('/')) || '/', ...[(text: string) => text.toUpperCase(), foldName].map(respell => `${path.slice(0, path.lastIndexOf('/') + 1)}${respell(path.slice(path.lastIndexOf('/') + 1))}`)]) add(near)
+  for (const path of named) for (const near of [path, `${path}/x`, `${path}2`, `/System/Volumes/Data${path}`, `/System/Volumes/Data${path}/x`, path.slice(0, path.lastIndexOf('/')) || '/', ...[(text: string) => text.toUpperCase(), foldName, (text: string) => `${text}\u200d`].map(respell => `${path.slice(0, path.lastIndexOf('/') + 1)}${respell(path.slice(path.lastIndexOf('/') + 1))}`)]) add(near)
   for (const path of ['/Users/me/work/new', '/Users/me/work/new.KEY', '/Users/me/work/src/x.key', '/Users/me/work/a/er/b.TXT', '/Users/them/a/.env', '/Users/them/.ENV', '/Users/me/work/a/.env', '/Users/me/work/deep/er/deep/x', '/Users/me/work/deep/er/x/deep', '/Users/me/work/deep/er/Deep', '/Users/me/work/deep/er/open.txt/deep', '/Users/me/work/x/deep', '/Users/me/work/x/er', '/etc', '/tmp', '/var', '/dev/disk0']) add(path)
   paths.set('/Users/me/work/moved', 'DIRECTORY')
   paths.set('/Users/me/work/moved/ER', 'DIRECTORY')
