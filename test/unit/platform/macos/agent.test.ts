@@ -19,7 +19,7 @@ import type { SandboxPolicy } from '../../../../src/policy/sandbox-policy.js'
 import { fakeHost } from '../../../support/fake-host.js'
 import { type Call, MacFiles, MacKernel, type MacKernelOptions, type Node, type Sapling } from '../../../support/mac-kernel.js'
 
-const RUNS = Number(process.env['SEATBELT_RUNS'] ?? 80)
+const RUNS = Number(process.env['SEATBELT_RUNS'] ?? 25)
 const SEED = process.env['SEATBELT_SEED'] === undefined ? {} : { seed: Number(process.env['SEATBELT_SEED']) }
 /** Series of calls against each policy. */
 const SERIES = 12
