@@ -14,6 +14,9 @@ long copy_memory(pid_t thread, uint64_t address, void *bytes, size_t length);
 /* Copies a path with its NUL into `path` of `size` bytes. Returns its length; -ENAMETOOLONG where it does not end; -EFAULT; -EACCES. */
 long copy_path(pid_t thread, uint64_t address, char *path, size_t size);
 
+/* The session of a thread, as this process's /proc has it; 0 where it is gone. */
+pid_t session_of(pid_t thread);
+
 /* The process of a thread; -1 where it is gone. */
 pid_t thread_group(pid_t thread);
 

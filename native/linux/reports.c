@@ -9,11 +9,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES = 256 << 10, MOST_FOLDED = 4096, WAYS = 4, MOST_LOSERS = 64 };
+enum { BUFFER_BYTES = 256 << 10, MOST_FOLDED = 4096, WAYS = 4, MOST_LOSERS = 64, MOST_SESSIONS = 64 };
 
 /* A report that was made, by a hash of all that it says; `init` so that it goes with its command. */
 struct folded { uint64_t hash; pid_t init; };
 struct loser { pid_t init; uint32_t count; };
+/* Whose a session is: every init begins one, and looking up all parents of each caller is dear. */
+struct session { pid_t id, init; };
 
 static struct {
 	int wake;
@@ -23,6 +25,7 @@ static struct {
 	size_t used;				/* of that */
 	struct folded folded[MOST_FOLDED];	/* WAYS for each hash: one more takes the place of one of them, and may come again */
 	unsigned n_folded, turn;
+	struct session sessions[MOST_SESSIONS];	/* by their id */
 	struct loser losers[MOST_LOSERS];	/* more commands at once than this lose reports without a word */
 } state = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -97,9 +100,29 @@ static bool keep(const struct report *report, const char *path)
 	return first;
 }
 
+static pid_t init_of(pid_t thread)
+{
+	pid_t id = session_of(thread), init = 0;
+	struct session *session = &state.sessions[(unsigned)id % MOST_SESSIONS];
+
+	pthread_mutex_lock(&state.lock);
+	if (id != 0 && session->id == id)
+		init = session->init;
+	pthread_mutex_unlock(&state.lock);
+	if (init != 0)
+		return init;
+	init = init_above(thread);
+	if (id == 0 || init == 0)
+		return init;
+	pthread_mutex_lock(&state.lock);
+	*session = (struct session){ id, init };
+	pthread_mutex_unlock(&state.lock);
+	return init;
+}
+
 void report_access(const struct call *call, enum access_operation operation, const char *path, unsigned flags)
 {
-	struct report report = { .init = init_above(call->thread), .operation = (uint8_t)operation, .flags = (uint8_t)flags };
+	struct report report = { .init = init_of(call->thread), .operation = (uint8_t)operation, .flags = (uint8_t)flags };
 	const uint64_t one = 1;
 	bool known, wake = false;
 
@@ -154,6 +177,9 @@ uint32_t forget_reports(pid_t init)
 		lost = state.losers[i].count;
 		state.losers[i].count = 0;
 	}
+	for (int i = 0; i < MOST_SESSIONS; i++)
+		if (state.sessions[i].init == init)
+			state.sessions[i].id = 0;
 	for (int i = 0; i < MOST_FOLDED && state.n_folded > 0; i++) {
 		if (state.folded[i].hash == 0 || state.folded[i].init != init)
 			continue;

@@ -230,7 +230,7 @@ static long do_storm(void)
 	sigaction(SIGURG, &action, NULL);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 500; i++) {
 		char name[512];
 
 		snprintf(name, sizeof name, "%s-%d", path, i);
@@ -258,7 +258,7 @@ static long do_many(void)
 /* Callers that are killed in the middle of their call. */
 static long do_dying(void)
 {
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 100; i++) {
 		pid_t child = fork();
 
 		if (child == 0)
