@@ -50,7 +50,8 @@ static long judge(const struct place *place)
 	if (place->path[0] != '/')
 		return -EPERM;
 	if (effect_at(get_rules(), place->path) != EFFECT_WRITE)
-		return refuse(place, ACCESS_WRITE);
+		/* The kernel too refuses it to all but the owner. */
+		return place->status.st_uid == geteuid() ? refuse(place, ACCESS_WRITE) : -EPERM;
 	return S_ISCHR(place->status.st_mode) || S_ISBLK(place->status.st_mode) || is_kernels_own(place->object) ? -EPERM : 0;
 }
 
@@ -316,7 +317,7 @@ struct answer supervise_truncate(const struct call *call)
 		return give_result(-EINVAL);
 	result = find(&place, call, AT_FDCWD, call->arguments[0], WAY_FOLLOW);
 	/* Elsewhere commands' own domain decides, where it knows truncation. */
-	if (truncation_is_covered() && (result == PATH_UNKNOWN || (result == 0 && !holds_monitors_name(&place)))) {
+	if (truncation_is_covered() && (result == PATH_UNKNOWN || (result == 0 && !holds_monitors_name(&place) && !is_closed_elsewhere(&place)))) {
 		leave(&place);
 		return let_continue();
 	}

@@ -2,6 +2,7 @@
 #include "supervise.h"
 #include "caller.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -31,10 +32,17 @@ static bool is_for_kernel(long result)
 	return result == PATH_UNKNOWN || result == -ENOENT || result == -EACCES || result == -ENAMETOOLONG;
 }
 
-/* Of a place that `go_to` has reached: is the name one that the monitor makes or removes? `.`, `..` and `/` are the kernel's to refuse. */
+/* Of a place that `go_to` has reached: is the name one that the monitor makes or removes, or refuses to? `.`, `..` and `/` are the kernel's
+ * to refuse. */
 static bool is_ours(const struct place *place)
 {
-	return place->directory >= 0 && holds_monitors_name(place);
+	return place->directory >= 0 && (holds_monitors_name(place) || is_closed_elsewhere(place));
+}
+
+/* Is it in a place where commands' own domain alone knows what they may? */
+static bool is_kernels(const struct place *place)
+{
+	return !may_create(get_rules(), place->path) && !is_ours(place);
 }
 
 /* The name as the call has it: a slash behind it counts. */
@@ -147,12 +155,34 @@ long judge_socket_file(struct place *place, const struct call *call, const char 
 
 /* -- Removing -- */
 
-/* May what the name stands for be taken from it? 0, or the errno. */
-static long judge_removing(struct place *place)
+static bool is_empty(const struct place *place)
 {
+	int fd = openat(place->directory, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), n = 0;
+	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+
+	while (entries != NULL && n < 3 && readdir(entries) != NULL)
+		n++;
+	if (entries != NULL)
+		closedir(entries);
+	else if (fd >= 0)
+		close(fd);
+	return n < 3;		/* . and .. */
+}
+
+/* May what the name stands for be taken from it? 0, or the errno. What fails anyway is no refusal. */
+static long judge_removing(struct place *place, bool as_directory, bool as_file)
+{
+	struct stat found;
+
 	if (may_remove(get_rules(), place->path))
 		return 0;
-	return exists(place) ? refuse(place, ACCESS_REMOVE) : -ENOENT;
+	if (fstatat(place->directory, place->name, &found, AT_SYMLINK_NOFOLLOW) != 0)
+		return -errno;
+	if (as_file && S_ISDIR(found.st_mode))
+		return -EISDIR;
+	if (as_directory && !S_ISDIR(found.st_mode))
+		return -ENOTDIR;
+	return as_directory && !is_empty(place) ? -ENOTEMPTY : refuse(place, ACCESS_REMOVE);
 }
 
 static struct answer remove_name(const struct call *call, struct argument path, int flags)
@@ -165,7 +195,7 @@ static struct answer remove_name(const struct call *call, struct argument path, 
 		return give_result(-EINVAL);
 	result = go_to(&place, call, path.directory_fd, path.address, 0, 0);
 	if (result == 0 && is_ours(&place)) {
-		result = judge_removing(&place);
+		result = judge_removing(&place, flags == AT_REMOVEDIR, flags == 0);
 		if (result == 0)
 			result = outcome(unlinkat(place.directory, name_of(&place), flags));
 		answer = give_result(result);
@@ -178,20 +208,18 @@ static struct answer remove_name(const struct call *call, struct argument path, 
 
 /* -- Two names -- */
 
-/* Is one end neither the monitor's nor open? Then commands' own domain refuses what the kernel does not refuse before. */
-static bool is_elsewhere(const struct place *place)
-{
-	return !holds_monitors_name(place) && !may_remove(get_rules(), place->path);
-}
-
 /* A rename moves what `from` stands for to `to`, and takes what was there away; an exchange does both ways. So both ends are judged alike. */
 static long judge_rename(struct place *from, struct place *to)
 {
-	long result = judge_removing(from);
+	long result;
 
+	/* As between two mounts: programs then copy, and are told what of that is refused. */
+	if (is_closed_elsewhere(from) != is_closed_elsewhere(to))
+		return exists(from) ? -EXDEV : -ENOENT;
+	result = judge_removing(from, false, false);
 	if (result != 0 || may_remove(get_rules(), to->path))
 		return result;
-	return refuse(to, exists(to) ? ACCESS_REMOVE : ACCESS_CREATE);
+	return refuse(to, exists(to) ? ACCESS_WRITE : ACCESS_CREATE);
 }
 
 static struct answer rename_for(const struct call *call, struct argument old, struct argument new, unsigned flags)
@@ -208,7 +236,7 @@ static struct answer rename_for(const struct call *call, struct argument old, st
 	if (result == 0)
 		result = second;
 	/* With one end elsewhere the monitor does it too: commands' own domain has not the rights of both ends. */
-	if (result == 0 && from.directory >= 0 && to.directory >= 0 && (holds_monitors_name(&from) || holds_monitors_name(&to)) && !is_elsewhere(&from) && !is_elsewhere(&to)) {
+	if (result == 0 && from.directory >= 0 && to.directory >= 0 && (is_ours(&from) || is_ours(&to)) && !is_kernels(&from) && !is_kernels(&to)) {
 		result = judge_rename(&from, &to);
 		if (result == 0)
 			result = outcome(syscall(SYS_renameat2, from.directory, name_of(&from), to.directory, name_of(&to), flags));
@@ -232,8 +260,7 @@ static long judge_source(struct place *source)
 	effect = effect_at(get_rules(), source->path);
 	if (effect == EFFECT_WRITE)
 		return 0;
-	refuse(source, ACCESS_WRITE);
-	return effect == EFFECT_DENY ? -EACCES : -EXDEV;
+	return effect == EFFECT_DENY ? refuse(source, ACCESS_WRITE) : -EXDEV;
 }
 
 static struct answer link_for(const struct call *call, struct argument old, struct argument new, int flags)
@@ -250,7 +277,7 @@ static struct answer link_for(const struct call *call, struct argument old, stru
 	if (result == 0)
 		result = second;
 	/* Of a directory there is no second name: which mistake comes first, Landlock and the kernel see differently. */
-	if (result == 0 && to.directory >= 0 && (holds_monitors_name(&to) || holds_monitors_name(&source) || S_ISDIR(source.status.st_mode)) && !is_elsewhere(&to)) {
+	if (result == 0 && to.directory >= 0 && (is_ours(&to) || holds_monitors_name(&source) || S_ISDIR(source.status.st_mode)) && !is_kernels(&to)) {
 		result = judge_making(&to, false);
 		if (result == 0)
 			result = judge_source(&source);

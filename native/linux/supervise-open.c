@@ -142,7 +142,7 @@ static struct answer open_nameless(struct place *place, const struct open_how_ *
 
 	if (!S_ISDIR(place->status.st_mode))
 		return give_result(-ENOTDIR);
-	if (!is_monitors(place->path))
+	if (!is_monitors(place->path) && effect_at(get_rules(), place->path) == EFFECT_WRITE)
 		return let_continue();
 	if (effect_at(get_rules(), place->path) != EFFECT_WRITE)
 		return give_result(refuse(place, ACCESS_CREATE));
@@ -174,7 +174,7 @@ static struct answer open_place(struct place *place, const struct open_how_ *how
 	struct answer answer;
 
 	for (; result == 0; result = follow_link(place)) {
-		bool creates = (how->flags & O_CREAT) && !nameless, monitors = holds_monitors_name(place) || empties_unseen(how->flags), may;
+		bool creates = (how->flags & O_CREAT) && !nameless, monitors = holds_monitors_name(place) || is_closed_elsewhere(place) || empties_unseen(how->flags), may;
 
 		/* A directory, or a mistake: the kernel says what of both it is. And it sees to all else that is its own. */
 		if ((creates && (place->must_be_directory || (place->directory < 0 && S_ISDIR(place->status.st_mode)))) || (!monitors && !place->follows && !nameless))

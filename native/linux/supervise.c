@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 static bool truncation_covered;
 
@@ -20,10 +21,37 @@ bool truncation_is_covered(void)
 	return truncation_covered;
 }
 
+/* Does the mode let it? What is made or removed is the directory's matter. */
+static bool mode_permits(const struct place *place, enum access_operation operation)
+{
+	int fd = operation == ACCESS_WRITE && place->object >= 0 ? place->object : place->directory;
+	char path[OWN_PATH_BYTES];
+
+	own_path(path, fd);
+	return fd < 0 || access(path, fd == place->directory ? W_OK | X_OK : W_OK) == 0;
+}
+
 long refuse(const struct place *place, enum access_operation operation)
 {
-	report_access(place->call, operation, place->path, REPORT_REFUSED);
-	return effect_at(get_rules(), place->path) == EFFECT_DENY ? -EACCES : -EROFS;
+	bool permitted = mode_permits(place, operation);
+
+	report_access(place->call, operation, place->path, REPORT_REFUSED | (permitted ? 0 : REPORT_MODE_REFUSES));
+	return permitted && effect_at(get_rules(), place->path) != EFFECT_DENY ? -EROFS : -EACCES;
+}
+
+static bool lies_in(const char *path, const char *directory)
+{
+	size_t length = strlen(directory);
+
+	return strncmp(path, directory, length) == 0 && (path[length] == 0 || path[length] == '/');
+}
+
+bool is_closed_elsewhere(const struct place *place)
+{
+	/* A descriptor of what has no name any more (a memory file): its holder's. */
+	if (place->directory < 0 && place->status.st_nlink == 0)
+		return false;
+	return place->path[0] == '/' && !may_create(get_rules(), place->path) && !holds_monitors_name(place) && !lies_in(place->path, "/dev") && !lies_in(place->path, "/proc");
 }
 
 void begin_making(const struct call *call)

@@ -41,8 +41,13 @@ struct answer supervise_truncate(const struct call *call);
 void prepare_supervising(struct supervised_rules *rules, bool truncation_covered);
 bool truncation_is_covered(void);
 
-/* Tells that `operation` was refused. Returns the errno as the rung with mounts has it: EACCES where reads are denied, else EROFS. */
+/* Tells that `operation` was refused. Returns the errno as the rung with mounts has it: EACCES where reads are denied or the mode itself
+ * refuses it, else EROFS. */
 long refuse(const struct place *place, enum access_operation operation);
+
+/* Is a name that is not the monitor's closed by the rules? Then commands' own domain would refuse it too; but this process says it in the
+ * words of a read-only file system, and tells. What /dev and /proc hold, the domain alone knows. */
+bool is_closed_elsewhere(const struct place *place);
 
 /* From here to `end_making` this thread makes files with the caller's umask. */
 void begin_making(const struct call *call);

@@ -11,7 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { MOST_LINKS = 40 };
+enum { MOST_LINKS = 40, MOST_STEPS = 4096 /* up from a directory that no path names */ };
 
 static struct supervised_rules *rules;
 
@@ -119,15 +119,50 @@ static long open_directory(const struct place *place, const char *path, int *fd)
 	return *fd >= 0 ? 0 : errno == ELOOP ? PATH_UNKNOWN : -errno;
 }
 
-/* Writes the real path of `fd` into `path`, with `name` behind it. Returns 0 or PATH_UNKNOWN. */
-static long write_path(struct place *place, int fd, const char *name)
+/* The real path of `fd` into `path`. Returns its length; 0: it is not known; or -errno. */
+static ssize_t read_path(int fd, char path[PATH_MAX])
 {
 	char own[OWN_PATH_BYTES];
 	ssize_t length;
 
 	own_path(own, fd);
-	length = readlink(own, place->path, PATH_MAX);
-	if (length <= 0 || length >= PATH_MAX)
+	length = readlink(own, path, PATH_MAX);
+	return length < 0 ? -errno : length == PATH_MAX ? -ENAMETOOLONG : length;
+}
+
+/* A directory that lies so deep that no path names it: writes the path of the nearest one above it that has one. All below that is as it
+ * is, where no rule lies below it. */
+static ssize_t read_path_above(int fd, char path[PATH_MAX])
+{
+	ssize_t length = -ENAMETOOLONG;
+	int above = fd;
+
+	for (int step = 0; step < MOST_STEPS && length == -ENAMETOOLONG; step++) {
+		int next = openat(above, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (above != fd)
+			close(above);
+		if (next < 0)
+			return 0;
+		above = next;
+		length = read_path(above, path);
+	}
+	if (above != fd)
+		close(above);
+	if (length <= 0 || path[0] != '/')
+		return 0;
+	path[length] = 0;
+	return is_above_closed(rules, path) ? 0 : length;
+}
+
+/* Writes the real path of `fd` into `path`, with `name` behind it. Returns 0 or PATH_UNKNOWN. */
+static long write_path(struct place *place, int fd, const char *name)
+{
+	ssize_t length = read_path(fd, place->path);
+
+	if (length == -ENAMETOOLONG)
+		length = read_path_above(fd, place->path);
+	if (length <= 0)
 		return PATH_UNKNOWN;
 	if (length > 1 || place->path[0] != '/')
 		place->path[length++] = '/';
