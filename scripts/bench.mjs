@@ -154,17 +154,24 @@ async function programs(workspace) {
     'npm run': ['npm', 'run', '--silent', 'noop'],
   }
   const sandbox = await openSandbox(workspace)
+  const unobserved = await openSandbox(workspace, {}, { observe: 'off' })
+  const withReads = await openSandbox(workspace, {}, { observe: 'reads' })
   const rows = []
+  const observed = []
   for (const [name, argv] of Object.entries(cases)) {
     if (spawnSync(argv[0], argv.slice(1), { cwd: workspace, env: ENV }).status !== 0) {
       rows.push({ name: `\`${name}\``, bar: '≤ 1.05', missing: `\`${argv[0]}\` does not work here` })
       continue
     }
-    const times = await interleave({ bare: () => bare(argv, workspace), ours: () => ours(sandbox, argv) }, Math.max(3, Math.ceil(ROUNDS / 5)))
+    const times = await interleave({
+      bare: () => bare(argv, workspace), ours: () => ours(sandbox, argv), unobserved: () => ours(unobserved, argv), reads: () => ours(withReads, argv),
+    }, Math.max(3, Math.ceil(ROUNDS / 5)))
     rows.push(atMost(`\`${name}\`, inside against outside`, times.bare, times.ours, 1.05))
+    observed.push(atMost(`\`${name}\`, writes observed against nothing observed`, times.unobserved, times.ours, 1.03))
+    observed.push({ name: `\`${name}\`, reads observed too, against nothing observed`, base: times.unobserved, ours: times.reads, value: times.reads / times.unobserved })
   }
-  await sandbox.close()
-  return rows
+  for (const each of [sandbox, unobserved, withReads]) await each.close()
+  return [...rows, ...observed]
 }
 
 async function creating(workspace) {
@@ -199,9 +206,9 @@ async function memory(workspace) {
 
 /* Contenders. Each resolves when the command ended well and its output was read. */
 
-async function openSandbox(cwd, policy = {}) {
+async function openSandbox(cwd, policy = {}, more = {}) {
   const { createSandbox } = await import('../dist/index.js')
-  return createSandbox({ cwd, policy: Object.keys(policy).length === 0 ? 'workspace-write' : { mode: 'workspace-write', ...policy } })
+  return createSandbox({ ...more, cwd, policy: Object.keys(policy).length === 0 ? 'workspace-write' : { mode: 'workspace-write', ...policy } })
 }
 
 async function ours(sandbox, argv) {
