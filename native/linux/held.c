@@ -132,6 +132,17 @@ bool held_may_have_changed(struct held_paths *held)
 	return changed;
 }
 
+/* The host may take it away: then its name is free, until the host puts something there again. */
+static bool is_held_while_there(const struct mount_step *step)
+{
+	return step->kind == MOUNT_BIND_READ_ONLY && step->entry == ENTRY_FILE;
+}
+
+static bool may_be_missing(const struct mount_step *step)
+{
+	return step->kind == MOUNT_WATCH || is_held_while_there(step);
+}
+
 static bool still_held(const struct held *row)
 {
 	const char *path = row->state == HELD_PLACEHOLDER ? row->placeholder_path : row->step->path;
@@ -283,7 +294,7 @@ static int join_other(const struct held_paths *held, struct held *row)
 	int parent, result;
 	char *path;
 
-	if (!held->active || row->step->kind == MOUNT_WATCH)
+	if (!held->active || may_be_missing(row->step))
 		return 0;
 	memcpy(parent_path, row->step->path, length);
 	parent_path[length] = 0;
@@ -339,10 +350,10 @@ static int try_to_hold(struct held_paths *held, struct held *row, bool was_held)
 	/* What we may not look at, commands may not either: they have our uid and fewer rights. Unless they can take the hindrance
 	 * away, or made it. */
 	if (errno == EACCES)
-		return was_held || (row->step->kind != MOUNT_WATCH && is_behind_own_directory(row->step->path)) ? -1 : 0;
+		return was_held || (!may_be_missing(row->step) && is_behind_own_directory(row->step->path)) ? -1 : 0;
 	if (errno != ENOENT && errno != ENOTDIR)
 		return -1;
-	return row->step->kind == MOUNT_WATCH || !held->active ? 0 : hold_missing(held, row);
+	return may_be_missing(row->step) || !held->active ? 0 : hold_missing(held, row);
 }
 
 /* Holds whatever is at the path now. Returns -1 with errno where that cannot be done. */
@@ -437,7 +448,7 @@ static int look_once(struct held_paths *held, const char **path, struct failure 
 
 		if (before == HELD_NOTHING) {
 			fd = open_exact(row->step->path);
-			if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && (row->step->kind == MOUNT_WATCH || !held->active))
+			if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && (may_be_missing(row->step) || !held->active))
 				continue;
 			if (fd >= 0)
 				close(fd);
@@ -450,9 +461,9 @@ static int look_once(struct held_paths *held, const char **path, struct failure 
 			continue;
 		if (change == HELD_UNCHANGED)
 			change = HELD_BOUND_AGAIN;
-		/* A denied object that the host replaced is hidden again; what matters for a protected one, and for what stands for a
+		/* A denied object that the host replaced is hidden again, and one that is held while it is there is bound again; what matters for a protected one, and for what stands for a
 		 * missing one, is that a command may have made or filled it in between. */
-		if (row->state == HELD_PLACEHOLDER ? row->filled : row->step->effect == EFFECT_READ && row->state == HELD_OBJECT && !is_empty_directory(AT_FDCWD, row->step->path)) {
+		if (row->state == HELD_PLACEHOLDER ? row->filled : row->step->effect == EFFECT_READ && row->state == HELD_OBJECT && !is_held_while_there(row->step) && !is_empty_directory(AT_FDCWD, row->step->path)) {
 			change = HELD_SOMETHING_APPEARED;
 			if (*path == NULL)
 				*path = row->step->path;

@@ -7,7 +7,8 @@
  *
  *   plan     u32 magic 0x31585343 ("CSX1"), u32 version 3, u32 flags (PLAN_*), u32 uid, u32 gid, string state directory,
  *            string cwd path, identity cwd,
- *            u32 n mounts { u8 kind (MOUNT_*), u8 entry kind (ENTRY_*), u8 effect (EFFECT_*), string path,
+ *            u32 n mounts { u8 kind (MOUNT_*), u8 entry kind (ENTRY_*; of a read-only bind ENTRY_FILE where it is held only while
+ *                           something is there, else ENTRY_MISSING), u8 effect (EFFECT_*), string path,
  *                           identity (of the parent directory for a placeholder),
  *                           string text (a placeholder's content or target),
  *                           u32 n openings { u8 effect, string path, identity } },

@@ -11,7 +11,7 @@ export type MountStep =
   /** The tree at `path` becomes writable again, with the mounts below it. */
   | { readonly step: 'bind_writable'; readonly path: string; readonly identity: FileIdentity }
   /** `path` (file, directory or symlink) is bound over itself read-only; re-bound when the host replaces it. */
-  | { readonly step: 'bind_read_only'; readonly path: string; readonly identity: FileIdentity }
+  | { readonly step: 'bind_read_only'; readonly path: string; readonly identity: FileIdentity; readonly whileThere?: true }
   /** `path` is hidden below an empty object of mode 0; `openings` stay visible inside it. */
   | { readonly step: 'mask'; readonly path: string; readonly identity: FileIdentity; readonly kind: EntryKind; readonly openings: readonly MaskOpening[] }
   /** A directory between a writable root and a held path, bound over itself so that it cannot be renamed. */

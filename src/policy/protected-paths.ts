@@ -16,6 +16,8 @@ export interface ProtectedPath extends HeldPath {
   readonly owner: string
   /** The policy field that said so, undefined for a default. */
   readonly field: string | undefined
+  /** As `PathRule` has it. */
+  readonly whileThere?: true
 }
 
 /**
@@ -38,7 +40,7 @@ function protectedIn(host: HostSnapshot, policy: SandboxPolicy, root: WritableRo
   const own = (held: readonly HeldPath[], field?: string): ProtectedPath[] => held.map(each => ({ ...each, owner: root.path, field }))
   const named = [
     ...PROTECTED_NAMES.flatMap(name => own(holdName(host, root.path, name, DIRECTORY, missing, root.field))),
-    ...(policy.protectAgentFiles && !root.isTemporary ? AGENT_FILES.flatMap(({ name }) => own(holdName(host, root.path, name, DIRECTORY, 'skip', root.field), 'protectAgentFiles')) : []),
+    ...(policy.protectAgentFiles && !root.isTemporary ? AGENT_FILES.flatMap(({ name }) => own(holdName(host, root.path, name, DIRECTORY, 'skip', root.field), 'protectAgentFiles')).map(each => ({ ...each, whileThere: true as const })) : []),
     ...policy.protect.flatMap((name, index) => own(holdName(host, root.path, name, DIRECTORY, missing, `protect[${index}]`), `protect[${index}]`)),
   ]
   const whole = named.find(({ path }) => path === root.path)

@@ -289,12 +289,12 @@ function refuseLinksToDenied(host: HostSnapshot, named: NamedLists, roots: reado
   }
 }
 
-function protectedRule(host: HostSnapshot, { path, entry, effect, placeholder, owner, field }: ProtectedPath, before: Layer): PathRule[] {
+function protectedRule(host: HostSnapshot, { path, entry, effect, placeholder, owner, field, whileThere }: ProtectedPath, before: Layer): PathRule[] {
   const outer = before.effectAt(parentOf(host.platform, path))
   // What is opened again inside a held path was open before: it lies in a writable root that no rule closes.
   if (effect === 'write') return outer === 'write' ? [{ ...rule({ path, entry }, 'write', 'protected', field), owner }] : []
   const closed = { ...rule({ path, entry }, outer === 'deny' ? 'deny' : 'read', 'protected', field), owner }
-  return [entry === undefined ? { ...closed, ...placeholder } : closed]
+  return [entry === undefined ? { ...closed, ...placeholder } : whileThere === undefined ? closed : { ...closed, whileThere }]
 }
 
 function selfRules(host: HostSnapshot, selfPaths: readonly string[], roots: readonly WritableRoot[], before: Layer): PathRule[] {

@@ -36,6 +36,8 @@ export interface PathRule {
   readonly placeholder?: 'directory' | 'file' | 'symlink'
   /** The placeholder's content (`file`; empty when absent) or target (`symlink`). */
   readonly placeholderText?: string
+  /** Where the host takes the path away while commands run, its name is left free, and it is held again as soon as it is back: nothing is ended for it. */
+  readonly whileThere?: true
 }
 
 /** A deny glob: files that match it later are not held by mounts (`later-glob-matches`). Matches at the start are `paths` of their own. */

@@ -1,5 +1,5 @@
 // Control files of other agents and editors, in real sandboxes: each is tried to be changed in every way, and looked at from outside.
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { SandboxOptions } from '../../../src/exec/options.js'
@@ -96,4 +96,37 @@ test('the reference\'s policies, and folders for temporary files, hold none of i
   const wire = await start(workspace, { policy: { type: 'workspaceWrite' } })
   expect((await wire.exec(['sh', '-c', 'echo x > .vscode/a'])).exitCode).toBe(0)
   expect(statSync(join(workspace.path, '.vscode/a')).size).toBe(2)
+})
+
+test('the user changes them while a command runs: saved anew, removed and put back. Nothing is in the way, nothing is ended, and the new ones are held', async ({ skip }) => {
+  const workspace = makeWorkspace('.vscode')
+  const at = (name: string): string => join(workspace.path, name)
+  for (const name of ['.envrc', '.mcp.json', '.vscode/settings.json']) writeFileSync(at(name), 'original')
+  const sandbox = await start(workspace)
+  if (sandbox.enforcement.rung !== 'namespaces') skip('mounts are what is bound again')
+  // Tries all the time, and says what it could write.
+  const child = sandbox.spawn(['sh', '-c', 'echo up; while read -r line; do for f in .envrc .mcp.json .vscode/settings.json; do (echo evil > $f) 2>/dev/null && echo "$line: wrote $f"; done; echo "$line: tried"; done'], { output: { maxBytes: 1 << 20 } })
+  const heard: string[] = []
+  child.stdout.on('data', chunk => heard.push(String(chunk)))
+  await expect.poll(() => heard.join('')).toContain('up')
+  for (let round = 0; round < 20; round++) {
+    // As an editor saves, and as git checks out: the second one fails where something stands at the name.
+    writeFileSync(at('.envrc.new'), `saved ${round}`)
+    renameSync(at('.envrc.new'), at('.envrc'))
+    unlinkSync(at('.mcp.json'))
+    writeFileSync(at('.mcp.json'), `put back ${round}`, { flag: 'wx' })
+    writeFileSync(at('.vscode/settings.json'), `typed ${round}`)
+    // How long the window is, is not what is tested: the next command's look closes it, and so does the next turn of the watch.
+    await sandbox.exec(['true'])
+    child.stdin!.write(`${round}\n`)
+    await expect.poll(() => heard.join('')).toContain(`${round}: tried`)
+    expect(['.envrc', '.mcp.json', '.vscode/settings.json'].map(name => readFileSync(at(name), 'utf8'))).toEqual([`saved ${round}`, `put back ${round}`, `typed ${round}`])
+  }
+  // Gone for good: the name is free, and nothing of ours stands there.
+  unlinkSync(at('.mcp.json'))
+  await sandbox.exec(['true'])
+  expect(existsSync(at('.mcp.json'))).toBe(false)
+  child.stdin!.end()
+  expect(await child.exited).toMatchObject({ exitCode: 0, stdout: expect.not.stringContaining('wrote') })
+  expect(workspace.journal().length).toBeLessThanOrEqual(3)
 })

@@ -91,7 +91,7 @@ function stepsOf(policy: ResolvedPolicy, rule: PathRule, around: Surroundings, m
       return []
     case 'read':
       if (openings !== undefined) openings.push({ path, identity, effect })
-      else if (around.effect === 'write') return [{ step: 'bind_read_only', path, identity }]
+      else if (around.effect === 'write') return [{ step: 'bind_read_only', path, identity, ...(rule.whileThere === undefined ? {} : { whileThere: true }) }]
       else if (around.effect === 'private') return [{ step: 'bind_writable', path, identity }, { step: 'bind_read_only', path, identity }]
       return []
     case 'deny': {

@@ -119,7 +119,7 @@ function writeMount(writer: ByteWriter, step: MountStep, field: string): void {
 function mountRow(step: MountStep): { entry: EntryKind | 'missing'; effect: Effect; identity: FileIdentity } {
   switch (step.step) {
     case 'bind_writable':     return { entry: 'missing', effect: 'write', identity: step.identity }
-    case 'bind_read_only':    return { entry: 'missing', effect: 'read', identity: step.identity }
+    case 'bind_read_only':    return { entry: step.whileThere === true ? 'file' : 'missing', effect: 'read', identity: step.identity }
     case 'mask':              return { entry: step.kind, effect: 'deny', identity: step.identity }
     case 'pin':               return { entry: 'directory', effect: 'write', identity: step.identity }
     case 'placeholder':       return { entry: step.kind, effect: step.effect, identity: step.parent }
