@@ -205,7 +205,7 @@ describe.each(RUNGS)('%s', rung => {
     expect(await failureOf(() => sandbox.sessions.start(['true'], { cwd: '/no/such/folder' }))).toMatchObject({ code: 'path_not_found', field: 'cwd' })
   })
 
-  test.runIf(rung === 'namespaces')('a denial of a session is told with it', async () => {
+  test('a denial of a session is told with it', async () => {
     const sandbox = await startSandbox()
     await sandbox.sessions.start(['sh', '-c', 'echo x > /etc/made-by-a-session'])
     await soon(() => sandbox.sessions.list()).toMatchObject([{ state: 'ended', denials: [{ operation: 'create', path: '/etc/made-by-a-session' }] }])
