@@ -22,15 +22,16 @@ async function main() {
   for (const policy of ['workspace-write', { mode: 'workspace-write', deny: ['secret'] }]) {
     const sandbox = await createSandbox({ policy, cwd: process.cwd(), ...options })
     const allowed = await sandbox.exec(['sh', '-c', 'echo hello > note && cat note'])
-    const denied = await sandbox.exec(['sh', '-c', 'echo x > "$1"', 'sh', process.env.AGENT_TARGET ?? '/etc/x-codex-sandbox-agent'])
-    seen.push({ stdout: allowed.stdout, backend: allowed.enforcement.backend, denied: denied.exitCode !== 0, denials: denied.denials.map(({ path }) => path) })
+    const targets = (process.env.AGENT_TARGETS ?? '/etc/x-codex-sandbox-agent').split(':')
+    const tried = await sandbox.exec(['sh', '-c', 'for target; do echo x > "$target" && echo "$target"; done', 'sh', ...targets])
+    seen.push({ stdout: allowed.stdout, backend: allowed.enforcement.backend, written: tried.stdout, denials: tried.denials.map(({ path }) => path) })
     await sandbox.close()
   }
   return seen
 }
 main().then(seen => console.log(JSON.stringify(seen)), ({ code, field, message }) => { console.log(JSON.stringify({ code, field, message })); process.exitCode = 1 })
 `
-const WORKED = { stdout: 'hello\n', backend: 'linux-native', denied: true }
+const WORKED = { stdout: 'hello\n', backend: 'linux-native', written: '' }
 
 let release: Release
 beforeAll(() => { if (whyNot === undefined) release = makeRelease() }, 300_000)
@@ -142,13 +143,11 @@ describe.skipIf(whyNot !== undefined)('bundled into a program', () => {
   // The policy's folder is the bundle's own, so only a rule for the bundle protects it.
   test.each(FORMATS)('$name: a command cannot write the bundle itself, though it lies in a writable root', async ({ file, options }) => {
     const { app, launcher } = await bundle(options, file)
-    for (const part of readdirSync(app)) {
-      const before = readFileSync(join(app, part))
-      const { stdout } = release.run('node', [file], { cwd: app, env: { CODEX_SANDBOX_LAUNCHER: launcher, AGENT_TARGET: join(app, part) } })
-      expect(parsed(stdout)).toMatchObject([{ denied: true }, { denied: true }])
-      expect(readFileSync(join(app, part)).equals(before)).toBe(true)
-      rmSync(join(app, 'note'))
-    }
+    const parts = readdirSync(app).map(name => join(app, name))
+    const before = parts.map(path => readFileSync(path, 'utf8'))
+    const { stdout } = release.run('node', [file], { cwd: app, env: { CODEX_SANDBOX_LAUNCHER: launcher, AGENT_TARGETS: [...parts, join(app, 'other')].join(':') } })
+    expect(parsed(stdout)).toMatchObject([{ written: `${join(app, 'other')}\n` }, { written: `${join(app, 'other')}\n` }])
+    expect(parts.map(path => readFileSync(path, 'utf8'))).toEqual(before)
   })
 
   test('without a launcher: an error that says where to copy one from', async () => {
