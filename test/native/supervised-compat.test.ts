@@ -1,5 +1,6 @@
 // Programs that change files work on the supervised rung as elsewhere; and one that waits holds up no other.
-import { existsSync, readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -23,6 +24,18 @@ describe('as this user', { timeout: 60_000 }, () => {
     expect(readFileSync(join(place.outside, 'f'), 'utf8')).toBe('outside')
     expect(existsSync(join(place.outside, 'new'))).toBe(false)
     expect(existsSync(join(place.work, '.git/new'))).toBe(false)
+  })
+
+  test.skipIf(process.getuid?.() !== 0)(`a /proc that is mounted in the workspace is not opened with the launcher's eyes${process.getuid?.() === 0 ? '' : ' (only root can mount one)'}`, async ({ skip }) => {
+    const folder = join(place.work, 'proc')
+    mkdirSync(folder)
+    if (spawnSync('mount', ['-t', 'proc', 'proc', folder]).status !== 0) skip('no /proc can be mounted here')
+    try {
+      const { stdout } = await place.sandbox.exec(['sh', '-c', 'for f in self/mem self/oom_score_adj thread-self/mem self/comm; do (: >> proc/$f) 2>/dev/null && echo "opened $f"; chmod 666 proc/$f 2>/dev/null && echo "changed $f"; done; cat proc/self/comm'])
+      expect(stdout).toBe('cat\n')
+    } finally {
+      spawnSync('umount', [folder])
+    }
   })
 
   test('150 writers that nobody reads hold up neither files nor the next command, and end when they are killed', async () => {
