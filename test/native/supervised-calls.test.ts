@@ -138,7 +138,7 @@ describe.each(USERS)('as $name', { timeout: 600_000 }, user => {
       const numbered = (seen: Seen) => [...START, ...calls].map((call, i) => `${readable(call)} -> ${isLoop(inside, outside, i) ? 'a loop' : seen.results[i]}`)
       expect(numbered(inside)).toEqual(numbered(outside))
       expect(inside.tree).toEqual(outside.tree)
-    }), { numRuns: Number(process.env['CALLS_RUNS'] ?? 12) })
+    }), { numRuns: Number(process.env['CALLS_RUNS'] ?? 8) })
   })
 })
 
