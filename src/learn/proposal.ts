@@ -2,6 +2,7 @@
 import type { Denial } from '../exec/denial.js'
 import { escapeGlob } from '../policy/glob.js'
 import { isInside } from '../policy/path-syntax.js'
+import { presetPolicy } from '../policy/presets.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { collapseNeeds, type Need, type Place, type Root } from './roots.js'
 
@@ -114,6 +115,8 @@ function addWrites(base: SandboxPolicy, needs: readonly Need[], place: LearnPlac
     policy: {
       ...base,
       mode: wantsMode ? 'workspace-write' : base.mode,
+      // As that mode has them, unless they were asked for.
+      caches: wantsMode && base.caches === presetPolicy('read-only', 'library').caches ? presetPolicy('workspace-write', 'library').caches : base.caches,
       excludeSlashTmp: closedBefore.excludeSlashTmp && temporary.length === 0,
       excludeTmpdirEnvVar: closedBefore.excludeTmpdirEnvVar && temporaryByName.length === 0,
       write: union(base.write, roots.map(({ path }) => escapeGlob(platform, path))),

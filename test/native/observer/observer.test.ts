@@ -117,19 +117,19 @@ describe.each(RUNGS)('protected paths, on the rung %s', rung => {
     for (const name of ['config', 'HEAD', 'index']) writeFileSync(join(path, '.git', name), '')
   }
 
-  /** `supervised`: where that rung answers otherwise: it replaces by removing, and puts nothing at missing names. */
+  /** `supervised`: where that rung answers otherwise: a folder that is not empty is not removed anyway, and nothing is put at missing names. */
   test.each<{ name: string; words: string[]; denied: string[]; supervised?: string[]; policy?: PolicyInput }>([
     { name: 'a write in .git', words: ['wronly', '.git/config'], denied: ['write .git/config'] },
     { name: 'a new file in .git', words: ['o_creat', '.git/new'], denied: ['create .git/new'] },
-    { name: 'removing .git', words: ['rmdirat', '.git'], denied: ['remove .git'] },
+    { name: 'removing .git', words: ['rmdirat', '.git'], denied: ['remove .git'], supervised: [] },
     { name: 'moving .git', words: ['renameat2', '.git', 'moved'], denied: ['remove .git'] },
-    { name: 'replacing .git by another name', words: ['renameat2-onto', '.git', 'own'], denied: ['write .git'], supervised: ['remove .git'] },
+    { name: 'replacing .git by another name', words: ['renameat2-onto', '.git', 'own'], denied: ['write .git'] },
     { name: 'making .codex, where an empty folder stands meanwhile', words: ['mkdirat', '.codex'], denied: ['create .codex'] },
     { name: 'making a file of that name', words: ['o_creat', '.codex'], denied: ['create .codex'] },
     { name: 'removing it', words: ['rmdirat', '.codex'], denied: ['remove .codex'], supervised: [] },
     { name: 'making something in it', words: ['mkdirat', '.codex/x'], denied: ['create .codex/x'], supervised: [] },
     { name: 'the index, where git may commit', words: ['renameat2-onto', '.git/index', 'own'], denied: [], policy: { mode: 'workspace-write', git: 'commits' } },
-    { name: 'the config, where git may commit', words: ['renameat2-onto', '.git/config', 'own'], denied: ['write .git/config'], supervised: ['remove .git/config'], policy: { mode: 'workspace-write', git: 'commits' } },
+    { name: 'the config, where git may commit', words: ['renameat2-onto', '.git/config', 'own'], denied: ['write .git/config'], policy: { mode: 'workspace-write', git: 'commits' } },
     { name: 'a folder that is there, which git makes again', words: ['mkdirat', '.git'], denied: [] },
   ])('$name', async ({ words: [call = '', first = '', second], denied, supervised = denied, policy }) => {
     const place = await start(policy, { rung }, repository)
