@@ -1,6 +1,7 @@
 // From a caller's options to a plan: policy, this machine, back end, compile. Starts no command.
 import { realpathSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
+import { readPlaceholders, withoutPlaceholders } from '../host/placeholders.js'
 import { takeSnapshot } from '../host/snapshot.js'
 import type { Backend, LayerReport } from '../platform/backend.js'
 import type { BackendName, LaunchPlan } from '../platform/launch-plan.js'
@@ -145,7 +146,12 @@ export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot,
 export function snapshotFor({ cwd, ...launcher }: { readonly [Key in 'cwd' | 'launcherPath' | 'launcherSha256']?: string | undefined }, env: NodeJS.ProcessEnv = process.env): HostSnapshot {
   // Where it is given, this process's own may be gone.
   const host = takeSnapshot({ selfPaths: [], env, ...(cwd === undefined ? {} : { cwd }) })
-  return { ...host, selfPaths: [...packageRuntimePaths(namedLauncher(launcher, env)), stateDirectory(env, host), cacheDirectory(env, host)] }
+  const state = stateDirectory(env, host)
+  return {
+    ...host,
+    selfPaths: [...packageRuntimePaths(namedLauncher(launcher, env)), state, cacheDirectory(env, host)],
+    files: withoutPlaceholders(host.files, readPlaceholders(state)),
+  }
 }
 
 /**

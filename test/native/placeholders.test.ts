@@ -77,6 +77,32 @@ test('git: \'commits\' beside another such sandbox whose placeholders are there:
   await command.end()
 })
 
+test('a sandbox that is made while the placeholders of another one stand there goes on without them', async () => {
+  const workspace = makeWorkspace()
+  execFileSync('git', ['init', '--quiet', workspace.path])
+  const start = async (): Promise<Sandbox> => {
+    const sandbox = await createSandbox({ cwd: workspace.path, policy: { git: 'commits' } })
+    onTestFinished(() => sandbox.close())
+    return sandbox
+  }
+  const rules = ({ policy }: Sandbox): string[] => policy.paths.map(({ effect, path, kind, placeholderText }) => [effect, path, kind, placeholderText].join(' '))
+  const alone = await start()
+  const command = await startCommand(alone, workspace)
+  const other = await start()
+  expect(rules(other)).toEqual(rules(alone))
+  await command.end()
+  await alone.close()
+  await expectNone(workspace.journal)
+  const commit = await other.exec(['git', '-c', 'user.name=n', '-c', 'user.email=e@x', 'commit', '--quiet', '--allow-empty', '--message', 'one'])
+  expect(commit).toMatchObject({ exitCode: 0, stderr: '' })
+  const git = (name: string): string => join(workspace.path, '.git', name)
+  const during = await startCommand(other, workspace)
+  expect({ commondir: readFileSync(git('commondir'), 'utf8'), worktree: readFileSync(git('config.worktree'), 'utf8') }).toEqual({ commondir: '.\n', worktree: '' })
+  expect((await other.exec(['sh', '-c', 'echo x > .git/hooks/post-commit; echo x >> .git/config; echo x > .git/commondir'])).exitCode).not.toBe(0)
+  await during.end()
+  expect([existsSync(git('hooks/post-commit')), readFileSync(git('config'), 'utf8').includes('x\n')]).toEqual([false, false])
+})
+
 /** A launcher was killed while its placeholders were there. */
 async function leaveBehind(workspace: Workspace): Promise<void> {
   const launcher = ownLauncher()

@@ -1,0 +1,54 @@
+// What is hidden from a policy because a launcher wrote down that it put it there, and what is not.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readPlaceholders, withoutPlaceholders } from '../../../src/host/placeholders.js'
+import { fakeFiles, symlink } from '../../support/fake-host.js'
+
+let state: string
+beforeEach(() => { state = mkdtempSync(join(tmpdir(), 'placeholders-')) })
+afterEach(() => rmSync(state, { recursive: true }))
+const record = (name: string, text: string): void => writeFileSync(join(state, `placeholder-1-2-${name}`), text)
+
+test('records are read; what is no record, or not whole yet, is left out', () => {
+  record('a', '0 1 7 1 2\n/w/.git\nhooks\n')
+  record('b', '1 1 8 1 2\n/w/.git\ncommondir\n.\n')
+  record('c', '2 1 9 1 2\n/w/.git\nsequencer\n/dev/x')
+  record('empty', '')
+  record('half', '0 1 7 1 2\n/w')
+  writeFileSync(join(state, 'layers.json'), '{}')
+  expect(Object.fromEntries(readPlaceholders(state))).toEqual({
+    '/w/.git/hooks': { device: '1', inode: '7', text: '' }, '/w/.git/commondir': { device: '1', inode: '8', text: '.\n' }, '/w/.git/sequencer': { device: '1', inode: '9', text: '/dev/x' },
+  })
+})
+
+test('without a state directory there are none', () => {
+  expect(readPlaceholders('/no/such/folder').size).toBe(0)
+  mkdirSync(join(state, 'placeholder-folder'))
+  expect(readPlaceholders(state).size).toBe(0)
+})
+
+const tree = { w: { empty: {}, full: { x: '' }, file: '.\n', changed: 'mine\n', link: symlink('/nowhere'), other: symlink('/mine') } }
+const files = fakeFiles(tree)
+const identity = (name: string): { device: string; inode: string } => ({ device: files.entry(`/w/${name}`)!.device, inode: files.entry(`/w/${name}`)!.inode })
+
+test.each([
+  { name: 'empty',   text: '',         hidden: true,  why: 'an empty folder' },
+  { name: 'full',    text: '',         hidden: false, why: 'a folder in which somebody has made something' },
+  { name: 'file',    text: '.\n',      hidden: true,  why: 'a file with its text' },
+  { name: 'changed', text: '.\n',      hidden: false, why: 'a file that somebody has written' },
+  { name: 'link',    text: '/nowhere', hidden: true,  why: 'a link that leads where it was made to lead' },
+  { name: 'other',   text: '/nowhere', hidden: false, why: 'a link that leads elsewhere' },
+])('$why is hidden: $hidden', ({ name, text, hidden }) => {
+  const path = `/w/${name}`
+  const view = withoutPlaceholders(files, new Map([[path, { ...identity(name), text }]]))
+  expect({ entry: view.entry(path), text: view.text(path), listed: view.children('/w')?.includes(name) })
+    .toEqual(hidden ? { entry: undefined, text: undefined, listed: false } : { entry: files.entry(path), text: files.text(path), listed: true })
+  expect(view.entry('/w')).toEqual(files.entry('/w'))
+})
+
+test('what somebody has put in its place is another object, and shows', () => {
+  const view = withoutPlaceholders(files, new Map([['/w/empty', { device: '1', inode: '999', text: '' }]]))
+  expect(view.entry('/w/empty')).toEqual(files.entry('/w/empty'))
+})
