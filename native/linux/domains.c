@@ -1,8 +1,10 @@
 #include "domains.h"
 #include "kernel.h"
+#include "listed-folders.h"
 #include "mounts.h"
 #include "restrict.h"
 #include "supervised-grants.h"
+#include "supervised-path.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,11 +17,6 @@
 
 /* A rule takes some memory of the kernel's, and is copied for every command. */
 enum { MOST_RULES = 1 << 16 };
-
-static struct {
-	struct identity *folders;
-	uint32_t n_folders, size;
-} listed;
 
 /* A tree on its way into a ruleset. */
 struct granting {
@@ -56,27 +53,28 @@ static int add_rule(int ruleset, int fd, uint64_t allowed)
 	return (int)syscall(NR_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH_, &rule, 0);
 }
 
-/* What a rule is about, as it was meant. -1 with errno; -2: it is not there, and grants nothing. */
-static int open_meant(const struct landlock_rule *rule)
+/* What a rule is about, as it was meant. -1 with errno; -2: it is not there, and grants nothing. `again`: nor does what came in its place
+ * since the start. */
+static int open_meant(const struct landlock_rule *rule, bool again)
 {
 	bool compared = rule->identity.inode != 0;
 	struct identity found;
 	int fd = open_exact(rule->path);
 
 	if (fd < 0)
-		return !compared && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES) ? -2 : -1;
+		return (again || !compared) && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES) ? -2 : -1;
 	if (compared && (identify(fd, "", &found, NULL, NULL) != 0 || !same_identity(found, rule->identity))) {
 		close(fd);
 		errno = ESTALE;
-		return -1;
+		return again ? -2 : -1;
 	}
 	return fd;
 }
 
-static int add_rules(int ruleset, const struct landlock_rule *rules, uint32_t n_rules, struct failure *failure)
+static int add_rules(int ruleset, const struct landlock_rule *rules, uint32_t n_rules, bool again, struct failure *failure)
 {
 	for (uint32_t i = 0; i < n_rules; i++) {
-		int fd = open_meant(&rules[i]), result = fd >= 0 ? add_rule(ruleset, fd, rules[i].allowed) : fd == -2 ? 0 : -1;
+		int fd = open_meant(&rules[i], again), result = fd >= 0 ? add_rule(ruleset, fd, rules[i].allowed) : fd == -2 ? 0 : -1;
 
 		if (fd >= 0)
 			close(fd);
@@ -117,33 +115,6 @@ static enum closeness judge_entry(const struct granting *granting, const char *n
 	return result;
 }
 
-static int note_folder(int fd)
-{
-	struct identity identity;
-
-	if (identify(fd, "", &identity, NULL, NULL) != 0)
-		return -1;
-	if (listed.n_folders == listed.size) {
-		uint32_t size = listed.size == 0 ? 64 : listed.size * 2;
-		struct identity *grown = realloc(listed.folders, size * sizeof *grown);
-
-		if (grown == NULL)
-			return -1;
-		listed.folders = grown;
-		listed.size = size;
-	}
-	listed.folders[listed.n_folders++] = identity;
-	return 0;
-}
-
-bool is_listed_folder(const struct stat *folder)
-{
-	for (uint32_t i = 0; i < listed.n_folders; i++)
-		if (listed.folders[i].inode == folder->st_ino && listed.folders[i].device == folder->st_dev)
-			return true;
-	return false;
-}
-
 static int grant_entries(struct granting *granting, int folder, size_t length);
 
 /* What cannot be opened or has gone meanwhile stays closed. */
@@ -180,7 +151,7 @@ static int grant_entries(struct granting *granting, int folder, size_t length)
 	const struct dirent *entry;
 	DIR *entries;
 
-	if (note_folder(folder) != 0)
+	if (note_listed_folder(folder) != 0)
 		return fail_at(granting->failure, granting->path);
 	/* Its names cannot be known: nothing in it is readable. */
 	if (fd < 0)
@@ -197,11 +168,11 @@ static int grant_entries(struct granting *granting, int folder, size_t length)
 	return result;
 }
 
-static int grant_tree(int ruleset, const struct plan *plan, const struct readable_tree *tree, struct failure *failure)
+static int grant_tree(int ruleset, const struct plan *plan, const struct readable_tree *tree, bool again, struct failure *failure)
 {
 	struct granting granting = { .ruleset = ruleset, .plan = plan, .tree = tree, .failure = failure };
 	size_t length = strlen(tree->rule.path);
-	int fd = open_meant(&tree->rule), result;
+	int fd = open_meant(&tree->rule, again), result;
 
 	if (fd == -2)
 		return 0;
@@ -251,20 +222,63 @@ static int add_grants(int ruleset, const struct plan *plan, struct supervised_ru
 	return result;
 }
 
+/* Only those of the start, as far as they are still there: the monitor leaves to the kernel what lies in them, and in no other. */
+static int add_grants_again(int ruleset, const struct plan *plan)
+{
+	uint32_t n;
+	const struct granted *grants = grants_of(get_rules(), &n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct landlock_rule rule = { plan->handled_fs, (char *)grants[i].path, { grants[i].device, grants[i].inode } };
+		int fd = open_meant(&rule, true), result = fd < 0 ? 0 : add_rule(ruleset, fd, rule.allowed);
+
+		if (fd >= 0)
+			close(fd);
+		if (result != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* `rules`: what is granted is noted in them. NULL: again, for a later command. Returns the ruleset, or -1 with `failure` filled. */
 static int make_inner(const struct plan *plan, struct supervised_rules *rules, struct failure *failure)
 {
-	int ruleset = create_ruleset(plan->handled_fs, plan->handled_net, plan->scopes);
+	bool again = rules == NULL;
+	int ruleset = create_ruleset(plan->handled_fs, plan->handled_net, plan->scopes), result;
 
 	if (ruleset < 0)
 		return fail(failure, STEP_compile_landlock_rules, NULL);
-	if (add_rules(ruleset, plan->rules, plan->n_rules, failure) != 0)
+	note_folders_anew();
+	result = add_rules(ruleset, plan->rules, plan->n_rules, again, failure);
+	for (uint32_t i = 0; result == 0 && i < plan->n_trees; i++)
+		result = grant_tree(ruleset, plan, &plan->trees[i], again, failure);
+	if (result == 0 && (again ? add_grants_again(ruleset, plan) : add_grants(ruleset, plan, rules)) != 0)
+		result = fail(failure, STEP_compile_landlock_rules, NULL);
+	if (result != 0) {
+		close(ruleset);
 		return -1;
-	for (uint32_t i = 0; i < plan->n_trees; i++)
-		if (grant_tree(ruleset, plan, &plan->trees[i], failure) != 0)
-			return -1;
-	if (add_grants(ruleset, plan, rules) != 0)
-		return fail(failure, STEP_compile_landlock_rules, NULL);
+	}
+	use_noted_folders();
 	return ruleset;
+}
+
+int refresh_inner(const struct plan *plan, int inner, struct failure *failure)
+{
+	int ruleset;
+
+	if (INJECTED(refresh_rules))
+		return fail(failure, STEP_refresh_rules, NULL);
+	if (!have_listed_folders_changed())
+		return 0;
+	ruleset = make_inner(plan, NULL, failure);
+	if (ruleset < 0) {
+		failure->step = STEP_refresh_rules;
+		return -1;
+	}
+	/* Under the number by which all know it. */
+	if (dup3(ruleset, inner, O_CLOEXEC) < 0)
+		return fail(failure, STEP_refresh_rules, NULL);
+	return close(ruleset);
 }
 
 /* `refer` is given on everything: under a layer without it each rename and link between two directories is EXDEV. */
@@ -275,7 +289,7 @@ static int make_fence(const struct plan *plan, struct failure *failure)
 
 	if (ruleset < 0)
 		return fail(failure, STEP_compile_landlock_rules, NULL);
-	return add_rules(ruleset, &everything, 1, failure) == 0 ? ruleset : -1;
+	return add_rules(ruleset, &everything, 1, false, failure) == 0 ? ruleset : -1;
 }
 
 bool signals_are_fenced(const struct plan *plan)
@@ -289,7 +303,7 @@ int enter_outer_domain(const struct plan *plan, struct supervised_rules *rules, 
 
 	if (outer < 0)
 		return fail(failure, STEP_compile_landlock_rules, NULL);
-	if (add_rules(outer, plan->outer_rules, plan->n_outer_rules, failure) != 0 || (domains->inner = make_inner(plan, rules, failure)) < 0 ||
+	if (add_rules(outer, plan->outer_rules, plan->n_outer_rules, false, failure) != 0 || (domains->inner = make_inner(plan, rules, failure)) < 0 ||
 	    (domains->fence = make_fence(plan, failure)) < 0)
 		return -1;
 	if (INJECTED(outer_domain) || syscall(NR_landlock_restrict_self, outer, 0) != 0)

@@ -450,7 +450,7 @@ static int restrict_forker(const struct plan *plan, struct failure *failure)
 		return fail(failure, STEP_adopt_orphans, NULL);
 	if (INJECTED(forker_no_new_privs) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fail(failure, STEP_forker_no_new_privs, NULL);
-	if (restrict_once(plan, shared.inner, failure) != 0)
+	if (restrict_once(plan, shared.fence, failure) != 0)
 		return -1;
 	return install_listener(plan, failure);
 }

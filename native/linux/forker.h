@@ -37,9 +37,9 @@ struct forker_exit {
 /* A command on its way to an init: one packet, this header and then the command as frames.def has it, or, where that is larger
  * than INLINE_COMMAND_BYTES, nothing more. Descriptors ride on it, in this order: the command's stdin, stdout and stderr; a memory
  * file that has the command, where it is so large; cgroup.procs of its control group, where its flags say that it has one; the
- * launcher's own program, where its flags say that it runs that. */
+ * launcher's own program, where its flags say that it runs that; the inner ruleset, where there are no namespaces. */
 struct start_header { uint32_t id, length; };
-enum { INLINE_COMMAND_BYTES = 32 << 10, START_DESCRIPTORS = 6 };
+enum { INLINE_COMMAND_BYTES = 32 << 10, START_DESCRIPTORS = 7 };
 
 /* What an init tells the monitor, over a pipe: written at once, so never mixed with another's. */
 enum init_report_type {
@@ -71,7 +71,8 @@ struct job {
 	const char **script;		/* argv for /bin/sh, where the program is a script without an interpreter line */
 	int fds[START_DESCRIPTORS];
 	int group;			/* one of them, where the command has a control group */
-	int helper;			/* the last of them, where the program is the launcher's own */
+	int helper;			/* another, where the program is the launcher's own */
+	int inner;			/* the last, without namespaces: its Landlock ruleset */
 	uint16_t n_ended, ended_length;
 	unsigned char ended[ENDED_BYTES];
 	char program[PATH_MAX];

@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 
 /* Where an init keeps what it needs of the forker's descriptors. */
-enum { FD_STARTS = 3, FD_NOTICES, FD_REPORTS, FD_FENCE /* without namespaces only */, FIRST_FREE_FD };
+enum { FD_STARTS = 3, FD_NOTICES, FD_REPORTS, FIRST_FREE_FD };
 
 static bool without_namespaces(void)
 {
@@ -214,14 +214,13 @@ static long keep_own_descriptors(void)
 	long starts = RAW(SYS_fcntl, shared.starts, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
 	long notices = RAW(SYS_fcntl, shared.notices, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
 	long reports = RAW(SYS_fcntl, shared.reports, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
-	long fence = without_namespaces() ? RAW(SYS_fcntl, shared.fence, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0) : 0;
 
-	if (starts < 0 || notices < 0 || reports < 0 || fence < 0)
+	if (starts < 0 || notices < 0 || reports < 0)
 		return -EMFILE;
 	if (RAW(SYS_dup3, starts, FD_STARTS, O_CLOEXEC, 0, 0) < 0 || RAW(SYS_dup3, notices, FD_NOTICES, O_CLOEXEC, 0, 0) < 0 ||
-	    RAW(SYS_dup3, reports, FD_REPORTS, O_CLOEXEC, 0, 0) < 0 || (without_namespaces() && RAW(SYS_dup3, fence, FD_FENCE, O_CLOEXEC, 0, 0) < 0))
+	    RAW(SYS_dup3, reports, FD_REPORTS, O_CLOEXEC, 0, 0) < 0)
 		return -EMFILE;
-	return RAW(NR_close_range, without_namespaces() ? FIRST_FREE_FD : FD_FENCE, ~0U, 0, 0, 0);
+	return RAW(NR_close_range, FIRST_FREE_FD, ~0U, 0, 0, 0);
 }
 
 static long connect_streams(const struct job *job)
@@ -349,8 +348,8 @@ static void run_program(void *argument)
 	if (without_namespaces()) {
 		/* Ends with its init, whatever becomes of that; what it starts does not, and is init's to end. */
 		TRY_PROGRAM(job, adopt_orphans, RAW(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
-		/* A fence of its own inside init's: from here on it cannot signal init. */
-		TRY_PROGRAM(job, command_landlock, RAW(NR_landlock_restrict_self, FD_FENCE, 0, 0, 0, 0));
+		/* What it may do with files; and a fence of its own inside init's: from here on it cannot signal init. */
+		TRY_PROGRAM(job, command_landlock, RAW(NR_landlock_restrict_self, job->inner, 0, 0, 0, 0));
 	}
 	/* Limits last but one: a limit on open files must not fail the steps above. */
 	TRY_PROGRAM(job, set_limits, set_limits(&job->command));
@@ -697,6 +696,8 @@ static void take_command(struct job *job)
 	n_expected += (job->command.flags & COMMAND_GROUP) != 0;
 	job->helper = job->fds[n_expected];
 	n_expected += (job->command.flags & COMMAND_HELPER) != 0;
+	job->inner = job->fds[n_expected];
+	n_expected += without_namespaces();
 	if (n_fds != n_expected)
 		give_up(job, STEP_connect_streams, -EMFILE);
 }
@@ -733,6 +734,8 @@ void run_init(void *argument)
 		RAW(SYS_close, job->group, 0, 0, 0, 0);
 	if (job->command.flags & COMMAND_HELPER)
 		RAW(SYS_close, job->helper, 0, 0, 0, 0);
+	if (without_namespaces())
+		RAW(SYS_close, job->inner, 0, 0, 0, 0);
 	if (job->failed_step < 0 && (job->command.flags & COMMAND_REPORT_START))
 		notify(job, NOTICE_RUNS);
 	job->wait_status = (int)wait_for(job, program);

@@ -52,14 +52,14 @@ int create_ruleset(uint64_t fs, uint64_t net, uint64_t scopes)
 	return (int)syscall(NR_landlock_create_ruleset, &attributes, size, 0);
 }
 
-int restrict_once(const struct plan *plan, int inner, struct failure *failure)
+int restrict_once(const struct plan *plan, int fence, struct failure *failure)
 {
 	int ruleset;
 
 	if (INJECTED(forker_landlock))
 		return fail(failure, STEP_forker_landlock, NULL);
 	if (plan->flags & PLAN_SUPERVISED)
-		return syscall(NR_landlock_restrict_self, inner, 0) == 0 ? 0 : fail(failure, STEP_forker_landlock, NULL);
+		return syscall(NR_landlock_restrict_self, fence, 0) == 0 ? 0 : fail(failure, STEP_forker_landlock, NULL);
 	if (!(plan->flags & PLAN_LANDLOCK) || (plan->flags & PLAN_LANDLOCK_FILES) || (plan->scopes == 0 && plan->handled_net == 0))
 		return 0;
 	ruleset = create_ruleset(0, plan->handled_net, plan->scopes);

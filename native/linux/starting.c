@@ -1,4 +1,5 @@
 /* From a START frame to a command in an init's hands: held paths looked at, placeholders made, streams opened. */
+#include "domains.h"
 #include "helper.h"
 #include "monitor-state.h"
 
@@ -125,7 +126,7 @@ int look_at_held(struct monitor *monitor, struct failure *failure)
 static void close_fds(const struct monitor *monitor, const int *fds, int n_fds)
 {
 	for (int i = 0; i < n_fds; i++)
-		if (fds[i] >= 0 && fds[i] != monitor->devnull && fds[i] != monitor->helper && (i == 0 || fds[i] != fds[0]))
+		if (fds[i] >= 0 && fds[i] != monitor->devnull && fds[i] != monitor->helper && fds[i] != shared.inner && (i == 0 || fds[i] != fds[0]))
 			close(fds[i]);
 }
 
@@ -241,7 +242,7 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 	struct failure failure = { .step = STEP_decode_command };
 	struct command_head head;
 	struct running *command;
-	int fds[START_DESCRIPTORS] = { -1, -1, -1, -1, -1, -1 }, n_fds = 3;
+	int fds[START_DESCRIPTORS] = { -1, -1, -1, -1, -1, -1, -1 }, n_fds = 3;
 
 	/* A failure of that id would be taken for the sandbox's, or for that of the command that has it. */
 	if (frame->id == 0 || command_with_id(monitor, frame->id) != NULL) {
@@ -254,7 +255,8 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 		send_failure(monitor, frame->id, &failure);
 		return;
 	}
-	if (look_at_held(monitor, &failure) != 0 || take_placeholders(&monitor->held, &failure) != 0) {
+	if (look_at_held(monitor, &failure) != 0 || take_placeholders(&monitor->held, &failure) != 0 ||
+	    ((monitor->plan.flags & PLAN_SUPERVISED) && refresh_inner(&monitor->plan, shared.inner, &failure) != 0)) {
 		send_failure(monitor, frame->id, &failure);
 		return;
 	}
@@ -285,6 +287,8 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 		}
 		fds[n_fds++] = monitor->helper;
 	}
+	if (monitor->plan.flags & PLAN_SUPERVISED)
+		fds[n_fds++] = shared.inner;
 	if (monitor->first_start == NULL && send_start(monitor, &header, frame->payload, fds, n_fds) == 0)
 		close_fds(monitor, fds, n_fds);
 	else if (monitor->first_start != NULL || errno == EAGAIN)

@@ -119,7 +119,14 @@ static struct answer open_existing(struct place *place, uint64_t flags)
 		return give_result(refuse(place, ACCESS_WRITE));
 	if ((flags & O_CREAT) && is_others_file(place))
 		return give_result(-EACCES);
-	switch (type) {
+	return open_on_behalf(place, flags);
+}
+
+struct answer open_on_behalf(struct place *place, uint64_t flags)
+{
+	switch (place->status.st_mode & S_IFMT) {
+	case S_IFDIR:
+		return give(place->call, open_again(place->object, flags), flags);
 	case S_IFREG:
 		return open_regular(place, flags);
 	case S_IFIFO:
@@ -208,9 +215,11 @@ static struct answer open_for(const struct call *call, int directory_fd, uint64_
 	struct place place;
 	struct answer answer;
 
-	/* O_PATH opens nothing; and a read is no matter of the monitor's. */
-	if ((how->flags & O_PATH) || !(writes(how->flags) || (how->flags & (O_CREAT | TMPFILE))))
+	/* It opens nothing. */
+	if (how->flags & O_PATH)
 		return let_continue();
+	if (!(writes(how->flags) || (how->flags & (O_CREAT | TMPFILE))))
+		return supervise_read(call, directory_fd, address, how);
 	/* Not what it says it is: the kernel knows the errno. */
 	if ((how->flags & TMPFILE) && (!(how->flags & O_DIRECTORY) || (how->flags & O_ACCMODE) == O_RDONLY))
 		return let_continue();

@@ -13,6 +13,7 @@
 #ifndef SUPERVISE_H
 #define SUPERVISE_H
 
+#include "kernel.h"
 #include "notifications.h"
 #include "reports.h"
 #include "supervised-path.h"
@@ -22,6 +23,12 @@ struct handled_call *add_file_calls(struct handled_call *at);
 
 /* open, openat, openat2, creat. */
 struct answer supervise_open(const struct call *call);
+
+/* Those of them that only read. */
+struct answer supervise_read(const struct call *call, int directory_fd, uint64_t address, const struct open_how_ *how);
+
+/* Opens what stands at a place that has been looked at and judged, and gives it to the caller. */
+struct answer open_on_behalf(struct place *place, uint64_t flags);
 
 /* mkdir, mknod, unlink, rmdir, rename, link, symlink, in all their forms. */
 struct answer supervise_names(const struct call *call);

@@ -368,6 +368,12 @@ bool grant(struct supervised_rules *rules, struct granted granted)
 	return true;
 }
 
+const struct granted *grants_of(const struct supervised_rules *rules, uint32_t *n)
+{
+	*n = rules->n_grants;
+	return rules->grants;
+}
+
 const struct granted *granted_above(const struct supervised_rules *rules, const char *directory)
 {
 	struct descent descent = descend(rules, directory);

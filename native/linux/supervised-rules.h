@@ -41,6 +41,9 @@ struct granted { const char *path; uint64_t device, inode; };
 /* The path must stay. Returns false where it is not open, something closed lies below, or there are too many. */
 bool grant(struct supervised_rules *rules, struct granted granted);
 
+/* All of them, in no order. */
+const struct granted *grants_of(const struct supervised_rules *rules, uint32_t *n);
+
 /* The granted directory that `directory` is or lies in, or NULL. */
 const struct granted *granted_above(const struct supervised_rules *rules, const char *directory);
 

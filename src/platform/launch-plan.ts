@@ -78,7 +78,14 @@ export interface SupervisionPlan {
   /** The outer Landlock domain, around the launcher too: the most that it can do for commands. */
   readonly outer: { readonly handledNet: number; readonly rules: readonly LandlockRule[] }
   readonly reads: readonly ReadableTree[]
+  readonly judgedReads: JudgedReads
 }
+
+/**
+ * Reads that the launcher carries out, beside what the kernel lets commands read: `folders`, as no rule of Landlock's lets list one on the
+ * way to a denied path; `all`, where new files come to lie beside such a path. In any case those of shared memory.
+ */
+export type JudgedReads = 'shared-memory' | 'folders' | 'all'
 
 export interface SeccompPlan {
   /** `struct sock_filter[]` in base64, installed in each command. */

@@ -19,7 +19,7 @@ const OF_NAMESPACES = [
   'open_journal', 'unshare_namespaces', 'write_id_maps', 'make_mounts_private', 'clone_devices', 'make_tree_read_only', 'make_devices', 'bind_writable', 'bind_read_only', 'mask', 'pin', 'placeholder',
   'private_directory', 'watch', 'make_mounts_shared', 'bring_up_loopback', 'forker_death_signal', 'prepare_ruleset', 'recheck', 'slave_mounts', 'mount_proc', 'protect_proc',
 ]
-const OF_SUPERVISION = ['outer_domain', 'adopt_orphans']
+const OF_SUPERVISION = ['outer_domain', 'adopt_orphans', 'refresh_rules']
 /** Only where Landlock does not keep signals inside. */
 const OF_OLD_LANDLOCK = ['start_guardian']
 
@@ -32,7 +32,7 @@ const OF_HELPERS = ['open_helper']
 const KINDS: readonly MountStep['step'][] = ['bind_writable', 'bind_read_only', 'mask', 'pin', 'placeholder', 'watch', 'private_directory']
 
 /** Steps that are taken for a command, not for the sandbox: the sandbox starts, and each of its commands fails. */
-const OF_A_COMMAND = ['decode_command', 'placeholder', 'make_streams', 'fork_program', 'set_limits', 'connect_streams', 'enter_cwd', 'exec']
+const OF_A_COMMAND = ['decode_command', 'placeholder', 'refresh_rules', 'make_streams', 'fork_program', 'set_limits', 'connect_streams', 'enter_cwd', 'exec']
 
 /** How a failure is told where it is the command's own, and not the sandbox's. */
 const OUTCOMES: Readonly<Record<string, object>> = {

@@ -5,12 +5,12 @@ import { isInside } from '../../src/policy/path-syntax.js'
 import type { Effect } from '../../src/policy/resolved-policy.js'
 import { assembleFilter } from '../../src/platform/linux/seccomp/assemble.js'
 import type { SystemCallRule } from '../../src/platform/linux/seccomp/filter-rules.js'
-import { SUPERVISED_FILE_CALLS } from '../../src/platform/linux/seccomp/supervised-calls.js'
+import { supervisedFileCalls } from '../../src/platform/linux/seccomp/supervised-calls.js'
 import { type Architecture, SYSTEM_CALLS } from '../../src/platform/linux/seccomp/system-calls.js'
 
 /** What of native/linux the tool is made of. */
 export const SUPERVISE_TOOL_SOURCES = [
-  'notifications', 'caller', 'supervise', 'supervise-open', 'supervise-names', 'supervise-metadata', 'supervised-path', 'supervised-rules', 'supervised-grants',
+  'notifications', 'caller', 'supervise', 'supervise-open', 'supervise-read', 'listed-folders', 'supervise-names', 'supervise-metadata', 'supervised-path', 'supervised-rules', 'supervised-grants',
   'reports', 'process-tree',
 ]
 
@@ -32,7 +32,7 @@ export function superviseConfig(rules: readonly SupervisedRule[], { base = 'read
 
 /** The rows for files alone. */
 export function fileFilter(arch: Architecture): Uint8Array {
-  const rules = SUPERVISED_FILE_CALLS
+  const rules = supervisedFileCalls(arch, 'shared-memory')
     .flatMap(({ calls, cases }) => calls.map((call): SystemCallRule => ({ call, action: 'user_notification', ...(cases && { cases }) })))
     .filter(({ call }) => Object.hasOwn(SYSTEM_CALLS[arch], call))
   return assembleFilter(rules, arch, 'allow')

@@ -8,8 +8,8 @@ import { comparisonKey } from '../../../policy/letter-case.js'
 import { isInside, parentOf } from '../../../policy/path-syntax.js'
 import type { PathRule, ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import { layer, type Layer } from '../../../policy/rule-order.js'
-import type { LandlockPlan, LandlockRule, ReadableTree, SupervisionPlan } from '../../launch-plan.js'
-import { FIRST_ABI_WITH_SCOPES, netMask, scopeMask } from '../landlock/access-rights.js'
+import type { JudgedReads, LandlockPlan, LandlockRule, ReadableTree, SupervisionPlan } from '../../launch-plan.js'
+import { FIRST_ABI_WITH_SCOPES, fsMask, netMask, scopeMask } from '../landlock/access-rights.js'
 import { deviceRights, readRights, rightsOn, writableRights } from '../landlock/ruleset.js'
 
 /** The devices that every program may expect; what else lies in /dev is closed. Those that are missing are left out. */
@@ -33,11 +33,16 @@ interface Places {
   readonly groupParent?: string
 }
 
+interface Supervision {
+  readonly landlock: LandlockPlan & Required<Pick<LandlockPlan, 'files'>>
+  readonly supervision: SupervisionPlan
+}
+
 /**
  * @throws SandboxError `rule_not_enforceable`: `tmp: 'private'`, a rule for a place of which commands see only a part, `/` to be written
  *         or denied
  */
-export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateDirectory, groupParent }: Places): { landlock: LandlockPlan & Required<Pick<LandlockPlan, 'files'>>; supervision: SupervisionPlan } {
+export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateDirectory, groupParent }: Places): Supervision {
   if (policy.tmp === 'private') {
     throw new SandboxError('rule_not_enforceable', { field: 'tmp', value: policy.tmp }, { detail: 'only a mount namespace can hold it, and this host has none', remedy: 'Say "none" and set TMPDIR to a folder of the workspace, or "host".' })
   }
@@ -49,6 +54,7 @@ export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateD
   }
   const handledNet = policy.network === 'off' ? netMask(abi) : 0
   const writable = rules.filter(({ effect }) => effect === 'write')
+  const { reads, listable, judgedReads } = readableTrees(policy, rules, stateDirectory, readRights(abi))
   const devices = (paths: readonly string[]): LandlockRule[] => paths.map(path => ({ path, allowed: String(rightsOn('device', deviceRights(abi))) }))
   return {
     landlock: {
@@ -56,7 +62,7 @@ export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateD
       scopes: scopeMask(abi),
       files: {
         handled: String(writableRights(abi)),
-        rules: [...writable.filter(rule => !holdsSomething(policy, rule)).flatMap(rule => landlockRule(rule, writableRights(abi))), ...devices([...DEVICES, ...policy.devices])],
+        rules: [...writable.filter(rule => !holdsSomething(policy, rule)).flatMap(rule => landlockRule(rule, writableRights(abi))), ...devices([...DEVICES, ...policy.devices]), ...listable],
         proc: '0',
       },
     },
@@ -74,7 +80,8 @@ export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateD
           ...(groupParent === undefined ? [] : [{ path: groupParent, allowed: String(writableRights(abi)) }]),
         ],
       },
-      reads: readableTrees(policy, rules, stateDirectory, readRights(abi)),
+      reads,
+      judgedReads,
     },
   }
 }
@@ -113,8 +120,14 @@ function landlockRule({ path, kind, identity }: PathRule, rights: bigint): Landl
   return allowed === 0n || identity === undefined ? [] : [{ path, allowed: String(allowed), identity }]
 }
 
-/** The readable places, each with what is closed in it and in no other one inside. */
-function readableTrees(policy: ResolvedPolicy, rules: readonly PathRule[], stateDirectory: string, rights: bigint): ReadableTree[] {
+/**
+ * The readable places, each with what is closed in it and in no other one inside.
+ *
+ * A folder on the way to a closed path cannot be listed by a rule that would not list what is closed too. Where only places of this
+ * machine are closed (`listable`), their names are no secret. Otherwise the launcher opens such folders, and all that comes to lie in
+ * one after the start.
+ */
+function readableTrees(policy: ResolvedPolicy, rules: readonly PathRule[], stateDirectory: string, rights: bigint): { reads: ReadableTree[]; listable: LandlockRule[]; judgedReads: JudgedReads } {
   const { platform, base, caseInsensitiveRoots } = policy
   const closedPlaces = ['/dev', stateDirectory].filter(place => !rules.some(({ path }) => path === place)).map(closedPlace)
   const all = layer({ platform, base, caseInsensitiveRoots, paths: [...rules, ...closedPlaces].sort((a, b) => a.path.length - b.path.length) })
@@ -125,7 +138,15 @@ function readableTrees(policy: ResolvedPolicy, rules: readonly PathRule[], state
     ...opened.filter(({ path }) => path !== '/' || base === 'deny').flatMap(rule => landlockRule(rule, rights)),
   ]
   const closed = all.paths.filter(({ path, effect }) => effect === 'deny' && isReadableAround(path))
-  return roots.map(root => ({ ...root, closed: closed.filter(({ path }) => rootOf(all, roots, path) === root.path).map(({ path }) => path) }))
+  const reads = roots.map(root => ({ ...root, closed: closed.filter(({ path }) => rootOf(all, roots, path) === root.path).map(({ path }) => path) }))
+  const isSecret = ({ closed: paths }: ReadableTree): boolean => paths.some(path => !closedPlaces.some(place => place.path === path))
+  const key = (path: string): string => comparisonKey(platform, caseInsensitiveRoots, path)
+  const isInWritable = (path: string): boolean => rules.some(rule => rule.effect === 'write' && isInside(platform, key(rule.path), key(path)))
+  return {
+    reads,
+    listable: reads.filter(tree => tree.closed.length > 0 && !isSecret(tree)).map(({ closed: _, ...rule }) => ({ ...rule, allowed: String(fsMask(['read_dir'])) })),
+    judgedReads: closed.some(({ path }) => isInWritable(path)) ? 'all' : reads.some(isSecret) ? 'folders' : 'shared-memory',
+  }
 }
 
 const closedPlace = (path: string): PathRule => ({ path, effect: 'deny', origin: 'self', field: undefined, owner: undefined, kind: 'directory', identity: undefined })

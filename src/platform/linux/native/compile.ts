@@ -105,11 +105,12 @@ function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], opti
   const sockets = isThere(layers, 'descriptor-copy') ? 'taken' : 'made'
   const { landlock, supervision } = compileSupervision(policy, versionOf(layers, 'landlock'), { stateDirectory, ...(groups === undefined ? {} : { groupParent: groups.parent }) })
   const { abi } = landlock
+  const held = { abi, reads: observe === 'reads' ? 'all' : supervision.judgedReads } as const
   return {
     network, sockets, mounts: [], landlock, supervision, observe,
     seccomp: {
-      command: base64(commandFilter({ arch, network, makeSockets: sockets === 'made', supervised: { abi }, observe })),
-      listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: { abi }, observe })),
+      command: base64(commandFilter({ arch, network, makeSockets: sockets === 'made', supervised: held, observe })),
+      listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: held, observe })),
     },
     notes: [...supervisionNotes(policy, abi), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
   }

@@ -1,10 +1,10 @@
 // The two filters of a sandbox: what no command may call, and what the launcher does on a command's behalf.
-import type { Observation } from '../../launch-plan.js'
+import type { JudgedReads, Observation } from '../../launch-plan.js'
 import { FIRST_ABI_WITH_SCOPES, FIRST_ABI_WITH_TCP } from '../landlock/access-rights.js'
 import { assembleFilter } from './assemble.js'
 import { type Action, type ArgumentCase, type ArgumentCondition, low, MARKED, type SystemCallRule } from './filter-rules.js'
-import { OBSERVED_CALLS, observedRows } from './observed-calls.js'
-import { FILE_SYSTEM_REQUESTS, SUPERVISED_FILE_CALLS } from './supervised-calls.js'
+import { observedRows } from './observed-calls.js'
+import { FILE_SYSTEM_REQUESTS, supervisedFileCalls } from './supervised-calls.js'
 import { type Architecture, SYSTEM_CALLS, type SystemCallName } from './system-calls.js'
 
 /** `private`: a network namespace of its own; `none`: the host's, and nothing of it; `host`: the policy opens the host's. */
@@ -13,6 +13,7 @@ type Network = 'private' | 'none' | 'host'
 /** The supervised rung: no namespace keeps processes, System V IPC and message queues apart. `abi`: Landlock's. */
 interface Supervised {
   readonly abi: number
+  readonly reads: JudgedReads
 }
 
 /** `quiet`: a refusal that no report is made of, in a row that is told. */
@@ -278,10 +279,8 @@ const LISTENER_FILTER: readonly ListenerRow[] = [
     reason: 'unix sockets made inside are told by the launcher having bound them' },
   { calls: ['listen'], action: NOTIFY, when: ({ network, makeSockets }) => network === 'none' || makeSockets === true,
     reason: 'a TCP socket that listens without bind(2) gets a port that anybody may reach, and Landlock knows only bind' },
-  { calls: ['socket'], action: 'allow', cases: [{ when: [family(AF_UNIX, AF_INET, AF_INET6)], action: NOTIFY }], when: ({ makeSockets }) => makeSockets === true,
+  { calls: ['socket'], action: 'allow', cases: [{ when: [family(AF_UNIX, AF_INET, AF_INET6, AF_NETLINK)], action: NOTIFY }], when: ({ makeSockets }) => makeSockets === true,
     reason: 'the launcher keeps a copy until the socket is connected or listens' },
-
-  ...SUPERVISED_FILE_CALLS.map(row => ({ ...row, action: NOTIFY, when: supervises })),
 
   { calls: ['prlimit64'], action: NOTIFY, cases: [own(low(0, [0n])), own({ argument: 2, width: 64, oneOf: [0n] })], when: supervises,
     reason: 'lowers the limits of any process of the user; 0 is the caller, and without new limits it only asks' },
@@ -305,14 +304,13 @@ const LISTENER_FILTER: readonly ListenerRow[] = [
  * Calls that are not in the table are refused here too, so that the forker must not depend on one.
  */
 export function listenerFilter(options: ListenerOptions): Uint8Array {
-  const { arch, observe = 'off' } = options
+  const { arch, supervised, observe = 'off' } = options
   const rules = new Map<SystemCallName, SystemCallRule>()
   // What is carried out or judged is not only looked at.
   const add = (calls: readonly SystemCallName[], action: Action, cases: readonly ArgumentCase[] = []): void => {
     for (const call of calls) if (Object.hasOwn(SYSTEM_CALLS[arch], call) && !rules.has(call)) rules.set(call, { call, action, cases })
   }
-  // Opens that the supervised rung judges are a part of those that are observed where reads are.
-  if (observe === 'reads' && options.supervised !== undefined) for (const { calls, cases } of READ_ROWS) add(calls, NOTIFY, cases)
+  for (const { calls, cases } of supervised === undefined ? [] : supervisedFileCalls(arch, supervised.reads)) add(calls, NOTIFY, cases)
   for (const { calls, action, cases, when } of LISTENER_FILTER) if (when(options)) add(calls, action, cases)
   for (const { calls, action, cases = [], isTold } of commandRows(options)) {
     if (!isTold) continue
@@ -322,8 +320,6 @@ export function listenerFilter(options: ListenerOptions): Uint8Array {
   for (const { calls, cases } of observedRows(observe)) add(calls, NOTIFY, cases)
   return assembleFilter([...rules.values()], arch, 'allow')
 }
-
-const READ_ROWS = OBSERVED_CALLS.filter(({ from, calls }) => from === 'reads' && calls.some(call => call === 'open' || call === 'openat'))
 
 /** What the command filter would refuse is the launcher's to refuse. */
 const instead = (action: Action): Action => action === 'allow' ? 'allow' : NOTIFY

@@ -1,7 +1,8 @@
 // The calls that change files, as the supervised rung's listener filter has them: the launcher performs what leads into a writable root
 // with something closed below, and all that changes metadata; native/linux/handlers.c has a handler for each.
+import type { JudgedReads } from '../../launch-plan.js'
 import { type Action, type ArgumentCase, type ArgumentCondition, MARKED } from './filter-rules.js'
-import type { SystemCallName } from './system-calls.js'
+import type { Architecture, SystemCallName } from './system-calls.js'
 
 /** Calls that the listener gets, but for the arguments of `cases`. */
 export interface SupervisedRow {
@@ -38,15 +39,30 @@ const HARMLESS_REQUESTS = [0x4004_9409n, 0x4020_940dn, 0xc018_9436n, 0xc020_660b
 
 const request = (oneOf: readonly bigint[], mask?: bigint): ArgumentCondition =>
   mask === undefined ? { argument: 1, width: 32, oneOf } : { argument: 1, width: 32, mask, oneOf }
-const asksOnly = (argument: 1 | 2): ArgumentCase => ({ when: [{ argument, width: 32, mask: WRITE_INTENT, oneOf: [0n] }], action: 'allow' })
 
-export const SUPERVISED_FILE_CALLS: readonly SupervisedRow[] = [
-  { calls: ['open'], cases: [asksOnly(1)],
-    reason: 'opens for writing, makes or empties a file; reading is Landlock\'s to judge' },
-  { calls: ['openat'], cases: [asksOnly(2)],
-    reason: 'the same' },
+/** O_PATH, and the two whose numbers differ. Source: arch/arm64/include/uapi/asm/fcntl.h. */
+const O_PATH = 0o10000000n
+const O_DIRECTORY = { x64: 0o200000n, arm64: 0o40000n }
+const O_NOFOLLOW = { x64: 0o400000n, arm64: 0o100000n }
+
+/** Which opens are not the launcher's. shm_open(3) follows no links, and little else that reads does. */
+function keptOpens(argument: 1 | 2, arch: Architecture, reads: JudgedReads): ArgumentCase[] {
+  const flags = (mask: bigint, ...oneOf: bigint[]): ArgumentCondition => ({ argument, width: 32, mask, oneOf })
+  const opensNothing: ArgumentCase = { when: [flags(O_PATH, O_PATH)], action: 'allow' }
+  const folder: ArgumentCase = { when: [flags(O_DIRECTORY[arch], O_DIRECTORY[arch])], action: 'user_notification' }
+  const sharedMemory: ArgumentCase = { when: [flags(O_DIRECTORY[arch] | O_NOFOLLOW[arch], O_NOFOLLOW[arch])], action: 'user_notification' }
+  const asksOnly: ArgumentCase = { when: [flags(WRITE_INTENT, 0n)], action: 'allow' }
+  return reads === 'all' ? [opensNothing] : [opensNothing, ...(reads === 'folders' ? [folder] : []), sharedMemory, asksOnly]
+}
+
+/** Of both architectures: one may lack a call. */
+export const supervisedFileCalls = (arch: Architecture, reads: JudgedReads): readonly SupervisedRow[] => [
+  { calls: ['open'], cases: keptOpens(1, arch, reads),
+    reason: 'opens for writing, makes or empties a file; most reading is Landlock\'s to judge' },
+  { calls: ['openat'], cases: [{ when: [MARKED], action: 'allow' }, ...keptOpens(2, arch, reads)],
+    reason: 'the same. The launcher\'s own, on its way to a program, are marked; whoever else marks one is left to the kernel, which refuses' },
   { calls: ['openat2'], cases: [{ when: [MARKED], action: 'allow' }],
-    reason: 'the same; the flags are behind a pointer. The launcher\'s own, on its way to a program, are marked; whoever else marks one is left to the kernel, which refuses' },
+    reason: 'the same; the flags are behind a pointer' },
   { calls: ['creat'],
     reason: 'the same' },
   { calls: ['mkdir', 'mkdirat', 'mknod', 'mknodat', 'symlink', 'symlinkat', 'link', 'linkat'],

@@ -31,7 +31,7 @@ const IN_DOCKER: readonly LayerName[] = ['user-namespace', 'mount-namespace', 'p
 function readable(plan: LinuxNativePlan, arch: 'x64' | 'arm64' = 'x64'): string {
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')
   const { network, rung, sockets, observe } = plan
-  const supervised = rung === 'supervised' ? { supervised: { abi: plan.landlock?.abi ?? 0 } } : {}
+  const supervised = plan.supervision === undefined ? {} : { supervised: { abi: plan.landlock?.abi ?? 0, reads: observe === 'reads' ? 'all' : plan.supervision.judgedReads } as const }
   const makeSockets = sockets === 'made'
   expect(plan.seccomp.command).toBe(base64(commandFilter({ arch, network, makeSockets, observe, ...supervised })))
   const bind = rung === 'supervised' || network === 'host'

@@ -25,7 +25,7 @@ const { groups: _, ...withoutGroups } = plan
 test.each<{ name: string; change: Partial<LinuxNativePlan>; flags: number }>([
   { name: 'a control group for memory only', change: { groups: { parent: '/g', holds: ['memoryBytes'] } }, flags: 1 | 2 | 4 | 8 | 16 },
   { name: 'private network, Landlock with files, own /proc', change: {}, flags: 1 | 2 | 4 | 8 },
-  { name: 'the supervised rung, which has no /proc of its own', change: { supervision: { base: 'read', rules: [], outer: { handledNet: 0, rules: [] }, reads: [] } }, flags: 1 | 2 | 4 | 64 },
+  { name: 'the supervised rung, which has no /proc of its own', change: { supervision: { base: 'read', rules: [], outer: { handledNet: 0, rules: [] }, reads: [], judgedReads: 'shared-memory' } }, flags: 1 | 2 | 4 | 64 },
   { name: 'no network, and sockets made by the launcher', change: { network: 'none', sockets: 'made' }, flags: 2 | 4 | 8 | 128 | 256 },
   { name: 'an observer of writes', change: { observe: 'writes' }, flags: 1 | 2 | 4 | 8 | 512 },
   { name: 'an observer of reads', change: { observe: 'reads' }, flags: 1 | 2 | 4 | 8 | 512 },

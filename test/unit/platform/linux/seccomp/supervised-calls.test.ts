@@ -14,8 +14,8 @@ const CHANGES = `
   setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat`.trim().split(/\s+/) as SystemCallName[]
 
 describe.each(ARCHITECTURES)('the supervised rung on %s', arch => {
-  const listener = listenerFilter({ arch, network: 'none', bind: true, supervised: { abi: 7 } })
-  const command = commandFilter({ arch, network: 'none', supervised: { abi: 7 } })
+  const listener = listenerFilter({ arch, network: 'none', bind: true, supervised: { abi: 7, reads: 'shared-memory' } })
+  const command = commandFilter({ arch, network: 'none', supervised: { abi: 7, reads: 'shared-memory' } })
   const judge = (program: Uint8Array, call: SystemCallName, ...args: (number | bigint)[]): string => {
     const { action, data } = interpretFilter(program, { number: SYSTEM_CALLS[arch][call] as number, arch: AUDIT[arch], args: args.map(BigInt) })
     return action === 'errno' ? `errno ${data}` : action
