@@ -4,6 +4,7 @@ import { type Denial, keyOf } from './denial.js'
 const MOST_LINES = 5
 const MOST_CHARACTERS = 500
 const LONGEST_LINE = 300
+const MOST_OF_FLAGS = 1000
 
 /**
  * @param options.for  `human`: at most five lines, each with the flags that would allow it. `model`: at most 500 characters.
@@ -18,8 +19,7 @@ export function formatDenials(result: { readonly denials: readonly Denial[] }, o
 function forHuman(denials: readonly Denial[]): string {
   const groups = groupByRemedy(denials)
   const shown = groups.length > MOST_LINES ? groups.slice(0, MOST_LINES - 1) : groups
-  const lines = shown.map(([{ message, remedy }, ...alike]) =>
-    `${cut(remedy.flags.length === 0 ? message : `${message} (${remedy.flags.map(shellWord).join(' ')})`, LONGEST_LINE)}${alikeOf(alike)}`)
+  const lines = shown.map(([{ message, remedy }, ...alike]) => `${cut(message, LONGEST_LINE)}${flagsOf(remedy)}${alikeOf(alike)}`)
   return [...lines, ...moreOf(countIn(groups) - countIn(shown))].join('\n')
 }
 
@@ -48,6 +48,12 @@ export function groupByRemedy(denials: readonly Denial[]): (readonly [Denial, ..
     else group.push(denial)
   }
   return [...groups.values()]
+}
+
+/** To be copied, so whole or not at all. */
+function flagsOf({ flags }: Denial['remedy']): string {
+  const text = flags.map(shellWord).join(' ')
+  return text === '' || text.length > MOST_OF_FLAGS ? '' : ` (${text})`
 }
 
 const countIn = (groups: readonly (readonly Denial[])[]): number => groups.reduce((sum, { length }) => sum + length, 0)

@@ -20,6 +20,12 @@ test('for a human: the line and the flags, quoted for a shell', () => {
   ].join('\n'))
 })
 
+test('for a human: a long message is cut, its flags stay whole, since they are copied; very long ones are left out', () => {
+  const long = (length: number): Denial => ({ ...denial('x', ['--write', `/${'p'.repeat(length)}`]), message: 'm'.repeat(400) })
+  expect(formatDenials({ denials: [long(500)] }, { for: 'human' })).toBe(`${'m'.repeat(299)}… (--write /${'p'.repeat(500)})`)
+  expect(formatDenials({ denials: [long(1500)] }, { for: 'human' })).toBe(`${'m'.repeat(299)}…`)
+})
+
 test('for a human: at most five lines', () => {
   const lines = formatDenials({ denials: many }, { for: 'human' }).split('\n')
   expect([lines.length, lines[4]]).toEqual([5, '… and 46 more'])
