@@ -9,6 +9,8 @@ import type { Cancellable } from './running-commands.js'
 const HOST = '127.0.0.1'
 /** At once; each holds a process. */
 const MOST_CONNECTIONS = 256
+/** For a server that does not take what a client said before it went. */
+const LINGER_MS = 30_000
 /** What native/linux/relay.c writes to stderr. */
 const OPEN = 'o'.charCodeAt(0)
 const ENDED = 'e'.charCodeAt(0)
@@ -130,6 +132,7 @@ class Connection implements CommandHandlers, Cancellable {
   /** How much the server inside said in all, once it has said its last. */
   #total: number | undefined
   #over = false
+  #lingering: NodeJS.Timeout | undefined
 
   constructor(socket: Socket, port: number, contexts: readonly CommandContext[], gone: () => void) {
     this.#socket = socket
@@ -142,7 +145,8 @@ class Connection implements CommandHandlers, Cancellable {
     })
     socket.on('end', () => this.#running?.closeStdin())
     socket.on('error', () => this.cancel())
-    socket.on('close', () => { if (!this.#over) this.cancel() })
+    // Both sides have said their last, and the helper has still to deliver the client's: it ends by itself then.
+    socket.on('close', () => { if (!this.#over) this.#lingering = setTimeout(() => this.cancel(), LINGER_MS).unref() })
   }
 
   begin(): void {
@@ -232,6 +236,7 @@ class Connection implements CommandHandlers, Cancellable {
   #end(how: 'end' | 'reset'): void {
     if (this.#over) return
     this.#over = true
+    clearTimeout(this.#lingering)
     this.#gone()
     if (how === 'reset') this.#socket.resetAndDestroy()
     else this.#socket.end()

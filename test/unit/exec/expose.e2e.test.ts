@@ -86,16 +86,19 @@ describe('a server inside is reached', () => {
     // The server ends first: what the client says then still arrives.
     const other = await sandbox.expose(3001, { hostPort: 0 })
     const server = await serve(sandbox, 3001, 's.end("bye"); let t = ""; s.on("data", d => { t += d }).on("end", () => console.log(`after: ${t}`))')
-    const heard = new Promise<string>(resolve => server.stdout.once('data', chunk => resolve(String(chunk))))
-    const said = await new Promise<string>((resolve, reject) => {
-      const socket = connect({ port: other.hostPort, host: '127.0.0.1', allowHalfOpen: true })
-      let text = ''
-      socket.on('data', part => { text += part }).on('error', reject).on('end', () => {
-        resolve(text)
-        socket.end('late words')
+    // Again and again: whose last word comes first is a race.
+    for (let round = 0; round < 30; round++) {
+      const heard = new Promise<string>(resolve => server.stdout.once('data', chunk => resolve(String(chunk))))
+      const said = await new Promise<string>((resolve, reject) => {
+        const socket = connect({ port: other.hostPort, host: '127.0.0.1', allowHalfOpen: true })
+        let text = ''
+        socket.on('data', part => { text += part }).on('error', reject).on('end', () => {
+          resolve(text)
+          socket.end('late words')
+        })
       })
-    })
-    expect([said, await heard]).toEqual(['bye', 'after: late words\n'])
+      expect([round, said, await heard]).toEqual([round, 'bye', 'after: late words\n'])
+    }
   })
 
   test('who does not read is not read from: nothing is piled up', async () => {
