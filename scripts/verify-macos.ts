@@ -1,11 +1,12 @@
 // Tries on a Mac what the tests elsewhere suppose: that its kernel loads the profiles, that they mean there what `decide` says, that
 // tools work under them and that nothing gets out. Everything that differs is told; nothing is left out in silence.
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { MAC_ATTEMPTS } from '../src/doctor/escapes/mac.js'
 import { formatAttempt, formatScore, scoreEscapes } from '../src/doctor/escape-score.js'
 import { SandboxError } from '../src/errors.js'
+import type { SandboxFiles } from '../src/exec/files/files.js'
 import type { ParsedSandboxOptions } from '../src/exec/options.js'
 import type { Sandbox } from '../src/exec/sandbox.js'
 import { takeSnapshot } from '../src/host/snapshot.js'
@@ -39,7 +40,7 @@ export interface Report {
 const COMMAND_TIMEOUT_MS = 30_000
 
 export async function verifyMac(options: VerifyOptions): Promise<Report> {
-  const steps = [verifyPolicies, verifyConformance, verifyTools, verifyEscapes, verifyLog]
+  const steps = [verifyPolicies, verifyConformance, verifyTools, verifyFiles, verifyEscapes, verifyLog]
   const parts: Part[] = []
   for (const step of steps) {
     const found = await step(options)
@@ -265,6 +266,41 @@ async function verifyTools({ makeSandbox }: VerifyOptions): Promise<Part[]> {
         rmSync(base, { recursive: true, force: true })
       }
     }
+  }
+  return [part]
+}
+
+/** `sandbox.files`, whose server is Node itself: what it does, and what it must not. */
+async function verifyFiles({ makeSandbox }: VerifyOptions): Promise<Part[]> {
+  const part: Mutable = { title: 'file work of the library', right: 0, wrong: [] }
+  const base = realpathSync(mkdtempSync(join(tmpdir(), 'codex-sandbox-verify-')))
+  mkdirSync(join(base, 'work'))
+  writeFileSync(join(base, 'outside'), 'outside')
+  const steps: readonly (readonly [string, (files: SandboxFiles) => Promise<unknown>, 'done' | 'denied'])[] = [
+    ['write', files => files.writeFile('a', 'x'), 'done'],
+    ['replace', async files => { await files.writeFile('a', 'new'); if (readFileSync(join(base, 'work/a'), 'utf8') !== 'new') throw new Error('it is not there') }, 'done'],
+    ['read', async files => { if (await files.readFile('a', 'utf8') !== 'new') throw new Error('it is another') }, 'done'],
+    ['folders', async files => { await files.mkdir('b/c/d', { recursive: true }); await files.rename('a', 'b/c/a'); await files.readdir('b/c'); await files.stat('b/c/a'); await files.rm('b', { recursive: true }) }, 'done'],
+    ['write outside', files => files.writeFile('../outside', 'x'), 'denied'],
+    ['make outside', files => files.writeFile('../new', 'x'), 'denied'],
+    ['remove outside', files => files.rm('../outside'), 'denied'],
+    ['make a protected name', files => files.writeFile('.GIT', 'x'), 'denied'],
+  ]
+  try {
+    const sandbox = await makeSandbox({ policy: { ...presetPolicy('workspace-write', 'library'), excludeTmpdirEnvVar: true }, cwd: join(base, 'work') })
+    try {
+      for (const [name, step, wanted] of steps) {
+        const outcome = await step(sandbox.files).then(() => 'done', error => error instanceof SandboxError && error.code === 'denied' ? 'denied' : wordsOf(error))
+        if (outcome === wanted) part.right++
+        else part.wrong.push(`${name}: ${outcome}`)
+      }
+    } finally {
+      await sandbox.close()
+    }
+  } catch (error) {
+    part.wrong.push(wordsOf(error))
+  } finally {
+    rmSync(base, { recursive: true, force: true })
   }
   return [part]
 }

@@ -48,9 +48,10 @@ export async function exposePort(port: number, options: ExposeOptions, contexts:
   checkPort('port', port, 1)
   checkPort('hostPort', hostPort, 0)
   const network = networkOf(contexts()[0])
-  if (network === 'none') throw new SandboxError('rule_not_enforceable', { field: 'port', value: port }, { detail: 'without a network namespace commands have no loopback of their own while the network is off', remedy: 'Open the network, or use a host that has network namespaces (codex-sandbox doctor says why this one has not).' })
+  if (network === 'none') throw new SandboxError('rule_not_enforceable', { field: 'port', value: port }, { detail: 'without a network namespace commands have no loopback of their own while the network is off', remedy: 'Open the network, or use a Linux host that has network namespaces (there codex-sandbox doctor says why one has not).' })
   // The server inside listens on the host's own loopback.
   if (network === 'host' && hostPort === port) return alreadyThere(port)
+  if (contexts()[0]?.plan.backend === 'macos-seatbelt') throw new SandboxError('option_invalid', { field: 'hostPort', value: hostPort }, { detail: 'on macOS a server inside listens on this machine\'s own loopback, at its own port', remedy: 'Leave it out.' })
   const connections = new Set<Connection>()
   let holds = false
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, socket => {
@@ -92,8 +93,14 @@ function alreadyThere(port: number): ExposedPort {
   return { port, hostPort: port, ref: () => {}, unref: () => {}, close, [Symbol.asyncDispose]: close }
 }
 
-const networkOf = (context: CommandContext | undefined): 'private' | 'host' | 'none' =>
-  context === undefined || context.plan.backend !== 'linux-native' ? 'host' : context.plan.network
+function networkOf(context: CommandContext | undefined): 'private' | 'host' | 'none' {
+  switch (context?.plan.backend) {
+    case 'linux-native': return context.plan.network
+    // macOS knows one loopback, and who may not use the network may not use it.
+    case 'macos-seatbelt': return context.policy.network === 'open' ? 'host' : 'none'
+    default: return 'host'
+  }
+}
 
 function listen(server: Server, hostPort: number): Promise<void> {
   return new Promise((resolve, reject) => {

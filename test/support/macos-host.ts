@@ -22,7 +22,7 @@ export const MAC_TREE: Tree = {
   tmp: symlink('private/tmp'), var: symlink('private/var'), etc: symlink('private/etc'),
   bin: { sh: '' }, sbin: {}, usr: { bin: { env: '', git: '' }, sbin: {}, lib: { 'libSystem.B.dylib': '' }, libexec: {}, share: {}, local: { bin: {} } },
   System: { Library: { Frameworks: {} }, Volumes: { Preboot: { Cryptexes: { OS: {} } }, Data: {} }, Cryptexes: { OS: symlink('../Volumes/Preboot/Cryptexes/OS') } },
-  Library: { Apple: {}, Frameworks: {}, Developer: { CommandLineTools: {} } }, Applications: { 'Some App.app': {} }, opt: { homebrew: { bin: { node: '' } } }, dev: { null: '', 'cu.usbserial': device() }, Volumes: {},
+  Library: { Apple: {}, Frameworks: {}, Developer: { CommandLineTools: {} } }, Applications: { 'Some App.app': {} }, opt: { homebrew: { bin: { node: '' } } }, dev: { null: device(), 'cu.usbserial': device() }, Volumes: {},
 }
 
 const DATA = '/System/Volumes/Data'

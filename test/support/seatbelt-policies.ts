@@ -2,7 +2,7 @@
 import type { NetworkEndpoints } from '../../src/platform/backend.js'
 import type { HostSnapshot } from '../../src/policy/host-snapshot.js'
 import { type DefaultsName, presetPolicy } from '../../src/policy/presets.js'
-import { resolve } from '../../src/policy/resolve.js'
+import { resolve, type ResolveOptions } from '../../src/policy/resolve.js'
 import type { ResolvedPolicy } from '../../src/policy/resolved-policy.js'
 import type { SandboxMode, SandboxPolicy } from '../../src/policy/sandbox-policy.js'
 import { MAC_TREE, MAC_WORK, macHost } from './macos-host.js'
@@ -15,6 +15,7 @@ export interface SeatbeltCase {
   readonly defaults?: DefaultsName
   readonly endpoints?: NetworkEndpoints
   readonly allowBroadRoots?: true
+  readonly caches?: ResolveOptions['caches']
 }
 
 const users = MAC_TREE['Users'] as Tree
@@ -25,7 +26,12 @@ const W = '/Users/me/work'
 export const SEATBELT_CASES: readonly SeatbeltCase[] = [
   { name: 'workspace-write', policy: {} },
   { name: 'read-only', policy: { mode: 'read-only' } },
-  { name: 'library-defaults', policy: {}, defaults: 'library' },
+  {
+    name: 'library-defaults', policy: {}, defaults: 'library', caches: { files: '/Users/me/Library/Caches/codex-sandbox/work', settings: '/Users/me/Library/Caches/codex-sandbox/settings' },
+    host: macHost({
+      ...MAC_TREE, Users: { ...users, me: { ...me, work: { ...MAC_WORK, '.vscode': { 'tasks.json': '' }, '.mcp.json': '' }, Library: { ...me['Library'] as Tree, Caches: { 'codex-sandbox': { work: {}, settings: {} } } } } },
+    }),
+  },
   { name: 'restricted-reads', policy: { readAccess: { kind: 'restricted', includePlatformDefaults: true, readableRoots: ['/Users/me/other'] }, excludeSlashTmp: true, excludeTmpdirEnvVar: true } },
   { name: 'restricted-reads-bare', policy: { mode: 'read-only', readAccess: { kind: 'restricted', includePlatformDefaults: false, readableRoots: ['/usr/lib', '/bin'] } } },
   { name: 'rules-in-rules', policy: { read: ['src'], write: [`${W}/src/gen`, '/Users/me/other'], deny: ['/Users/me', 'deep/er/secret.txt'], excludeSlashTmp: true, excludeTmpdirEnvVar: true } },
@@ -49,7 +55,8 @@ export const SEATBELT_CASES: readonly SeatbeltCase[] = [
   { name: 'data-volume', policy: { deny: ['/System/Volumes/Data/Users/them', '/users/ME/OTHER/file.txt'], writableRoots: ['/System/Volumes/Data/Users/me/other'] } },
 ]
 
-export function resolveCase({ policy, host = macHost(), defaults = 'reference', allowBroadRoots }: SeatbeltCase): { policy: ResolvedPolicy; host: HostSnapshot } {
+export function resolveCase({ policy, host = macHost(), defaults = 'reference', allowBroadRoots, caches }: SeatbeltCase): { policy: ResolvedPolicy; host: HostSnapshot } {
   const mode: SandboxMode = policy.mode ?? 'workspace-write'
-  return { host, policy: resolve({ ...presetPolicy(mode, defaults), ...policy }, host, allowBroadRoots === undefined ? {} : { allowBroadRoots }) }
+  const options = { ...(allowBroadRoots === undefined ? {} : { allowBroadRoots }), ...(caches === undefined ? {} : { caches }) }
+  return { host, policy: resolve({ ...presetPolicy(mode, defaults), ...policy }, host, options) }
 }

@@ -1,18 +1,25 @@
-// The client of the file server: a helper of the launcher's that runs inside, as a command of the sandbox. Requests and answers
-// are those of native/linux/file-operations.def. What it answers is checked like anything from outside.
+// The client of the file server: a helper of the launcher's (or serve.ts, by Node) that runs inside, as a command of the sandbox.
+// Requests and answers are those of native/linux/file-operations.def. What it answers is checked like anything from outside.
 import { SandboxError } from '../../errors.js'
 import type { CommandExit, CommandHandlers, Launcher, RunningCommand, StartFailure } from '../../platform/backend.js'
-import type { LaunchPlan } from '../../platform/launch-plan.js'
+import type { CommandPlan, LaunchPlan } from '../../platform/launch-plan.js'
 import { FILE_ANSWER } from '../../platform/linux/native/file-operations.generated.js'
 import { errnoName } from '../../platform/linux/native/frames.js'
 import { EXHAUSTED } from '../exhausted.js'
 import type { Cancellable, RunningCommands } from '../running-commands.js'
+import { FILE_SERVER } from './serve.generated.js'
 
 /** Without a request for so long it ends: while it runs, what a sandbox puts on the host for its commands is there. */
 const IDLE_MS = 5_000
 const HEADER_BYTES = 9
 /** No answer has more; a larger one is no answer of ours. */
 const LARGEST_ANSWER_BYTES = 80 << 10
+
+const BY_LAUNCHER = { argv: ['codex-sandbox-launcher', '--serve-files'], helper: true, env: [] } as const satisfies Partial<CommandPlan>
+/** Where the launcher is Node itself, so is the server. The variable has Electron be Node. */
+const BY_NODE = { argv: [process.execPath, '-e', FILE_SERVER.join('\n')], env: ['ELECTRON_RUN_AS_NODE=1'] } as const satisfies Partial<CommandPlan>
+
+const UNREADABLE = { detail: `${process.execPath} carries out file work inside, and cannot be run there`, remedy: 'Add it and its libraries to read or readableRoots.' }
 
 /** What came of a request: its answer, or the errno that a system call gave. */
 export type FileAnswer =
@@ -54,8 +61,8 @@ export class FileServer implements CommandHandlers, Cancellable {
   constructor(host: FileServerHost) {
     const { launcher, plan, running } = host
     this.#host = host
-    const limits = plan.backend === 'linux-native' ? plan.limits : {}
-    this.#running = launcher.run({ argv: ['codex-sandbox-launcher', '--serve-files'], helper: true, cwd: plan.cwd, env: [], stdin: 'pipe', limits }, this)
+    const limits = plan.backend === 'unconfined' ? {} : plan.limits
+    this.#running = launcher.run({ ...(plan.backend === 'macos-seatbelt' ? BY_NODE : BY_LAUNCHER), cwd: plan.cwd, stdin: 'pipe', limits }, this)
     running.add(this)
   }
 
@@ -118,7 +125,7 @@ export class FileServer implements CommandHandlers, Cancellable {
     this.#end(
       step === 'sandbox_closed' ? new SandboxError('sandbox_closed', { field: 'sandbox', value: 'files' })
       : step === 'launcher_lost' ? new SandboxError('launcher_lost', { step: 'launcher', errno })
-      : new SandboxError('set_up_failed', place, EXHAUSTED[errno]),
+      : new SandboxError('set_up_failed', place, EXHAUSTED[errno] ?? (step === 'exec' ? UNREADABLE : undefined)),
     )
   }
 

@@ -36,7 +36,7 @@ export class SeatbeltLauncher implements Launcher {
 
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand {
     if (this.#closed) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: command.argv[0] })
-    if (command.helper === true) throw helperMissing(command)
+    if (command.helper === true) throw new SandboxError('platform_unsupported', { field: 'helper', value: command.argv[1] }, { detail: 'only the launcher of Linux has such programs' })
     const early = earlyFailure(command)
     if (early !== undefined) return failed(early, handlers)
     const reading = this.#log?.follow(report => handlers.onAccess?.(report))
@@ -58,17 +58,6 @@ export class SeatbeltLauncher implements Launcher {
     await Promise.all(this.#commands.values())
     await this.#log?.close()
   }
-}
-
-/** What the launcher of Linux carries out inside with a program of its own. */
-const HELPERS: Readonly<Record<string, { readonly field: string; readonly remedy: string }>> = {
-  '--serve-files': { field: 'files', remedy: 'Read and write files by commands of the sandbox, such as cat and tee.' },
-  '--relay': { field: 'expose', remedy: 'Give the sandbox the network (network: "open"): its servers are on this machine\'s own loopback then.' },
-}
-
-function helperMissing({ argv }: CommandPlan): SandboxError {
-  const { field, remedy } = HELPERS[argv[1] as string] ?? { field: 'helper', remedy: 'Do it by a command of the sandbox.' }
-  return new SandboxError('platform_unsupported', { field, value: argv[1] }, { detail: 'it is not built for macOS yet', remedy })
 }
 
 /** The end of a command is told when the log has had its time to say what was denied. */

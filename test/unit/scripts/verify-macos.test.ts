@@ -38,12 +38,13 @@ test('where nothing is confined, every part that is about confinement says so, a
   const told: string[] = []
   const report = await verifyMac({ policies: 3, seed: 7, makeSandbox: sandboxes(), tell: line => { told.push(line) } })
   expect(report.ok).toBe(false)
-  const [loaded, judged, rows, tools, escapes, log] = report.parts
+  const [loaded, judged, rows, tools, files, escapes, log] = report.parts
   expect(loaded).toMatchObject({ title: 'profiles that the kernel loads', right: 3, wrong: [] })
   expect(judged?.wrong.join('\n')).toMatch(/^policy \d \(seed 7\): create ".*": the kernel says allow, decide deny; \{"mode"/m)
   expect(rows?.right).toBeGreaterThan(50)
   expect(rows?.wrong.join('\n')).toMatch(/deny create/)
   expect(tools?.right).toBeGreaterThan(10)
+  expect(files).toMatchObject({ right: 4, wrong: ['write outside: done', 'make outside: done', 'remove outside: done', 'make a protected name: done'] })
   expect(escapes?.wrong.join('\n')).toMatch(/ESCAPED\s+make, change, remove and rename outside/)
   expect(log).toMatchObject({ right: 0, wrong: [expect.stringMatching(/^none for /)] })
   const text = formatReport(['a machine'], report)

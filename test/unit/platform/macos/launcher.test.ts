@@ -183,10 +183,22 @@ test('what a command says was denied is judged by the policy', async () => {
   expect(denials).toMatchObject([{ kind: 'file', operation: 'create', path: '/etc/x', certainty: 'reported' }])
 })
 
-test('what needs a helper of Linux\'s launcher is refused by name, and nothing runs', async () => {
-  const { sandbox, standIn } = await start()
-  await expect(sandbox.files.readFile('x')).rejects.toMatchObject({ code: 'platform_unsupported', field: 'files' })
+test('a program of Linux\'s launcher is refused, and nothing runs', async () => {
+  const { plan, standIn } = await start()
+  const launcher = await macosSeatbeltBackend({ sandboxExec: standIn.path }).start(plan)
+  const { cwd } = plan
+  const handlers = { onOutput: () => {}, onExit: () => {}, onFailed: () => {} }
+  expect(() => launcher.run({ argv: ['x', '--relay', '80'], helper: true, cwd, env: [], stdin: 'pipe', limits: {} }, handlers)).toThrow(expect.objectContaining({ code: 'platform_unsupported', field: 'helper' }))
   expect(existsSync(`${standIn.path}.words`)).toBe(false)
+  await launcher.close()
+})
+
+test('a port: the network\'s loopback is the machine\'s own, and closed without the network', async () => {
+  const { sandbox } = await start()
+  await expect(sandbox.expose(8080)).rejects.toMatchObject({ code: 'rule_not_enforceable', field: 'port', message: expect.stringContaining('no loopback of their own while the network is off') })
+  const { sandbox: open } = await start({ policy: { network: 'open' } })
+  expect(await open.expose(8080)).toMatchObject({ port: 8080, hostPort: 8080 })
+  await expect(open.expose(8080, { hostPort: 0 })).rejects.toMatchObject({ code: 'option_invalid', field: 'hostPort' })
 })
 
 test('with the log read, a denial is known exactly: path, rule, remedy, process and program', async () => {

@@ -22,7 +22,7 @@ const RUNS = Number(process.env['SEATBELT_RUNS'] ?? 400)
 const parameters = { numRuns: RUNS, ...(process.env['SEATBELT_SEED'] === undefined ? {} : { seed: Number(process.env['SEATBELT_SEED']) }) }
 const KINDS: readonly FileAccess[] = ['read', 'write', 'create', 'remove', 'execute']
 
-const NAMES = ['a', 'b', 'c', 'Sub', 'x.key', 'y.KEY', '.git', '.codex', '.env', 'a b', 'q"\\', '(x)', '+[1]', 'caf\u00e9', 'stra\u00dfe'] as const
+const NAMES = ['a', 'b', 'c', 'Sub', 'x.key', 'y.KEY', '.git', '.codex', '.vscode', '.env', 'a b', 'q"\\', '(x)', '+[1]', 'caf\u00e9', 'stra\u00dfe'] as const
 const name = fc.constantFrom<string>(...NAMES)
 
 const leaf = fc.oneof({ weight: 3, arbitrary: fc.constant('') }, { weight: 1, arbitrary: fc.constantFrom('/data', '/Users/me/work/a', '../b', '/private/tmp', 'nowhere', '/Users/them').map(symlink) })
@@ -30,7 +30,7 @@ const folder = (depth: number): fc.Arbitrary<Tree> => fc.dictionary(name, depth 
 const host: fc.Arbitrary<HostSnapshot> = fc.record({
   work: folder(2), data: folder(2), tmp: folder(1), them: folder(0), ignoresCase: fc.constantFrom([''], [], ['/Users'], ['/data']), tmpdir: fc.constantFrom('/var/folders/zz/T/', undefined), self: fc.constantFrom([], ['/Users/me/work/a'], ['/data']),
 }).map(({ work, data, tmp, them, ignoresCase, tmpdir, self }) => macHost({
-  Users: { me: { work: { ...work, own: {} }, '.ssh': { id: '', 'id.pub': '' }, '.npmrc': '' }, them }, data, private: { tmp, var: { folders: { zz: { T: {} } } }, etc: { hosts: '' } },
+  Users: { me: { work: { ...work, own: {} }, '.ssh': { id: '', 'id.pub': '' }, '.npmrc': '', '.cache': { own: { x: '' }, settings: { y: '' } } }, them }, data, private: { tmp, var: { folders: { zz: { T: {} } } }, etc: { hosts: '' } },
   tmp: symlink('private/tmp'), var: symlink('private/var'), etc: symlink('private/etc'), usr: { bin: { env: '' }, lib: {} }, bin: { sh: '' }, System: { Library: {}, Volumes: { Data: {} } }, dev: {},
 }, { tmpdir, selfPaths: self, caseInsensitive: ignoresCase }))
 
@@ -45,14 +45,15 @@ const policy: fc.Arbitrary<SandboxPolicy> = fc.record({
   writableRoots: fc.uniqueArray(place, { maxLength: 2 }), read: fc.uniqueArray(rule, { maxLength: 3 }), write: fc.uniqueArray(rule, { maxLength: 3 }),
   deny: fc.uniqueArray(fc.oneof({ weight: 2, arbitrary: rule }, { weight: 1, arbitrary: glob }), { maxLength: 4 }),
   protect: fc.constantFrom([], ['own'], ['a/b']), git: fc.constantFrom('protected' as const, 'commits' as const),
-  denySecrets: fc.constantFrom(false as const, { except: [] }), tmp: fc.constantFrom('host' as const, 'none' as const),
+  protectAgentFiles: fc.boolean(), denySecrets: fc.constantFrom(false as const, { except: [] }), tmp: fc.constantFrom('host' as const, 'none' as const),
   readAccess: fc.oneof(fc.constant({ kind: 'full' as const }), fc.uniqueArray(place, { maxLength: 2 }).map(readableRoots => ({ kind: 'restricted' as const, includePlatformDefaults: true, readableRoots }))),
 }).map(rest => ({ ...presetPolicy(rest.mode, 'reference'), ...rest, writableRoots: rest.mode === 'read-only' ? [] : rest.writableRoots }))
 
 /** Undefined where the policy is refused as a whole: that is never an opening. */
-function resolveOrRefuse(input: SandboxPolicy, on: HostSnapshot): ResolvedPolicy | undefined {
+function resolveOrRefuse(input: SandboxPolicy, on: HostSnapshot, pick: number): ResolvedPolicy | undefined {
+  const caches = { ...(pick % 3 === 0 ? { files: '/Users/me/.cache/own' } : {}), ...(pick % 5 === 0 ? { settings: '/Users/me/.cache/settings' } : {}) }
   try {
-    return resolve(input, on, { allowBroadRoots: true })
+    return resolve(input, on, { allowBroadRoots: true, caches })
   } catch (error) {
     if (error instanceof SandboxError) return undefined
     throw error
@@ -69,7 +70,7 @@ function accessesOn(on: HostSnapshot, pick: number): { kind: FileAccess; path: s
     for (const child of depth === 0 ? [] : on.files.children(at) ?? []) walk(`${at === '/' ? '' : at}/${child}`, depth - 1)
   }
   walk('/', 2)
-  for (const base of ['/Users/me/work', '/data', '/private/tmp', '/private/var/folders/zz/T']) walk(base, 4)
+  for (const base of ['/Users/me/work', '/data', '/private/tmp', '/private/var/folders/zz/T', '/Users/me/.cache']) walk(base, 4)
   for (const path of [...paths]) for (const extra of ['new', 'x.KEY', '.GIT', '.agent\u017f', 'A']) paths.add(`${path === '/' ? '' : path}/${extra}`)
   for (const path of [...paths]) paths.add(path.toUpperCase())
   const stride = Math.ceil(paths.size / PATHS_A_RUN)
@@ -100,7 +101,7 @@ describe('the profile means what decide says', { timeout: 1_800_000 }, () => {
     let judged = 0
     let denied = 0
     fc.assert(fc.property(policy, host, fc.nat(), (input, on, pick) => {
-      const resolved = resolveOrRefuse(input, on)
+      const resolved = resolveOrRefuse(input, on, pick)
       if (resolved === undefined) return
       const profile = compileProfile(resolved)
       const model = new SeatbeltModel(profile, on)
