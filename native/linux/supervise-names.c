@@ -208,14 +208,26 @@ static struct answer remove_name(const struct call *call, struct argument path, 
 
 /* -- Two names -- */
 
+/* Between a root and what is outside of every root: EXDEV, as between two mounts, so that programs copy and are told what of that is
+ * refused; and a denial, since the end that is outside stays as it is. */
+static long cross_out(const struct place *from, const struct place *to)
+{
+	if (!exists(from))
+		return -ENOENT;
+	if (is_closed_elsewhere(from))
+		refuse(from, ACCESS_REMOVE);
+	else
+		refuse(to, exists(to) ? ACCESS_WRITE : ACCESS_CREATE);
+	return -EXDEV;
+}
+
 /* A rename moves what `from` stands for to `to`, and takes what was there away; an exchange does both ways. So both ends are judged alike. */
 static long judge_rename(struct place *from, struct place *to)
 {
 	long result;
 
-	/* As between two mounts: programs then copy, and are told what of that is refused. */
 	if (is_closed_elsewhere(from) != is_closed_elsewhere(to))
-		return exists(from) ? -EXDEV : -ENOENT;
+		return cross_out(from, to);
 	result = judge_removing(from, false, false);
 	if (result != 0 || may_remove(get_rules(), to->path))
 		return result;

@@ -152,7 +152,7 @@ static struct answer open_nameless(struct place *place, const struct open_how_ *
 	if (!is_monitors(place->path) && effect_at(get_rules(), place->path) == EFFECT_WRITE)
 		return let_continue();
 	if (effect_at(get_rules(), place->path) != EFFECT_WRITE)
-		return give_result(refuse(place, ACCESS_CREATE));
+		return give_result(refuse(place, ACCESS_WRITE));
 	own_path(path, place->object);
 	begin_making(place->call);
 	answer = give(place->call, open(path, (int)(how->flags & ~(uint64_t)O_NOFOLLOW) | O_CLOEXEC, (mode_t)how->mode), how->flags);
