@@ -1,6 +1,6 @@
 // A folder for a sandbox to work in, and a state directory of its own; both outside /tmp, which policies treat by rules of its own.
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { onTestFinished } from 'vitest'
 
 export interface Workspace {
@@ -33,6 +33,7 @@ export function makeWorkspace(...folders: readonly string[]): Workspace {
     path,
     outside,
     journal: () => readdirSync(join(state, 'codex-sandbox')).filter(name => name.startsWith('placeholder-')),
-    entries: () => readdirSync(path, { recursive: true, encoding: 'utf8' }).sort(),
+    // With the types, since the names alone follow links to folders.
+    entries: () => readdirSync(path, { recursive: true, withFileTypes: true }).map(entry => relative(path, join(entry.parentPath, entry.name))).sort(),
   }
 }
