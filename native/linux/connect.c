@@ -4,6 +4,7 @@
 #include "kernel.h"
 #include "raw.h"
 #include "reports.h"
+#include "shared-memory.h"
 #include "sockets.h"
 #include "supervise.h"
 
@@ -196,6 +197,9 @@ static int bind_supervised(const struct call *call, int base, int fd, const stru
 	struct place place;
 	int result = (int)judge_socket_file(&place, call, path);
 
+	/* Their addresses would be the host's. */
+	if (result == 0 && is_shared_memory(place.path))
+		result = -EACCES;
 	if (result == LEAVE_TO_INNER) {
 		result = bind_from(base, shared.inner, call->thread, fd, address, length, path);
 	} else if (result == 0 && is_plain_way(&place, base, path)) {

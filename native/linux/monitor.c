@@ -1,6 +1,7 @@
 /* The monitor's life: the plan, the set-up, the loop, the end. */
 #include "monitor.h"
 #include "monitor-state.h"
+#include "shared-memory.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -178,6 +179,7 @@ int run_monitor(int control)
 	end_commands(&monitor);
 	give_up_placeholders(&monitor.held);
 	leave_groups(&monitor.groups);
+	remove_shared_memory();
 	/* All that was made is gone: nobody need wait for the kernel to take the namespaces down. */
 	shutdown(control, SHUT_RDWR);
 	return 0;

@@ -2,6 +2,7 @@
 #include "domains.h"
 #include "helper.h"
 #include "monitor-state.h"
+#include "terminals.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -46,7 +47,7 @@ static int open_terminal(struct running *command, const struct command_head *hea
 		return -1;
 	fds[0] = fds[1] = fds[2] = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	command->stdin_fd = master;
-	return fds[0] < 0 ? -1 : 0;
+	return fds[0] < 0 ? -1 : note_terminal(master);
 }
 
 /* Nothing is lost where this fails: the command that needs the pipes tries again and tells. */

@@ -2,6 +2,7 @@
 #include "supervise.h"
 #include "caller.h"
 #include "kernel.h"
+#include "terminals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -203,6 +204,8 @@ static struct answer open_place(struct place *place, const struct open_how_ *how
 			continue;
 		if (place->must_be_directory && !S_ISDIR(place->status.st_mode))
 			return give_result(-ENOTDIR);
+		if (!monitors && S_ISCHR(place->status.st_mode))
+			return supervise_terminal(place, how->flags);
 		return nameless ? open_nameless(place, how) : monitors ? open_existing(place, how->flags) : let_continue();
 	}
 	/* What the kernel may see otherwise, it shall decide: commands' own domain is the narrower one. */

@@ -1,6 +1,7 @@
 #include "supervised-path.h"
 #include "caller.h"
 #include "kernel.h"
+#include "shared-memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -156,14 +157,25 @@ static ssize_t read_path_above(int fd, char path[PATH_MAX])
 }
 
 /* Writes the real path of `fd` into `path`, with `name` behind it. Returns 0 or PATH_UNKNOWN. */
-static long write_path(struct place *place, int fd, const char *name)
+static long write_path(struct place *place, int *fd, const char *name)
 {
-	ssize_t length = read_path(fd, place->path);
+	ssize_t length = read_path(*fd, place->path);
 
 	if (length == -ENAMETOOLONG)
-		length = read_path_above(fd, place->path);
+		length = read_path_above(*fd, place->path);
 	if (length <= 0)
 		return PATH_UNKNOWN;
+	place->path[length] = 0;
+	if (strcmp(place->path, SHARED_MEMORY) == 0) {
+		/* The host's becomes that of the sandbox. */
+		close_one(fd);
+		*fd = open_shared_memory();
+		if (*fd < 0)
+			return PATH_UNKNOWN;
+	} else if (is_shared_memory(place->path)) {
+		show_shared_memory(place->path);
+		length = (ssize_t)strlen(place->path);
+	}
 	if (length > 1 || place->path[0] != '/')
 		place->path[length++] = '/';
 	place->name = place->path + length;
@@ -174,7 +186,7 @@ static long write_path(struct place *place, int fd, const char *name)
 /* `object` is named by itself. */
 static long stay_at(struct place *place)
 {
-	long result = write_path(place, place->object, "");
+	long result = write_path(place, &place->object, "");
 
 	if (result == 0 && place->name - place->path > 1)
 		place->name[-1] = 0;	/* the slash before no name */
@@ -207,6 +219,15 @@ static long step(struct place *place)
 			return stay_at(place);
 		}
 	}
+	if (place->base == AT_FDCWD && place->resolve == 0 && is_shared_memory(path) && strstr(path, "..") == NULL) {
+		path += strlen(SHARED_MEMORY);
+		path += strspn(path, "/");
+		place->base = open_shared_memory();
+		if (place->base < 0)
+			return PATH_UNKNOWN;
+		if (*path == 0)
+			path = strcpy(place->rest, ".");
+	}
 	end = path + strlen(path);
 	while (end > path + 1 && end[-1] == '/')
 		*--end = 0, place->must_be_directory = true;
@@ -230,7 +251,7 @@ static long step(struct place *place)
 		if (result != 0)
 			return result;
 	}
-	if (write_path(place, place->directory, name) != 0)
+	if (write_path(place, &place->directory, name) != 0)
 		return PATH_UNKNOWN;
 	return place->path[0] == '/' ? 0 : PATH_UNKNOWN;
 }
@@ -401,6 +422,8 @@ bool is_monitors(const char *directory)
 {
 	const struct granted *granted;
 
+	if (is_shared_memory(directory))
+		return true;
 	if (!is_supervised(rules, directory))
 		return false;
 	granted = granted_above(rules, directory);

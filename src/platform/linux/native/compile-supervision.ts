@@ -68,7 +68,10 @@ export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateD
     },
     supervision: {
       base: policy.base === 'deny' ? 'deny' : 'read',
-      rules: rules.map(({ path, effect }) => ({ path, effect, foldsCase: policy.caseInsensitiveRoots.some(root => isInside(policy.platform, root, path)) })),
+      rules: [
+        ...rules.map(({ path, effect }) => ({ path, effect, foldsCase: policy.caseInsensitiveRoots.some(root => isInside(policy.platform, root, path)) })),
+        { path: SHARED_MEMORY, effect: 'write', foldsCase: false },
+      ],
       outer: {
         handledNet,
         rules: [
