@@ -51,21 +51,33 @@ static uint64_t hash_report(const struct report *report, const char *path)
 	return hash_bytes(hash, path, report->path_length);
 }
 
-/* With the lock held. Remembers the report; returns whether it was made before. */
-static bool fold(uint64_t hash, pid_t init)
+static struct folded *set_of(uint64_t hash)
 {
-	struct folded *set = &state.folded[hash % (MOST_FOLDED / WAYS) * WAYS];
+	return &state.folded[hash % (MOST_FOLDED / WAYS) * WAYS];
+}
+
+/* With the lock held. Was this report made before? */
+static bool is_folded(uint64_t hash, pid_t init)
+{
+	const struct folded *set = set_of(hash);
+	bool found = false;
+
+	for (int i = 0; i < WAYS && !found; i++)
+		found = set[i].hash == hash && set[i].init == init;
+	return found;
+}
+
+/* With the lock held. Remembers a report that is not folded yet. */
+static void fold(uint64_t hash, pid_t init)
+{
+	struct folded *set = set_of(hash);
 	int free = -1;
 
-	for (int i = 0; i < WAYS; i++) {
-		if (set[i].hash == hash && set[i].init == init)
-			return true;
+	for (int i = 0; i < WAYS; i++)
 		if (set[i].hash == 0)
 			free = i;
-	}
 	state.n_folded += free >= 0;
 	set[free >= 0 ? free : (int)(state.turn++ % WAYS)] = (struct folded){ hash, init };
-	return false;
 }
 
 /* With the lock held. */
@@ -124,6 +136,7 @@ void report_access(const struct call *call, enum access_operation operation, con
 {
 	struct report report = { .init = init_of(call->thread), .operation = (uint8_t)operation, .flags = (uint8_t)flags };
 	const uint64_t one = 1;
+	uint64_t hash;
 	bool known, wake = false;
 
 	/* Nobody's: there is no command to tell it of. */
@@ -131,8 +144,9 @@ void report_access(const struct call *call, enum access_operation operation, con
 		return;
 	report.path_length = (uint16_t)(flags & REPORT_PATH_UNKNOWN ? 0 : strnlen(path, PATH_MAX));
 	report.size = (uint32_t)((sizeof report + report.path_length + 7) & ~(size_t)7);
+	hash = hash_report(&report, path) | 1;
 	pthread_mutex_lock(&state.lock);
-	known = fold(hash_report(&report, path) | 1, report.init);
+	known = is_folded(hash, report.init);
 	pthread_mutex_unlock(&state.lock);
 	if (known)
 		return;
@@ -141,8 +155,12 @@ void report_access(const struct call *call, enum access_operation operation, con
 	/* Its thread's id may have been another's by now, and so may all that was read of it. */
 	if (!still_waits(call))
 		return;
+	/* Folded only now that it is told: a caller that is killed meanwhile would else silence all who try the same after it. */
 	pthread_mutex_lock(&state.lock);
-	wake = keep(&report, path);
+	if (!is_folded(hash, report.init)) {
+		fold(hash, report.init);
+		wake = keep(&report, path);
+	}
 	pthread_mutex_unlock(&state.lock);
 	/* A full counter is a wake-up too. */
 	if (wake && write(state.wake, &one, sizeof one) < 0)
