@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSy
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { MAC_ATTEMPTS } from '../src/doctor/escapes/mac.js'
-import { formatAttempt, formatScore, scoreEscapes } from '../src/doctor/escape-score.js'
+import { asAttempted, formatAttempt, formatScore, scoreEscapes } from '../src/doctor/escape-score.js'
 import { SandboxError } from '../src/errors.js'
 import type { SandboxFiles } from '../src/exec/files/files.js'
 import type { ParsedSandboxOptions } from '../src/exec/options.js'
@@ -306,18 +306,7 @@ async function verifyFiles({ makeSandbox }: VerifyOptions): Promise<Part[]> {
 }
 
 async function verifyEscapes({ makeSandbox, tell }: VerifyOptions): Promise<Part[]> {
-  const score = await scoreEscapes(() => {}, async (policy, cwd, allowDegraded) => {
-    const sandbox = await makeSandbox({ policy, cwd, allowDegraded })
-    return {
-      run: async (argv, env) => (await sandbox.exec(argv, { env, timeoutMs: COMMAND_TIMEOUT_MS, killGraceMs: 200 })).output,
-      runOnTerminal: async (argv, env) => {
-        const child = sandbox.spawn(argv, { env, tty: true, timeoutMs: COMMAND_TIMEOUT_MS, killGraceMs: 200, output: { maxBytes: 1 << 20 } })
-        child.stdout.resume()
-        return (await child.exited).output
-      },
-      close: () => sandbox.close(),
-    }
-  }, MAC_ATTEMPTS)
+  const score = await scoreEscapes(() => {}, async (policy, cwd, allowDegraded) => asAttempted(await makeSandbox({ policy, cwd, allowDegraded }), COMMAND_TIMEOUT_MS), MAC_ATTEMPTS)
   tell(formatScore(score))
   const wrong = score.results.filter(({ result, twin }) => result.outcome === 'escaped' || result.outcome === 'failed' || twin?.outcome === 'broken')
   const skipped = score.results.filter(({ result }) => result.outcome === 'skipped').length

@@ -50,7 +50,7 @@ long copy_path(pid_t thread, uint64_t address, char *path, size_t size)
 	return -ENAMETOOLONG;
 }
 
-static ssize_t read_file_of(pid_t thread, const char *name, char *text, size_t size)
+ssize_t read_file_of(pid_t thread, const char *name, char *text, size_t size)
 {
 	char path[48];
 	ssize_t length;

@@ -70,17 +70,10 @@ static long send_to(const struct sending *sending, pid_t process, pid_t thread)
 
 static pid_t group_of_process(pid_t process)
 {
-	char path[32], text[512];
+	char text[512];
 	const char *at;
-	ssize_t length;
-	int fd;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", process);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (fd >= 0)
-		close(fd);
-	text[length > 0 ? length : 0] = 0;
+	read_file_of(process, "stat", text, sizeof text);
 	/* pid (name) state parent group: the name may have anything in it. */
 	at = strrchr(text, ')');
 	return at == NULL || strlen(at) < 4 || (at = strchr(at + 4, ' ')) == NULL ? 0 : (pid_t)atoi(at);
@@ -122,17 +115,11 @@ static long send_as_kill(const struct sending *sending, int target)
 /* The process of a pidfd of the caller's; -1: it is none. */
 static pid_t process_of_pidfd(pid_t thread, int fd)
 {
-	char path[64], text[1024];
+	char name[24], text[1024];
 	const char *line;
-	ssize_t length;
-	int info;
 
-	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", thread, fd);
-	info = open(path, O_RDONLY | O_CLOEXEC);
-	length = info < 0 ? -1 : read(info, text, sizeof text - 1);
-	if (info >= 0)
-		close(info);
-	text[length > 0 ? length : 0] = 0;
+	snprintf(name, sizeof name, "fdinfo/%d", fd);
+	read_file_of(thread, name, text, sizeof text);
 	line = strstr(text, "\nPid:");
 	return line == NULL ? -1 : (pid_t)atoi(line + 5);
 }

@@ -2,8 +2,8 @@
 import type { ParsedSandboxOptions } from '../exec/options.js'
 import { takeSnapshot } from '../host/snapshot.js'
 import { attemptsOn } from './escape-attempts.js'
-import { createParsedSandbox } from '../exec/sandbox.js'
-import { type AttemptResult, type MakeSandbox, tryEscape } from './try-escapes.js'
+import { createParsedSandbox, type Sandbox } from '../exec/sandbox.js'
+import { type AttemptResult, type AttemptSandbox, type MakeSandbox, tryEscape } from './try-escapes.js'
 
 export interface EscapeScore {
   readonly results: readonly AttemptResult[]
@@ -21,18 +21,19 @@ export interface EscapeScore {
 const COMMAND_TIMEOUT_MS = 20_000
 
 /** The sandbox as anybody gets it, or on one rung. */
-export const sandboxMaker = (options: Pick<ParsedSandboxOptions, 'rung'> = {}): MakeSandbox => async (policy, cwd, allowDegraded) => {
-  const sandbox = await createParsedSandbox({ ...options, policy, cwd, allowDegraded })
-  return {
-    run: async (argv, env) => (await sandbox.exec(argv, { env, timeoutMs: COMMAND_TIMEOUT_MS, killGraceMs: 200 })).output,
-    runOnTerminal: async (argv, env) => {
-      const child = sandbox.spawn(argv, { env, tty: true, timeoutMs: COMMAND_TIMEOUT_MS, killGraceMs: 200, output: { maxBytes: 1 << 20 } })
-      child.stdout.resume()
-      return (await child.exited).output
-    },
-    close: () => sandbox.close(),
-  }
-}
+export const sandboxMaker = (options: Pick<ParsedSandboxOptions, 'rung'> = {}): MakeSandbox => async (policy, cwd, allowDegraded) =>
+  asAttempted(await createParsedSandbox({ ...options, policy, cwd, allowDegraded }))
+
+/** A sandbox as attempts use it. */
+export const asAttempted = (sandbox: Sandbox, timeoutMs = COMMAND_TIMEOUT_MS): AttemptSandbox => ({
+  run: async (argv, env) => (await sandbox.exec(argv, { env, timeoutMs, killGraceMs: 200 })).output,
+  runOnTerminal: async (argv, env) => {
+    const child = sandbox.spawn(argv, { env, tty: true, timeoutMs, killGraceMs: 200, output: { maxBytes: 1 << 20 } })
+    child.stdout.resume()
+    return (await child.exited).output
+  },
+  close: () => sandbox.close(),
+})
 
 /** One after another, so that no attempt sees another's sandbox. */
 export async function scoreEscapes(

@@ -1,9 +1,10 @@
 // The attempts themselves: against a sandbox that confines nothing, those that harm nothing must be seen to escape. An attempt
 // that cannot show an escape proves nothing when it holds.
 import { execFile } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { describe, expect, test } from 'vitest'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ESCAPE_ATTEMPTS } from '../../../src/doctor/escape-attempts.js'
 import { formatAttempt, formatScore, score } from '../../../src/doctor/escape-score.js'
 import type { EscapeAttempt } from '../../../src/doctor/escapes/attempt.js'
@@ -53,9 +54,17 @@ test('an attempt that cannot be prepared is not taken for held', async () => {
   expect(result).toEqual({ outcome: 'failed', reason: 'it could not be prepared: no such tool' })
 })
 test('nothing is left in the temporary folder', async () => {
-  const before = left()
-  await tryEscape(attempt('make a file outside'), unconfined)
-  expect(left()).toEqual(before)
+  // One of its own: other tests make attempts in the common one at the same time.
+  const own = mkdtempSync(join(tmpdir(), 'try-escapes-'))
+  onTestFinished(() => rmSync(own, { recursive: true }))
+  vi.stubEnv('TMPDIR', own)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  let seen: string[] = []
+  const { result } = await tryEscape(attempt('make a file outside'), async (...place) => {
+    seen = readdirSync(own)
+    return unconfined(...place)
+  })
+  expect([result.outcome, seen.length, readdirSync(own)]).toEqual(['escaped', 1, []])
 })
 
 test('no two attempts have one name', () => {
@@ -82,4 +91,3 @@ test('the score counts each outcome once, and says an escape aloud', async () =>
 })
 
 const attempt = (name: string): EscapeAttempt => ESCAPE_ATTEMPTS.find(each => each.name === name)!
-const left = (): string[] => readdirSync(tmpdir()).filter(name => name.startsWith('codex-sandbox-escape-')).sort()

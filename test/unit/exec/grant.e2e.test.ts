@@ -11,6 +11,7 @@ import type { AdditionalPermissions } from '../../../src/policy/additional-permi
 import { childrenOf, expectNone } from '../../native/host-processes.js'
 import { ownLauncher } from '../../native/own-launcher.js'
 import { makeWorkspace, type Workspace } from '../../native/workspace.js'
+import { failureOf } from '../../support/failure-of.js'
 
 /** The file beside this one runs the same on the supervised rung. */
 const rung = process.env['TEST_RUNG'] as SandboxOptions['rung']
@@ -31,14 +32,6 @@ function other(workspace: Workspace, name = 'other'): string {
 const write = (path: string): string[] => ['sh', '-c', 'echo x > "$1"', 'sh', path]
 const codeOf = async (sandbox: Sandbox, argv: readonly string[], additionalPermissions?: AdditionalPermissions): Promise<number> =>
   (await sandbox.exec(argv, additionalPermissions === undefined ? {} : { additionalPermissions })).exitCode
-const failureOf = async (step: () => Promise<unknown>): Promise<unknown> => {
-  try {
-    await step()
-  } catch (error) {
-    return error
-  }
-  throw new Error('it succeeded')
-}
 
 describe('one command', () => {
   test('may write where it is permitted to, and the others may not', async () => {

@@ -12,6 +12,8 @@ import { createSandbox, type Sandbox } from '../../../../src/exec/sandbox.js'
 import { expectNone, processesNamed } from '../../../native/host-processes.js'
 import { ownLauncher } from '../../../native/own-launcher.js'
 import { makeWorkspace, type Workspace } from '../../../native/workspace.js'
+import { failureOf } from '../../../support/failure-of.js'
+import { type Call, expectNodesFailure, FAILING_CALLS } from './failing-calls.js'
 
 /** The file beside this one runs the same on the supervised rung. */
 const rung = process.env['TEST_RUNG'] as SandboxOptions['rung']
@@ -20,15 +22,6 @@ async function start(workspace: Workspace, options: SandboxOptions = {}): Promis
   const sandbox = await createSandbox({ cwd: workspace.path, ...(rung === undefined || options.policy === 'danger-full-access' ? {} : { rung }), ...options })
   onTestFinished(() => sandbox.close())
   return sandbox
-}
-
-const failureOf = async (step: () => Promise<unknown>): Promise<unknown> => {
-  try {
-    await step()
-  } catch (error) {
-    return error
-  }
-  throw new Error('it succeeded')
 }
 
 describe('what it does', () => {
@@ -172,50 +165,15 @@ describe('writeFile', () => {
   })
 })
 
-/** Where Node names another path or call than the one that was asked for. */
-const CODES = ['code', 'errno'] as const
-
-type Call = (fs: SandboxFiles, at: (name: string) => string) => Promise<unknown>
-
-test.for<{ name: string; call: Call; only?: readonly string[] }>([
-  { name: 'read what is missing',               call: (fs, at) => fs.readFile(at('missing')) },
-  { name: 'read a folder',                      call: (fs, at) => fs.readFile(at('folder')), only: CODES },
-  { name: 'read below a file',                  call: (fs, at) => fs.readFile(at('file/x')) },
-  { name: 'read a loop of links',               call: (fs, at) => fs.readFile(at('loop')) },
-  { name: 'write a folder',                     call: (fs, at) => fs.writeFile(at('folder'), 'x') },
-  { name: 'write in a missing folder',          call: (fs, at) => fs.writeFile(at('missing/x'), 'x') },
-  { name: 'write a new file that is there',     call: (fs, at) => fs.writeFile(at('file'), 'x', { flag: 'wx' }) },
-  { name: 'make a folder that is there',        call: (fs, at) => fs.mkdir(at('folder')), only: CODES },
-  { name: 'make a folder in a missing one',     call: (fs, at) => fs.mkdir(at('missing/x')), only: CODES },
-  { name: 'make folders where a file is',       call: (fs, at) => fs.mkdir(at('file'), { recursive: true }), only: CODES },
-  { name: 'make folders below a file',          call: (fs, at) => fs.mkdir(at('file/x/y'), { recursive: true }), only: CODES },
-  { name: 'rename what is missing',             call: (fs, at) => fs.rename(at('missing'), at('x')) },
-  { name: 'rename a folder onto a full one',    call: (fs, at) => fs.rename(at('folder'), at('full')) },
-  { name: 'rename a file onto a folder',        call: (fs, at) => fs.rename(at('file'), at('folder')) },
-  { name: 'remove what is missing',             call: (fs, at) => fs.rm(at('missing')) },
-  { name: 'list what is missing',               call: (fs, at) => fs.readdir(at('missing')) },
-  { name: 'list a file',                        call: (fs, at) => fs.readdir(at('file')) },
-  { name: 'ask about what is missing',          call: (fs, at) => fs.stat(at('missing')) },
-  { name: 'a name that is too long',            call: (fs, at) => fs.readFile(at('n'.repeat(300))) },
-  { name: 'a path that is too long',            call: (fs, at) => fs.readFile(at(`${'n/'.repeat(3000)}x`)) },
-])('fails as Node does: $name', async ({ call, only }) => {
+test.for(FAILING_CALLS)('fails as Node does: $name', async row => {
   const workspace = makeWorkspace('folder', 'full/sub')
   writeFileSync(join(workspace.path, 'file'), 'x')
   symlinkSync('loop', join(workspace.path, 'loop'))
   const { files } = await start(workspace)
-  const at = (name: string): string => join(workspace.path, name)
-  const shape = async (fs: SandboxFiles): Promise<object> => {
-    const { code, errno, path, dest, syscall, message } = await failureOf(() => call(fs, at)) as Record<string, unknown>
-    return { code, errno, path, dest, syscall: syscall === 'lstat' ? 'rm' : syscall, message: String(message).replace(', lstat ', ', rm ') }
-  }
   const before = workspace.entries().filter(name => !name.startsWith('.'))
-  const [ours, nodes] = [await shape(files), await shape(hostFs as unknown as SandboxFiles)]
-  const names = only ?? Object.keys(nodes)
-  expect(pick(ours, names)).toEqual(pick(nodes, names))
+  await expectNodesFailure(row, files, name => join(workspace.path, name))
   expect(workspace.entries().filter(name => !name.startsWith('.'))).toEqual(before)
 })
-
-const pick = (from: object, names: readonly string[]): object => Object.fromEntries(names.map(name => [name, from[name as keyof typeof from]]))
 
 describe('what the policy closes', () => {
   interface Row { readonly name: string; readonly call: Call; readonly operation: string; readonly remedied?: boolean }

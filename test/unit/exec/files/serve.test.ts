@@ -20,6 +20,8 @@ import type { SandboxPolicy } from '../../../../src/policy/sandbox-policy.js'
 import { compileOptions } from '../../../support/linux-layers.js'
 import { SEATBELT_THERE } from '../../../support/macos-host.js'
 import { sandboxExecStandIn, type StandIn } from '../../../support/stand-ins.js'
+import { failureOf } from '../../../support/failure-of.js'
+import { expectNodesFailure, FAILING_CALLS } from './failing-calls.js'
 
 const asMac = (cwd: string): HostSnapshot => ({ ...takeSnapshot({ selfPaths: [], cwd }), platform: 'macos' })
 
@@ -43,15 +45,6 @@ function u32(value: number): Buffer {
   const buffer = Buffer.alloc(4)
   buffer.writeUInt32LE(value)
   return buffer
-}
-
-const failureOf = async (step: () => Promise<unknown>): Promise<unknown> => {
-  try {
-    await step()
-  } catch (error) {
-    return error
-  }
-  throw new Error('it succeeded')
 }
 
 test('the text is that of the source', async () => {
@@ -154,41 +147,13 @@ describe('writeFile', () => {
   })
 })
 
-type Call = (fs: SandboxFiles, at: (name: string) => string) => Promise<unknown>
-const CODES = ['code', 'errno'] as const
-
-test.each<{ name: string; call: Call; only?: readonly string[] }>([
-  { name: 'read what is missing',               call: (fs, at) => fs.readFile(at('missing')) },
-  { name: 'read a folder',                      call: (fs, at) => fs.readFile(at('folder')), only: CODES },
-  { name: 'read below a file',                  call: (fs, at) => fs.readFile(at('file/x')) },
-  { name: 'read a loop of links',               call: (fs, at) => fs.readFile(at('loop')) },
-  { name: 'write a folder',                     call: (fs, at) => fs.writeFile(at('folder'), 'x') },
-  { name: 'write in a missing folder',          call: (fs, at) => fs.writeFile(at('missing/x'), 'x') },
-  { name: 'write a new file that is there',     call: (fs, at) => fs.writeFile(at('file'), 'x', { flag: 'wx' }) },
-  { name: 'make a folder that is there',        call: (fs, at) => fs.mkdir(at('folder')), only: CODES },
-  { name: 'make a folder in a missing one',     call: (fs, at) => fs.mkdir(at('missing/x')), only: CODES },
-  { name: 'make folders where a file is',       call: (fs, at) => fs.mkdir(at('file'), { recursive: true }), only: CODES },
-  { name: 'make folders below a file',          call: (fs, at) => fs.mkdir(at('file/x/y'), { recursive: true }), only: CODES },
-  { name: 'rename what is missing',             call: (fs, at) => fs.rename(at('missing'), at('x')) },
-  { name: 'rename a folder onto a full one',    call: (fs, at) => fs.rename(at('folder'), at('full')) },
-  { name: 'remove what is missing',             call: (fs, at) => fs.rm(at('missing')), only: CODES },
-  { name: 'list what is missing',               call: (fs, at) => fs.readdir(at('missing')) },
-  { name: 'list a file',                        call: (fs, at) => fs.readdir(at('file')) },
-  { name: 'ask about what is missing',          call: (fs, at) => fs.stat(at('missing')) },
-  { name: 'a name that is too long',            call: (fs, at) => fs.readFile(at('n'.repeat(300))) },
-  { name: 'a path that is too long',            call: (fs, at) => fs.readFile(at(`${'n/'.repeat(3000)}x`)) },
-])('fails as Node does: $name', async ({ call, only }) => {
+test.for(FAILING_CALLS)('fails as Node does: $name', async row => {
   const { files, at } = await start()
   for (const folder of ['folder', 'full/sub']) mkdirSync(at(folder), { recursive: true })
   writeFileSync(at('file'), 'x')
   symlinkSync('loop', at('loop'))
-  const shape = async (fs: SandboxFiles): Promise<Record<string, unknown>> => {
-    const { code, errno, path, dest, syscall, message } = await failureOf(() => call(fs, at)) as Record<string, unknown>
-    return { code, errno, path, dest, syscall, message }
-  }
   const before = readdirSync(at('.'), { recursive: true })
-  const [ours, nodes] = [await shape(files), await shape(hostFs as unknown as SandboxFiles)]
-  for (const name of only ?? Object.keys(nodes)) expect(ours[name], name).toEqual(nodes[name])
+  await expectNodesFailure(row, files, at)
   expect(readdirSync(at('.'), { recursive: true })).toEqual(before)
 })
 
