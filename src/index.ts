@@ -1,4 +1,5 @@
 // The public API. Re-exports only.
+export type { ApprovalDecision, ApprovalRequest, CommandApprovalRequest, NetworkApprovalRequest, NetworkPolicyAmendment, NetworkProtocol, OnApproval, SandboxPermissions } from './approval/approval-request.js'
 export { type ConvertedSettings, type ConvertOptions, fromSrtSettings } from './config/srt-settings.js'
 export type { SrtNote } from './config/srt-keys.js'
 export { type ErrorCode, type ErrorPlace, ERRORS, SandboxError } from './errors.js'
