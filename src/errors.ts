@@ -27,6 +27,10 @@ export const ERRORS = {
   session_not_found:     { message: 'is no session of this sandbox',                  remedy: 'See sandbox.sessions.list().' },
   session_ended:         { message: 'takes no more input',                            remedy: 'Start a new one.' },
   output_file:           { message: 'cannot be written',                              remedy: 'Name a file in a folder that exists, with no symbolic link on the way.' },
+  config_invalid:        { message: 'is not valid',                                   remedy: 'Correct it there; docs/config.md lists the keys.' },
+  config_unreadable:     { message: 'cannot be read as configuration',                remedy: 'Correct the file, or remove it.' },
+  profile_not_found:     { message: 'is no profile of the configuration',             remedy: 'Name one of [profiles.NAME] in config.toml.' },
+  requirement_conflict:  { message: 'is not allowed by the requirements of this machine', remedy: 'Ask for what they allow; `codex-sandbox debug-config` prints them.' },
   option_invalid:        { message: 'is not valid',                                   remedy: 'See `codex-sandbox --help`.' },
   option_missing:        { message: 'is missing',                                     remedy: 'See `codex-sandbox --help`.' },
   argument_invalid:      { message: 'cannot be passed to a program',                  remedy: 'Give a non-empty array of strings without NUL.' },
@@ -54,6 +58,15 @@ export interface SandboxErrorOptions extends ErrorOptions {
   remedy?: string
   /** Added after the message: why. */
   detail?: string
+  /** Where it stands in a text that somebody wrote. */
+  source?: TextPlace
+}
+
+/** A place in a file, or in what else has lines: `file` is then its name, such as `-c`. Lines and columns from 1, columns in UTF-16 units. */
+export interface TextPlace {
+  readonly file: string
+  readonly line: number
+  readonly column: number
 }
 
 /** The one error class of the package. `code` is for programs, `field` or `step` for tools, `remedy` for people. */
@@ -65,6 +78,8 @@ export class SandboxError extends Error {
   readonly errno: string | undefined
   readonly path: string | undefined
   readonly remedy: string
+  /** Where the wrong value stands: `config_invalid` and `config_unreadable`. */
+  readonly source: TextPlace | undefined
   readonly #place: ErrorPlace
   readonly #options: SandboxErrorOptions
 
@@ -72,13 +87,14 @@ export class SandboxError extends Error {
     const row = ERRORS[code]
     const remedy = options.remedy ?? row.remedy
     const detail = options.detail === undefined ? '' : `: ${options.detail}`
-    super(`${describePlace(place)} ${row.message}${detail}. ${remedy}`, options)
+    super(`${describePlace(place)} ${row.message}${options.source === undefined ? '' : ` (${describeSource(options.source)})`}${detail}. ${remedy}`, options)
     this.code = code
     this.field = place.field
     this.step = place.step
     this.errno = place.step === undefined ? undefined : place.errno
     this.path = place.step === undefined ? undefined : place.path
     this.remedy = remedy
+    this.source = options.source
     this.#place = place
     this.#options = options
   }
@@ -93,6 +109,9 @@ function describePlace(place: ErrorPlace): string {
   if (place.step === undefined) return place.value === undefined ? place.field : `${place.field} ${quote(place.value)}`
   return place.path === undefined ? `${place.step} (${place.errno})` : `${place.step} ${quote(place.path)} (${place.errno})`
 }
+
+/** A file name as editors and terminals take it; one that could forge a line is quoted. */
+const describeSource = ({ file, line, column }: TextPlace): string => `${/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(file) ? JSON.stringify(file) : file}:${line}:${column}`
 
 /** Values from outside are quoted, so that a newline in a path cannot forge a line; long ones are cut. */
 function quote(value: unknown): string {

@@ -51,6 +51,8 @@ export function currentFolder(): string {
 
 const PLATFORMS: Readonly<Partial<Record<NodeJS.Platform, PlatformName>>> = { linux: 'linux', darwin: 'macos', win32: 'windows' }
 
+export const currentPlatform = (): PlatformName => platformName(process.platform)
+
 export function platformName(name: NodeJS.Platform): PlatformName {
   const known = PLATFORMS[name]
   if (known === undefined) throw new SandboxError('platform_unsupported', { field: 'platform', value: name })

@@ -1,0 +1,154 @@
+// Holds a configuration, or one request, within the requirements. Pure.
+import { SandboxError } from '../errors.js'
+import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import { isNarrowerApproval, sameApproval, spellApproval } from './approval-setting.js'
+import { type ConfigSandboxMode, type EffectiveConfig, type NetworkConfig, networkOf } from './effective.js'
+import type { NetworkRequirements, Requirements, RequirementSource, SandboxModeName, WindowsSandboxName } from './requirements.js'
+
+/** A value of the configuration that the requirements do not allow, and the one that holds in its place. */
+export interface RequirementChange {
+  /** Of config.toml. */
+  readonly key: string
+  readonly from: unknown
+  readonly to: unknown
+  readonly because: string
+  readonly source: RequirementSource
+}
+
+export interface Bounded {
+  readonly config: EffectiveConfig
+  readonly changes: readonly RequirementChange[]
+}
+
+const MODES: readonly ConfigSandboxMode[] = ['read-only', 'workspace-write', 'danger-full-access']
+
+/** What is set and not allowed falls back to the nearest value that is allowed and no wider. */
+export function boundConfig(config: EffectiveConfig, requirements: Requirements | null): Bounded {
+  const changes: RequirementChange[] = []
+  if (requirements === null) return { config, changes }
+  let bounded = config
+  const change = (key: string, from: unknown, to: unknown, because: string, source: RequirementSource, next: Partial<EffectiveConfig>): void => {
+    changes.push({ key, from, to, because, source })
+    bounded = { ...bounded, ...next }
+  }
+  const { allowedApprovalPolicies, allowedWindowsSandboxImplementations: windows, network, denyRead } = requirements
+
+  const mode = refusedMode(config.sandboxMode, requirements)
+  if (mode !== undefined) {
+    const next = MODES.filter(each => MODES.indexOf(each) < MODES.indexOf(config.sandboxMode) && refusedMode(each, requirements) === undefined).at(-1) ?? 'read-only'
+    change('sandbox_mode', config.sandboxMode, next, mode.because, mode.source, { sandboxMode: next })
+  }
+  const policies = allowedApprovalPolicies?.value ?? []
+  const [first] = policies
+  if (allowedApprovalPolicies !== undefined && first !== undefined && !policies.some(each => sameApproval(each, config.approvalPolicy))) {
+    const next = policies.find(each => isNarrowerApproval(each, config.approvalPolicy)) ?? first
+    const spelled = policies.map(each => JSON.stringify(spellApproval(each, 'granular'))).join(', ')
+    change('approval_policy', spellApproval(config.approvalPolicy, 'granular'), spellApproval(next, 'granular'), `allowed_approval_policies is ${spelled}`, allowedApprovalPolicies.source, { approvalPolicy: next })
+  }
+  if (windows !== undefined && config.windowsSandbox !== undefined && !windows.value.includes(config.windowsSandbox)) {
+    const next = windows.value[0]
+    change('windows.sandbox', config.windowsSandbox, next, `allowed_windows_sandbox_implementations is ${JSON.stringify(windows.value)}`, windows.source, { windowsSandbox: next })
+  }
+  if (network !== undefined) boundNetwork(bounded, network.value, (key, from, to, because, next) => change(key, from, to, because, network.source, next))
+  if (denyRead !== undefined) bounded = { ...bounded, denyRead: denyRead.value }
+  return { config: bounded, changes }
+}
+
+type NetworkChange = (key: string, from: unknown, to: unknown, because: string, next: Partial<EffectiveConfig>) => void
+
+function boundNetwork(config: EffectiveConfig, bounds: NetworkRequirements, change: NetworkChange): void {
+  let { network, workspaceWrite } = config
+  const keep = (key: string, field: keyof NetworkConfig, to: unknown, because: string): void => {
+    const from = network[field]
+    if (JSON.stringify(from) === JSON.stringify(to)) return
+    network = { ...network, [field]: to } as NetworkConfig
+    change(`network.${key}`, from, to, because, { network })
+  }
+  if (bounds.enabled === false) {
+    if (network.enabled === true) keep('enabled', 'enabled', false, 'network.enabled is false')
+    if (workspaceWrite.networkAccess) {
+      workspaceWrite = { ...workspaceWrite, networkAccess: false }
+      change('sandbox_workspace_write.network_access', true, false, 'network.enabled is false', { workspaceWrite })
+    }
+  } else if (isBounded(bounds) && networkOf({ ...config, network, workspaceWrite }) === 'open') {
+    keep('enabled', 'enabled', true, 'the network is bounded by rules, which an open one would pass by')
+  }
+  const allowed = bounds.allowedDomains ?? (bounds.managedAllowedDomainsOnly === true ? [] : undefined)
+  if (allowed !== undefined) {
+    const next = network.allowedDomains === undefined ? allowed : network.allowedDomains.filter(pattern => isCovered(pattern, allowed))
+    keep('allowed_domains', 'allowedDomains', next, `network.allowed_domains is ${JSON.stringify(allowed)}`)
+  }
+  if (bounds.deniedDomains !== undefined) keep('denied_domains', 'deniedDomains', [...new Set([...network.deniedDomains, ...bounds.deniedDomains])], `network.denied_domains is ${JSON.stringify(bounds.deniedDomains)}`)
+  if (bounds.allowUnixSockets !== undefined) {
+    const sockets = bounds.allowUnixSockets
+    keep('allow_unix_sockets', 'allowUnixSockets', network.allowUnixSockets.filter(path => sockets.includes(path)), `network.allow_unix_sockets is ${JSON.stringify(sockets)}`)
+    keep('dangerously_allow_all_unix_sockets', 'dangerouslyAllowAllUnixSockets', false, 'network.allow_unix_sockets names those that are allowed')
+  }
+  for (const [key, field] of [['allow_local_binding', 'allowLocalBinding'], ['allow_upstream_proxy', 'allowUpstreamProxy'], ['dangerously_allow_all_unix_sockets', 'dangerouslyAllowAllUnixSockets']] as const) {
+    if (bounds[field] === false) keep(key, field, false, `network.${key} is false`)
+  }
+  if (bounds.httpPort !== undefined) keep('http_port', 'httpPort', bounds.httpPort, `network.http_port is ${bounds.httpPort}`)
+  if (bounds.socksPort !== undefined) keep('socks_port', 'socksPort', bounds.socksPort, `network.socks_port is ${bounds.socksPort}`)
+  if (bounds.managedAllowedDomainsOnly === true) keep('may_ask', 'mayAsk', false, 'network.managed_allowed_domains_only is true')
+}
+
+/** Whether there is a bound that the open network of this machine would pass by. `enabled = true` alone says that there are rules. */
+const isBounded = (bounds: NetworkRequirements): boolean => Object.values(bounds).some(value => value !== undefined)
+
+/** `*.a.b` is covered by `*.b` and `**.b`; the other way round it is not. Text that is no pattern is covered by itself only. */
+export function isCovered(pattern: string, allowed: readonly string[]): boolean {
+  return allowed.some(each => {
+    const [own, outer] = [pattern.toLowerCase(), each.toLowerCase()]
+    if (own === outer || outer === '*') return true
+    const [, stars, domain] = /^(\*\*?)\.([^*?[\]:/@]+)$/.exec(outer) ?? []
+    if (stars === undefined || domain === undefined) return false
+    const [, ownStars = '', ownDomain] = /^(?:(\*\*?)\.)?([^*?[\]:/@]+)$/.exec(own) ?? []
+    if (ownDomain === undefined) return false
+    if (ownDomain.endsWith(`.${domain}`)) return true
+    return ownDomain === domain && (stars === '**' ? true : ownStars === '*')
+  })
+}
+
+interface Refusal {
+  readonly because: string
+  readonly source: RequirementSource
+}
+
+function refusedMode(mode: SandboxModeName, { allowedSandboxModes, network, denyRead }: Requirements): Refusal | undefined {
+  if (allowedSandboxModes !== undefined && !allowedSandboxModes.value.includes(mode)) {
+    return { because: `allowed_sandbox_modes is ${JSON.stringify(allowedSandboxModes.value)}`, source: allowedSandboxModes.source }
+  }
+  if (mode !== 'danger-full-access' && mode !== 'external-sandbox') return undefined
+  // Nothing is enforced there, so no bound would be held.
+  if (network !== undefined && isBounded(network.value)) return { because: `${mode} enforces nothing, and the network is bounded`, source: network.source }
+  if (denyRead !== undefined && denyRead.value.length > 0) return { because: `${mode} enforces nothing, and permissions.filesystem.deny_read names paths`, source: denyRead.source }
+  return undefined
+}
+
+/**
+ * The policy that one request asked for, with what requirements forbid added to it.
+ *
+ * @throws SandboxError `requirement_conflict`: what was asked for by name is not allowed
+ */
+export function boundRequest(policy: SandboxPolicy, requirements: Requirements | null, field = 'sandboxPolicy'): SandboxPolicy {
+  if (requirements === null) return policy
+  const refused = refusedMode(policy.mode, requirements)
+  if (refused !== undefined) throw conflict(field, policy.mode, refused.because, refused.source)
+  const { network, denyRead } = requirements
+  if (network !== undefined && policy.network === 'open') {
+    if (network.value.enabled === false) throw conflict(`${field}.networkAccess`, true, 'network.enabled is false', network.source)
+    if (isBounded(network.value)) throw conflict(`${field}.networkAccess`, true, 'the network is bounded by rules, which an open one would pass by', network.source)
+  }
+  return denyRead === undefined ? policy : { ...policy, deny: [...policy.deny, ...denyRead.value.filter(path => !policy.deny.includes(path))] }
+}
+
+/** @throws SandboxError `requirement_conflict` */
+export function checkWindowsSandbox(mode: WindowsSandboxName, requirements: Requirements | null): void {
+  const allowed = requirements?.allowedWindowsSandboxImplementations
+  if (allowed !== undefined && !allowed.value.includes(mode)) throw conflict('mode', mode, `allowed_windows_sandbox_implementations is ${JSON.stringify(allowed.value)}`, allowed.source)
+}
+
+const conflict = (field: string, value: unknown, because: string, source: RequirementSource): SandboxError =>
+  new SandboxError('requirement_conflict', { field, value }, { detail: `${because} (${describeSource(source)})` })
+
+export const describeSource = ({ name, path }: RequirementSource): string => path ?? { cloud: 'requirements of the cloud', 'managed-preferences': 'managed preferences', system: 'system requirements', 'managed-config': 'managed_config.toml' }[name]

@@ -1,0 +1,153 @@
+// The merged tree → what it says, typed, and the policy that it asks for.
+import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import { presetPolicy } from '../policy/presets.js'
+import { type ApprovalSetting, approvalSetting } from './approval-setting.js'
+import { isTable } from './keys.js'
+import type { CheckedLayer } from './layer.js'
+import type { WindowsSandboxName } from './requirements.js'
+import { type KeyPath, type Tree, valueAt } from './trees.js'
+
+export type ConfigSandboxMode = 'read-only' | 'workspace-write' | 'danger-full-access'
+
+export interface WorkspaceWrite {
+  /** Absolute, or from `~/` on. */
+  readonly writableRoots: readonly string[]
+  readonly networkAccess: boolean
+  readonly excludeTmpdirEnvVar: boolean
+  readonly excludeSlashTmp: boolean
+}
+
+export interface ShellEnvironmentPolicy {
+  readonly inherit: 'all' | 'core' | 'none'
+  /** False: names that look like secrets are dropped. */
+  readonly ignoreDefaultExcludes: boolean
+  readonly exclude: readonly string[]
+  readonly set: Readonly<Record<string, string>>
+  /** Empty: no bound. */
+  readonly includeOnly: readonly string[]
+}
+
+/** The network's table. Undefined: no layer says it. */
+export interface NetworkConfig {
+  readonly enabled: boolean | undefined
+  readonly mode: 'full' | 'limited'
+  readonly allowedDomains: readonly string[] | undefined
+  readonly deniedDomains: readonly string[]
+  readonly allowUnixSockets: readonly string[]
+  readonly allowLocalBinding: boolean
+  readonly allowUpstreamProxy: boolean
+  readonly dangerouslyAllowAllUnixSockets: boolean
+  readonly httpPort: number | undefined
+  readonly socksPort: number | undefined
+  /** Whether somebody may be asked for a host that is not in `allowedDomains`; requirements can say no. */
+  readonly mayAsk: boolean
+}
+
+export interface EffectiveConfig {
+  readonly sandboxMode: ConfigSandboxMode
+  readonly workspaceWrite: WorkspaceWrite
+  readonly approvalPolicy: ApprovalSetting
+  readonly allowLoginShell: boolean
+  readonly shellEnvironmentPolicy: ShellEnvironmentPolicy
+  readonly windowsSandbox: WindowsSandboxName | undefined
+  /** `use_linux_sandbox_bwrap` and all others, as they are said. */
+  readonly features: Readonly<Record<string, unknown>>
+  readonly backgroundTerminalMaxTimeoutMs: number
+  readonly network: NetworkConfig
+  /** Requirements: no command may read these. */
+  readonly denyRead: readonly string[]
+}
+
+/** What holds where no layer says otherwise: as the reference has it. */
+export const BUILT_IN: CheckedLayer = (() => {
+  const config: Tree = {
+    sandbox_mode: 'read-only',
+    sandbox_workspace_write: { writable_roots: [], network_access: false, exclude_tmpdir_env_var: false, exclude_slash_tmp: false },
+    approval_policy: 'on-request',
+    allow_login_shell: true,
+    shell_environment_policy: { inherit: 'all', ignore_default_excludes: true, exclude: [], include_only: [] },
+    background_terminal_max_timeout: 300_000,
+    network: { mode: 'full', allow_local_binding: false, allow_upstream_proxy: false, dangerously_allow_all_unix_sockets: false },
+  }
+  return { name: 'built-in', config, normal: config, warnings: [] }
+})()
+
+/** @param tree  merged from layers of which the lowest is BUILT_IN */
+export function readEffective(tree: Readonly<Tree>): EffectiveConfig {
+  const at = <Value>(path: string): Value => valueAt(tree, path.split('.')) as Value
+  const approvalPolicy = approvalSetting(at('approval_policy'))
+  if (approvalPolicy === undefined) throw new Error('an approval policy that was checked is none')
+  return {
+    sandboxMode: at('sandbox_mode'),
+    workspaceWrite: {
+      writableRoots: at('sandbox_workspace_write.writable_roots'),
+      networkAccess: at('sandbox_workspace_write.network_access'),
+      excludeTmpdirEnvVar: at('sandbox_workspace_write.exclude_tmpdir_env_var'),
+      excludeSlashTmp: at('sandbox_workspace_write.exclude_slash_tmp'),
+    },
+    approvalPolicy,
+    allowLoginShell: at('allow_login_shell'),
+    shellEnvironmentPolicy: {
+      inherit: at('shell_environment_policy.inherit'),
+      ignoreDefaultExcludes: at('shell_environment_policy.ignore_default_excludes'),
+      exclude: at('shell_environment_policy.exclude'),
+      set: { ...at<Record<string, string> | undefined>('shell_environment_policy.set') },
+      includeOnly: at('shell_environment_policy.include_only'),
+    },
+    windowsSandbox: at('windows.sandbox'),
+    features: isTable(at('features')) ? at('features') : {},
+    backgroundTerminalMaxTimeoutMs: at('background_terminal_max_timeout'),
+    network: readNetwork(tree),
+    denyRead: [],
+  }
+}
+
+function readNetwork(tree: Readonly<Tree>): NetworkConfig {
+  const at = <Value>(...path: KeyPath): Value => valueAt(tree, ['network', ...path]) as Value
+  return {
+    enabled: at('enabled'),
+    mode: at('mode'),
+    allowedDomains: at('allowed_domains'),
+    deniedDomains: at('denied_domains') ?? [],
+    allowUnixSockets: at('allow_unix_sockets') ?? [],
+    allowLocalBinding: at('allow_local_binding'),
+    allowUpstreamProxy: at('allow_upstream_proxy'),
+    dangerouslyAllowAllUnixSockets: at('dangerously_allow_all_unix_sockets'),
+    httpPort: at('http_port'),
+    socksPort: at('socks_port'),
+    mayAsk: true,
+  }
+}
+
+/** `open`: the network of this machine. `rules`: what the table allows. */
+export function networkOf({ sandboxMode, workspaceWrite, network }: EffectiveConfig): 'off' | 'rules' | 'open' {
+  if (sandboxMode === 'danger-full-access') return 'open'
+  if (network.enabled === true) return 'rules'
+  const wanted = sandboxMode === 'workspace-write' && workspaceWrite.networkAccess
+  // Rules that are written down and not switched on: an open network is not what they ask for.
+  return wanted ? network.enabled === undefined && hasRules(network) ? 'rules' : 'open' : 'off'
+}
+
+export const hasRules = ({ mode, allowedDomains, deniedDomains }: NetworkConfig): boolean => mode === 'limited' || allowedDomains !== undefined || deniedDomains.length > 0
+
+/** As the reference has it, on top of what it has no key for. */
+export function policyOf(config: EffectiveConfig, readOnly: readonly string[]): SandboxPolicy {
+  const { sandboxMode, workspaceWrite, shellEnvironmentPolicy: shell } = config
+  const preset = presetPolicy(sandboxMode, 'reference')
+  const isWorkspace = sandboxMode === 'workspace-write'
+  const network = networkOf(config)
+  return {
+    ...preset,
+    // The table waits until its mode is chosen.
+    ...(isWorkspace ? {
+      writableRoots: workspaceWrite.writableRoots,
+      excludeTmpdirEnvVar: workspaceWrite.excludeTmpdirEnvVar,
+      excludeSlashTmp: workspaceWrite.excludeSlashTmp,
+      // Files that were believed here must not be the commands' to write.
+      read: readOnly,
+    } : {}),
+    deny: sandboxMode === 'danger-full-access' ? [] : config.denyRead,
+    network: network === 'rules' ? 'off' : network,
+    env: { ...preset.env, inherit: shell.inherit, exclude: shell.exclude, set: shell.set, only: shell.includeOnly, dropSecrets: !shell.ignoreDefaultExcludes },
+  }
+}

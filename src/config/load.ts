@@ -1,0 +1,300 @@
+// Configuration as a whole: every layer read and checked, merged, and held within the requirements.
+import { createHash } from 'node:crypto'
+import { realpathSync } from 'node:fs'
+import { homedir } from 'node:os'
+import path from 'node:path'
+import { SandboxError, type TextPlace } from '../errors.js'
+import { currentPlatform } from '../host/snapshot.js'
+import type { PlatformName } from '../policy/host-snapshot.js'
+import { isInside } from '../policy/path-syntax.js'
+import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import { boundConfig, boundRequest, type RequirementChange } from './bounds.js'
+import { readConfigFile } from './config-file.js'
+import { BUILT_IN, type EffectiveConfig, hasRules, networkOf, policyOf, readEffective } from './effective.js'
+import { type CheckedLayer, checkLayer, type ConfigWarning, emptyLayer, type LayerName } from './layer.js'
+import { decodePreference, type ManagedPreferences, managedPreferences, PREFERENCE_DOMAIN, type PreferenceKey } from './managed-preferences.js'
+import { mergeLayers, type RootsOf } from './merge.js'
+import { parseOverride } from './override.js'
+import { type ProjectFolder, projectFolders, type TrustLevel } from './project.js'
+import { mergeRequirements, readRequirements, type Requirements, requirementsOfManagedConfig, type RequirementSet, type RequirementSource } from './requirements.js'
+import { readToml } from './toml-text.js'
+import { copyTree, emptyTree, setAt, type Tree, valueAt } from './trees.js'
+
+export interface LoadConfigOptions {
+  /** Absolute. CODEX_HOME, or `~/.codex`: `codexHomeOf` finds it. */
+  readonly codexHome: string
+  /** Absolute. Where the project is looked for, and where relative roots of `overrides` start. */
+  readonly cwd: string
+  /** A profile by its name. Default: what `profile` says. */
+  readonly profile?: string
+  /** Each `KEY=VALUE`, as `-c` takes it; the later over the earlier. */
+  readonly overrides?: readonly string[]
+  /** Default: those of this machine, on macOS. */
+  readonly managedPreferences?: ManagedPreferences
+  /** TOML that the embedding runtime was given; the strongest of the requirements. */
+  readonly cloudRequirements?: string
+  /** Where the system's files lie. Default: `/etc/codex`, on Windows `%ProgramData%\OpenAI\Codex`. */
+  readonly systemFolder?: string
+  /** Default: this process's. Read for HOME, TMPDIR and ProgramData only. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Default: this machine's. */
+  readonly platform?: PlatformName
+}
+
+export interface ConfigLayer {
+  readonly name: LayerName
+  /** Of a file; of a profile, the file of its user. */
+  readonly path?: string
+  /** A fingerprint of `config`: `sha256:` and hex. */
+  readonly version: string
+  /** As it was written, other keys included. */
+  readonly config: Readonly<Record<string, unknown>>
+  /** Why it has no part: a project that is not trusted. */
+  readonly disabledReason?: string
+}
+
+export interface LoadedConfig {
+  /** What holds, within the requirements. */
+  readonly config: EffectiveConfig
+  /** The merged tables in config.toml's spelling, before the requirements, with what is built in and with keys that are not known here. */
+  readonly tables: Readonly<Record<string, unknown>>
+  /** The lower first. */
+  readonly layers: readonly ConfigLayer[]
+  /** Key, as TOML writes it → the layer of its value. Every value of `tables` has one. */
+  readonly origins: ReadonlyMap<string, ConfigLayer>
+  readonly profile: string | undefined
+  /** What the user says of the folder. */
+  readonly trust: TrustLevel | undefined
+  readonly requirements: Requirements | null
+  /** What of `tables` the requirements changed. */
+  readonly changes: readonly RequirementChange[]
+  readonly warnings: readonly ConfigWarning[]
+  /** Files that were believed: no command may write them. */
+  readonly files: readonly string[]
+  /** The policy that it asks for. */
+  policy(): SandboxPolicy
+  /** The policy of one request, bounded: what it names and may not is an error `requirement_conflict`. */
+  bound(policy: SandboxPolicy, field?: string): SandboxPolicy
+}
+
+/** @throws SandboxError `config_invalid`, `config_unreadable`, `profile_not_found` */
+export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConfig> {
+  const sources = await readSources(options)
+  const own = [...sources.below, ...sources.above]
+  const projects = projectsOf(own)
+  const chosen = chooseProfile(options, own)
+  const project = projectLayers(options, projects)
+  const layers = [BUILT_IN, ...sources.below, ...(chosen === undefined ? [] : [chosen.layer]), ...project.layers.map(({ layer }) => layer), ...sources.above]
+  const merged = mergeLayers(layers, rootsOf(options))
+  const { config, changes } = boundConfig(readEffective(merged.tree), sources.requirements)
+  const shown = showLayers(layers, layer => project.layers.find(each => each.layer === layer)?.disabledReason)
+  const files = sources.files.concat(project.files)
+  return {
+    config,
+    tables: merged.tree,
+    layers: [...new Set(shown.values())],
+    origins: new Map([...merged.origins].map(([key, layer]) => [key, shown.get(layer) as ConfigLayer])),
+    profile: chosen?.name,
+    trust: project.trust,
+    requirements: sources.requirements,
+    changes,
+    warnings: [...layers.flatMap(({ warnings }) => warnings), ...merged.warnings, ...sources.warnings, ...unheld(config, merged.origins)],
+    files,
+    policy: () => policyOf(config, files.filter(file => !isInside(platformOf(options), options.codexHome, file))),
+    bound: (policy, field) => boundRequest(policy, sources.requirements, field),
+  }
+}
+
+/** CODEX_HOME, else `~/.codex`. */
+export function codexHomeOf(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  const named = env['CODEX_HOME']
+  return named === undefined || named === '' ? path.join(env['HOME'] || homedir(), '.codex') : path.resolve(named)
+}
+
+interface Sources {
+  /** Of a file each, the lower first: below the profile and the project. */
+  readonly below: readonly CheckedLayer[]
+  readonly above: readonly CheckedLayer[]
+  readonly requirements: Requirements | null
+  readonly warnings: readonly ConfigWarning[]
+  readonly files: readonly string[]
+}
+
+const platformOf = (options: LoadConfigOptions): PlatformName => options.platform ?? currentPlatform()
+
+async function readSources(options: LoadConfigOptions): Promise<Sources> {
+  const platform = platformOf(options)
+  const env = options.env ?? process.env
+  const system = options.systemFolder ?? (platform === 'windows' ? path.win32.join(env['ProgramData'] ?? 'C:\\ProgramData', 'OpenAI', 'Codex') : '/etc/codex')
+  const files: string[] = []
+  const file = (name: LayerName, at: string): CheckedLayer[] => {
+    const found = readConfigFile(at, 'follow')
+    if (found === undefined) return []
+    files.push(...found.names)
+    return [checkLayer({ name, path: at, config: found.text.value as Tree, place: found.text.place, baseDir: path.dirname(at) })]
+  }
+  const below = [...file('system', path.join(system, 'config.toml')), ...file('user', path.join(options.codexHome, 'config.toml'))]
+  const flags = sessionFlags(options)
+  // As in the reference: beside the system's other files, and on Windows beside the user's.
+  const managedFile = path.join(platform === 'windows' ? options.codexHome : system, 'managed_config.toml')
+  const managed = file('managed-config', managedFile)
+  const preferences = options.managedPreferences ?? managedPreferences(platform)
+  const read = async (key: PreferenceKey) => {
+    const value = await preferences?.(key)
+    return value === undefined || value === '' ? undefined : readToml(decodePreference(key, value), `${PREFERENCE_DOMAIN}:${key}`)
+  }
+  const preferred = (await read('config_toml_base64'))
+  const managedPreferred = preferred === undefined ? [] : [checkLayer({ name: 'managed-preferences', path: `${PREFERENCE_DOMAIN}:config_toml_base64`, config: preferred.value as Tree, place: preferred.place, baseDir: options.codexHome })]
+
+  const required = (source: RequirementSource, text: { value: unknown; place: (path: readonly (string | number)[]) => TextPlace } | undefined): RequirementSet[] =>
+    text === undefined ? [] : [readRequirements({ source, config: text.value as Tree, place: text.place })]
+  const systemRequirements = readConfigFile(path.join(system, 'requirements.toml'), 'follow')
+  if (systemRequirements !== undefined) files.push(...systemRequirements.names)
+  const sets = [
+    ...required({ name: 'cloud' }, options.cloudRequirements === undefined ? undefined : readToml(options.cloudRequirements, 'requirements of the cloud')),
+    ...required({ name: 'managed-preferences', path: `${PREFERENCE_DOMAIN}:requirements_toml_base64` }, await read('requirements_toml_base64')),
+    ...required({ name: 'system', ...(systemRequirements === undefined ? {} : { path: systemRequirements.path }) }, systemRequirements?.text),
+    ...managedPreferred.map(({ normal, path: at }) => requirementsOfManagedConfig(normal, { name: 'managed-config', ...(at === undefined ? {} : { path: at }) })),
+    ...managed.map(({ normal }) => requirementsOfManagedConfig(normal, { name: 'managed-config', path: managedFile })),
+  ]
+  return { below, above: [...flags, ...managed, ...managedPreferred], requirements: mergeRequirements(sets), warnings: sets.flatMap(({ warnings }) => warnings), files }
+}
+
+/** Each by itself, so that an error names it. */
+function sessionFlags({ overrides = [], cwd }: LoadConfigOptions): CheckedLayer[] {
+  return overrides.map(text => {
+    const { config, place } = parseOverride(text)
+    return checkLayer({ name: 'session-flags', config, place, baseDir: cwd })
+  })
+}
+
+function mergeInto(tree: Tree, config: Readonly<Tree>): void {
+  for (const [name, value] of Object.entries(config)) {
+    const below = valueAt(tree, [name])
+    if (isPlainTable(value) && isPlainTable(below)) mergeInto(below, value)
+    else setAt(tree, [name], isPlainTable(value) ? copyTree(value) : value)
+  }
+}
+
+const isPlainTable = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+
+/** The tables of the user and those above, the stronger over the weaker, key by key. */
+function merge(own: readonly CheckedLayer[], keyPath: readonly string[]): Tree {
+  const all = emptyTree()
+  for (const { normal } of own) {
+    const value = valueAt(normal, keyPath)
+    if (isPlainTable(value)) mergeInto(all, value)
+  }
+  return all
+}
+
+const projectsOf = (own: readonly CheckedLayer[]): Tree => merge(own, ['projects'])
+
+/** The profile stands right above the user's file, whoever chose it. */
+function chooseProfile({ profile }: LoadConfigOptions, own: readonly CheckedLayer[]): { name: string; layer: CheckedLayer } | undefined {
+  const chooser = own.findLast(({ normal }) => normal['profile'] !== undefined)
+  const name = profile ?? chooser?.normal['profile'] as string | undefined
+  if (name === undefined) return undefined
+  const holders = own.filter(({ normal }) => isPlainTable(valueAt(normal, ['profiles', name])))
+  if (holders.length === 0) {
+    const known = Object.keys(merge(own, ['profiles']))
+    throw new SandboxError('profile_not_found', { field: 'profile', value: name }, { detail: known.length === 0 ? 'there is none' : `there are ${known.join(', ')}` })
+  }
+  const tables = (of: 'config' | 'normal'): Tree => {
+    const all = emptyTree()
+    for (const holder of holders) mergeInto(all, (valueAt(holder[of], ['profiles', name]) ?? {}) as Tree)
+    return all
+  }
+  const [holder] = holders
+  return { name, layer: { name: 'profile', ...(holder?.path === undefined ? {} : { path: holder.path }), config: tables('config'), normal: tables('normal'), warnings: [] } }
+}
+
+interface ProjectLayers {
+  readonly layers: readonly { readonly layer: CheckedLayer; readonly disabledReason?: string }[]
+  readonly trust: TrustLevel | undefined
+  readonly files: readonly string[]
+}
+
+/** Of folders that are not trusted nothing is read. */
+function projectLayers({ cwd, codexHome }: LoadConfigOptions, projects: Tree): ProjectLayers {
+  const folders = projectFolders(cwd, projects)
+  const files: string[] = []
+  const layers = folders.flatMap(({ folder, trust }: ProjectFolder) => {
+    const at = path.join(folder, '.codex', 'config.toml')
+    // The home folder's `.codex` is the user's own.
+    if (isSameFolder(path.dirname(at), codexHome)) return []
+    if (trust !== 'trusted') {
+      return hasFile(at) ? [{ layer: emptyLayer('project', at), disabledReason: trust === 'untrusted' ? 'the project is not trusted' : `the project is not trusted: say so in config.toml, projects.${JSON.stringify(folders[0]?.folder)}.trust_level = "trusted"` }] : []
+    }
+    const found = readConfigFile(at, 'refuse')
+    if (found === undefined) return []
+    files.push(...found.names)
+    return [{ layer: checkLayer({ name: 'project', path: at, config: found.text.value as Tree, place: found.text.place, baseDir: path.dirname(at) }) }]
+  })
+  return { layers, trust: folders.at(-1)?.trust, files }
+}
+
+function hasFile(file: string): boolean {
+  return real(file) !== undefined
+}
+
+function real(file: string): string | undefined {
+  try {
+    return realpathSync(file)
+  } catch {
+    return undefined
+  }
+}
+
+const isSameFolder = (one: string, other: string): boolean => one === other || (real(one) ?? one) === (real(other) ?? other)
+
+/** Where commands may write under a tree: a root that is taken away must not lie in another one. Both as written and as links lead. */
+function rootsOf(options: LoadConfigOptions): RootsOf {
+  const platform = platformOf(options)
+  const env = options.env ?? process.env
+  const home = env['HOME'] || homedir()
+  const both = (root: string): string[] => {
+    const written = root.startsWith('~') ? path.join(home, root.slice(1)) : path.resolve(root)
+    return [...new Set([written, real(written) ?? written])]
+  }
+  return tree => {
+    const at = (key: string): unknown => valueAt(tree, ['sandbox_workspace_write', key])
+    const tmpdir = env['TMPDIR']
+    const places: Readonly<Record<string, string | undefined>> = { '/tmp': '/tmp', '$TMPDIR': tmpdir }
+    const roots = [options.cwd, ...at('writable_roots') as readonly string[], ...(at('exclude_slash_tmp') === true ? [] : ['/tmp']), ...(at('exclude_tmpdir_env_var') === true || !tmpdir ? [] : ['$TMPDIR'])]
+    const pathsOf = (root: string): string[] => {
+      const place = Object.hasOwn(places, root) ? places[root] : root
+      return place === undefined || place === '' ? [] : both(place)
+    }
+    return { liesInOtherRoot: (root, without) => pathsOf(root).some(inner => roots.some(other => !without(other) && pathsOf(other).some(outer => isInside(platform, outer, inner)))) }
+  }
+}
+
+/** What is asked for and has no effect. */
+function unheld(config: EffectiveConfig, origins: ReadonlyMap<string, CheckedLayer>): ConfigWarning[] {
+  const warnings: ConfigWarning[] = []
+  const warn = (key: string, text: string): void => {
+    const layer = origins.get(key)
+    warnings.push({ key, layer: layer?.name ?? 'built-in', ...(layer?.path === undefined ? {} : { path: layer.path }), text })
+  }
+  if (networkOf(config) === 'rules') warn('network.enabled', 'rules for single hosts are not built yet: the network is off')
+  if (hasRules(config.network) && networkOf(config) === 'open' && config.sandboxMode !== 'danger-full-access') warn('network.allowed_domains', 'has no effect while network.enabled is false')
+  return warnings
+}
+
+/** All of `-c` are one. */
+function showLayers(layers: readonly CheckedLayer[], disabledReason: (layer: CheckedLayer) => string | undefined): Map<CheckedLayer, ConfigLayer> {
+  const flags = emptyTree()
+  for (const { name, config } of layers) if (name === 'session-flags') mergeInto(flags, config)
+  const all = showLayer('session-flags', undefined, flags, undefined)
+  return new Map(layers.map(layer => [layer, layer.name === 'session-flags' ? all : showLayer(layer.name, layer.path, layer.config, disabledReason(layer))]))
+}
+
+function showLayer(name: LayerName, at: string | undefined, config: Readonly<Tree>, disabledReason: string | undefined): ConfigLayer {
+  return { name, ...(at === undefined ? {} : { path: at }), version: fingerprint(config), config, ...(disabledReason === undefined ? {} : { disabledReason }) }
+}
+
+/** The same tables have the same one, in whatever order they were written. */
+const fingerprint = (config: Readonly<Tree>): string => `sha256:${createHash('sha256').update(JSON.stringify(sorted(config))).digest('hex')}`
+
+const sorted = (value: unknown): unknown => isPlainTable(value) ? Object.keys(value).sort().map(key => [key, sorted(value[key])]) : Array.isArray(value) ? value.map(sorted) : value
