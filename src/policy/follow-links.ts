@@ -3,6 +3,7 @@ import { SandboxError } from '../errors.js'
 import type { Entry, HostSnapshot } from './host-snapshot.js'
 import { foldName } from './letter-case.js'
 import { isInside, joinPath, lastName, namesOf, parentOf, rootOf, splitNames } from './path-syntax.js'
+import { looksShort, windowsTarget } from './windows-path.js'
 
 /** As in Linux: a path through more links than this is a loop. */
 const MAX_LINKS = 40
@@ -38,7 +39,7 @@ export function followLinks(host: HostSnapshot, path: string, field: string, onL
       entry = files.entry(at)
       continue
     }
-    const next = spelledAsKnown(host, at, name)
+    const next = spelledAsKnown(host, at, name, field)
     entry = files.entry(next)
     if (entry?.kind !== 'symlink' || entry.target === undefined) {
       at = next
@@ -46,20 +47,22 @@ export function followLinks(host: HostSnapshot, path: string, field: string, onL
     }
     onLink?.(next)
     if (++links > MAX_LINKS) throw new SandboxError('path_symlink_loop', { field, value: path })
-    const start = rootOf(platform, entry.target)
-    waiting.push(...splitNames(platform, entry.target.slice(start.length)).reverse())
+    const { start, names } = platform === 'windows' ? windowsTarget(entry.target, rootOf(platform, at), field) : posixTarget(entry.target)
+    waiting.push(...[...names].reverse())
     if (start !== '') at = start
     entry = files.entry(at)
   }
   return { path: at, entry }
 }
 
+const posixTarget = (target: string): { start: string; names: readonly string[] } => ({ start: rootOf('linux', target), names: splitNames('linux', target) })
+
 /** Like `followLinks`, but a link that is the last part stays: the link itself is what is named. */
 export function followLinksToParent(host: HostSnapshot, path: string, field: string): Located {
   const { platform, files } = host
   if (path === rootOf(platform, path)) return { path, entry: files.entry(path) }
   const parent = followLinks(host, parentOf(platform, path), field)
-  const kept = spelledAsKnown(host, parent.path, lastName(platform, path))
+  const kept = spelledAsKnown(host, parent.path, lastName(platform, path), field)
   return { path: kept, entry: files.entry(kept) }
 }
 
@@ -70,23 +73,36 @@ const BY_NUMBER = '/.vol'
 const DATA_VOLUME = '/System/Volumes/Data'
 
 /**
- * The path of `name` in `folder` as the kernel has it. Only on macOS is that another one than was asked for: its sandbox knows
- * a file by the letters that stand on the disk, and by the near end of a firmlink. Where a folder cannot be listed, as asked.
+ * The path of `name` in `folder` as the kernel has it. On macOS its sandbox knows a file by the letters that stand on the disk, and by
+ * the near end of a firmlink; on Windows a short name stands for a longer one. Where a folder cannot be listed, as asked.
  */
-function spelledAsKnown({ platform, files }: HostSnapshot, folder: string, name: string): string {
+function spelledAsKnown(host: HostSnapshot, folder: string, name: string, field: string): string {
+  const { platform, files } = host
   const asked = joinPath(platform, folder, name)
+  if (platform === 'windows') return looksShort(name) ? longName(host, folder, name, field) : asked
   if (platform !== 'macos') return asked
   const entry = files.entry(asked)
   if (entry === undefined) return asked
-  const isSame = (path: string) => {
-    const other = files.entry(path)
-    return other?.inode === entry.inode && other.device === entry.device
-  }
   const names = files.children(folder)
-  const stored = names === undefined || names.includes(name) ? name : names.find(other => foldName(other) === foldName(name) && isSame(joinPath(platform, folder, other)))
+  const stored = names === undefined || names.includes(name) ? name : names.find(other => foldName(other) === foldName(name) && isSameFile(files, joinPath(platform, folder, other), entry))
   const path = stored === undefined ? asked : joinPath(platform, folder, stored)
   const near = path.startsWith(`${DATA_VOLUME}/`) ? path.slice(DATA_VOLUME.length) : path
-  return near !== path && isSame(near) ? near : path
+  return near !== path && isSameFile(files, near, entry) ? near : path
+}
+
+/** What is not there, or cannot be looked up, may be the short name of what comes later, and so of anything. */
+function longName({ platform, files }: HostSnapshot, folder: string, name: string, field: string): string {
+  const asked = joinPath(platform, folder, name)
+  const entry = files.entry(asked)
+  const names = files.children(folder)
+  const stored = names?.find(other => foldName(other) === foldName(name)) ?? names?.find(other => isSameFile(files, joinPath(platform, folder, other), entry))
+  if (stored !== undefined) return joinPath(platform, folder, stored)
+  throw new SandboxError('path_invalid', { field, value: asked }, { detail: `${JSON.stringify(name)} may be the short name of another file`, remedy: 'Give the path by its long names.' })
+}
+
+function isSameFile(files: HostSnapshot['files'], path: string, entry: Entry | undefined): boolean {
+  const other = entry === undefined ? undefined : files.entry(path)
+  return other !== undefined && other.inode === entry?.inode && other.device === entry.device
 }
 
 /** The link itself and what it leads to: one entry where `path` is not a link. */

@@ -3,6 +3,7 @@
 import { posix, win32 } from 'node:path'
 import { SandboxError } from '../errors.js'
 import type { PlatformName } from './host-snapshot.js'
+import { normalizeWindowsPath } from './windows-path.js'
 
 /** Linux's PATH_MAX counts the final NUL. */
 export const MAX_PATH_BYTES = 4095
@@ -16,7 +17,7 @@ export interface PathOptions {
 
 /**
  * The one spelling of an absolute path: no `.`, no doubled and no trailing separator; on Windows also backslashes and
- * an upper-case drive letter. Letter case and Unicode form are left alone: to the policy two byte sequences are two names.
+ * an upper-case drive letter (windows-path.ts). Letter case and Unicode form are left alone: to the policy two byte sequences are two names.
  *
  * @throws  SandboxError `path_not_absolute` or `path_invalid`, `field` = `options.field`
  */
@@ -26,7 +27,7 @@ export function normalizePath(platform: PlatformName, path: string, options: Pat
   if (options.controlCharacters !== 'accept' && /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(path)) throw refuse('it contains a control character')
   if (/\p{Surrogate}/u.test(path)) throw refuse('it is not valid Unicode')
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw refuse(`it is longer than ${MAX_PATH_BYTES} bytes`)
-  if (platform === 'windows') return normalizeWindowsPath(path, options.field, refuse)
+  if (platform === 'windows') return normalizeWindowsPath(path, options.field)
   if (!path.startsWith('/')) throw new SandboxError('path_not_absolute', { field: options.field, value: path })
   const names = path.split('/').filter(name => name !== '' && name !== '.')
   if (names.includes('..')) throw refuse('it contains ".."')
@@ -100,21 +101,4 @@ const syntaxOf = (platform: PlatformName): typeof posix => platform === 'windows
 const trimEnd = (platform: PlatformName, path: string): string => {
   const root = rootOf(platform, path)
   return path.length > root.length && path.endsWith(separatorOf(platform)) ? path.slice(0, -1) : path
-}
-
-/** What Win32 takes for another name than the one written is refused: streams (`a:b`), a dot or space at the end, devices. */
-function normalizeWindowsPath(path: string, field: string, refuse: (detail: string) => SandboxError): string {
-  const text = path.replaceAll('/', '\\')
-  if (/^\\\\[?.]\\/.test(text)) throw refuse('it names a device or bypasses the path rules')
-  const [, drive, share] = /^(?:([A-Za-z]:)\\|(\\\\[^\\]+\\[^\\]+)(?:\\|$))/.exec(text) ?? []
-  const start = drive ?? share
-  if (start === undefined) throw new SandboxError('path_not_absolute', { field, value: path })
-  const names = text.slice(start.length).split('\\').filter(name => name !== '' && name !== '.')
-  for (const name of names) {
-    if (name === '..') throw refuse('it contains ".."')
-    if (/[<>:"|?*]/.test(name)) throw refuse(`${JSON.stringify(name)} holds a character that Windows does not allow in names`)
-    if (/[. ]$/.test(name)) throw refuse(`${JSON.stringify(name)} ends in a dot or a space, which Windows drops`)
-    if (/^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)/i.test(name)) throw refuse(`${JSON.stringify(name)} is the name of a device`)
-  }
-  return `${drive === undefined ? start : drive.toUpperCase()}\\${names.join('\\')}`
 }

@@ -16,19 +16,21 @@ export interface RuleSet {
 }
 
 /**
- * Sorts in the order of `ResolvedPolicy.paths` (depth, then path), and keeps one rule a path: the strictest, of two
- * equally strict ones the first.
+ * Sorts in the order of `ResolvedPolicy.paths` (depth, then path, then strictness), and keeps one rule a path: the strictest, of
+ * two equally strict ones the first.
  */
 export function orderRules(platform: PlatformName, caseInsensitiveRoots: readonly string[], rules: readonly PathRule[]): PathRule[] {
-  const byPath = new Map<string, PathRule>()
+  const byPath = new Map<string, { rule: PathRule; key: string }>()
   for (const rule of rules) {
     const key = comparisonKey(platform, caseInsensitiveRoots, rule.path)
-    const other = byPath.get(key)
-    if (other === undefined || STRICTNESS[rule.effect] > STRICTNESS[other.effect]) byPath.set(key, rule)
+    // On Windows names are folded that some disks tell apart. Each of two such files has an access list of its own, so both rules stay.
+    const own = platform === 'windows' && rule.identity !== undefined ? `${key}\0${rule.identity.device}:${rule.identity.inode}` : key
+    const other = byPath.get(own)
+    if (other === undefined || STRICTNESS[rule.effect] > STRICTNESS[other.rule.effect]) byPath.set(own, { rule, key })
   }
   return [...byPath.values()]
-    .map(rule => ({ rule, depth: depth(platform, rule.path) }))
-    .sort((a, b) => a.depth - b.depth || (a.rule.path < b.rule.path ? -1 : 1))
+    .map(each => ({ ...each, depth: depth(platform, each.rule.path) }))
+    .sort((a, b) => a.depth - b.depth || (a.key === b.key ? STRICTNESS[a.rule.effect] - STRICTNESS[b.rule.effect] : a.rule.path < b.rule.path ? -1 : 1))
     .map(({ rule }) => rule)
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { decide } from '../../../src/policy/decide.js'
 import { presetPolicy } from '../../../src/policy/presets.js'
 import { resolve, type ResolveOptions } from '../../../src/policy/resolve.js'
 import type { ResolvedPolicy } from '../../../src/policy/resolved-policy.js'
@@ -412,6 +413,16 @@ test('devices are absolute below /dev', () => {
 test('Windows: roots, letter case, protected names', () => {
   const host = fakeHost({ 'C:': { Users: { u: {} }, w: { '.git': {} } } }, { platform: 'windows', cwd: 'c:/w/', home: 'C:\\Users\\u' })
   expect(lines(resolve(policy(), host))).toEqual(['write C:\\w', 'read C:\\w\\.agents missing', 'read C:\\w\\.codex missing', 'read C:\\w\\.git'])
+})
+
+test('Windows: two files whose names fold to the same keep a rule each, and the stricter one decides; two spellings of one file are one', () => {
+  const host = fakeHost({ 'C:': { Users: { u: {} }, w: { 'caf\u00e9': '', 'cafe\u0301': '', x: '' } } }, { platform: 'windows', cwd: 'C:\\w', home: 'C:\\Users\\u' })
+  const two = resolve(policy({ deny: ['caf\u00e9', 'cafe\u0301'] }), host)
+  expect(two.paths.filter(({ effect }) => effect === 'deny').map(({ path }) => path).sort()).toEqual(['C:\\w\\cafe\u0301', 'C:\\w\\caf\u00e9'])
+  const mixed = resolve(policy({ read: ['cafe\u0301'], deny: ['caf\u00e9'] }), host)
+  for (const name of ['caf\u00e9', 'cafe\u0301']) expect(decide(mixed, { kind: 'read', path: `C:\\w\\${name}` }).verdict).toBe('deny')
+  const ignoring = { ...host, files: { ...host.files, entry: (path: string) => host.files.entry(path.replace(/X$/, 'x')) } }
+  expect(resolve(policy({ deny: ['x', 'X'] }), ignoring).paths.filter(({ effect }) => effect === 'deny')).toHaveLength(1)
 })
 
 test('a root that is closed, since it lies in a protected place, opens nothing for the pointers that lead to it either', () => {
