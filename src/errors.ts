@@ -43,6 +43,8 @@ export const ERRORS = {
   duplicate_system_call: { message: 'has more than one filter rule',                  remedy: 'Keep one rule for each system call.' },
   filter_too_large:      { message: 'makes a filter of more than 4096 instructions',  remedy: 'Use fewer rules or conditions.' },
   profile_text_invalid:  { message: 'cannot be written in a sandbox profile',         remedy: 'Give text without NUL and symbols of the profile language.' },
+  descriptor_invalid:    { message: 'is not understood as a security descriptor',     remedy: 'Write it in SDDL, with SIDs in full.' },
+  windows_setup_required: { message: 'is not set up on this machine',                 remedy: 'Run `codex-sandbox windows setup`.' },
   profile_invalid:       { message: 'is not understood as a sandbox profile',         remedy: 'Correct the profile at that line and column.' },
 } as const satisfies Record<string, { message: string; remedy: string }>
 
