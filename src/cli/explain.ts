@@ -5,6 +5,7 @@ import { explainAccess } from '../exec/decide-access.js'
 import { resolvePolicy, snapshotFor } from '../exec/prepare.js'
 import { currentFolder } from '../host/snapshot.js'
 import type { Access } from '../policy/decision.js'
+import { describePreset, isDomainPreset } from '../policy/domain-presets.js'
 import type { Arguments } from './arguments.js'
 import { policyFromOptions } from './policy-options.js'
 import { print } from './print.js'
@@ -14,7 +15,11 @@ const EXIT = { allowed: 0, denied: 1 } as const
 export async function explain({ verb, options, words }: Arguments): Promise<number> {
   const [word, ...others] = words
   if (word === undefined || others.length > 0) {
-    throw new SandboxError('option_invalid', { field: 'explain', value: word ?? '' }, { detail: word === undefined ? 'it needs a PATH or HOST:PORT' : 'it takes one PATH or HOST:PORT', remedy: 'Write it like `codex-sandbox explain --write /etc/hosts`.' })
+    throw new SandboxError('option_invalid', { field: 'explain', value: word ?? '' }, { detail: word === undefined ? 'it needs a PATH, HOST:PORT or @NAME' : 'it takes one PATH, HOST:PORT or @NAME', remedy: 'Write it like `codex-sandbox explain --write /etc/hosts`.' })
+  }
+  if (isDomainPreset(word)) {
+    await print(process.stdout, `${describePreset(word, 'explain')}\n`)
+    return EXIT.allowed
   }
   const cwd = currentFolder()
   const host = snapshotFor({})

@@ -3,7 +3,7 @@
 export const VERBS = {
   run:     { usage: 'run [options] -- COMMAND…',                    help: 'run a command in a sandbox of this folder (the verb may be left out)' },
   sandbox: { usage: 'sandbox [linux|macos|windows] [options] [--] COMMAND…', help: 'the same with the spelling and the read-only default of `codex sandbox`' },
-  explain: { usage: 'explain [options] PATH|HOST:PORT',             help: 'say whether an access is allowed, by which rule, and how to allow it' },
+  explain: { usage: 'explain [options] PATH|HOST:PORT|@NAME',       help: 'say whether an access is allowed, by which rule, and how to allow it' },
   learn:   { usage: 'learn [options] -- COMMAND…',                  help: 'run a command again and again, and print the smallest policy that it needs' },
   doctor:  { usage: 'doctor [--json] [--escape]',                   help: 'say what this machine can enforce, and what to do about the rest' },
 } as const satisfies Record<string, { usage: string; help: string }>
@@ -48,7 +48,11 @@ export const OPTIONS = [
   { key: 'protect',       value: 'NAME', repeat: true, for: POLICIES, group: 'policy', help: 'keep NAME (or a relative path) read-only in writable folders, like .git' },
   { key: 'agentFiles',    long: 'agent-files', value: 'protected|open', for: POLICIES, group: 'policy', help: 'control files of agents and editors (.claude, .vscode, .husky, …)' },
   { key: 'git',           value: 'protected|commits', for: POLICIES, group: 'policy', help: 'protected: .git is read-only (default); commits: writable except hooks and config' },
-  { key: 'network',       value: 'off|open', for: POLICIES, group: 'policy', help: 'off: a private loopback only (default); open: the network of this machine' },
+  { key: 'network',       value: 'off|proxied|open', for: POLICIES, group: 'policy', help: 'off: a private loopback only (default); proxied: what --allow-domain names; open: all' },
+  { key: 'allowDomain',   long: 'allow-domain', value: 'HOST[:PORT]', repeat: true, for: POLICIES, group: 'policy', help: 'let HOST (*.HOST: below it; @npm and others: see explain @npm) be reached, by proxy' },
+  { key: 'denyDomain',    long: 'deny-domain', value: 'HOST[:PORT]', repeat: true, for: POLICIES, group: 'policy', help: 'deny HOST, whatever --allow-domain says' },
+  { key: 'allowUnixSocket', long: 'allow-unix-socket', value: 'PATH', repeat: true, for: POLICIES, group: 'policy', help: 'let the unix socket PATH of this machine be connected to' },
+  { key: 'allowLocalPort', long: 'allow-local-port', value: 'PORT', repeat: true, for: POLICIES, group: 'policy', help: 'lead PORT of the private loopback to that of this machine' },
   { key: 'exposePort',    long: 'expose-port', value: 'PORT[:HOSTPORT]', repeat: true, for: COMMANDS, group: 'command', help: 'lead 127.0.0.1:HOSTPORT of this machine to PORT of the private loopback' },
   { key: 'caches',        value: 'private|off', for: POLICIES, group: 'policy', help: 'private: npm, pip, Go, Cargo, Gradle write to caches of this workspace' },
   { key: 'tmp',           value: 'host|private|none', for: POLICIES, group: 'policy', help: 'private: an empty /tmp of its own; none: /tmp is read-only' },

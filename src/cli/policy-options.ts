@@ -3,11 +3,13 @@ import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { SandboxError } from '../errors.js'
 import { currentFolder } from '../host/snapshot.js'
+import { combineNetwork } from '../policy/network-policy.js'
+import type { NetworkRules } from '../policy/domains.js'
 import { presetPolicy } from '../policy/presets.js'
-import type { Limits, SandboxMode, SandboxPolicy } from '../policy/sandbox-policy.js'
+import type { Limits, NetworkMode, SandboxMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { Options, Verb } from './options.js'
 import { parseJson, readText } from './read-file.js'
-import { oneOf, parseAssignment, parseCount, parseSizeBytes } from './values.js'
+import { oneOf, parseAssignment, parseCount, parsePort, parseSizeBytes } from './values.js'
 
 const MODES = ['read-only', 'workspace-write', 'danger-full-access'] as const satisfies readonly SandboxMode[]
 
@@ -31,12 +33,36 @@ export async function policyFromOptions(verb: Verb, options: Options, cwd: strin
     protectAgentFiles: options.agentFiles === undefined ? base.protectAgentFiles : oneOf('--agent-files', options.agentFiles, ['protected', 'open'] as const) === 'protected',
     caches: options.caches === undefined ? base.caches : oneOf('--caches', options.caches, ['private', 'off'] as const),
     tmp: options.tmp === undefined ? base.tmp : oneOf('--tmp', options.tmp, ['host', 'private', 'none'] as const),
-    network: options.network === undefined ? base.network : oneOf('--network', options.network, ['off', 'open'] as const),
     limits: { ...base.limits, ...limits(options) },
     env: environment(base.env, options.env),
   }
   refuseUnderNoSandbox(base.mode, options)
-  return { ...base, ...changes }
+  const { networkRules: _, ...rest } = base
+  return { ...rest, ...network(base, options, path => absolute(cwd, home, path)), ...changes }
+}
+
+const NETWORK_OPTIONS: Readonly<Record<string, string>> = { allowedDomains: '--allow-domain', deniedDomains: '--deny-domain', allowLocalPorts: '--allow-local-port', allowUnixSockets: '--allow-unix-socket' }
+
+/** What the base says of the network, and what options add to it. `--network off` and `open` leave nothing of the base's own hosts. */
+function network(base: SandboxPolicy, options: Options, absolute: (path: string) => string): Pick<SandboxPolicy, 'network' | 'networkRules'> {
+  const unchanged = { network: base.network, ...(base.networkRules === undefined ? {} : { networkRules: base.networkRules }) }
+  const { allowDomain, denyDomain, allowUnixSocket, allowLocalPort } = options
+  if (options.network === undefined && [allowDomain, denyDomain, allowUnixSocket, allowLocalPort].every(each => each === undefined)) return unchanged
+  const word = options.network === undefined ? undefined : oneOf('--network', options.network, ['off', 'proxied', 'open'] as const)
+  const { mode, allowedDomains, deniedDomains, ...ours }: Partial<NetworkRules> = base.networkRules ?? {}
+  const hosts = word === 'off' || word === 'open' ? {} : { mode, allowedDomains, deniedDomains }
+  const add = <Value>(own: readonly Value[] | undefined, given: readonly Value[] | undefined) => given === undefined ? own : [...own ?? [], ...given]
+  return combineNetwork({
+    word: wordOf(word, base.network, allowDomain ?? denyDomain),
+    table: {
+      ...ours, ...hosts,
+      allowedDomains: add(hosts.allowedDomains, allowDomain),
+      deniedDomains: add(hosts.deniedDomains, denyDomain),
+      allowUnixSockets: add(ours.allowUnixSockets, allowUnixSocket?.map(absolute)),
+      allowLocalPorts: add(ours.allowLocalPorts, allowLocalPort?.map(text => parsePort('--allow-local-port', text))),
+    },
+    spell: key => NETWORK_OPTIONS[key] ?? `network.${key}`,
+  }) ?? unchanged
 }
 
 async function basePolicy(verb: Verb, options: Options, cwd: string): Promise<SandboxPolicy> {
@@ -96,10 +122,18 @@ function environment(base: SandboxPolicy['env'], given: readonly string[] | unde
   return { ...base, keep: [...base.keep, ...assignments.filter(({ value }) => value === undefined).map(({ name }) => name)], set: { ...base.set, ...set } }
 }
 
+/** Without a word for it, a host that is named turns the proxy on. */
+function wordOf(word: NetworkMode | undefined, own: NetworkMode, hosts: readonly string[] | undefined): { field: string; value: NetworkMode } {
+  return { field: '--network', value: word ?? (hosts === undefined ? own : 'proxied') }
+}
+
 /** A rule that nothing would enforce is an error, not a wish. */
 function refuseUnderNoSandbox(mode: SandboxMode, options: Options): void {
   if (mode !== 'danger-full-access' && mode !== 'external-sandbox') return
-  if (mode === 'danger-full-access' && options.network === 'off') throw contradiction('--network', 'off', `the mode is ${mode}, which enforces nothing`)
+  if (options.network === 'proxied' || (mode === 'danger-full-access' && options.network === 'off')) throw contradiction('--network', options.network, `the mode is ${mode}, which enforces nothing`)
+  for (const key of ['allowDomain', 'denyDomain', 'allowUnixSocket', 'allowLocalPort'] as const) {
+    if (options[key] !== undefined) throw contradiction(`--${key.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`, options[key], `the mode is ${mode}, which enforces nothing`)
+  }
   for (const key of ['read', 'write', 'deny', 'protect', 'agentFiles', 'caches', 'tmp', 'git', 'device'] as const) {
     const value = options[key]
     if (value !== undefined) throw contradiction(key === 'agentFiles' ? '--agent-files' : `--${key}`, value, `the mode is ${mode}, which enforces nothing`)

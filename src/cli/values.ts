@@ -30,6 +30,12 @@ export function parseCount(field: string, text: string): number {
   return count
 }
 
+export function parsePort(field: string, text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (port < 1 || port > 65_535) throw invalid(field, text, 'it is a port from 1 to 65535', 'Write it like 5432.')
+  return port
+}
+
 /** `3000`, or `3000:8080`: a port inside, and the one of the host that leads to it (0: any). */
 export function parsePorts(field: string, text: string): { readonly port: number; readonly hostPort: number } {
   const match = /^(\d{1,5})(?::(\d{1,5}))?$/.exec(text)

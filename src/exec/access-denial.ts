@@ -65,6 +65,7 @@ function unknownDenial(report: AccessReport, operation: FileAccess): Denial {
 }
 
 function socketDenial({ policy, cwd }: Circumstances, report: AccessReport): Denial {
+  if (report.path?.startsWith('@') === true) return abstractDenial(report, report.path)
   const path = absolute(policy, cwd, report.path ?? '')
   const access: Access = { kind: 'unix-connect', path }
   const decision = decide(policy, access)
@@ -72,6 +73,14 @@ function socketDenial({ policy, cwd }: Circumstances, report: AccessReport): Den
   // The launcher judges by the socket's inode, the policy by its path: where the path alone would do, say what was seen.
   if (decision.verdict === 'allow') return { ...base, message: `connection to socket ${JSON.stringify(path)} denied: it was made outside the sandbox.`, remedy: { text: 'nothing allows this socket', flags: [], changes: [] } }
   return { ...base, message: describeDecision(access, decision), ...('rule' in decision ? { rule: decision.rule } : {}), remedy: decision.remedy }
+}
+
+/** No path: nothing in a policy names it. */
+function abstractDenial(report: AccessReport, path: string): Denial {
+  return {
+    kind: 'unix-socket', operation: 'unix-connect', path, message: `connection to the abstract socket ${JSON.stringify(path)} denied: abstract names of this machine are closed.`,
+    remedy: { text: 'use a socket with a path', flags: [], changes: [] }, ...origin(report),
+  }
 }
 
 function networkDenial({ policy }: Circumstances, report: AccessReport): Denial | undefined {

@@ -1,6 +1,6 @@
 // The environment of commands: what of the embedding process's the policy lets through, and what one command changes of it.
 import { SandboxError } from '../errors.js'
-import type { EnvironmentPolicy } from '../policy/sandbox-policy.js'
+import type { EnvironmentPolicy, NetworkMode } from '../policy/sandbox-policy.js'
 
 export type Variables = Readonly<Record<string, string | undefined>>
 
@@ -42,7 +42,7 @@ const NETWORK_DISABLED = 'CODEX_SANDBOX_NETWORK_DISABLED'
  * Inherited names come first; secrets go unless they are kept by name; then what is excluded; then what leads to caches and temporary
  * files of the sandbox's; then what is set; then all but `only`.
  */
-export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, network: 'off' | 'open', places: PlaceVariables = NO_PLACES): Environment {
+export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, network: NetworkMode, places: PlaceVariables = NO_PLACES): Environment {
   const kept = matcher(policy.keep)
   const inherited = { all: () => true, core: matcher(CORE_NAMES), none: () => false }[policy.inherit]
   const secret = policy.dropSecrets ? matcher(SECRET_NAMES) : () => false

@@ -1,7 +1,10 @@
 // Decides accesses to the network and to unix sockets.
 import type { Access, Decision, FileAccess } from './decision.js'
-import { normalizePath } from './path-syntax.js'
+import { compileDomains, decideName } from './domains.js'
+import { hostRemedy } from './host-remedy.js'
+import { isInside, normalizePath } from './path-syntax.js'
 import type { ResolvedPolicy } from './resolved-policy.js'
+import { ROOT_SOCKETS } from './unix-socket-rules.js'
 
 const ALLOWED: Decision = { verdict: 'allow', rule: undefined }
 const NETWORK_OFF: Decision = {
@@ -16,20 +19,41 @@ const NETWORK_OFF: Decision = {
 }
 
 /**
- * With the network off the loopback is the sandbox's own, so that servers and their clients work inside it; on macOS there is
+ * Unless the network is open the loopback is the sandbox's own, so that servers and their clients work inside it; on macOS there is
  * none but the host's, which is closed then. A unix socket is taken for one made outside; those made inside are known by
- * inode, which only the launcher sees.
+ * inode, which only the launcher sees. Through the proxy a connection is judged by its name, as one by CONNECT.
  */
 export function decideHost(policy: ResolvedPolicy, access: Exclude<Access, { kind: FileAccess }>): Decision {
   if (policy.base === 'write' && access.kind === 'unix-connect') return ALLOWED
   const ownLoopback = policy.platform !== 'macos'
   switch (access.kind) {
-    case 'bind': return policy.network === 'open' || ownLoopback ? ALLOWED : NETWORK_OFF
-    case 'connect': return policy.network === 'open' || ownLoopback && isLoopback(access.host) ? ALLOWED : NETWORK_OFF
-    case 'unix-connect':
-      normalizePath(policy.platform, access.path, { field: 'path', controlCharacters: 'accept' })
-      return { verdict: 'deny', because: 'unix-socket', remedy: { text: 'start the server inside the sandbox; a socket made outside is not reachable', flags: [], changes: [] } }
+    case 'bind': return policy.network === 'open' || ownLoopback || policy.networkRules?.allowLocalBinding === true ? ALLOWED : NETWORK_OFF
+    case 'connect':
+      if (policy.network === 'open' || ownLoopback && isLoopback(access.host)) return ALLOWED
+      return policy.network === 'proxied' ? decideProxied(policy, access) : NETWORK_OFF
+    case 'unix-connect': return decideSocket(policy, access.path)
     default: return access satisfies never
+  }
+}
+
+function decideProxied({ networkRules }: ResolvedPolicy, { host, port }: { readonly host: string; readonly port: number }): Decision {
+  if (networkRules === undefined) throw new Error('a proxied network has rules')
+  // `limited` judges requests, not connections: that of its three methods is asked about.
+  const request = networkRules.mode === 'limited' ? { protocol: 'http', method: 'GET' } as const : { protocol: 'https' } as const
+  const verdict = decideName(compileDomains(networkRules), { host, port, ...request })
+  return verdict.verdict === 'allow' ? ALLOWED : { verdict: 'deny', because: 'host', host: verdict, remedy: hostRemedy({ host, port }, verdict) }
+}
+
+function decideSocket(policy: ResolvedPolicy, path: string): Decision {
+  const { platform, networkRules, unixSockets = [] } = policy
+  const at = normalizePath(platform, path, { field: 'path', controlCharacters: 'accept' })
+  const mayBe = networkRules?.dangerouslyAllowDockerSocket === true || !ROOT_SOCKETS.some(name => at.endsWith(`/${name}`))
+  if (mayBe && (networkRules?.dangerouslyAllowAllUnixSockets === true || unixSockets.some(rule => isInside(platform, rule.path, at)))) return ALLOWED
+  if (!mayBe) return { verdict: 'deny', because: 'unix-socket', remedy: { text: 'nothing: through it a command gets the whole machine', flags: [], changes: [] } }
+  const own = 'start the server inside the sandbox, or '
+  return {
+    verdict: 'deny', because: 'unix-socket',
+    remedy: { text: `${own}add ${JSON.stringify(at)} to network.allowUnixSockets`, flags: ['--allow-unix-socket', at], changes: [{ operation: 'add', field: 'network.allowUnixSockets', value: at }] },
   }
 }
 

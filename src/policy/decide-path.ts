@@ -19,6 +19,7 @@ function withRemedy(refusal: Refusal, remedy: ReturnType<typeof remedyFor>): Dec
     case 'glob': return { ...refusal, remedy }
     case 'protected': return { ...refusal, remedy }
     case 'no-rule': return { ...refusal, remedy }
+    case 'host': return { ...refusal, remedy }
     case 'network-off': case 'unix-socket': return { ...refusal, remedy }
     default: return refusal satisfies never
   }

@@ -1,4 +1,5 @@
 // The answer of `decide`: one shape for each outcome, so that a caller cannot read `rule` where none decided.
+import type { HostVerdict } from './domains.js'
 import type { PathRule } from './resolved-policy.js'
 
 export type FileAccess = 'read' | 'write' | 'create' | 'remove' | 'execute'
@@ -12,6 +13,7 @@ export type Access =
 /** One edit of the policy input. `value` of `add` is spelled as the field wants it: special characters of globs are escaped. */
 export type PolicyChange =
   | { readonly operation: 'add'; readonly field: 'read' | 'write'; readonly value: string }
+  | { readonly operation: 'add'; readonly field: 'network.allowedDomains' | 'network.allowUnixSockets'; readonly value: string }
   | { readonly operation: 'remove'; readonly field: string }
   | { readonly operation: 'set'; readonly field: 'networkAccess'; readonly value: true }
   | { readonly operation: 'set'; readonly field: 'git'; readonly value: 'commits' }
@@ -34,4 +36,8 @@ export type Decision =
   | { readonly verdict: 'deny'; readonly because: 'glob'; readonly pattern: string; readonly remedy: Remedy }
   | { readonly verdict: 'deny'; readonly because: 'protected'; readonly rule: PathRule; readonly owner: string; readonly remedy: Remedy }
   | { readonly verdict: 'deny'; readonly because: 'no-rule'; readonly nearest: string | undefined; readonly remedy: Remedy }
+  | { readonly verdict: 'deny'; readonly because: 'host'; readonly host: HostRefusal; readonly remedy: Remedy }
   | { readonly verdict: 'deny'; readonly because: 'network-off' | 'unix-socket'; readonly remedy: Remedy }
+
+/** `ask`: no rule names the host, and nobody was asked. */
+export type HostRefusal = Exclude<HostVerdict, { readonly verdict: 'allow' }>

@@ -10,12 +10,20 @@ export interface NetworkRules {
   /** undefined: no rules, so each host is one that no rule names. `[]`: nothing is allowed, and nobody is asked. */
   readonly allowedDomains: readonly string[] | undefined
   readonly deniedDomains: readonly string[]
+  /** Paths of sockets made outside, or of folders of them. In a resolved policy absolute and canonical. */
   readonly allowUnixSockets: readonly string[]
   readonly dangerouslyAllowAllUnixSockets: boolean
+  /** Sockets that give the whole machine away, such as docker's, may be allowed as well. */
+  readonly dangerouslyAllowDockerSocket: boolean
+  /** Ports of the host's loopback, reachable inside on the same port. */
   readonly allowLocalPorts: readonly number[]
+  /** Own servers on the loopback, where a sandbox has none of its own (macOS). On Linux it changes nothing. */
   readonly allowLocalBinding: boolean
+  /** The proxy goes through the one that HTTP_PROXY of the embedding process names. */
   readonly allowUpstreamProxy: boolean
+  /** Of the proxy's listener inside. Absent: any. */
   readonly httpPort?: number
+  /** Of a second listener. Absent: the one listener speaks both. */
   readonly socksPort?: number
 }
 

@@ -1,5 +1,7 @@
 // A decision as one line for people and models.
+import { isLoopback } from './decide-host.js'
 import type { Access, Decision } from './decision.js'
+import { hostReason } from './host-remedy.js'
 import { isInside } from './path-syntax.js'
 import type { PathRule, ResolvedPolicy } from './resolved-policy.js'
 
@@ -24,6 +26,7 @@ export function describeDecision(access: Access, decision: Decision, policy?: Gr
 function groundOf(access: Access, { base, mode, network, platform, tmp }: Ground): string {
   if (base === 'write') return `mode is ${mode}, which enforces nothing`
   if (!('path' in access)) {
+    if (network === 'proxied' && access.kind === 'connect' && !isLoopback(access.host)) return 'a rule of network.allowedDomains names it'
     return network === 'open' ? 'the network is open' : 'the loopback is the sandbox\'s own, where the host lets it have one: its servers are there, those of this machine are not'
   }
   return tmp === 'private' && platform !== 'windows' && isInside(platform, '/tmp', access.path) ? 'the sandbox has a /tmp of its own' : 'what no rule closes may be read'
@@ -42,6 +45,7 @@ function reason(access: Access, decision: Extract<Decision, { verdict: 'deny' }>
       const roots = access.kind === 'read' || access.kind === 'execute' ? 'readable' : 'writable'
       return decision.nearest === undefined ? `nothing is ${roots}` : `outside every ${roots} root, nearest ${quote(decision.nearest)}`
     }
+    case 'host': return hostReason(decision.host)
     case 'network-off': return 'the network is off'
     case 'unix-socket': return 'the socket was made outside the sandbox'
     default: return decision satisfies never

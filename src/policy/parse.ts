@@ -4,9 +4,10 @@ import { SandboxError } from '../errors.js'
 import { hasGlobSyntax } from './glob.js'
 import { nearestName } from './nearest-name.js'
 import { looksAbsolute, resolveText } from './path-syntax.js'
+import { combineNetwork, type NetworkTable } from './network-policy.js'
 import { isPresetName, presetPolicy, SANDBOX_MODES } from './presets.js'
 import type { EnvironmentPolicy, Limits, ReadAccess, SandboxMode, SandboxPolicy } from './sandbox-policy.js'
-import { type ConfigPolicy, configPolicySchema, type CorePolicy, coreVariants, type PolicyObject, policyObjectSchema, type WirePolicy, wireVariants } from './schema.js'
+import { type ConfigPolicy, configPolicySchema, type CorePolicy, coreVariants, NETWORK_KEYS, type NetworkConfig, networkConfigSchema, type PolicyObject, policyObjectSchema, snakeCase, type WirePolicy, wireVariants } from './schema.js'
 
 /**
  * Takes a preset's name, the form in code, or, known by their keys, the wire's, the core's and config.toml's.
@@ -47,7 +48,11 @@ export function parseConfigPolicy(input: unknown, baseDir?: string): SandboxPoli
   const config = check<ConfigPolicy>(configPolicySchema, input)
   const mode = config.sandbox_mode ?? 'read-only'
   const preset = presetPolicy(mode, 'reference')
-  const policy = { ...preset, env: { ...preset.env, ...shellEnvironment(config.shell_environment_policy) } }
+  const network = configNetwork(config, mode)
+  if (mode === 'danger-full-access' && network !== undefined && (network.network !== 'open' || network.networkRules !== undefined)) {
+    throw new SandboxError('policy_contradiction', { field: 'network', value: config.network }, { detail: `the mode is ${mode}, which enforces nothing` })
+  }
+  const policy = { ...preset, ...network, env: { ...preset.env, ...shellEnvironment(config.shell_environment_policy) } }
   const table = config.sandbox_workspace_write
   // As in the reference, the table waits until its mode is chosen.
   if (mode !== 'workspace-write' || table === undefined) return policy
@@ -55,7 +60,6 @@ export function parseConfigPolicy(input: unknown, baseDir?: string): SandboxPoli
   return {
     ...policy,
     writableRoots: roots,
-    network: table.network_access === true ? 'open' : 'off',
     excludeTmpdirEnvVar: table.exclude_tmpdir_env_var ?? false,
     excludeSlashTmp: table.exclude_slash_tmp ?? false,
   }
@@ -126,7 +130,7 @@ function parseCodePolicy(input: object): SandboxPolicy {
     writableRoots: (given.writableRoots ?? []).map((root, index) => absoluteRoot(root, `writableRoots[${index}]`)),
     excludeTmpdirEnvVar: given.excludeTmpdirEnvVar ?? false,
     excludeSlashTmp: given.excludeSlashTmp ?? false,
-    network: network(given) ?? preset.network,
+    ...network(given),
     read: given.read ?? [],
     write: given.write ?? [],
     deny: given.deny ?? [],
@@ -159,23 +163,44 @@ function refuseContradictions(mode: SandboxMode, given: PolicyObject): void {
     if (given[field] !== undefined && given[field] !== false) throw contradiction(field, `mode is ${mode}, which enforces nothing`)
   }
   const asked = network(given)
-  if (mode === 'danger-full-access' && asked === 'off') throw contradiction(given.network === undefined ? 'networkAccess' : 'network', `mode is ${mode}, which enforces nothing`)
+  if (asked === undefined) return
+  if (mode === 'danger-full-access' && asked.network === 'off') throw contradiction(given.network === undefined ? 'networkAccess' : 'network', `mode is ${mode}, which enforces nothing`)
+  if (asked.networkRules !== undefined || asked.network === 'proxied') throw contradiction('network', `mode is ${mode}, which enforces nothing`)
 }
 
-function network({ network, networkAccess }: PolicyObject): SandboxPolicy['network'] | undefined {
-  if (typeof network === 'object') {
-    for (const [key, value] of Object.entries(network)) {
-      if (key !== 'mode' && value !== undefined) throw new SandboxError('rule_not_enforceable', { field: `network.${key}`, value }, { detail: 'rules for single hosts are not built yet', remedy: 'Use network: "off" or "open".' })
-    }
-  }
-  const one = typeof network === 'object' ? network.mode : network
-  const first = one === undefined ? undefined : one === true || one === 'open' ? 'open' : 'off'
-  const second = networkAccess === undefined ? undefined : networkAccess === true || networkAccess === 'enabled' ? 'open' : 'off'
-  if (first !== undefined && second !== undefined && first !== second) {
-    throw new SandboxError('policy_contradiction', { field: 'networkAccess', value: networkAccess }, { detail: `network says ${JSON.stringify(first)}` })
-  }
-  return first ?? second
+function network({ network, networkAccess }: PolicyObject): ReturnType<typeof combineNetwork> {
+  return combineNetwork({
+    networkAccess: networkAccess === undefined ? undefined : { field: 'networkAccess', value: networkAccess === true || networkAccess === 'enabled' },
+    word: network === undefined || typeof network === 'object' ? undefined : { field: 'network', value: typeof network === 'string' ? network : network ? 'open' : 'off' },
+    table: typeof network === 'object' ? network : undefined,
+  })
 }
+
+/** The table `network` of config.toml, with the mode's own `network_access`. */
+function configNetwork(config: ConfigPolicy, mode: SandboxMode): ReturnType<typeof combineNetwork> {
+  const access = mode === 'workspace-write' ? config.sandbox_workspace_write?.network_access : undefined
+  return combineNetwork({
+    networkAccess: access === undefined ? undefined : { field: 'sandbox_workspace_write.network_access', value: access },
+    ...(config.network === undefined ? {} : { table: camelCased(config.network), spell: (key: string) => `network.${snakeCase(key)}` }),
+  })
+}
+
+/**
+ * A table of rules for the network in snake_case, as requirements and profiles have it, alone.
+ *
+ * @param field  where it stands, for errors
+ * @returns      undefined where it says nothing
+ */
+export function parseNetworkTable(input: unknown, field = 'network'): ReturnType<typeof combineNetwork> {
+  try {
+    return combineNetwork({ table: camelCased(check<NetworkConfig>(networkConfigSchema, input)), spell: key => `${field}.${snakeCase(key)}` })
+  } catch (error) {
+    throw error instanceof SandboxError && error.field !== undefined && !error.field.startsWith(field) ? error.renamed(`${field}.${error.field}`) : error
+  }
+}
+
+const camelCased = (table: NetworkConfig): NetworkTable =>
+  Object.fromEntries(NETWORK_KEYS.map(key => [key, (table as Readonly<Record<string, unknown>>)[snakeCase(key)]])) as NetworkTable
 
 function denySecrets({ denySecrets }: PolicyObject, preset: SandboxPolicy): SandboxPolicy['denySecrets'] {
   if (denySecrets === undefined) return preset.denySecrets

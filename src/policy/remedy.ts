@@ -85,7 +85,7 @@ function oneStep(policy: ResolvedPolicy, request: FileRequest, refusal: Refusal,
       if (place === undefined || !isSpellable(policy, place) || movesProtected(policy, place, request, files)) return undefined
       return grant(policy, field, withProtected(policy, field, place, request, files), files)
     }
-    case 'network-off': case 'unix-socket': return undefined
+    case 'host': case 'network-off': case 'unix-socket': return undefined
     default: return refusal satisfies never
   }
 }

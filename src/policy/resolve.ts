@@ -15,6 +15,7 @@ import type { Effect, GlobRule, IgnoredRule, PathRule, ResolvedPolicy, RuleOrigi
 import { type Layer, layer, orderRules, ruleOf } from './rule-order.js'
 import type { SandboxPolicy } from './sandbox-policy.js'
 import { secretRules } from './secret-rules.js'
+import { unixSocketRules } from './unix-socket-rules.js'
 import { isTooBroad, type WritableRoot, writableRoots } from './writable-roots.js'
 
 /** More rules than this cannot be enforced in a reasonable time; a mount or a profile line each. */
@@ -88,6 +89,7 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
   if (paths.length > MAX_PATH_RULES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${paths.length} rules` }, { detail: `at most ${MAX_PATH_RULES} fit` })
   const final = order(paths)
   refuseDeniedCwd(final, cwd)
+  const unixSockets = policy.networkRules === undefined ? [] : unixSocketRules(view, cwd.path, policy.networkRules, final, ignored)
 
   return brand({
     platform: view.platform,
@@ -106,6 +108,8 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
     protect: policy.protect.map(name => splitNames(view.platform, name).filter(part => part !== '.').join('/')),
     protectExisting: policy.protectAgentFiles ? AGENT_FILES.map(({ name }) => name) : [],
     network: policy.network,
+    ...(policy.networkRules === undefined ? {} : { networkRules: { ...policy.networkRules, allowUnixSockets: unixSockets.map(({ path }) => path) } }),
+    ...(unixSockets.length === 0 ? {} : { unixSockets }),
     tmp: policy.tmp,
     devices: readDevices(view, policy),
     limits: policy.limits,
@@ -188,6 +192,7 @@ function findSelfPaths(host: HostSnapshot): string[] {
 
 /** Nothing is enforced under these two, so a rule that asks for enforcement contradicts them. */
 function unconfined(policy: SandboxPolicy, host: HostSnapshot, cwd: string): ResolvedPolicy {
+  if (policy.network === 'proxied' || policy.networkRules !== undefined) throw new SandboxError('policy_contradiction', { field: 'network', value: policy.networkRules ?? policy.network }, { detail: `${policy.mode} enforces nothing` })
   const unheld = { read: policy.read.length > 0, deny: policy.deny.length > 0, protect: policy.protect.length > 0, denySecrets: policy.denySecrets !== false }
   for (const [field, isSet] of Object.entries(unheld)) {
     if (isSet) throw new SandboxError('policy_contradiction', { field, value: policy[field as keyof typeof unheld] }, { detail: `${policy.mode} enforces nothing` })

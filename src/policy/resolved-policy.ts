@@ -1,5 +1,6 @@
 // The policy on one machine: every path absolute, canonical, and tied to the file that it names.
-import type { EnvironmentPolicy, Limits, SandboxMode } from './sandbox-policy.js'
+import type { NetworkRules } from './domains.js'
+import type { EnvironmentPolicy, Limits, NetworkMode, SandboxMode } from './sandbox-policy.js'
 import type { EntryKind, FileIdentity, PlatformName } from './host-snapshot.js'
 
 export type Effect = 'write' | 'read' | 'deny'
@@ -47,6 +48,15 @@ export interface GlobRule {
   readonly field: string
 }
 
+/** A unix socket made outside, or a folder of them, that commands may connect to. */
+export interface UnixSocketRule {
+  /** Canonical. */
+  readonly path: string
+  readonly field: string
+  /** In a writable root, where commands may put another socket in its place: the one that is meant. Elsewhere the path alone says it. */
+  readonly identity?: FileIdentity
+}
+
 /** A name that the file system takes for a protected one (another letter case, same file). */
 export interface CaseVariant {
   readonly root: string
@@ -89,7 +99,11 @@ export interface ResolvedPolicy {
   readonly protect?: readonly string[]
   /** The same for `protectAgentFiles`: of these only what exists is protected. */
   readonly protectExisting?: readonly string[]
-  readonly network: 'off' | 'open'
+  readonly network: NetworkMode
+  /** Always there where the network is proxied; else only where something of this machine's own is opened. */
+  readonly networkRules?: NetworkRules
+  /** Sockets of `allowUnixSockets`. */
+  readonly unixSockets?: readonly UnixSocketRule[]
   readonly tmp: 'host' | 'private' | 'none'
   /** Absolute, below /dev. */
   readonly devices: readonly string[]

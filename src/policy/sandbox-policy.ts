@@ -1,5 +1,6 @@
 // The internal form of a policy: what every input form (wire, config, code) is parsed to, before the host is looked at.
 // Plain data, every default filled in; only `resolve` gives it a meaning on one machine.
+import type { NetworkRules } from './domains.js'
 
 export type SandboxMode = 'read-only' | 'workspace-write' | 'danger-full-access' | 'external-sandbox'
 
@@ -37,6 +38,9 @@ export interface EnvironmentPolicy {
   readonly dropSecrets: boolean
 }
 
+/** `off`: a private loopback only. `proxied`: only through the sandbox's own proxy, by rules. `open`: the host's network. */
+export type NetworkMode = 'off' | 'proxied' | 'open'
+
 export interface SandboxPolicy {
   readonly mode: SandboxMode
   readonly readAccess: ReadAccess
@@ -44,8 +48,9 @@ export interface SandboxPolicy {
   readonly writableRoots: readonly string[]
   readonly excludeTmpdirEnvVar: boolean
   readonly excludeSlashTmp: boolean
-  /** `off`: a private loopback only. `open`: the host's network. */
-  readonly network: 'off' | 'open'
+  readonly network: NetworkMode
+  /** Always there where the network is proxied; else only where something of this machine's own is opened. */
+  readonly networkRules?: NetworkRules
   /** Paths or globs, absolute or relative to the policy's cwd, in addition to the mode's own rules. */
   readonly read: readonly string[]
   readonly write: readonly string[]

@@ -59,6 +59,43 @@ export const coreVariants = {
 } as const
 export const corePolicySchema = z.discriminatedUnion('type', [coreVariants['danger-full-access'], coreVariants['read-only'], coreVariants['external-sandbox'], coreVariants['workspace-write']])
 
+/* The table of rules for the network, with keys in either spelling. */
+
+const port = z.int().min(1).max(65535)
+const networkKeys = {
+  enabled: z.boolean().describe('false: off. true, and none of the rules below that only a proxy can hold: open.'),
+  mode: z.enum(['full', 'limited']).describe('limited: GET, HEAD and OPTIONS of plain HTTP, and nothing else.'),
+  allowedDomains: z.array(z.string()).describe('Hosts that may be reached, each with an optional :port or :from-to: example.com, *.example.com (below it), **.example.com (both), * (all that is public), addresses, CIDR, and presets such as @npm.'),
+  deniedDomains: z.array(z.string()).describe('Beats allowedDomains.'),
+  domains: z.record(z.string(), z.enum(['allow', 'deny'])).describe('Both lists in one map.'),
+  allowUnixSockets: paths.describe('Unix sockets made outside, by path, or folders of them.'),
+  unixSockets: z.record(z.string(), z.enum(['allow', 'deny', 'none'])).describe('The same as a map.'),
+  dangerouslyAllowAllUnixSockets: z.boolean(),
+  dangerouslyAllowDockerSocket: z.boolean().describe('Sockets that give the whole machine away (docker.sock and its like) may be allowed as well.'),
+  allowLocalPorts: z.array(port).describe('Ports of the loopback of this machine, reachable inside on the same port.'),
+  allowLocalBinding: z.boolean().describe('Own servers on the loopback. On Linux they always work: it changes nothing there.'),
+  allowUpstreamProxy: z.boolean().describe('The proxy goes through the one that HTTP_PROXY and its like name.'),
+  httpPort: port.describe('Of the proxy\'s listener inside.'),
+  socksPort: port.describe('Of a second listener.'),
+} as const
+type NetworkKey = keyof typeof networkKeys
+type Snake<Text extends string> = Text extends `${infer First}${infer Rest}` ? First extends Lowercase<First> ? `${First}${Snake<Rest>}` : `_${Lowercase<First>}${Snake<Rest>}` : Text
+
+/** `allowedDomains` as config.toml and requirements have it: `allowed_domains`. */
+export const snakeCase = (key: string): string => key.replaceAll(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+
+const optional = <Shape extends Record<string, z.ZodType>>(shape: Shape) =>
+  Object.fromEntries(Object.entries(shape).map(([key, value]) => [key, value.optional()])) as { [Key in keyof Shape]: z.ZodOptional<Shape[Key]> }
+
+export const networkTableSchema = strict(optional(networkKeys))
+
+/** The same in snake_case. */
+export const networkConfigSchema = strict(optional(
+  Object.fromEntries(Object.entries(networkKeys).map(([key, value]) => [snakeCase(key), value])) as { [Key in NetworkKey as Snake<Key>]: (typeof networkKeys)[Key] },
+))
+export const NETWORK_KEYS = Object.keys(networkKeys) as readonly NetworkKey[]
+export type NetworkConfig = Readonly<z.input<typeof networkConfigSchema>>
+
 /* config.toml; external-sandbox is for programs only. */
 
 const variableName = z.string().regex(/^[^=\0]+$/, 'a variable name without "=" and NUL')
@@ -82,19 +119,12 @@ export const configPolicySchema = strict({
     exclude_slash_tmp: z.boolean().optional(),
   }).optional(),
   shell_environment_policy: shellEnvironmentSchema.optional(),
+  network: networkConfigSchema.optional(),
 })
 
 /* In code. */
 
 const count = z.int().positive()
-
-const networkRules = strict({
-  mode: z.enum(['off', 'open']).optional(),
-  allowedDomains: z.array(z.string()).optional(),
-  deniedDomains: z.array(z.string()).optional(),
-  allowUnixSockets: z.array(z.string()).optional(),
-  allowLocalBinding: z.boolean().optional(),
-})
 
 export const policyObjectSchema = strict({
   mode: z.enum(SANDBOX_MODES).optional().describe('Default: workspace-write.'),
@@ -104,7 +134,7 @@ export const policyObjectSchema = strict({
   readOnlyAccess: wireReadAccess.optional().describe('What may be read. Default: everything.'),
   access: wireReadAccess.optional().describe('The same as readOnlyAccess.'),
   networkAccess: z.union([z.boolean(), z.enum(['restricted', 'enabled'])]).optional(),
-  network: z.union([z.boolean(), z.enum(['off', 'open']), networkRules]).optional(),
+  network: z.union([z.boolean(), z.enum(['off', 'proxied', 'open']), networkTableSchema]).optional(),
   read: paths.optional().describe('Paths that may only be read. A trailing /** means the folder with all in it.'),
   write: paths.optional().describe('Paths that may be written.'),
   deny: paths.optional().describe('Paths and globs that may be neither read nor written.'),

@@ -37,7 +37,8 @@ test.each<{ name: string; report: AccessReport; denial: ReturnType<typeof flagsO
   { name: 'a connection while the network is off', report: report('connect', '1.2.3.4:443', { refused: true }), denial: { certainty: 'refused', flags: '--network open' } },
   { name: 'the same by IPv6', report: report('connect', '[2001:db8::1]:443', { refused: true }), denial: { certainty: 'refused', flags: '--network open' } },
   { name: 'a lookup of a name at the host\'s own resolver', report: report('connect', '127.0.0.53:53'), denial: { certainty: 'observed', flags: '--network open' } },
-  { name: 'a socket', report: report('unix-connect', '/run/x.sock', { refused: true }), denial: { certainty: 'refused', flags: '' } },
+  { name: 'a socket', report: report('unix-connect', '/run/x.sock', { refused: true }), denial: { certainty: 'refused', flags: '--allow-unix-socket /run/x.sock' } },
+  { name: 'an abstract socket, which no path allows', report: report('unix-connect', '@/run/x.sock', { refused: true }), denial: { certainty: 'refused', flags: '' } },
   { name: 'a system call', report: report('system-call', 'unshare(CLONE_NEWUSER)', { refused: true }), denial: { certainty: 'refused', flags: '' } },
   { name: 'a socket that the open network permits', report: report('system-call', 'socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)', { refused: true }), denial: { certainty: 'refused', flags: '--network open' } },
 ])('$name', ({ report, denial, by }) => {

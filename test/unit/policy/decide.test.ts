@@ -3,6 +3,7 @@ import type { Access, Decision } from '../../../src/policy/decision.js'
 import { decide } from '../../../src/policy/decide.js'
 import { isLoopback } from '../../../src/policy/decide-host.js'
 import { describeDecision } from '../../../src/policy/explain.js'
+import { parsePolicy } from '../../../src/policy/parse.js'
 import { presetPolicy } from '../../../src/policy/presets.js'
 import { resolve } from '../../../src/policy/resolve.js'
 import type { SandboxMode, SandboxPolicy } from '../../../src/policy/sandbox-policy.js'
@@ -135,6 +136,41 @@ describe('network', () => {
     const on = (network: 'off' | 'open', kind: 'connect' | 'bind') => short(decide(policyOf({ network }, 'workspace-write', { platform: 'macos' }), { kind, host: '127.0.0.1', port: 80 }))
     expect([on('off', 'connect'), on('off', 'bind'), on('open', 'connect'), on('open', 'bind')]).toEqual(['network-off', 'network-off', 'allow', 'allow'])
   })
+  describe('proxied', () => {
+    const proxied = (table: object) => policyOf(parsePolicy({ network: table }))
+    const told = (table: object, host: string, port = 443) => {
+      const policy = proxied(table)
+      const access = { kind: 'connect', host, port } as const
+      return describeDecision(access, decide(policy, access), policy)
+    }
+    const rules = { allowedDomains: ['example.com', '*.example.org:443', '10.1.2.3:80'], deniedDomains: ['bad.example.org'] }
+    test.each([
+      ['example.com', 80, 'connection to "example.com:80" allowed: a rule of network.allowedDomains names it.'],
+      ['a.example.org', 443, 'connection to "a.example.org:443" allowed: a rule of network.allowedDomains names it.'],
+      ['localhost', 3000, 'connection to "localhost:3000" allowed: the loopback is the sandbox\'s own, where the host lets it have one: its servers are there, those of this machine are not.'],
+      ['a.example.org', 80, 'connection to "a.example.org:80" denied: no rule of network.allowedDomains names it. To allow: add "a.example.org:80" to network.allowedDomains.'],
+      ['bad.example.org', 443, 'connection to "bad.example.org:443" denied: network.deniedDomains "bad.example.org" denies it. To allow: remove "bad.example.org" from network.deniedDomains.'],
+      ['10.1.2.4', 80, 'connection to "10.1.2.4:80" denied: it is a private address, which needs a rule that names it. To allow: add "10.1.2.4:80" to network.allowedDomains.'],
+      ['fd00::1', 80, 'connection to "fd00::1:80" denied: it is a private address, which needs a rule that names it. To allow: add "[fd00::1]:80" to network.allowedDomains.'],
+      ['a%00b', 80, 'connection to "a%00b:80" denied: its host holds a character that no host name has. To allow: nothing: no host has such a name.'],
+    ])('%s:%i', (host, port, text) => {
+      expect(told(rules, host, port)).toBe(text)
+    })
+    test('what limited lets through is plain HTTP, which is told', () => {
+      expect(told({ mode: 'limited', allowedDomains: ['example.com'] }, 'example.com', 80)).toContain('allowed')
+    })
+    test('the remedy can be handed in again, and then it is allowed', () => {
+      const { remedy } = decide(proxied(rules), { kind: 'connect', host: 'NEW.example.net.', port: 8443 }) as Extract<Decision, { verdict: 'deny' }>
+      expect([remedy.flags, remedy.changes]).toEqual([['--allow-domain', 'new.example.net:8443'], [{ operation: 'add', field: 'network.allowedDomains', value: 'new.example.net:8443' }]])
+      const added = (remedy.changes ?? []).flatMap(change => change.operation === 'add' ? [change.value] : [])
+      expect(short(decide(proxied({ ...rules, allowedDomains: [...rules.allowedDomains, ...added] }), { kind: 'connect', host: 'new.example.net', port: 8443 }))).toBe('allow')
+    })
+  })
+  test.each([
+    ['/run/db.sock', 'allow'], ['/run/pool/x.sock', 'allow'], ['/run/pool', 'allow'], ['/run/other.sock', 'unix-socket'], ['/run/db.sock2', 'unix-socket'], ['/run/pool/docker.sock', 'unix-socket'],
+  ])('the socket %s: %s', (path, verdict) => {
+    expect(short(decide(policyOf(parsePolicy({ network: { allowUnixSockets: ['/run/db.sock', '/run/pool'] } })), { kind: 'unix-connect', path }))).toBe(verdict)
+  })
   test('the remedy turns it on', () => {
     expect(decide(policyOf(), { kind: 'connect', host: 'x', port: 1 })).toMatchObject({ remedy: { additionalPermissions: { network: { enabled: true } } } })
   })
@@ -189,7 +225,7 @@ describe('one line for people', () => {
     [{ kind: 'read', path: `${W}/keys/a\nb` }, `read of "${W}/keys/a\\nb" denied: deny[0] "${W}/keys" denies it. To allow: remove deny[0].`],
     [{ kind: 'read', path: '/home/user/.npmrc' }, 'read of "/home/user/.npmrc" denied: "/home/user/.npmrc" is a place of keys or tokens (denySecrets). To allow: add "/home/user/.npmrc" to read.'],
     [{ kind: 'connect', host: 'example.com', port: 443 }, 'connection to "example.com:443" denied: the network is off. To allow: turn the network on: networkAccess.'],
-    [{ kind: 'unix-connect', path: '/run/docker.sock' }, 'connection to socket "/run/docker.sock" denied: the socket was made outside the sandbox. To allow: start the server inside the sandbox; a socket made outside is not reachable.'],
+    [{ kind: 'unix-connect', path: '/run/docker.sock' }, 'connection to socket "/run/docker.sock" denied: the socket was made outside the sandbox. To allow: nothing: through it a command gets the whole machine.'],
     [{ kind: 'write', path: `${W}/a.txt` }, `write to "${W}/a.txt" allowed: cwd "${W}".`],
     [{ kind: 'read', path: '/etc/hosts' }, 'read of "/etc/hosts" allowed.'],
   ] as const)('%j', (access, expected) => {

@@ -227,7 +227,7 @@ function apply(policy: SandboxPolicy, decision: Extract<Decision, { verdict: 'de
   let { git } = policy
   for (const change of decision.remedy.changes ?? []) {
     if (change.operation === 'remove') gone.add(change.field)
-    else if (change.operation === 'add') lists[change.field].push(change.value)
+    else if (change.operation === 'add' && (change.field === 'read' || change.field === 'write')) lists[change.field].push(change.value)
     else if (change.field === 'git') git = change.value
   }
   const kept = (list: 'read' | 'write' | 'deny') => lists[list].filter((_, index) => !gone.has(`${list}[${index}]`))

@@ -42,7 +42,7 @@ const READ: readonly FsRight[] = ['execute', 'read_file', 'read_dir']
  * - `ioctl_dev` is not given on `/`: the tree is nodev, so devices are only below /dev, and `deviceRights` has it.
  * - `resolve_unix` is never handled here. Each command has a domain of its own, and the right cuts a domain off from
  *   servers in its siblings: a command could not reach what the one before it started.
- * - TCP and UDP are handled only where the network is off and no namespace holds it, for that would close the command's
+ * - TCP and UDP are handled only where the network is not open and no namespace holds it, for that would close the command's
  *   own loopback as well.
  *
  * @param abi what landlock_create_ruleset(…, LANDLOCK_CREATE_RULESET_VERSION) answered; 0 for no Landlock
@@ -50,7 +50,7 @@ const READ: readonly FsRight[] = ['execute', 'read_file', 'read_dir']
 export function compileRulesets(policy: ResolvedPolicy, abi: number, options: RulesetOptions): Rulesets {
   return {
     scopes: policy.base === 'write' ? 0 : scopeMask(abi),
-    handledNet: policy.network === 'off' && !options.privateNetwork ? netMask(abi) : 0,
+    handledNet: policy.network !== 'open' && !options.privateNetwork ? netMask(abi) : 0,
     file: policy.base === 'write' || abi < 1 ? undefined : compileFileLayer(policy, abi, options),
   }
 }

@@ -52,7 +52,7 @@ export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateD
     const remedy = effect === 'write' ? 'Name the folders to write to; or, with commands unconfined, say danger-full-access.' : 'Restrict reads with readAccess, and name what is readable.'
     throw new SandboxError('rule_not_enforceable', { field: field ?? origin, value: path }, { detail: 'programs start from it', remedy })
   }
-  const handledNet = policy.network === 'off' ? netMask(abi) : 0
+  const handledNet = policy.network === 'open' ? 0 : netMask(abi)
   const writable = rules.filter(({ effect }) => effect === 'write')
   const { reads, listable, judgedReads } = readableTrees(policy, rules, stateDirectory, readRights(abi))
   const devices = (paths: readonly string[]): LandlockRule[] => paths.map(path => ({ path, allowed: String(rightsOn('device', deviceRights(abi))) }))

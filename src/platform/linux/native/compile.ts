@@ -86,7 +86,7 @@ interface Held extends Pick<LinuxNativePlan, 'network' | 'sockets' | 'mounts' | 
 
 function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, degraded: ReadonlySet<DegradationName>): Held {
   const { architecture: arch, cwdIdentity } = options
-  const network = policy.network === 'off' ? 'private' : 'host'
+  const network = policy.network === 'open' ? 'host' : 'private'
   const observe = degraded.has('no-unix-socket-control') ? 'off' : wantedObservation(policy, options)
   const mounts = compileMounts(policy, cwdIdentity)
   const landlock = degraded.has('no-landlock') ? undefined : compileLandlock(policy, versionOf(layers, 'landlock'), network === 'private')
@@ -101,7 +101,7 @@ function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], op
 function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, groups: GroupPlan | undefined): Held {
   const { architecture: arch, stateDirectory } = options
   const observe = wantedObservation(policy, options)
-  const network = policy.network === 'off' ? 'none' : 'host'
+  const network = policy.network === 'open' ? 'host' : 'none'
   const sockets = isThere(layers, 'descriptor-copy') ? 'taken' : 'made'
   const { landlock, supervision } = compileSupervision(policy, versionOf(layers, 'landlock'), { stateDirectory, ...(groups === undefined ? {} : { groupParent: groups.parent }) })
   const { abi } = landlock
@@ -161,7 +161,7 @@ function findDegradations(policy: ResolvedPolicy, layers: readonly LayerReport[]
 /** An open network needs no namespace of its own. */
 function isNeeded({ layer, without, supervised }: Layer, policy: ResolvedPolicy, rung: Rung): boolean {
   if (rung === 'supervised') return supervised === 'needed'
-  return without !== 'unused' && (layer !== 'network-namespace' || policy.network === 'off')
+  return without !== 'unused' && (layer !== 'network-namespace' || policy.network !== 'open')
 }
 
 /** Of a layer that the rung needs. The supervised one goes without none. */
