@@ -35,6 +35,7 @@ const struct handled_call *handlers_for(const struct plan *plan, unsigned *n_row
 	if (plan->flags & PLAN_OBSERVE)
 		observe_handled_calls(all, at);
 	at = add_observed_calls(at);
+	at = refuse_set_user_id(all, at);
 	*n_rows = (unsigned)(at - all);
 	return all;
 }

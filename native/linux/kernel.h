@@ -55,12 +55,8 @@
 #define MOUNT_ATTR_NOEXEC_ 0x8
 struct mount_attributes { uint64_t set, clear, propagation, userns_fd; };
 
-#define RESOLVE_NO_XDEV_ 0x01
 #define RESOLVE_NO_MAGICLINKS_ 0x02
 #define RESOLVE_NO_SYMLINKS_ 0x04
-#define RESOLVE_BENEATH_ 0x08
-#define RESOLVE_IN_ROOT_ 0x10
-#define RESOLVE_CACHED_ 0x20
 struct open_how_ { uint64_t flags, mode, resolve; };
 
 #define STATX_INO_ 0x100

@@ -293,7 +293,7 @@ static bool look_at_opened(struct seen *seen, uint64_t flags)
 
 /* -- From a call to its paths -- */
 
-enum look { LOOK_NONE, LOOK_OPEN, LOOK_OPEN2, LOOK_CREAT, LOOK_NEW, LOOK_REMOVED, LOOK_REPLACED, LOOK_WRITTEN, LOOK_METADATA, LOOK_METADATA_OF_LINK, LOOK_EXECUTED };
+enum look { LOOK_NONE, LOOK_OPEN, LOOK_CREAT, LOOK_NEW, LOOK_REMOVED, LOOK_REPLACED, LOOK_WRITTEN, LOOK_METADATA, LOOK_METADATA_OF_LINK, LOOK_EXECUTED };
 enum { CWD = -1, NO_FLAGS = -1 };
 
 /* One path of a call: the arguments that say where it starts and what it is, and the one that has flags. */
@@ -322,7 +322,6 @@ static const struct observed OBSERVED[] = {
 	{ SYS_renameat,   { { LOOK_REMOVED, 0, 1, NO_FLAGS }, { LOOK_REPLACED, 2, 3, NO_FLAGS } } },
 #endif
 	{ SYS_openat,     { { LOOK_OPEN, 0, 1, 2 } } },
-	{ NR_openat2,     { { LOOK_OPEN2, 0, 1, NO_FLAGS } } },
 	{ SYS_mkdirat,    { { LOOK_NEW, 0, 1, NO_FLAGS } } },
 	{ SYS_mknodat,    { { LOOK_NEW, 0, 1, NO_FLAGS } } },
 	{ SYS_symlinkat,  { { LOOK_NEW, 1, 2, NO_FLAGS } } },
@@ -394,13 +393,10 @@ static bool look_at(struct seen *seen, const struct operand *operand)
 {
 	const uint64_t *arguments = seen->call->arguments;
 	uint64_t flags = operand->flags == NO_FLAGS ? 0 : arguments[operand->flags];
-	struct open_how_ how;
 
 	switch (operand->look) {
 	case LOOK_OPEN:
 		return look_at_opened(seen, flags & 0xffffffff);
-	case LOOK_OPEN2:
-		return copy_memory(seen->call->thread, arguments[2], &how, sizeof how) == 0 && look_at_opened(seen, how.flags);
 	case LOOK_CREAT:
 		return look_at_opened(seen, O_WRONLY | O_CREAT | O_TRUNC);
 	case LOOK_NEW:

@@ -3,11 +3,13 @@
 #include "reports.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /* The calls that are told by their name alone. */
@@ -115,4 +117,55 @@ struct handled_call *add_refused_calls(struct handled_call *at)
 	*at++ = (struct handled_call){ SYS_socketpair, false, refuse_socket };
 	*at++ = (struct handled_call){ SYS_seccomp, false, refuse_listener };
 	return at;
+}
+
+/* -- Modes -- */
+
+enum { NO_FLAGS = -1, TMPFILE_BIT = 020000000 /* O_TMPFILE without O_DIRECTORY */ };
+
+/* The arguments of a mode, and of the flags without which there is none. */
+static const struct { int number; signed char mode, flags; const char *name; } MODES[] = {
+#ifdef SYS_open
+	{ SYS_open, 2, 1, "open(S_ISUID)" }, { SYS_creat, 1, NO_FLAGS, "creat(S_ISUID)" },
+	{ SYS_chmod, 1, NO_FLAGS, "chmod(S_ISUID)" }, { SYS_mknod, 1, NO_FLAGS, "mknod(S_ISUID)" },
+#endif
+	{ SYS_openat, 3, 2, "openat(S_ISUID)" }, { SYS_fchmod, 1, NO_FLAGS, "fchmod(S_ISUID)" }, { SYS_fchmodat, 2, NO_FLAGS, "fchmodat(S_ISUID)" },
+	{ NR_fchmodat2, 2, NO_FLAGS, "fchmodat2(S_ISUID)" }, { SYS_mknodat, 2, NO_FLAGS, "mknodat(S_ISUID)" },
+};
+enum { N_MODES = sizeof MODES / sizeof MODES[0] };
+
+/* What else is done with the call; NULL: nothing. */
+static struct answer (*otherwise[N_MODES])(const struct call *call);
+
+static struct answer refuse_mode(const struct call *call)
+{
+	for (unsigned i = 0; i < N_MODES; i++) {
+		if (MODES[i].number != call->number)
+			continue;
+		if ((call->arguments[(int)MODES[i].mode] & S_ISUID) && (MODES[i].flags == NO_FLAGS || (call->arguments[(int)MODES[i].flags] & (O_CREAT | TMPFILE_BIT)))) {
+			report_access(call, ACCESS_SYSTEM_CALL, MODES[i].name, REPORT_REFUSED);
+			return give_result(-EPERM);
+		}
+		return otherwise[i] != NULL ? otherwise[i](call) : let_continue();
+	}
+	return give_result(-EPERM);
+}
+
+struct handled_call *refuse_set_user_id(struct handled_call *rows, struct handled_call *end)
+{
+	struct handled_call *last = end;
+
+	for (unsigned i = 0; i < N_MODES; i++) {
+		struct handled_call *row = rows;
+
+		while (row < end && row->number != MODES[i].number)
+			row++;
+		if (row < end) {
+			otherwise[i] = row->handle;
+			row->handle = refuse_mode;
+		} else {
+			*last++ = (struct handled_call){ MODES[i].number, false, refuse_mode };
+		}
+	}
+	return last;
 }

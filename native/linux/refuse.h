@@ -9,4 +9,8 @@
 /* Appends their rows; returns what is behind the last one. */
 struct handled_call *add_refused_calls(struct handled_call *at);
 
+/* Puts the refusal of set-user-ID modes before what `rows` do with the calls that set one; rows that are missing are appended at `end`.
+ * Returns what is behind the last one. */
+struct handled_call *refuse_set_user_id(struct handled_call *rows, struct handled_call *end);
+
 #endif

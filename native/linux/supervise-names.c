@@ -80,7 +80,7 @@ static struct answer make_directory(const struct call *call, struct argument pat
 {
 	struct place place;
 	struct answer answer = let_continue();
-	long result = go_to(&place, call, path.directory_fd, path.address, 0, 0);
+	long result = go_to(&place, call, path.directory_fd, path.address, 0);
 
 	if (result == 0 && is_ours(&place)) {
 		result = judge_making(&place, true);
@@ -101,7 +101,7 @@ static struct answer make_node(const struct call *call, struct argument path, mo
 {
 	struct place place;
 	struct answer answer = let_continue();
-	long result = go_to(&place, call, path.directory_fd, path.address, 0, 0);
+	long result = go_to(&place, call, path.directory_fd, path.address, 0);
 	mode_t type = mode & S_IFMT;
 
 	if (result == 0 && is_ours(&place)) {
@@ -129,7 +129,7 @@ static struct answer make_symlink(const struct call *call, uint64_t target, stru
 
 	if (length <= 0)
 		return length == 0 ? give_result(-ENOENT) : length == -EACCES ? let_continue() : give_result(length);
-	result = go_to(&place, call, path.directory_fd, path.address, 0, 0);
+	result = go_to(&place, call, path.directory_fd, path.address, 0);
 	if (result == 0 && is_ours(&place)) {
 		result = judge_making(&place, false);
 		if (result == 0)
@@ -193,7 +193,7 @@ static struct answer remove_name(const struct call *call, struct argument path, 
 
 	if (flags & ~AT_REMOVEDIR)
 		return give_result(-EINVAL);
-	result = go_to(&place, call, path.directory_fd, path.address, 0, 0);
+	result = go_to(&place, call, path.directory_fd, path.address, 0);
 	if (result == 0 && is_ours(&place)) {
 		result = judge_removing(&place, flags == AT_REMOVEDIR, flags == 0);
 		if (result == 0)
@@ -243,8 +243,8 @@ static struct answer rename_for(const struct call *call, struct argument old, st
 	/* Whiteouts are devices. */
 	if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return give_result(-EINVAL);
-	result = go_to(&from, call, old.directory_fd, old.address, 0, 0);
-	second = go_to(&to, call, new.directory_fd, new.address, 0, 0);
+	result = go_to(&from, call, old.directory_fd, old.address, 0);
+	second = go_to(&to, call, new.directory_fd, new.address, 0);
 	if (result == 0)
 		result = second;
 	/* With one end elsewhere the monitor does it too: commands' own domain has not the rights of both ends. */
@@ -285,7 +285,7 @@ static struct answer link_for(const struct call *call, struct argument old, stru
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return give_result(-EINVAL);
 	result = find(&source, call, old.directory_fd, old.address, ((flags & AT_SYMLINK_FOLLOW) ? WAY_FOLLOW : 0) | ((flags & AT_EMPTY_PATH) ? WAY_EMPTY_IS_DESCRIPTOR : 0));
-	second = go_to(&to, call, new.directory_fd, new.address, 0, 0);
+	second = go_to(&to, call, new.directory_fd, new.address, 0);
 	if (result == 0)
 		result = second;
 	/* Of a directory there is no second name: which mistake comes first, Landlock and the kernel see differently. */

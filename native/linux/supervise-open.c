@@ -15,10 +15,12 @@ enum {
 	LARGE_FILE = 64 << 20,		/* emptying more than this takes a while */
 };
 
-/* What openat2 knows: with other flags the kernel's own answer is EINVAL. */
+/* Both calls ignore other flags. */
 static const uint64_t KNOWN_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_ASYNC | O_DIRECT |
 				    O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | TMPFILE | 0100000 /* O_LARGEFILE */ | 0400000 /* arm64's */;
-static const uint64_t KNOWN_RESOLVE = RESOLVE_NO_XDEV_ | RESOLVE_NO_MAGICLINKS_ | RESOLVE_NO_SYMLINKS_ | RESOLVE_BENEATH_ | RESOLVE_IN_ROOT_ | RESOLVE_CACHED_;
+
+/* How the caller would have it. */
+struct wish { uint64_t flags, mode; };
 
 /* Below ABI 3 Landlock lets a file be emptied that is opened to be read. */
 static bool empties_unseen(uint64_t flags)
@@ -143,7 +145,7 @@ struct answer open_on_behalf(struct place *place, uint64_t flags)
 }
 
 /* A file without a name, in the directory that the path leads to. */
-static struct answer open_nameless(struct place *place, const struct open_how_ *how)
+static struct answer open_nameless(struct place *place, const struct wish *how)
 {
 	char path[OWN_PATH_BYTES];
 	struct answer answer;
@@ -162,7 +164,7 @@ static struct answer open_nameless(struct place *place, const struct open_how_ *
 }
 
 /* Makes the file where nothing stands at the place. Returns whether it has answered. */
-static bool create(struct place *place, const struct open_how_ *how, struct answer *answer)
+static bool create(struct place *place, const struct wish *how, struct answer *answer)
 {
 	int fd;
 
@@ -176,7 +178,7 @@ static bool create(struct place *place, const struct open_how_ *how, struct answ
 }
 
 /* Goes from link to link, until it is known who opens it and what. */
-static struct answer open_place(struct place *place, const struct open_how_ *how, long result)
+static struct answer open_place(struct place *place, const struct wish *how, long result)
 {
 	bool nameless = (how->flags & TMPFILE) != 0;
 	struct answer answer;
@@ -212,7 +214,7 @@ static struct answer open_place(struct place *place, const struct open_how_ *how
 	return result == PATH_UNKNOWN || result == -ENOENT || result == -EACCES || result == -ENAMETOOLONG ? let_continue() : give_result(result);
 }
 
-static struct answer open_for(const struct call *call, int directory_fd, uint64_t address, const struct open_how_ *how)
+static struct answer open_for(const struct call *call, int directory_fd, uint64_t address, const struct wish *how)
 {
 	bool follows = !(how->flags & O_NOFOLLOW) && !((how->flags & O_CREAT) && (how->flags & O_EXCL));
 	struct place place;
@@ -222,39 +224,21 @@ static struct answer open_for(const struct call *call, int directory_fd, uint64_
 	if (how->flags & O_PATH)
 		return let_continue();
 	if (!(writes(how->flags) || (how->flags & (O_CREAT | TMPFILE))))
-		return supervise_read(call, directory_fd, address, how);
+		return supervise_read(call, directory_fd, address, how->flags);
 	/* Not what it says it is: the kernel knows the errno. */
 	if ((how->flags & TMPFILE) && (!(how->flags & O_DIRECTORY) || (how->flags & O_ACCMODE) == O_RDONLY))
 		return let_continue();
 	if ((how->flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(how->flags & TMPFILE))
 		return give_result(-EINVAL);
-	if ((how->resolve & RESOLVE_CACHED_) && (how->flags & (O_CREAT | O_TRUNC | TMPFILE)))
-		return give_result(-EAGAIN);
-	answer = open_place(&place, how, go_to(&place, call, directory_fd, address, how->resolve, follows ? WAY_FOLLOW : 0));
+	answer = open_place(&place, how, go_to(&place, call, directory_fd, address, follows ? WAY_FOLLOW : 0));
 	leave(&place);
 	return answer.kind == ANSWER_CONTINUE && empties_unseen(how->flags) ? give_result(-EACCES) : answer;
-}
-
-static struct answer open_2(const struct call *call)
-{
-	uint64_t size = call->arguments[3];
-	struct open_how_ how;
-	long result;
-
-	/* What is longer may hold what a later kernel knows; and what cannot be read, the kernel decides about. */
-	if (size != sizeof how)
-		return let_continue();
-	result = copy_memory(call->thread, call->arguments[2], &how, sizeof how);
-	if (result != 0 || (how.flags & ~KNOWN_FLAGS) || (how.resolve & ~KNOWN_RESOLVE) || (how.mode & ~(uint64_t)07777) ||
-	    (how.mode != 0 && !(how.flags & (O_CREAT | TMPFILE))))
-		return let_continue();
-	return open_for(call, (int)call->arguments[0], call->arguments[1], &how);
 }
 
 struct answer supervise_open(const struct call *call)
 {
 	const uint64_t *arguments = call->arguments;
-	struct open_how_ how = { 0 };
+	struct wish how = { 0 };
 
 	switch (call->number) {
 #ifdef SYS_open
@@ -267,11 +251,9 @@ struct answer supervise_open(const struct call *call)
 		how.mode = arguments[1] & 07777;
 		return open_for(call, AT_FDCWD, arguments[0], &how);
 #endif
-	case SYS_openat:
+	default:	/* openat */
 		how.flags = arguments[2] & KNOWN_FLAGS;
 		how.mode = arguments[3] & 07777;
 		return open_for(call, (int)arguments[0], arguments[1], &how);
-	default:
-		return open_2(call);
 	}
 }

@@ -29,22 +29,22 @@ static bool may_be_opened(const struct place *place, uint64_t flags)
 	return type == S_IFDIR || ((type == S_IFREG || type == S_IFIFO) && !place->must_be_directory && !(flags & O_DIRECTORY));
 }
 
-struct answer supervise_read(const struct call *call, int directory_fd, uint64_t address, const struct open_how_ *how)
+struct answer supervise_read(const struct call *call, int directory_fd, uint64_t address, uint64_t flags)
 {
 	struct place place;
 	struct answer answer = let_continue();
-	long result = go_to(&place, call, directory_fd, address, how->resolve, how->flags & O_NOFOLLOW ? 0 : WAY_FOLLOW);
+	long result = go_to(&place, call, directory_fd, address, flags & O_NOFOLLOW ? 0 : WAY_FOLLOW);
 
 	for (; result == 0; result = follow_link(&place)) {
 		result = look(&place);
 		if (result != 0 || !is_link_to_follow(&place))
 			break;
 	}
-	if (result == 0 && place.path[0] == '/' && may_be_opened(&place, how->flags) && !is_kernels_own(place.object)) {
+	if (result == 0 && place.path[0] == '/' && may_be_opened(&place, flags) && !is_kernels_own(place.object)) {
 		if (effect_at(get_rules(), place.path) == EFFECT_DENY)
 			answer = give_result(refuse(&place, ACCESS_READ));
 		else if (is_monitors_to_read(&place))
-			answer = open_on_behalf(&place, how->flags);
+			answer = open_on_behalf(&place, flags);
 	}
 	leave(&place);
 	return answer;

@@ -67,7 +67,6 @@ void end_making(void)
 
 static const struct handled_call FILE_CALLS[] = {
 	{ SYS_openat, false, supervise_open },
-	{ NR_openat2, false, supervise_open },
 	{ SYS_mkdirat, false, supervise_names },
 	{ SYS_mknodat, false, supervise_names },
 	{ SYS_unlinkat, false, supervise_names },

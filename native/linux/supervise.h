@@ -21,11 +21,11 @@
 /* Appends the rows of all calls that change files; returns what is behind the last one. */
 struct handled_call *add_file_calls(struct handled_call *at);
 
-/* open, openat, openat2, creat. */
+/* open, openat, creat. openat2 is refused: COMMAND_FILTER. */
 struct answer supervise_open(const struct call *call);
 
 /* Those of them that only read. */
-struct answer supervise_read(const struct call *call, int directory_fd, uint64_t address, const struct open_how_ *how);
+struct answer supervise_read(const struct call *call, int directory_fd, uint64_t address, uint64_t flags);
 
 /* Opens what stands at a place that has been looked at and judged, and gives it to the caller. */
 struct answer open_on_behalf(struct place *place, uint64_t flags);

@@ -113,7 +113,7 @@ static const char *callers_own(const char *path, int *fd)
 /* Opens a directory from `base` on. Returns 0, PATH_UNKNOWN or -errno. */
 static long open_directory(const struct place *place, const char *path, int *fd)
 {
-	struct open_how_ how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = place->resolve | RESOLVE_NO_MAGICLINKS_ };
+	struct open_how_ how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS_ };
 
 	*fd = (int)syscall(NR_openat2, place->base, path, &how, sizeof how);
 	/* ELOOP: too many links, or one that leads to where its reader stands. The kernel's own walk tells these apart. */
@@ -205,7 +205,7 @@ static long step(struct place *place)
 
 	close_one(&place->directory);
 	close_one(&place->object);
-	left = place->base == AT_FDCWD && place->resolve == 0 ? callers_own(path, &fd) : NULL;
+	left = place->base == AT_FDCWD ? callers_own(path, &fd) : NULL;
 	if (left != NULL && (*left != 0 || place->follows)) {
 		path += left - path;
 		path += strspn(path, "/");
@@ -219,7 +219,7 @@ static long step(struct place *place)
 			return stay_at(place);
 		}
 	}
-	if (place->base == AT_FDCWD && place->resolve == 0 && is_shared_memory(path) && strstr(path, "..") == NULL) {
+	if (place->base == AT_FDCWD && is_shared_memory(path) && strstr(path, "..") == NULL) {
 		path += strlen(SHARED_MEMORY);
 		path += strspn(path, "/");
 		place->base = open_shared_memory();
@@ -239,14 +239,14 @@ static long step(struct place *place)
 	}
 	if (strlen(name) > NAME_MAX)
 		return -ENAMETOOLONG;
-	if (name == path && place->resolve == 0) {
+	if (name == path) {
 		place->directory = place->base;
 		place->base = -1;
 	} else {
 		char kept = *name;
 
 		*name = 0;
-		result = open_directory(place, name == path ? "." : path, &place->directory);
+		result = open_directory(place, path, &place->directory);
 		*name = kept;
 		if (result != 0)
 			return result;
@@ -256,7 +256,7 @@ static long step(struct place *place)
 	return place->path[0] == '/' ? 0 : PATH_UNKNOWN;
 }
 
-static void start(struct place *place, const struct call *call, uint64_t resolve, unsigned way)
+static void start(struct place *place, const struct call *call, unsigned way)
 {
 	place->directory = place->object = place->base = -1;
 	place->must_be_directory = false;
@@ -264,13 +264,12 @@ static void start(struct place *place, const struct call *call, uint64_t resolve
 	place->name = place->path;
 	place->path[0] = 0;
 	place->call = call;
-	place->resolve = resolve;
 	place->n_links = 0;
 }
 
 long go_to_descriptor(struct place *place, const struct call *call, int fd)
 {
-	start(place, call, 0, 0);
+	start(place, call, 0);
 	place->object = open_anew(call->thread, fd, 0);
 	if (place->object < 0)
 		return errno == EBADF ? -EBADF : PATH_UNKNOWN;
@@ -282,7 +281,7 @@ static long set_out(struct place *place, int directory_fd, unsigned way)
 {
 	if (place->rest[0] == 0)
 		return (way & WAY_EMPTY_IS_DESCRIPTOR) ? go_to_descriptor(place, place->call, directory_fd) : -ENOENT;
-	if (place->rest[0] == '/' && !(place->resolve & RESOLVE_IN_ROOT_)) {
+	if (place->rest[0] == '/') {
 		place->base = AT_FDCWD;
 	} else {
 		place->base = open_anew(place->call->thread, directory_fd, O_DIRECTORY);
@@ -293,11 +292,11 @@ static long set_out(struct place *place, int directory_fd, unsigned way)
 	return still_waits(place->call) ? step(place) : -EPERM;
 }
 
-long go_to(struct place *place, const struct call *call, int directory_fd, uint64_t address, uint64_t resolve, unsigned way)
+long go_to(struct place *place, const struct call *call, int directory_fd, uint64_t address, unsigned way)
 {
 	long length;
 
-	start(place, call, resolve, way);
+	start(place, call, way);
 	length = copy_path(call->thread, address, place->rest, sizeof place->rest);
 	if (length < 0)
 		return length == -EACCES ? PATH_UNKNOWN : length;
@@ -306,7 +305,7 @@ long go_to(struct place *place, const struct call *call, int directory_fd, uint6
 
 long go_to_copied(struct place *place, const struct call *call, int directory_fd, const char *path, unsigned way)
 {
-	start(place, call, 0, way);
+	start(place, call, way);
 	if (strlen(path) >= sizeof place->rest)
 		return -ENAMETOOLONG;
 	strcpy(place->rest, path);
@@ -315,12 +314,10 @@ long go_to_copied(struct place *place, const struct call *call, int directory_fd
 
 long look(struct place *place)
 {
-	struct open_how_ how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = place->resolve & RESOLVE_NO_XDEV_ };
-
 	if (place->directory < 0)
 		return 0;
 	close_one(&place->object);
-	place->object = (int)syscall(NR_openat2, place->directory, place->name, &how, sizeof how);
+	place->object = openat(place->directory, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (place->object < 0 || fstat(place->object, &place->status) != 0)
 		return -errno;
 	return 0;
@@ -341,9 +338,8 @@ long follow_link(struct place *place)
 {
 	char target[PATH_MAX];
 	ssize_t length;
-	size_t before = 0;
 
-	if (place->n_links++ >= MOST_LINKS || (place->resolve & RESOLVE_NO_SYMLINKS_))
+	if (place->n_links++ >= MOST_LINKS)
 		return -ELOOP;
 	if (is_kernels_own(place->object) || is_others_link(place))
 		return PATH_UNKNOWN;
@@ -353,22 +349,17 @@ long follow_link(struct place *place)
 	if (length == sizeof target)
 		return -ENAMETOOLONG;
 	target[length] = 0;
-	if (place->resolve == 0) {
-		if (place->base != AT_FDCWD)
-			close_one(&place->base);
-		if (target[0] == '/') {
-			place->base = AT_FDCWD;
-		} else {
-			place->base = place->directory;
-			place->directory = -1;
-		}
-	} else if (target[0] != '/') {
-		/* From the caller's directory again, so that RESOLVE_BENEATH holds for the whole way. */
-		before = strlen(place->rest) - strlen(place->name);
+	if (place->base != AT_FDCWD)
+		close_one(&place->base);
+	if (target[0] == '/') {
+		place->base = AT_FDCWD;
+	} else {
+		place->base = place->directory;
+		place->directory = -1;
 	}
-	if (before + (size_t)length >= sizeof place->rest)
+	if ((size_t)length >= sizeof place->rest)
 		return -ENAMETOOLONG;
-	memcpy(place->rest + before, target, (size_t)length + 1);
+	memcpy(place->rest, target, (size_t)length + 1);
 	return step(place);
 }
 
@@ -379,7 +370,7 @@ bool is_link_to_follow(const struct place *place)
 
 long find(struct place *place, const struct call *call, int directory_fd, uint64_t address, unsigned way)
 {
-	long result = go_to(place, call, directory_fd, address, 0, way);
+	long result = go_to(place, call, directory_fd, address, way);
 
 	while (result == 0) {
 		result = look(place);

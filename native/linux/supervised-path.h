@@ -1,7 +1,7 @@
 /* What a path of a caller leads to, found without a race: each step opens what it looks at (O_PATH), and what is judged and acted on
  * is that descriptor, not the path.
  *
- * The kernel resolves the directory (openat2, from the caller's own working directory or descriptor); its real path is what the kernel
+ * The kernel resolves the directory (openat2(2), from the caller's own working directory or descriptor); its real path is what the kernel
  * says it is; the last name is looked at by hand, a link in it followed by hand. Magic links lead to where their reader stands, which
  * would be this process: what goes through one is followed only in the spellings that plainly mean the caller (`/proc/self/fd/3`,
  * `/dev/stdout`, `/proc/self/cwd/x`). */
@@ -31,7 +31,6 @@ struct place {
 	/* How it goes on. */
 	const struct call *call;
 	int base;			/* of what `rest` is relative to; AT_FDCWD: the root, as it is absolute */
-	uint64_t resolve;		/* openat2's RESOLVE_*, as the caller gave them */
 	unsigned n_links;
 	char rest[PATH_MAX];
 };
@@ -41,10 +40,10 @@ enum way {
 	WAY_EMPTY_IS_DESCRIPTOR = 2,	/* AT_EMPTY_PATH */
 };
 
-/* Copies the path at `address` and goes to the directory that holds its last name; `directory_fd` and `resolve` are the call's.
+/* Copies the path at `address` and goes to the directory that holds its last name; `directory_fd` is the call's.
  * Returns 0; PATH_UNKNOWN, also where the caller may not be read; or -errno, as the kernel would.
  * Whatever it returns, `leave` must follow. */
-long go_to(struct place *place, const struct call *call, int directory_fd, uint64_t address, uint64_t resolve, unsigned way);
+long go_to(struct place *place, const struct call *call, int directory_fd, uint64_t address, unsigned way);
 
 /* The same for a path that was copied already. */
 long go_to_copied(struct place *place, const struct call *call, int directory_fd, const char *path, unsigned way);

@@ -22,6 +22,7 @@ const REFUSED_CALLS: readonly RefusedCallRow[] = [
   { call: /^(?:bpf|perf_event_open|userfaultfd|io_uring_\w+|fanotify_init|open_by_handle_at)$/, because: 'it reaches further into the kernel than a sandbox can watch',
     instead: 'switch it off where the program has a choice: most fall back by themselves' },
   { call: /^(?:kill|fcntl\(F_SETOWN\)|prlimit64|setpriority|ioprio_set|sched_\w+)$/, because: 'it is about a process outside of the command', instead: 'leave other processes alone' },
+  { call: /\(S_ISUID\)$/, because: 'a set-user-ID program would run as this user for everybody on the host', instead: 'leave the bit out, or set it outside the sandbox' },
   { call: /^socket\w*\(AF_UNIX, /, because: 'unix datagrams reach sockets outside without a connection', instead: 'use SOCK_STREAM or SOCK_SEQPACKET' },
   { call: /^socket\(AF_INET6?, SOCK_DGRAM/, because: 'the network is off', instead: 'turn the network on: networkAccess', network: true },
   { call: /^socket\(AF_INET6?, SOCK_STREAM/, because: 'the network is off, and this kernel\'s Landlock cannot keep TCP inside', instead: 'turn the network on: networkAccess', network: true },

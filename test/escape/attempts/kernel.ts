@@ -1,5 +1,5 @@
 // Processes, devices, /proc, descriptors and limits.
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { pause, python, sh } from '../../../src/doctor/escapes/attempt.js'
 import { type HostileAttempt, program, setVariable, whileItWaits } from './hostile.js'
 
@@ -89,10 +89,48 @@ for name in os.listdir('/proc'):
     can: { name: 'runs it without', act: scene => sh(`test "$('${program('gain')}')" = "$(id -u)" && touch "$W/can"`)(scene) },
   },
   {
-    name: 'leave set-user-ID programs or devices behind', failure: 'ours: what is made inside is run outside', compiled: true,
+    name: 'leave devices or root\'s programs behind', failure: 'ours: what is made inside is run outside', compiled: true,
     attack: scene => sh(`cp '${program('gain')}' "$W/g"; chown 0:0 "$W/g"; mknod "$W/b" b 254 0; mknod "$W/c" c 1 1; mknod "$W/z" c 5 1; :`)(scene),
     evidence: ({ workspace }) => ['b', 'c', 'z'].find(name => existsSync(`${workspace}/${name}`)) ?? (process.getuid?.() !== 0 && statSync(`${workspace}/g`).uid === 0 ? 'a file of root' : undefined),
     can: { name: 'makes programs and pipes', act: sh('cd "$W" && cp /bin/true t && ./t && mknod p p && touch can') },
+  },
+  {
+    name: 'leave set-user-ID programs behind', failure: 'ours: for everybody on the host they run as the user of the sandbox', needs: ['python3'],
+    attack: python(`
+import struct
+os.chdir(W)
+X64 = os.uname().machine == 'x86_64'
+def file(name):
+    open(name, 'w').close(); os.chmod(name, 0o755)
+    return name.encode()
+def attempt(act):
+    try: act()
+    except OSError: pass
+MODE = 0o4755
+call = lambda *all: libc.syscall(*[ctypes.c_long(one) if isinstance(one, int) else one for one in all])
+attempt(lambda: os.chmod(file('chmod'), MODE))
+attempt(lambda: os.fchmod(os.open(file('fchmod'), os.O_RDONLY), MODE))
+attempt(lambda: os.chmod(file('fchmodat'), MODE, dir_fd=os.open('.', os.O_RDONLY)))
+call(452, -100, file('fchmodat2'), MODE, 0)
+call(452, -100, file('fchmodat2-high'), MODE | 1 << 32, 0)
+call(452, os.open(file('fchmodat2-fd'), os.O_RDONLY), b'', MODE, 0x1000)
+attempt(lambda: os.chmod('/proc/self/fd/%d' % os.open(file('by-link'), os.O_RDONLY), MODE))
+os.umask(0)
+attempt(lambda: os.open('open', os.O_CREAT | os.O_RDWR, MODE))
+attempt(lambda: os.open('open-excl', os.O_CREAT | os.O_EXCL, MODE))
+attempt(lambda: os.mknod('mknod', 0o100000 | MODE))
+if X64:
+    call(2, b'open2', os.O_CREAT, MODE); call(85, b'creat', MODE); call(133, b'mknod-plain', 0o100000 | MODE, 0); call(90, file('chmod-plain'), MODE)
+call(437, -100, b'openat2', struct.pack('QQQ', os.O_CREAT | os.O_RDWR, MODE, 0), 24)
+try:
+    fd = os.open('.', os.O_TMPFILE | os.O_RDWR, MODE)
+    libc.linkat(-100, b'/proc/self/fd/%d' % fd, -100, b'tmpfile', 0x400)
+except OSError: pass
+OWN_MARK = 0x78636f64656d6b31
+call(257 if X64 else 56, -100, b'marked', os.O_CREAT, MODE, 0, OWN_MARK)
+`),
+    evidence: ({ workspace }) => readdirSync(workspace).find(name => (lstatSync(`${workspace}/${name}`).mode & 0o4000) !== 0),
+    can: { name: 'sets every other bit', act: sh('cd "$W" && : > f && chmod 2755 f && test "$(stat -c %a f)" = 2755 && mkdir d && chmod 3777 d && test "$(stat -c %a d)" = 3777 && install -m 755 f g && touch can') },
   },
   {
     name: 'raise its own limits', failure: 'DESIGN 4: limits hold because they cannot be raised', needs: ['python3'],

@@ -33,8 +33,6 @@ export const ATTEMPTS: readonly Attempt[] = [
   { call: 'rdonly|o_creat', at: 'nothing', denied: 'create', fromFolder: true },
   { call: 'o_tmpfile', at: 'folder', denied: 'write', fromFolder: true },
   { call: 'o_nofollow', at: 'file', denied: 'write', fromFolder: true },
-  { call: 'openat2', at: 'nothing', denied: 'create', fromFolder: true },
-  { call: 'openat2', at: 'file', denied: 'write', fromFolder: true },
   { call: 'mkdirat', at: 'nothing', denied: 'create', fromFolder: true },
   { call: 'mknodat', at: 'nothing', denied: 'create', fromFolder: true },
   { call: 'symlinkat', at: 'nothing', denied: 'create', fromFolder: true },

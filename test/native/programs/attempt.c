@@ -26,7 +26,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NR_openat2 437
 #define NR_fchmodat2 452
 #define NR_setxattrat 463
 #define NR_removexattrat 466
@@ -50,7 +49,6 @@ static long do_nofollow(void) { return openat_with(O_WRONLY | O_NOFOLLOW); }
 static long do_rdonly(void) { return openat_with(O_RDONLY); }
 static long do_directory(void) { return openat_with(O_RDONLY | O_DIRECTORY); }
 static long do_path(void) { return openat_with(O_PATH); }
-static long do_openat2(void) { struct how how = { O_WRONLY | O_CREAT | O_CLOEXEC, 0600, 0 }; return syscall(NR_openat2, folder, path, &how, sizeof how); }
 static long do_mkdirat(void) { return syscall(SYS_mkdirat, folder, path, 0700L); }
 static long do_mknodat(void) { return syscall(SYS_mknodat, folder, path, S_IFIFO | 0600L, 0L); }
 static long do_symlinkat(void) { return syscall(SYS_symlinkat, "/nowhere", folder, path); }
@@ -286,7 +284,7 @@ static long do_own_listener(void) { return install(SECCOMP_FILTER_FLAG_NEW_LISTE
 static const struct { const char *name; long (*make)(void); } CALLS[] = {
 	{ "wronly", do_wronly }, { "rdwr", do_rdwr }, { "o_creat", do_creat_flag }, { "o_excl", do_excl }, { "o_trunc", do_trunc }, { "o_append", do_append },
 	{ "rdonly|o_creat", do_read_creat }, { "o_tmpfile", do_tmpfile }, { "o_nofollow", do_nofollow }, { "rdonly", do_rdonly }, { "o_directory", do_directory }, { "o_path", do_path },
-	{ "openat2", do_openat2 }, { "mkdirat", do_mkdirat }, { "mknodat", do_mknodat }, { "symlinkat", do_symlinkat }, { "linkat", do_linkat },
+	{ "mkdirat", do_mkdirat }, { "mknodat", do_mknodat }, { "symlinkat", do_symlinkat }, { "linkat", do_linkat },
 	{ "unlinkat", do_unlinkat }, { "rmdirat", do_rmdirat }, { "renameat2", do_renameat2 }, { "renameat2-onto", do_renameat2_onto }, { "exchange", do_exchange },
 	{ "truncate", do_truncate }, { "fchmodat", do_fchmodat }, { "fchmodat2", do_fchmodat2 }, { "fchownat", do_fchownat }, { "fchownat-link", do_fchownat_link },
 	{ "utimensat", do_utimensat }, { "utimensat-link", do_utimensat_link }, { "setxattr", do_setxattr }, { "lsetxattr", do_lsetxattr }, { "setxattrat", do_setxattrat },

@@ -68,6 +68,11 @@ const F_SETOWN_EX = 15n
 /** In sendto and its like: a connection is made without connect(2). */
 const MSG_FASTOPEN = 0x2000_0000n
 
+/** Of a file's mode, and of open(2)'s flags: O_CREAT, and O_TMPFILE without its O_DIRECTORY. Source: include/uapi/linux/stat.h, fcntl.h. */
+const S_ISUID = 0o4000n
+const O_CREAT = 0o100n
+const TMPFILE_BIT = 0o2000_0000n
+
 /** `which` of setpriority, and of ioprio_set. */
 const PRIO_PROCESS = 0n
 const PRIO_PGRP = 1n
@@ -112,6 +117,10 @@ const socketCases = ({ stream, datagram, icmp }: { readonly stream: Action; read
   { when: [family(AF_NETLINK)], action: EPROTONOSUPPORT },
 ]
 
+const setsUserId = (mode: ArgumentCondition['argument'], ...more: ArgumentCondition[]): CommandFilterCase => ({ when: [...more, low(mode, [S_ISUID], S_ISUID)], action: EPERM })
+/** Without one of the flags there is no mode, and the register holds anything. */
+const makesWithUserId = (flags: 1 | 2, mode: 2 | 3): CommandFilterCase[] => [O_CREAT, TMPFILE_BIT].map(flag => setsUserId(mode, low(flags, [flag], flag)))
+
 const TERMINAL_REQUESTS: ArgumentCase = { when: [low(1, [TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD])], action: EPERM }
 
 /**
@@ -149,6 +158,17 @@ export const COMMAND_FILTER: readonly CommandFilterRow[] = [
     told: true, reason: 'opens a file without walking its path, past masks' },
   { calls: ['lsm_set_self_attr'], action: EPERM,
     reason: 'changes the label by which the host\'s security modules judge the command' },
+
+  { calls: ['chmod', 'fchmod', 'creat', 'mknod'], action: 'allow', cases: [setsUserId(1)],
+    told: true, reason: 'a set-user-ID program that stays behind runs as the sandbox\'s user, root perhaps, for everybody on the host' },
+  { calls: ['fchmodat', 'fchmodat2', 'mknodat'], action: 'allow', cases: [setsUserId(2)],
+    told: true, reason: 'the same, its mode one argument later' },
+  { calls: ['open'], action: 'allow', cases: makesWithUserId(1, 2),
+    told: true, reason: 'the same, for a file that is made' },
+  { calls: ['openat'], action: 'allow', cases: makesWithUserId(2, 3),
+    told: true, reason: 'the same, one argument later' },
+  { calls: ['openat2'], action: ENOSYS,
+    reason: 'the same, and its mode is behind a pointer; programs fall back to openat, as on kernels before 5.6' },
 
   { calls: ['kexec_load', 'kexec_file_load', 'init_module', 'finit_module', 'delete_module', 'reboot'], action: EPERM,
     told: true, reason: 'changes the kernel that runs' },
@@ -312,13 +332,20 @@ export function listenerFilter(options: ListenerOptions): Uint8Array {
   }
   for (const { calls, cases } of supervised === undefined ? [] : supervisedFileCalls(arch, supervised.reads)) add(calls, NOTIFY, cases)
   for (const { calls, action, cases, when } of LISTENER_FILTER) if (when(options)) add(calls, action, cases)
+  // Told before anything else is done with the call: what is otherwise carried out or looked at, but for a few arguments.
+  const refused = new Map<SystemCallName, ArgumentCase[]>()
   for (const { calls, action, cases = [], isTold } of commandRows(options)) {
     if (!isTold) continue
+    if (action === 'allow') {
+      for (const call of calls) refused.set(call, cases.map(({ when, action }) => ({ when, action: instead(action) })))
+      continue
+    }
     const handedOver = cases.map(({ when, action, quiet }): ArgumentCase => ({ when, action: quiet === true ? 'allow' : instead(action) }))
     for (const call of calls) add([call], instead(action), OWN_CALLS.includes(call) ? [{ when: [MARKED], action: 'allow' }, ...handedOver] : handedOver)
   }
   for (const { calls, cases } of observedRows(observe)) add(calls, NOTIFY, cases)
-  return assembleFilter([...rules.values()], arch, 'allow')
+  add([...refused.keys()], 'allow')
+  return assembleFilter([...rules.values()].map(rule => ({ ...rule, cases: [...refused.get(rule.call) ?? [], ...rule.cases ?? []] })), arch, 'allow')
 }
 
 /** What the command filter would refuse is the launcher's to refuse. */

@@ -38,7 +38,6 @@ export const OBSERVED_CALLS: readonly ObservedRow[] = [
 
   { calls: ['open'], from: 'writes', cases: [quietWithout(1, WRITE_INTENT)], reason: 'writes' },
   { calls: ['openat'], from: 'writes', cases: [quietWithout(2, WRITE_INTENT)], reason: 'writes' },
-  { calls: ['openat2'], from: 'writes', cases: [own], reason: 'its flags are behind a pointer' },
   { calls: ['creat', 'mkdir', 'mkdirat', 'mknod', 'mknodat', 'symlink', 'symlinkat', 'link', 'linkat'], from: 'writes', reason: 'names that are made' },
   { calls: ['unlink', 'unlinkat', 'rmdir', 'rename', 'renameat', 'renameat2', 'truncate'], from: 'writes', reason: 'names that are removed or moved, files that are cut' },
   { calls: ['chmod', 'fchmodat', 'fchmodat2', 'chown', 'lchown', 'fchownat', 'utime', 'utimes'], from: 'writes', reason: 'modes, owners, times' },

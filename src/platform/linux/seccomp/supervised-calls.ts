@@ -61,8 +61,6 @@ export const supervisedFileCalls = (arch: Architecture, reads: JudgedReads): rea
     reason: 'opens for writing, makes or empties a file; most reading is Landlock\'s to judge' },
   { calls: ['openat'], cases: [{ when: [MARKED], action: 'allow' }, ...keptOpens(2, arch, reads)],
     reason: 'the same. The launcher\'s own, on its way to a program, are marked; whoever else marks one is left to the kernel, which refuses' },
-  { calls: ['openat2'], cases: [{ when: [MARKED], action: 'allow' }],
-    reason: 'the same; the flags are behind a pointer' },
   { calls: ['creat'],
     reason: 'the same' },
   { calls: ['mkdir', 'mkdirat', 'mknod', 'mknodat', 'symlink', 'symlinkat', 'link', 'linkat'],

@@ -16,12 +16,12 @@ const REFUSED = {
     swapoff acct quotactl quotactl_fd vhangup syslog lookup_dcookie settimeofday clock_settime sethostname setdomainname
     iopl ioperm modify_ldt`,
   ENOSYS: `
-    clone3 uselib _sysctl ustat sysfs nfsservctl create_module get_kernel_syms query_module getpmsg putpmsg afs_syscall
+    clone3 openat2 uselib _sysctl ustat sysfs nfsservctl create_module get_kernel_syms query_module getpmsg putpmsg afs_syscall
     tuxcall security vserver`,
   EAFNOSUPPORT: 'socket socketpair',
 }
 /** Calls whose arguments are read even where they are then allowed. */
-const JUDGED_BY_ARGUMENTS = ['unshare', 'clone', 'personality', 'ioctl', 'socket', 'socketpair']
+const JUDGED_BY_ARGUMENTS = ['chmod', 'fchmod', 'fchmodat', 'fchmodat2', 'creat', 'mknod', 'mknodat', 'open', 'openat', 'unshare', 'clone', 'personality', 'ioctl', 'socket', 'socketpair']
 
 const NUMBER = { EPERM: 1, EOPNOTSUPP: 95, EACCES: 13, ENOSYS: 38, EPROTONOSUPPORT: 93, ESOCKTNOSUPPORT: 94, EAFNOSUPPORT: 97 }
 type Errno = keyof typeof NUMBER
@@ -94,6 +94,24 @@ describe.each(ARCHITECTURES.flatMap(arch => NETWORKS.map(network => ({ arch, net
       expect(judge(program, arch, 'unshare', BigInt(bit) | with_)).toBe('EPERM')
       expect(judge(program, arch, 'clone', BigInt(bit) | with_)).toBe(clone)
     }
+  })
+
+  test.each([0n, 0xffff_ffff_0000_0000n])('no mode with the set-user-ID bit, every other one; high bits %i', high => {
+    const calls = Object.keys(SYSTEM_CALLS[arch])
+    for (const [call, at] of [['chmod', 1], ['fchmod', 1], ['creat', 1], ['mknod', 1], ['fchmodat', 2], ['fchmodat2', 2], ['mknodat', 2]] as const) {
+      if (!calls.includes(call)) continue
+      const withMode = (mode: number): string => judge(program, arch, call, ...Array.from({ length: at }, () => 0), high | BigInt(mode))
+      for (const mode of [0o4000, 0o4755, 0o6711, 0o10_4711]) expect(withMode(mode), `${call} ${mode.toString(8)}`).toBe('EPERM')
+      for (const mode of [0, 0o777, 0o3777, 0o10_2755]) expect(withMode(mode), `${call} ${mode.toString(8)}`).toBe('allow')
+    }
+    // O_CREAT, O_TMPFILE|O_DIRECTORY, and what has no mode, whatever stands in the register.
+    for (const [flags, expected] of [[0o101, 'EPERM'], [0o2020_0002, 'EPERM'], [0o2000_0002, 'EPERM'], [0, 'allow'], [0o1, 'allow'], [0o1002, 'allow']] as const) {
+      expect(judge(program, arch, 'openat', 0, 0, high | BigInt(flags), 0o4755)).toBe(expected)
+      expect(judge(program, arch, 'openat', 0, 0, high | BigInt(flags), 0o3777)).toBe('allow')
+      if (calls.includes('open')) expect(judge(program, arch, 'open', 0, high | BigInt(flags), 0o4755)).toBe(expected)
+    }
+    // The bit means nothing there, and the kernel drops it.
+    expect(judge(program, arch, 'mkdirat', 0, 0, 0o4755)).toBe('allow')
   })
 
   test('processes, threads and plain unshare work', () => {

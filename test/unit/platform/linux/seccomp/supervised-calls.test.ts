@@ -9,7 +9,7 @@ const ARCHITECTURES: readonly Architecture[] = ['x64', 'arm64']
 
 /** All that makes, moves, removes or changes a file by its path, or changes its metadata in any way. Written by hand from the table of calls. */
 const CHANGES = `
-  creat openat2 mkdir mkdirat mknod mknodat symlink symlinkat link linkat unlink unlinkat rmdir rename renameat renameat2 truncate
+  creat mkdir mkdirat mknod mknodat symlink symlinkat link linkat unlink unlinkat rmdir rename renameat renameat2 truncate
   chmod fchmod fchmodat fchmodat2 chown lchown fchown fchownat utime utimes futimesat utimensat
   setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat`.trim().split(/\s+/) as SystemCallName[]
 
