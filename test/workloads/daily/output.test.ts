@@ -172,7 +172,7 @@ test('idle: a command that writes nothing for so long is ended, one that writes 
 
 test('idle: time in which output waits for the caller does not count', async () => {
   const sandbox = await startSandbox()
-  const result = await sandbox.exec(['sh', '-c', 'head -c 3000000 /dev/zero; echo end'], { idleTimeoutMs: 400, output: { maxBytes: 0 }, onOutput: () => sleep(100) })
+  const result = await sandbox.exec(['sh', '-c', 'head -c 1000000 /dev/zero; echo end'], { idleTimeoutMs: 400, output: { maxBytes: 0 }, onOutput: () => sleep(100) })
   expect(result).toMatchObject({ exitCode: 0, timedOut: false })
   const child = sandbox.spawn(['sh', '-c', 'head -c 3000000 /dev/zero'], { idleTimeoutMs: 300 })
   await sleep(1000)
