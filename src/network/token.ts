@@ -1,0 +1,17 @@
+// The token that a listener demands which others on the host can reach.
+import { createHash, timingSafeEqual } from 'node:crypto'
+
+/** Takes as long for a wrong token as for the right one, whatever its length. */
+export function sameToken(given: string, token: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(given), digest(token))
+}
+
+/** The password of a `Proxy-Authorization: Basic` value; the user may be any. */
+export function basicPassword(value: string): string | undefined {
+  const encoded = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(value)?.[1]
+  if (encoded === undefined) return undefined
+  const text = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  return colon === -1 ? undefined : text.slice(colon + 1)
+}
