@@ -39,6 +39,8 @@ export const ERRORS = {
   permission_refused:    { message: 'cannot be granted',                              remedy: 'Change the policy, and create a new sandbox.' },
   files_lost:            { message: 'ended before it answered',                       remedy: 'Look whether it was carried out, and try again.' },
   port_taken:            { message: 'is taken on this host',                          remedy: 'Choose another port of the host: hostPort, or 0 for any that is free.' },
+  socket_refused:        { message: 'cannot be the socket of a service',              remedy: 'Name a path in a folder that only you may write, such as $XDG_RUNTIME_DIR.' },
+  service_not_reached:   { message: 'is no service that answers',                     remedy: 'Start one: `codex-sandbox app-server --listen unix://`.' },
   unknown_system_call:   { message: 'is not a system call of this architecture',      remedy: 'Correct its name, or leave it out for this architecture.' },
   duplicate_system_call: { message: 'has more than one filter rule',                  remedy: 'Keep one rule for each system call.' },
   filter_too_large:      { message: 'makes a filter of more than 4096 instructions',  remedy: 'Use fewer rules or conditions.' },

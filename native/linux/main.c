@@ -1,8 +1,10 @@
 /* The launcher: started once a sandbox by Node, which speaks frames on descriptor 3. With --probe it tells what this host
- * offers and ends. Two more words make it a helper: an ordinary command of a sandbox, as restricted as any other. */
+ * offers and ends, with --peer who is connected to a socket. Two more words make it a helper: an ordinary command of a sandbox, as
+ * restricted as any other. */
 #include "helper.h"
 #include "kernel.h"
 #include "monitor.h"
+#include "peer.h"
 #include "probe.h"
 #include "step.h"
 
@@ -58,6 +60,8 @@ int main(int argc, char **argv)
 		return run_probe();
 	if (argc == 2 && strcmp(argv[1], "--serve-files") == 0)
 		return serve_files();
+	if (argc == 2 && strcmp(argv[1], "--peer") == 0)
+		return tell_peer();
 	if (argc == 3 && strcmp(argv[1], "--relay") == 0)
 		return relay_to(argv[2]);
 	if (argc != 1 || fstat(CONTROL, &control) != 0 || !S_ISSOCK(control.st_mode)) {

@@ -10,7 +10,7 @@ export interface Arguments {
   /** False where `run` is understood. */
   readonly verbWasGiven: boolean
   readonly options: Options
-  /** `run`, `sandbox`: the command. `explain`: the one access. */
+  /** `run`, `sandbox`: the command. `explain`: the one access. `app-server`: what to do instead of serving. */
   readonly words: readonly string[]
   /** `sandbox linux …`: the system word as it was written. */
   readonly system: keyof typeof SYSTEM_WORDS | undefined
@@ -46,7 +46,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
         words.push(...rest.slice(at))
         break
       }
-      if (verb !== 'explain') throw strayWord(verb, [...before, ...rest.slice(0, at)], rest.slice(at))
+      if (verb !== 'explain' && verb !== 'app-server') throw strayWord(verb, [...before, ...rest.slice(0, at)], rest.slice(at))
       words.push(word)
       continue
     }
@@ -124,7 +124,7 @@ function missingValue(row: OptionRow, written: string, next: string | undefined)
 }
 
 function strayWord(verb: Verb, before: readonly string[], command: readonly string[]): SandboxError {
-  const usage = verb === 'doctor' ? 'doctor takes no words.' : `Put the command after --: ${suggestion(before, command)}.`
+  const usage = verb === 'doctor' || verb === 'sessions' ? `${verb} takes no words.` : `Put the command after --: ${suggestion(before, command)}.`
   return new SandboxError('option_invalid', { field: 'argument', value: command[0] }, { detail: 'it belongs to no option', remedy: usage })
 }
 

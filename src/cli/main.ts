@@ -27,13 +27,15 @@ async function runCommandLine(words: readonly string[]): Promise<number> {
 async function runVerb(given: Arguments): Promise<number> {
   const { verb, options } = given
   if (options.help === true) return print((await import('./help.js')).formatHelp(given.verbWasGiven ? verb : undefined))
-  if (options.version === true) return print(`codex-sandbox ${(await import('./version.js')).packageVersion()}\n`)
+  if (options.version === true) return print(`codex-sandbox ${(await import('../host/package-version.js')).packageVersion()}\n`)
   switch (verb) {
     case 'run':
     case 'sandbox': return (await import('./run.js')).run(given)
     case 'explain': return (await import('./explain.js')).explain(given)
     case 'learn':   return (await import('./learn.js')).learn(given)
     case 'doctor':  return (await import('./doctor.js')).doctor(given)
+    case 'app-server': return (await import('./app-server.js')).appServer(given)
+    case 'sessions': return (await import('./sessions.js')).listSessions(given)
     default:        return verb satisfies never
   }
 }

@@ -6,6 +6,8 @@ export const VERBS = {
   explain: { usage: 'explain [options] PATH|HOST:PORT|@NAME',       help: 'say whether an access is allowed, by which rule, and how to allow it' },
   learn:   { usage: 'learn [options] -- COMMAND…',                  help: 'run a command again and again, and print the smallest policy that it needs' },
   doctor:  { usage: 'doctor [--json] [--escape]',                   help: 'say what this machine can enforce, and what to do about the rest' },
+  'app-server': { usage: 'app-server [--listen URL] | app-server generate-json-schema|generate-ts --out DIR', help: 'serve commands to an agent runtime: JSON-RPC, a line a message' },
+  sessions: { usage: 'sessions [--listen URL] [--kill ID] [--json]', help: 'list the background terminals of a running service, or end one' },
 } as const satisfies Record<string, { usage: string; help: string }>
 export type Verb = keyof typeof VERBS
 
@@ -35,6 +37,7 @@ export interface OptionRow {
 const COMMANDS = ['run', 'sandbox'] as const
 const RUNNING = ['run', 'sandbox', 'learn'] as const
 const POLICIES = ['run', 'sandbox', 'learn', 'explain'] as const
+const ALL = ['run', 'sandbox', 'learn', 'explain', 'doctor', 'app-server', 'sessions'] as const
 
 export const OPTIONS = [
   { key: 'sandbox',       short: 's', value: 'MODE', for: POLICIES, group: 'policy', help: 'read-only, workspace-write or danger-full-access' },
@@ -68,7 +71,7 @@ export const OPTIONS = [
   { key: 'background',    value: 'kill|keep', for: COMMANDS, group: 'command', help: 'what the command leaves running: end it (default), or wait for its end' },
   { key: 'memory',        value: '512M', for: RUNNING, group: 'command', help: 'memory of all its processes together: bytes, K, M or G' },
   { key: 'pids',          value: 'N', for: RUNNING, group: 'command', help: 'processes and threads at once' },
-  { key: 'json',          for: ['run', 'sandbox', 'learn', 'doctor'], group: 'output', help: 'print the result as JSON, the output inside it' },
+  { key: 'json',          for: ['run', 'sandbox', 'learn', 'doctor', 'sessions'], group: 'output', help: 'print the result as JSON, the output inside it' },
   { key: 'report',        value: 'FILE', for: COMMANDS, group: 'output', help: 'write the result as JSON to FILE; the output passes through' },
   { key: 'printPlan',     long: 'print-plan', for: COMMANDS, group: 'output', help: 'print what would be enforced, and run nothing' },
   { key: 'platform',      value: 'linux|macos|windows', for: COMMANDS, group: 'output', help: 'the system that --print-plan is for (default: this one)' },
@@ -77,10 +80,13 @@ export const OPTIONS = [
   { key: 'runs',          value: 'N', for: ['learn'], group: 'command', help: 'run it at most N times (default: 8)' },
   { key: 'logDenials',    long: 'log-denials', for: COMMANDS, group: 'output', help: 'print every denial after the command, and how to allow it' },
   { key: 'escape',        for: ['doctor'], group: 'other', help: 'try to escape in every known way, in a fresh folder, and print a score' },
+  { key: 'listen',        value: 'URL', for: ['app-server', 'sessions'], group: 'other', help: 'stdio:// (the default of app-server) or unix://PATH; unix:// alone is the usual place' },
+  { key: 'outFolder',     long: 'out', value: 'DIR', for: ['app-server'], group: 'output', help: 'where generate-json-schema and generate-ts write' },
+  { key: 'kill',          value: 'ID', for: ['sessions'], group: 'other', help: 'end this one, and all that it started' },
   { key: 'quiet',         short: 'q', for: RUNNING, group: 'output', help: 'print nothing of our own after the command' },
-  { key: 'verbose',       short: 'v', for: ['run', 'sandbox', 'learn', 'explain', 'doctor'], group: 'output', help: 'print more: what is enforced, and stacks of unexpected errors' },
-  { key: 'help',          short: 'h', for: ['run', 'sandbox', 'learn', 'explain', 'doctor'], group: 'other', help: 'print this' },
-  { key: 'version',       short: 'V', for: ['run', 'sandbox', 'learn', 'explain', 'doctor'], group: 'other', help: 'print the version' },
+  { key: 'verbose',       short: 'v', for: ALL, group: 'output', help: 'print more: what is enforced, and stacks of unexpected errors' },
+  { key: 'help',          short: 'h', for: ALL, group: 'other', help: 'print this' },
+  { key: 'version',       short: 'V', for: ALL, group: 'other', help: 'print the version' },
 ] as const satisfies readonly OptionRow[]
 
 type Row = (typeof OPTIONS)[number]

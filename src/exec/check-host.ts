@@ -7,7 +7,7 @@ import { loadBackend } from '../platform/load-backend.js'
 import { selectBackend } from '../platform/select.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import { removeUnused } from './caches.js'
-import { checkSandboxOptions, type SandboxOptions } from './options.js'
+import { checkSandboxOptions, type ParsedSandboxOptions, type SandboxOptions } from './options.js'
 import { parseOptions, prepare, snapshotFor } from './prepare.js'
 
 export interface MissingLayer {
@@ -41,8 +41,13 @@ const HOST_ERRORS: readonly string[] = ['layer_missing', 'rule_not_enforceable',
  */
 export async function checkHost(policy: NonNullable<SandboxOptions['policy']> = 'workspace-write', options: Omit<SandboxOptions, 'policy'> = {}): Promise<HostCheck> {
   checkSandboxOptions(options)
+  return checkParsedHost(await parseOptions({ ...options, policy }))
+}
+
+/** For callers inside this package, which have parsed the policy already. */
+export async function checkParsedHost(options: ParsedSandboxOptions): Promise<HostCheck> {
   try {
-    const { plan, caches } = await prepare(await parseOptions({ ...options, policy }))
+    const { plan, caches } = await prepare(options)
     if (caches !== undefined) removeUnused(caches)
     return { ok: true, enforcement: plan.enforcement }
   } catch (error) {
@@ -61,7 +66,7 @@ export async function capabilities({ launcherPath, launcherSha256 }: Pick<Sandbo
 }
 
 /** Beside the error itself, the layers that are absent: they are what there is to repair. */
-async function missingOf(error: SandboxError, options: Omit<SandboxOptions, 'policy'>): Promise<MissingLayer[]> {
+async function missingOf(error: SandboxError, options: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'>): Promise<MissingLayer[]> {
   const own: MissingLayer = { rule: error.code === 'layer_missing' ? undefined : error.field ?? error.step, layer: error.code === 'layer_missing' ? error.field ?? '' : error.code, reason: error.message, remedy: error.remedy }
   if (error.code === 'launcher_not_found' || error.code === 'launcher_not_known' || error.code === 'platform_unsupported') return [own]
   const { layers } = await capabilities(options)

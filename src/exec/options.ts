@@ -40,6 +40,8 @@ export interface SandboxOptions {
 /** What `createSandbox` also takes from inside this package: a policy that was parsed already. */
 export interface ParsedSandboxOptions extends Omit<SandboxOptions, 'policy'> {
   readonly policy: SandboxPolicy
+  /** Paths that stay read-only whatever the roots, beside the package's own: what the embedding program runs or believes, such as its socket. */
+  readonly selfPaths?: readonly string[]
 }
 
 export interface OutputOptions<E extends Encoding = Encoding> {

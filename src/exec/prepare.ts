@@ -143,13 +143,16 @@ export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot,
 }
 
 /** This machine, with what runs or is believed outside of every sandbox. */
-export function snapshotFor({ cwd, ...launcher }: { readonly [Key in 'cwd' | 'launcherPath' | 'launcherSha256']?: string | undefined }, env: NodeJS.ProcessEnv = process.env): HostSnapshot {
+export function snapshotFor(
+  { cwd, selfPaths = [], ...launcher }: { readonly [Key in 'cwd' | 'launcherPath' | 'launcherSha256']?: string | undefined } & Pick<ParsedSandboxOptions, 'selfPaths'>,
+  env: NodeJS.ProcessEnv = process.env,
+): HostSnapshot {
   // Where it is given, this process's own may be gone.
   const host = takeSnapshot({ selfPaths: [], env, ...(cwd === undefined ? {} : { cwd }) })
   const state = stateDirectory(env, host)
   return {
     ...host,
-    selfPaths: [...packageRuntimePaths(namedLauncher(launcher, env)), state, cacheDirectory(env, host)],
+    selfPaths: [...packageRuntimePaths(namedLauncher(launcher, env)), state, cacheDirectory(env, host), ...selfPaths],
     files: withoutPlaceholders(host.files, readPlaceholders(state)),
   }
 }

@@ -52,7 +52,7 @@ export async function createParsedSandbox(options: ParsedSandboxOptions): Promis
   }
 }
 
-export async function startSandbox(preparation: Preparation, options: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Sandbox> {
+export async function startSandbox(preparation: Preparation, options: Pick<ParsedSandboxOptions, 'launcherPath' | 'launcherSha256' | 'selfPaths'> = {}): Promise<Sandbox> {
   const { policy, backend, plan, caches } = preparation
   // What this process's environment says later is not what the sandbox was made with.
   const env = { ...process.env }

@@ -1,0 +1,81 @@
+// `app-server`: the service over this process's standard streams or on a unix socket, until its client goes or a signal ends it.
+import { SandboxError } from '../errors.js'
+import { readConfiguration } from '../service/configuration.js'
+import { Service } from '../service/service.js'
+import type { Arguments } from './arguments.js'
+
+const EXIT_KILLED = 1
+const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+
+/** @returns the exit code: 0 where it ended because its client did or it was asked to */
+export async function appServer({ options, words }: Arguments): Promise<number> {
+  const [word, extra] = words
+  if (extra !== undefined) throw new SandboxError('option_invalid', { field: 'argument', value: extra }, { detail: 'app-server takes one word at most' })
+  if (word !== undefined) return generate(word, options.outFolder)
+  if (options.outFolder !== undefined) throw new SandboxError('option_invalid', { field: '--out', value: options.outFolder }, { detail: 'it belongs to generate-json-schema and generate-ts' })
+  const socketPath = options.listen === undefined || options.listen === 'stdio://' ? undefined : await socketPathOf(options.listen)
+  const service = new Service({ configuration: readConfiguration, selfPaths: socketPath === undefined ? [] : [socketPath], log: text => void process.stderr.write(`codex-sandbox: ${text}\n`) })
+  return socketPath === undefined ? serveStandardStreams(service) : serveSocket(service, socketPath)
+}
+
+async function serveStandardStreams(service: Service): Promise<number> {
+  const { standardStreams } = await import('../service/stdio.js')
+  const { input, output } = standardStreams()
+  const client = service.accept(input, output)
+  const ended = onSignal(service)
+  await Promise.race([client.gone, ended])
+  await service.end(0)
+  return 0
+}
+
+async function serveSocket(service: Service, path: string): Promise<number> {
+  const [{ listenOnSocket }, { refusalOf }, { findLauncher, namedLauncher }] = await Promise.all([
+    import('../service/unix-socket.js'), import('../service/peer.js'), import('../platform/linux/native/find-launcher.js'),
+  ])
+  // Where there is no launcher, the folder and the mode of the socket alone say who may connect.
+  const launcher = service.platform === 'linux' ? findLauncher(namedLauncher({}, process.env)) : undefined
+  const server = await listenOnSocket({
+    path, log: service.log,
+    refuse: async socket => launcher === undefined ? undefined : refusalOf(launcher, socket),
+    accept: socket => {
+      if (service.isDraining) socket.destroy()
+      else service.accept(socket, socket)
+    },
+  })
+  service.log(`listening on ${path}`)
+  await onSignal(service, () => server.close())
+  return 0
+}
+
+/** Resolves when a signal has ended the service; a second one ends it at once. */
+function onSignal(service: Service, first: () => void = () => {}): Promise<void> {
+  return new Promise(resolve => {
+    let signals = 0
+    for (const signal of ENDING_SIGNALS) {
+      process.on(signal, () => {
+        if (++signals > 1) return void service.kill().finally(() => process.exit(EXIT_KILLED))
+        first()
+        void service.end().finally(resolve)
+      })
+    }
+  })
+}
+
+/** `unix://PATH`, or the usual place. */
+export async function socketPathOf(url: string): Promise<string> {
+  if (!url.startsWith('unix://')) throw new SandboxError('option_invalid', { field: '--listen', value: url }, { detail: 'it is neither stdio:// nor unix://PATH', remedy: 'Write it like --listen unix:///run/user/1000/codex-sandbox.sock.' })
+  const path = url.slice('unix://'.length)
+  if (path !== '') return path
+  const [{ defaultSocketPath }, { stateDirectory }, { takeSnapshot }] = await Promise.all([
+    import('../service/unix-socket.js'), import('../exec/state-directory.js'), import('../host/snapshot.js'),
+  ])
+  return defaultSocketPath(stateDirectory(process.env, takeSnapshot({ selfPaths: [] })))
+}
+
+async function generate(word: string, folder: string | undefined): Promise<number> {
+  const { GENERATORS, writeGenerated } = await import('../service/generate.js')
+  if (!Object.hasOwn(GENERATORS, word)) throw new SandboxError('option_invalid', { field: 'app-server', value: word }, { detail: `it can be ${Object.keys(GENERATORS).join(' or ')}`, remedy: 'Leave it out to serve.' })
+  if (folder === undefined) throw new SandboxError('option_missing', { field: '--out', value: undefined }, { remedy: `Write \`codex-sandbox app-server ${word} --out DIR\`.` })
+  writeGenerated(folder, GENERATORS[word as keyof typeof GENERATORS]())
+  return 0
+}

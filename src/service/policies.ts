@@ -1,0 +1,85 @@
+// A policy as a request names it → how to make the sandbox for it.
+import { homedir } from 'node:os'
+import type { Sandbox } from '../exec/sandbox.js'
+import type { ParsedSandboxOptions } from '../exec/options.js'
+import { hasGlobSyntax } from '../policy/glob.js'
+import type { OnApproval } from '../approval/approval-request.js'
+import type { AdditionalPermissions } from '../policy/additional-permissions.js'
+import type { PlatformName } from '../policy/host-snapshot.js'
+import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import { type Configuration, refuseForbidden } from './configuration.js'
+import { markedPaths } from './host-mark.js'
+import type { CommandExecParams } from './protocol.js'
+import { rpcError } from './rpc-error.js'
+import type { Recipe } from './warm-sandboxes.js'
+
+/**
+ * What belongs to the service itself and no command gets, unless its own `env` gives it: credentials with which an agent runtime calls
+ * its model, and the variables that this program reads.
+ */
+const SERVICE_VARIABLES = ['OPENAI_API_KEY', 'CODEX_API_KEY', 'CODEX_ACCESS_TOKEN', 'CODEX_SANDBOX_LAUNCHER', 'CODEX_SANDBOX_SERVICE_*'] as const
+
+export interface PolicyContext {
+  readonly platform: PlatformName
+  /** The policy's cwd: the service's. */
+  readonly cwd: string
+  /** What of the service itself must stay read-only for commands: its socket. */
+  readonly selfPaths: readonly string[]
+  readonly configuration: Configuration
+  /** What the client has permitted this policy since. */
+  granted(): readonly AdditionalPermissions[]
+  readonly onApproval: OnApproval
+}
+
+/** @throws RpcError naming the field of `sandboxPolicy` that is wrong, or what requirements forbid */
+export async function policyOf(given: CommandExecParams['sandboxPolicy'], configuration: Configuration): Promise<SandboxPolicy> {
+  if (given === undefined || given === null) return configuration.policy()
+  const { parseWirePolicy } = await import('../policy/parse.js')
+  let policy: SandboxPolicy
+  try {
+    policy = parseWirePolicy(withoutNulls(given))
+  } catch (error) {
+    throw rpcError(error, 'sandboxPolicy')
+  }
+  refuseForbidden(policy, configuration)
+  // What variables a command gets is not the wire's to say.
+  return { ...policy, env: configuration.policy().env }
+}
+
+/** On the wire null is the same as absent. */
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null).map(([key, each]) => [key, withoutNulls(each)]))
+}
+
+export function sandboxOptionsOf(policy: SandboxPolicy, { cwd, selfPaths }: Pick<PolicyContext, 'cwd' | 'selfPaths'>): ParsedSandboxOptions {
+  return {
+    policy: { ...policy, env: { ...policy.env, exclude: [...policy.env.exclude, ...SERVICE_VARIABLES] } },
+    cwd, selfPaths,
+    // Naming it is the word that it needs.
+    allowBroadRoots: [...policy.writableRoots, ...policy.write].some(path => path === '/' || path === homedir()),
+  }
+}
+
+export function recipeOf(policy: SandboxPolicy, context: PolicyContext): Recipe<Sandbox> {
+  const options = sandboxOptionsOf(policy, context)
+  const hasGlobs = [...policy.read, ...policy.write, ...policy.deny].some(path => hasGlobSyntax(context.platform, path))
+  return {
+    key: keyOf(policy),
+    marked: hasGlobs ? undefined : markedPaths(policy, context.cwd, process.env),
+    async make() {
+      const { createParsedSandbox } = await import('../exec/sandbox.js')
+      const sandbox = await createParsedSandbox(options)
+      try {
+        for (const permissions of context.granted()) await sandbox.grant(permissions)
+        return sandbox
+      } catch (error) {
+        await sandbox.close()
+        throw error
+      }
+    },
+  }
+}
+
+/** The same for the same policy. */
+export const keyOf = (policy: SandboxPolicy): string => JSON.stringify(policy)
