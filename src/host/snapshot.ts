@@ -49,9 +49,6 @@ export function currentFolder(): string {
   }
 }
 
-/** The platform of this process. @throws SandboxError `platform_unsupported` */
-export const hostPlatform = (): PlatformName => platformName(process.platform)
-
 const PLATFORMS: Readonly<Partial<Record<NodeJS.Platform, PlatformName>>> = { linux: 'linux', darwin: 'macos', win32: 'windows' }
 
 export const currentPlatform = (): PlatformName => platformName(process.platform)

@@ -1,6 +1,6 @@
 // The service: what all of its clients share, and how it ends.
 import type { Readable, Writable } from 'node:stream'
-import { currentFolder, hostPlatform } from '../host/snapshot.js'
+import { currentFolder, currentPlatform } from '../host/snapshot.js'
 import type { Sandbox } from '../exec/sandbox.js'
 import { Client, type Shared } from './client.js'
 import { type Configuration, NO_CONFIGURATION } from './configuration.js'
@@ -28,7 +28,7 @@ export interface ServiceOptions {
 }
 
 export class Service implements Shared {
-  readonly platform = hostPlatform()
+  readonly platform = currentPlatform()
   readonly cwd: string
   readonly selfPaths: readonly string[]
   readonly queue: ExecQueue<Client>
