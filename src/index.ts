@@ -1,5 +1,6 @@
 // The public API. Re-exports only.
 export type { ApprovalDecision, ApprovalRequest, CommandApprovalRequest, NetworkApprovalRequest, NetworkPolicyAmendment, NetworkProtocol, OnApproval, SandboxPermissions } from './approval/approval-request.js'
+export { loadPolicy, type LoadPolicyOptions } from './config/load-policy.js'
 export { type ConvertedSettings, type ConvertOptions, fromSrtSettings } from './config/srt-settings.js'
 export type { SrtNote } from './config/srt-keys.js'
 export { type ErrorCode, type ErrorPlace, ERRORS, SandboxError } from './errors.js'

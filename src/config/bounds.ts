@@ -1,9 +1,14 @@
 // Holds a configuration, or one request, within the requirements. Pure.
 import { SandboxError } from '../errors.js'
+import { type DomainPattern, parseDomainPattern } from '../policy/domain-pattern.js'
+import { expandDomains } from '../policy/domain-presets.js'
+import { isLocalhost } from '../policy/host-name.js'
+import { sameNetwork } from '../policy/ip-address.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { isNarrowerApproval, sameApproval, spellApproval } from './approval-setting.js'
 import { type ConfigSandboxMode, type EffectiveConfig, type NetworkConfig, networkOf } from './effective.js'
-import type { NetworkRequirements, Requirements, RequirementSource, SandboxModeName, WindowsSandboxName } from './requirements.js'
+import { describeSource, type RequirementSource } from './requirement-source.js'
+import type { NetworkRequirements, Requirements, SandboxModeName, Sourced, WindowsSandboxName } from './requirements.js'
 
 /** A value of the configuration that the requirements do not allow, and the one that holds in its place. */
 export interface RequirementChange {
@@ -54,10 +59,14 @@ export function boundConfig(config: EffectiveConfig, requirements: Requirements 
   return { config: bounded, changes }
 }
 
+const ONLY_FALSE = [
+  ['allow_local_binding', 'allowLocalBinding'], ['allow_upstream_proxy', 'allowUpstreamProxy'], ['dangerously_allow_all_unix_sockets', 'dangerouslyAllowAllUnixSockets'],
+] as const satisfies readonly (readonly [string, keyof NetworkRequirements & keyof NetworkConfig])[]
+
 type NetworkChange = (key: string, from: unknown, to: unknown, because: string, next: Partial<EffectiveConfig>) => void
 
 function boundNetwork(config: EffectiveConfig, bounds: NetworkRequirements, change: NetworkChange): void {
-  let { network, workspaceWrite } = config
+  let { network } = config
   const keep = (key: string, field: keyof NetworkConfig, to: unknown, because: string): void => {
     const from = network[field]
     if (JSON.stringify(from) === JSON.stringify(to)) return
@@ -65,12 +74,10 @@ function boundNetwork(config: EffectiveConfig, bounds: NetworkRequirements, chan
     change(`network.${key}`, from, to, because, { network })
   }
   if (bounds.enabled === false) {
-    if (network.enabled === true) keep('enabled', 'enabled', false, 'network.enabled is false')
-    if (workspaceWrite.networkAccess) {
-      workspaceWrite = { ...workspaceWrite, networkAccess: false }
-      change('sandbox_workspace_write.network_access', true, false, 'network.enabled is false', { workspaceWrite })
+    if (networkOf(config) !== 'off') {
+      keep('enabled', 'enabled', false, 'network.enabled is false')
     }
-  } else if (isBounded(bounds) && networkOf({ ...config, network, workspaceWrite }) === 'open') {
+  } else if (isBounded(bounds) && networkOf(config) === 'open') {
     keep('enabled', 'enabled', true, 'the network is bounded by rules, which an open one would pass by')
   }
   const allowed = bounds.allowedDomains ?? (bounds.managedAllowedDomainsOnly === true ? [] : undefined)
@@ -84,29 +91,37 @@ function boundNetwork(config: EffectiveConfig, bounds: NetworkRequirements, chan
     keep('allow_unix_sockets', 'allowUnixSockets', network.allowUnixSockets.filter(path => sockets.includes(path)), `network.allow_unix_sockets is ${JSON.stringify(sockets)}`)
     keep('dangerously_allow_all_unix_sockets', 'dangerouslyAllowAllUnixSockets', false, 'network.allow_unix_sockets names those that are allowed')
   }
-  for (const [key, field] of [['allow_local_binding', 'allowLocalBinding'], ['allow_upstream_proxy', 'allowUpstreamProxy'], ['dangerously_allow_all_unix_sockets', 'dangerouslyAllowAllUnixSockets']] as const) {
+  for (const [key, field] of ONLY_FALSE) {
     if (bounds[field] === false) keep(key, field, false, `network.${key} is false`)
   }
   if (bounds.httpPort !== undefined) keep('http_port', 'httpPort', bounds.httpPort, `network.http_port is ${bounds.httpPort}`)
   if (bounds.socksPort !== undefined) keep('socks_port', 'socksPort', bounds.socksPort, `network.socks_port is ${bounds.socksPort}`)
-  if (bounds.managedAllowedDomainsOnly === true) keep('may_ask', 'mayAsk', false, 'network.managed_allowed_domains_only is true')
+  if (bounds.managedAllowedDomainsOnly === true) keep('managed_allowed_domains_only', 'mayAsk', false, 'network.managed_allowed_domains_only is true')
 }
 
 /** Whether there is a bound that the open network of this machine would pass by. `enabled = true` alone says that there are rules. */
 const isBounded = (bounds: NetworkRequirements): boolean => Object.values(bounds).some(value => value !== undefined)
 
-/** `*.a.b` is covered by `*.b` and `**.b`; the other way round it is not. Text that is no pattern is covered by itself only. */
+/** Hosts of presets included: whether `allowed` names all that a pattern does. Both are known to be right. */
 export function isCovered(pattern: string, allowed: readonly string[]): boolean {
-  return allowed.some(each => {
-    const [own, outer] = [pattern.toLowerCase(), each.toLowerCase()]
-    if (own === outer || outer === '*') return true
-    const [, stars, domain] = /^(\*\*?)\.([^*?[\]:/@]+)$/.exec(outer) ?? []
-    if (stars === undefined || domain === undefined) return false
-    const [, ownStars = '', ownDomain] = /^(?:(\*\*?)\.)?([^*?[\]:/@]+)$/.exec(own) ?? []
-    if (ownDomain === undefined) return false
-    if (ownDomain.endsWith(`.${domain}`)) return true
-    return ownDomain === domain && (stars === '**' ? true : ownStars === '*')
-  })
+  const outer = expandDomains(allowed, 'network.allowed_domains').map(each => parseDomainPattern(each, 'allow', 'network.allowed_domains'))
+  return expandDomains([pattern], 'network.allowed_domains').map(each => parseDomainPattern(each, 'allow', 'network.allowed_domains')).every(own => outer.some(each => covers(each, own)))
+}
+
+function covers(outer: DomainPattern, own: DomainPattern): boolean {
+  if (outer.ports !== undefined && (own.ports === undefined || own.ports.from < outer.ports.from || own.ports.to > outer.ports.to)) return false
+  if (own.kind === 'any' || own.kind === 'network' || outer.kind === 'any' || outer.kind === 'network') {
+    if (outer.kind === 'network' && own.kind === 'network') return outer.network.bytes.length === own.network.bytes.length && own.prefix >= outer.prefix && sameNetwork(outer.network.bytes, own.network.bytes, outer.prefix)
+    // `*` means no address of this machine or its network, which another pattern names.
+    return outer.kind === 'any' && own.kind !== 'network' && (own.kind === 'any' || !isLocalhost(own.name))
+  }
+  const isBelow = own.name.endsWith(`.${outer.name}`)
+  switch (outer.kind) {
+    case 'exact':      return own.kind === 'exact' && own.name === outer.name
+    case 'subdomains': return isBelow || (own.kind === 'subdomains' && own.name === outer.name)
+    case 'both':       return isBelow || own.name === outer.name
+    default:           return outer satisfies never
+  }
 }
 
 interface Refusal {
@@ -132,14 +147,39 @@ function refusedMode(mode: SandboxModeName, { allowedSandboxModes, network, deny
  */
 export function boundRequest(policy: SandboxPolicy, requirements: Requirements | null, field = 'sandboxPolicy'): SandboxPolicy {
   if (requirements === null) return policy
-  const refused = refusedMode(policy.mode, requirements)
-  if (refused !== undefined) throw conflict(field, policy.mode, refused.because, refused.source)
+  refuseMode(policy.mode, requirements, field)
   const { network, denyRead } = requirements
-  if (network !== undefined && policy.network === 'open') {
-    if (network.value.enabled === false) throw conflict(`${field}.networkAccess`, true, 'network.enabled is false', network.source)
-    if (isBounded(network.value)) throw conflict(`${field}.networkAccess`, true, 'the network is bounded by rules, which an open one would pass by', network.source)
+  const bounded = network === undefined ? policy : { ...policy, ...boundRules(policy, network, field) }
+  return denyRead === undefined ? bounded : { ...bounded, deny: [...new Set([...bounded.deny, ...denyRead.value])] }
+}
+
+/** What it opens must be allowed; what is forbidden beside it is forbidden in it too. */
+function boundRules({ network, networkRules }: SandboxPolicy, { value: bounds, source }: Sourced<NetworkRequirements>, field: string): Pick<SandboxPolicy, 'network' | 'networkRules'> {
+  const refuse = (name: string, value: unknown, because: string): SandboxError => conflict(`${field}.${name}`, value, because, source)
+  if (bounds.enabled === false && network !== 'off') throw refuse('network', network, 'network.enabled is false')
+  if (network === 'open' && isBounded(bounds)) throw refuse('network', network, 'the network is bounded by rules, which an open one would pass by')
+  if (networkRules === undefined) return { network }
+  const allowed = bounds.allowedDomains ?? (bounds.managedAllowedDomainsOnly === true ? [] : undefined)
+  const host = allowed === undefined ? undefined : networkRules.allowedDomains?.find(pattern => !isCovered(pattern, allowed))
+  if (host !== undefined) throw refuse('network.allowedDomains', host, `network.allowed_domains is ${JSON.stringify(allowed)}`)
+  const socket = bounds.allowUnixSockets === undefined ? undefined : networkRules.allowUnixSockets.find(path => bounds.allowUnixSockets?.includes(path) !== true)
+  if (socket !== undefined) throw refuse('network.allowUnixSockets', socket, `network.allow_unix_sockets is ${JSON.stringify(bounds.allowUnixSockets)}`)
+  if (bounds.allowUnixSockets !== undefined && networkRules.dangerouslyAllowAllUnixSockets) throw refuse('network.dangerouslyAllowAllUnixSockets', true, 'network.allow_unix_sockets names those that are allowed')
+  for (const [key, name] of ONLY_FALSE) if (bounds[name] === false && networkRules[name]) throw refuse(`network.${name}`, true, `network.${key} is false`)
+  return {
+    network,
+    networkRules: {
+      ...networkRules,
+      deniedDomains: [...new Set([...networkRules.deniedDomains, ...expandDomains(bounds.deniedDomains ?? [], 'network.denied_domains')])],
+      ...(bounds.managedAllowedDomainsOnly === true ? { strictAllowlist: true as const } : {}),
+    },
   }
-  return denyRead === undefined ? policy : { ...policy, deny: [...policy.deny, ...denyRead.value.filter(path => !policy.deny.includes(path))] }
+}
+
+/** @throws SandboxError `requirement_conflict` */
+export function refuseMode(mode: SandboxModeName, requirements: Requirements | null, field = 'sandbox_mode'): void {
+  const refused = requirements === null ? undefined : refusedMode(mode, requirements)
+  if (refused !== undefined) throw conflict(field, mode, refused.because, refused.source)
 }
 
 /** @throws SandboxError `requirement_conflict` */
@@ -150,5 +190,3 @@ export function checkWindowsSandbox(mode: WindowsSandboxName, requirements: Requ
 
 const conflict = (field: string, value: unknown, because: string, source: RequirementSource): SandboxError =>
   new SandboxError('requirement_conflict', { field, value }, { detail: `${because} (${describeSource(source)})` })
-
-export const describeSource = ({ name, path }: RequirementSource): string => path ?? { cloud: 'requirements of the cloud', 'managed-preferences': 'managed preferences', system: 'system requirements', 'managed-config': 'managed_config.toml' }[name]

@@ -1,9 +1,11 @@
 // The merged tree → what it says, typed, and the policy that it asks for.
-import type { SandboxPolicy } from '../policy/sandbox-policy.js'
-import { presetPolicy } from '../policy/presets.js'
+import type { NetworkMode, SandboxPolicy } from '../policy/sandbox-policy.js'
+import { combineNetwork } from '../policy/network-policy.js'
+import { type DefaultsName, presetPolicy } from '../policy/presets.js'
 import { type ApprovalSetting, approvalSetting } from './approval-setting.js'
 import { isTable } from './keys.js'
 import type { CheckedLayer } from './layer.js'
+import type { Merged } from './merge.js'
 import type { WindowsSandboxName } from './requirements.js'
 import { type KeyPath, type Tree, valueAt } from './trees.js'
 
@@ -12,7 +14,8 @@ export type ConfigSandboxMode = 'read-only' | 'workspace-write' | 'danger-full-a
 export interface WorkspaceWrite {
   /** Absolute, or from `~/` on. */
   readonly writableRoots: readonly string[]
-  readonly networkAccess: boolean
+  /** Undefined: no layer says it, and the network is off as with false; but `network.enabled` alone may open it then. */
+  readonly networkAccess: boolean | undefined
   readonly excludeTmpdirEnvVar: boolean
   readonly excludeSlashTmp: boolean
 }
@@ -72,8 +75,9 @@ export const BUILT_IN: CheckedLayer = (() => {
   return { name: 'built-in', config, normal: config, warnings: [] }
 })()
 
-/** @param tree  merged from layers of which the lowest is BUILT_IN */
-export function readEffective(tree: Readonly<Tree>): EffectiveConfig {
+/** @param merged  layers of which the lowest is BUILT_IN */
+export function readEffective({ tree, origins }: Pick<Merged, 'tree' | 'origins'>): EffectiveConfig {
+  const isSaid = (key: string): boolean => origins.get(key)?.name !== 'built-in'
   const at = <Value>(path: string): Value => valueAt(tree, path.split('.')) as Value
   const approvalPolicy = approvalSetting(at('approval_policy'))
   if (approvalPolicy === undefined) throw new Error('an approval policy that was checked is none')
@@ -81,7 +85,7 @@ export function readEffective(tree: Readonly<Tree>): EffectiveConfig {
     sandboxMode: at('sandbox_mode'),
     workspaceWrite: {
       writableRoots: at('sandbox_workspace_write.writable_roots'),
-      networkAccess: at('sandbox_workspace_write.network_access'),
+      networkAccess: isSaid('sandbox_workspace_write.network_access') ? at('sandbox_workspace_write.network_access') : undefined,
       excludeTmpdirEnvVar: at('sandbox_workspace_write.exclude_tmpdir_env_var'),
       excludeSlashTmp: at('sandbox_workspace_write.exclude_slash_tmp'),
     },
@@ -119,23 +123,47 @@ function readNetwork(tree: Readonly<Tree>): NetworkConfig {
   }
 }
 
-/** `open`: the network of this machine. `rules`: what the table allows. */
-export function networkOf({ sandboxMode, workspaceWrite, network }: EffectiveConfig): 'off' | 'rules' | 'open' {
+/**
+ * `open`: the network of this machine. `proxied`: what the table's rules allow.
+ *
+ * One word that closes is enough, wherever it is said. Rules alone open nothing: one of the two switches has to be on.
+ */
+export function networkOf({ sandboxMode, workspaceWrite, network }: EffectiveConfig): NetworkMode {
   if (sandboxMode === 'danger-full-access') return 'open'
-  if (network.enabled === true) return 'rules'
-  const wanted = sandboxMode === 'workspace-write' && workspaceWrite.networkAccess
-  // Rules that are written down and not switched on: an open network is not what they ask for.
-  return wanted ? network.enabled === undefined && hasRules(network) ? 'rules' : 'open' : 'off'
+  // The table waits until its mode is chosen.
+  const access = sandboxMode === 'workspace-write' ? workspaceWrite.networkAccess : undefined
+  if (access === false || network.enabled === false) return 'off'
+  if (network.enabled === true) return 'proxied'
+  return access === true ? hasRules(network) ? 'proxied' : 'open' : 'off'
 }
 
-export const hasRules = ({ mode, allowedDomains, deniedDomains }: NetworkConfig): boolean => mode === 'limited' || allowedDomains !== undefined || deniedDomains.length > 0
+/** Rules that an open network would pass by. */
+export const hasRules = ({ mode, allowedDomains, deniedDomains, mayAsk }: NetworkConfig): boolean => mode === 'limited' || allowedDomains !== undefined || deniedDomains.length > 0 || !mayAsk
 
-/** As the reference has it, on top of what it has no key for. */
-export function policyOf(config: EffectiveConfig, readOnly: readonly string[]): SandboxPolicy {
+function networkFields(config: EffectiveConfig): Pick<SandboxPolicy, 'network' | 'networkRules'> {
+  const word = networkOf(config)
+  const { network: { allowedDomains, deniedDomains, mode, mayAsk, enabled: _, httpPort, socksPort, ...others } } = config
+  // Nothing is enforced there, so rules would be a contradiction.
+  if (config.sandboxMode === 'danger-full-access') return { network: word }
+  const hosts = word === 'proxied' ? { mode, deniedDomains, httpPort, socksPort, allowedDomains, strictAllowlist: !mayAsk } : {}
+  return combineNetwork({ word: { field: 'network', value: word }, table: { ...others, ...hosts }, spell: key => `network.${snakeCase(key)}` }) ?? { network: word }
+}
+
+const snakeCase = (key: string): string => key.replaceAll(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+
+export interface PolicyChoices {
+  /** What the configuration has no key for. Default: as the reference has it. */
+  readonly defaults?: DefaultsName
+  /** Files that were believed, which no command may write. */
+  readonly readOnly: readonly string[]
+  /** Whether a layer says it; else the defaults' own word holds. */
+  readonly isSaid: (key: string) => boolean
+}
+
+export function policyOf(config: EffectiveConfig, { defaults = 'reference', readOnly, isSaid }: PolicyChoices): SandboxPolicy {
   const { sandboxMode, workspaceWrite, shellEnvironmentPolicy: shell } = config
-  const preset = presetPolicy(sandboxMode, 'reference')
+  const preset = presetPolicy(sandboxMode, defaults)
   const isWorkspace = sandboxMode === 'workspace-write'
-  const network = networkOf(config)
   return {
     ...preset,
     // The table waits until its mode is chosen.
@@ -143,11 +171,13 @@ export function policyOf(config: EffectiveConfig, readOnly: readonly string[]): 
       writableRoots: workspaceWrite.writableRoots,
       excludeTmpdirEnvVar: workspaceWrite.excludeTmpdirEnvVar,
       excludeSlashTmp: workspaceWrite.excludeSlashTmp,
-      // Files that were believed here must not be the commands' to write.
       read: readOnly,
     } : {}),
-    deny: sandboxMode === 'danger-full-access' ? [] : config.denyRead,
-    network: network === 'rules' ? 'off' : network,
-    env: { ...preset.env, inherit: shell.inherit, exclude: shell.exclude, set: shell.set, only: shell.includeOnly, dropSecrets: !shell.ignoreDefaultExcludes },
+    ...(sandboxMode === 'danger-full-access' ? {} : { deny: config.denyRead }),
+    ...networkFields(config),
+    env: {
+      ...preset.env, inherit: shell.inherit, exclude: shell.exclude, set: shell.set, ...(shell.includeOnly.length === 0 ? {} : { only: shell.includeOnly }),
+      dropSecrets: isSaid('shell_environment_policy.ignore_default_excludes') ? !shell.ignoreDefaultExcludes : preset.env.dropSecrets,
+    },
   }
 }

@@ -1,4 +1,7 @@
 // Every key of config.toml that concerns the sandbox, one row each: what it may hold, its spellings, and what a project may say of it.
+import { SandboxError } from '../errors.js'
+import { parseDomainPattern } from '../policy/domain-pattern.js'
+import { expandDomains, isDomainPreset } from '../policy/domain-presets.js'
 import { APPROVAL_WORDS, approvalSetting } from './approval-setting.js'
 import type { NarrowingName } from './narrowing.js'
 
@@ -27,6 +30,23 @@ const variables: ValueKind = {
   holds: value => isTable(value) && Object.entries(value).every(([name, each]) => /^[^=\0]+$/.test(name) && typeof each === 'string' && !each.includes('\0')),
 }
 const oneOf = (...values: readonly string[]): ValueKind => ({ words: `one of ${values.join(', ')}`, holds: value => values.some(each => each === value) })
+const HOSTS = 'hosts such as example.com, *.example.com (below it), **.example.com (both), an address or a preset such as @npm, each with an optional :port'
+const isHost = (value: unknown, list: 'allow' | 'deny'): boolean => {
+  if (typeof value !== 'string') return false
+  try {
+    if (isDomainPreset(value)) expandDomains([value], 'network')
+    else parseDomainPattern(value, list, 'network')
+    return true
+  } catch (error) {
+    if (error instanceof SandboxError) return false
+    throw error
+  }
+}
+const hosts = (list: 'allow' | 'deny'): ValueKind => ({ words: `a list of ${HOSTS}`, holds: value => Array.isArray(value) && value.every(each => isHost(each, list)) })
+const hostMap: ValueKind = {
+  words: `a table of ${HOSTS}, each allow or deny`,
+  holds: value => isTable(value) && Object.entries(value).every(([host, word]) => (word === 'allow' || word === 'deny') && isHost(host, word)),
+}
 const mapTo = (...values: readonly string[]): ValueKind => ({ words: `a table whose values are ${values.join(' or ')}`, holds: value => isTable(value) && Object.values(value).every(each => values.some(known => known === each)) })
 export const approval: ValueKind = { words: APPROVAL_WORDS, holds: value => approvalSetting(value) !== undefined }
 export const sandboxMode = oneOf('read-only', 'workspace-write', 'danger-full-access')
@@ -36,9 +56,9 @@ export const windowsSandbox = oneOf('elevated', 'unelevated')
 export const NETWORK_KEYS: readonly ConfigKey[] = [
   { key: 'enabled',                              kind: boolean, project: 'only-false' },
   { key: 'mode',                                 kind: oneOf('full', 'limited'), project: 'lower-mode' },
-  { key: 'allowed_domains',                      kind: texts, project: 'fewer' },
-  { key: 'denied_domains',                       kind: texts, project: 'more' },
-  { key: 'domains',                              kind: mapTo('allow', 'deny'), project: 'never' },
+  { key: 'allowed_domains',                      kind: hosts('allow'), project: 'fewer' },
+  { key: 'denied_domains',                       kind: hosts('deny'), project: 'more' },
+  { key: 'domains',                              kind: hostMap, project: 'never' },
   { key: 'allow_unix_sockets',                   kind: texts, project: 'fewer' },
   { key: 'unix_sockets',                         kind: mapTo('allow', 'none', 'deny'), project: 'never' },
   { key: 'allow_local_binding',                  kind: boolean, project: 'only-false' },

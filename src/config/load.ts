@@ -7,16 +7,18 @@ import { SandboxError, type TextPlace } from '../errors.js'
 import { currentPlatform } from '../host/snapshot.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import { isInside } from '../policy/path-syntax.js'
+import type { DefaultsName } from '../policy/presets.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
-import { boundConfig, boundRequest, type RequirementChange } from './bounds.js'
+import { boundConfig, boundRequest, refuseMode, type RequirementChange } from './bounds.js'
 import { readConfigFile } from './config-file.js'
-import { BUILT_IN, type EffectiveConfig, hasRules, networkOf, policyOf, readEffective } from './effective.js'
+import { BUILT_IN, type ConfigSandboxMode, type EffectiveConfig, hasRules, networkOf, policyOf, readEffective } from './effective.js'
 import { type CheckedLayer, checkLayer, type ConfigWarning, emptyLayer, type LayerName } from './layer.js'
 import { decodePreference, type ManagedPreferences, managedPreferences, PREFERENCE_DOMAIN, type PreferenceKey } from './managed-preferences.js'
 import { mergeLayers, type RootsOf } from './merge.js'
 import { parseOverride } from './override.js'
 import { type ProjectFolder, projectFolders, type TrustLevel } from './project.js'
-import { mergeRequirements, readRequirements, type Requirements, requirementsOfManagedConfig, type RequirementSet, type RequirementSource } from './requirements.js'
+import type { RequirementSource } from './requirement-source.js'
+import { mergeRequirements, readRequirements, type Requirements, requirementsOfManagedConfig, type RequirementSet } from './requirements.js'
 import { readToml } from './toml-text.js'
 import { copyTree, emptyTree, setAt, type Tree, valueAt } from './trees.js'
 
@@ -53,6 +55,15 @@ export interface ConfigLayer {
   readonly disabledReason?: string
 }
 
+export interface ModeChoices {
+  /** In place of the configured one. */
+  readonly sandboxMode?: ConfigSandboxMode
+  /** Where no layer says one. Default: read-only. */
+  readonly normalMode?: ConfigSandboxMode
+  /** What the configuration has no key for. Default: `reference`. */
+  readonly defaults?: DefaultsName
+}
+
 export interface LoadedConfig {
   /** What holds, within the requirements. */
   readonly config: EffectiveConfig
@@ -71,8 +82,12 @@ export interface LoadedConfig {
   readonly warnings: readonly ConfigWarning[]
   /** Files that were believed: no command may write them. */
   readonly files: readonly string[]
-  /** The policy that it asks for. */
-  policy(): SandboxPolicy
+  /**
+   * The policy that it asks for.
+   *
+   * @throws SandboxError `requirement_conflict`: a mode that was asked for by name is not allowed
+   */
+  policy(choices?: ModeChoices): SandboxPolicy
   /** The policy of one request, bounded: what it names and may not is an error `requirement_conflict`. */
   bound(policy: SandboxPolicy, field?: string): SandboxPolicy
 }
@@ -86,9 +101,13 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
   const project = projectLayers(options, projects)
   const layers = [BUILT_IN, ...sources.below, ...(chosen === undefined ? [] : [chosen.layer]), ...project.layers.map(({ layer }) => layer), ...sources.above]
   const merged = mergeLayers(layers, rootsOf(options))
-  const { config, changes } = boundConfig(readEffective(merged.tree), sources.requirements)
+  const { config, changes } = boundConfig(readEffective(merged), sources.requirements)
   const shown = showLayers(layers, layer => project.layers.find(each => each.layer === layer)?.disabledReason)
-  const files = sources.files.concat(project.files)
+  const files = [...new Set([...sources.files, ...project.files])]
+  const isSaid = (key: string): boolean => merged.origins.has(key) && merged.origins.get(key)?.name !== 'built-in'
+  // It is protected as a whole, whatever the policy.
+  const homes = [options.codexHome, real(options.codexHome) ?? options.codexHome]
+  const isOwn = (file: string): boolean => homes.some(home => isInside(platformOf(options), home, file))
   return {
     config,
     tables: merged.tree,
@@ -100,9 +119,15 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
     changes,
     warnings: [...layers.flatMap(({ warnings }) => warnings), ...merged.warnings, ...sources.warnings, ...unheld(config, merged.origins)],
     files,
-    policy: () => policyOf(config, files.filter(file => !isInside(platformOf(options), options.codexHome, file))),
+    policy: choices => policyOf(withMode(readEffective(merged), choices, sources.requirements, isSaid), { ...choices, readOnly: files.filter(file => !isOwn(file)), isSaid }),
     bound: (policy, field) => boundRequest(policy, sources.requirements, field),
   }
+}
+
+/** The mode that was asked for by name must be allowed; any other falls back. */
+function withMode(config: EffectiveConfig, { sandboxMode, normalMode }: ModeChoices = {}, requirements: Requirements | null, isSaid: (key: string) => boolean): EffectiveConfig {
+  if (sandboxMode !== undefined) refuseMode(sandboxMode, requirements)
+  return boundConfig({ ...config, sandboxMode: sandboxMode ?? (isSaid('sandbox_mode') ? config.sandboxMode : normalMode ?? config.sandboxMode) }, requirements).config
 }
 
 /** CODEX_HOME, else `~/.codex`. */
@@ -272,14 +297,18 @@ function rootsOf(options: LoadConfigOptions): RootsOf {
 
 /** What is asked for and has no effect. */
 function unheld(config: EffectiveConfig, origins: ReadonlyMap<string, CheckedLayer>): ConfigWarning[] {
-  const warnings: ConfigWarning[] = []
-  const warn = (key: string, text: string): void => {
+  const { network, workspaceWrite, sandboxMode, features } = config
+  const found: (readonly [key: string, text: string])[] = []
+  if (hasRules(network) && networkOf(config) === 'off' && network.enabled === undefined && workspaceWrite.networkAccess !== false) found.push([network.allowedDomains === undefined ? 'network.denied_domains' : 'network.allowed_domains', 'opens nothing: the network is off until network.enabled is true'])
+  if (sandboxMode === 'danger-full-access' && (network.enabled !== undefined || hasRules(network))) found.push(['network.enabled', 'has no effect: danger-full-access enforces nothing'])
+  if (workspaceWrite.networkAccess === true && network.enabled === false) found.push(['sandbox_workspace_write.network_access', 'has no effect: network.enabled is false'])
+  if (workspaceWrite.networkAccess === false && network.enabled === true && sandboxMode === 'workspace-write') found.push(['network.enabled', 'has no effect: sandbox_workspace_write.network_access is false'])
+  if (features['use_linux_sandbox_bwrap'] === true) found.push(['features.use_linux_sandbox_bwrap', 'has no effect: the way over bwrap is not built yet'])
+  if (origins.has('shell_environment_policy.experimental_use_profile')) found.push(['shell_environment_policy.experimental_use_profile', 'has no effect: a profile is read by the shell that is asked to, with a login shell'])
+  return found.map(([key, text]) => {
     const layer = origins.get(key)
-    warnings.push({ key, layer: layer?.name ?? 'built-in', ...(layer?.path === undefined ? {} : { path: layer.path }), text })
-  }
-  if (networkOf(config) === 'rules') warn('network.enabled', 'rules for single hosts are not built yet: the network is off')
-  if (hasRules(config.network) && networkOf(config) === 'open' && config.sandboxMode !== 'danger-full-access') warn('network.allowed_domains', 'has no effect while network.enabled is false')
-  return warnings
+    return { key, layer: layer?.name ?? 'built-in', ...(layer?.path === undefined ? {} : { path: layer.path }), text }
+  })
 }
 
 /** All of `-c` are one. */

@@ -75,8 +75,8 @@ function narrow(layer: CheckedLayer, tree: Tree, rootsOf: RootsOf, write: Write,
     if (said === undefined) continue
     const { keeps, refused: because } = NARROWINGS[project]({ below: valueAt(tree, path), said, liesInOtherRoot: rootsOf(tree).liesInOtherRoot })
     if (because !== undefined) refused(key, `is ignored: ${because}`)
-    // What stays as it was stays its layer's.
-    if (keeps !== undefined && JSON.stringify(keeps) !== JSON.stringify(valueAt(tree, path))) write(path, keeps)
+    // A value of which nothing holds stays its layer's; one that is the same was said again.
+    if (keeps !== undefined && (because === undefined || JSON.stringify(keeps) !== JSON.stringify(valueAt(tree, path)))) write(path, keeps)
   }
   for (const key of ['profile', 'profiles', 'projects']) if (layer.normal[key] !== undefined) refused(key, 'is ignored: only the user may say it')
 }

@@ -5,15 +5,9 @@ import { looksAbsolute } from '../policy/path-syntax.js'
 import { type ApprovalSetting, approvalSetting } from './approval-setting.js'
 import { approval, isTable, NETWORK_KEYS, sandboxMode, type ValueKind, windowsSandbox } from './keys.js'
 import { type ConfigWarning, type LayerText, refuseBothSpellings } from './layer.js'
+import type { RequirementSource } from './requirement-source.js'
 import type { TomlPath } from './toml-text.js'
 import { keyName, type Tree, valueAt } from './trees.js'
-
-export type RequirementSourceName = 'cloud' | 'managed-preferences' | 'system' | 'managed-config'
-
-export interface RequirementSource {
-  readonly name: RequirementSourceName
-  readonly path?: string
-}
 
 export interface Sourced<Value> {
   readonly value: Value

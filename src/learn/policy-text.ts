@@ -1,34 +1,8 @@
 // A policy written down again: as JSON that `--policy` takes, with no more than differs from its mode's defaults, and as config.toml.
 import { stringify } from 'smol-toml'
+import { policyObject } from '../policy/policy-object.js'
 import { presetPolicy } from '../policy/presets.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
-import type { PolicyObject } from '../policy/schema.js'
-
-/** What `parsePolicy` makes the same policy of. */
-export function policyObject(policy: SandboxPolicy): PolicyObject {
-  const preset = presetPolicy(policy.mode, 'library')
-  const differs = <Key extends keyof SandboxPolicy>(key: Key): boolean => JSON.stringify(policy[key]) !== JSON.stringify(preset[key])
-  const { readAccess, denySecrets, env, limits } = policy
-  return {
-    mode: policy.mode,
-    ...(readAccess.kind === 'full' ? {} : { readOnlyAccess: { type: 'restricted', includePlatformDefaults: readAccess.includePlatformDefaults, readableRoots: [...readAccess.readableRoots] } }),
-    ...(differs('writableRoots') ? { writableRoots: [...policy.writableRoots] } : {}),
-    ...(differs('excludeTmpdirEnvVar') ? { excludeTmpdirEnvVar: policy.excludeTmpdirEnvVar } : {}),
-    ...(differs('excludeSlashTmp') ? { excludeSlashTmp: policy.excludeSlashTmp } : {}),
-    ...(differs('network') ? { network: policy.network } : {}),
-    ...(differs('read') ? { read: [...policy.read] } : {}),
-    ...(differs('write') ? { write: [...policy.write] } : {}),
-    ...(differs('deny') ? { deny: [...policy.deny] } : {}),
-    ...(differs('protect') ? { protect: [...policy.protect] } : {}),
-    ...(differs('git') ? { git: policy.git } : {}),
-    ...(differs('denySecrets') ? { denySecrets: denySecrets === false ? false : { except: [...denySecrets.except] } } : {}),
-    ...(differs('caches') ? { caches: policy.caches } : {}),
-    ...(differs('tmp') ? { tmp: policy.tmp } : {}),
-    ...(differs('devices') ? { devices: [...policy.devices] } : {}),
-    ...(differs('limits') ? { limits } : {}),
-    ...(differs('env') ? { env: { ...env, keep: [...env.keep], exclude: [...env.exclude], set: { ...env.set } } } : {}),
-  }
-}
 
 export const policyJson = (policy: SandboxPolicy): string => `${JSON.stringify(policyObject(policy), null, 2)}\n`
 

@@ -10,6 +10,8 @@ export interface NetworkRules {
   /** undefined: no rules, so each host is one that no rule names. `[]`: nothing is allowed, and nobody is asked. */
   readonly allowedDomains: readonly string[] | undefined
   readonly deniedDomains: readonly string[]
+  /** Nobody is asked about a host that no rule names: it is denied. Absent: whoever may be asked is. */
+  readonly strictAllowlist?: true
   /** Paths of sockets made outside, or of folders of them. In a resolved policy absolute and canonical. */
   readonly allowUnixSockets: readonly string[]
   readonly dangerouslyAllowAllUnixSockets: boolean
@@ -87,10 +89,10 @@ const LOCALHOST = 'localhost'
  * Compiles the lists, so that a decision takes as long with ten thousand rules as with ten.
  * @throws SandboxError `policy_invalid_value`, `field` = `network.allowedDomains[i]` or `network.deniedDomains[i]`
  */
-export function compileDomains(rules: Pick<NetworkRules, 'mode' | 'allowedDomains' | 'deniedDomains'>): CompiledDomains {
+export function compileDomains(rules: Pick<NetworkRules, 'mode' | 'allowedDomains' | 'deniedDomains' | 'strictAllowlist'>): CompiledDomains {
   return {
     limited: rules.mode === 'limited',
-    asks: rules.allowedDomains === undefined || rules.allowedDomains.length > 0,
+    asks: rules.strictAllowlist !== true && (rules.allowedDomains === undefined || rules.allowedDomains.length > 0),
     allow: compileSet(rules.allowedDomains ?? [], 'allow', 'network.allowedDomains'),
     deny: compileSet(rules.deniedDomains, 'deny', 'network.deniedDomains'),
   }

@@ -14,6 +14,7 @@ export interface NetworkTable {
   readonly deniedDomains?: readonly string[] | undefined
   /** The later spelling of both lists. */
   readonly domains?: Readonly<Record<string, 'allow' | 'deny'>> | undefined
+  readonly strictAllowlist?: boolean | undefined
   readonly allowUnixSockets?: readonly string[] | undefined
   /** The later spelling. */
   readonly unixSockets?: Readonly<Record<string, 'allow' | 'deny' | 'none'>> | undefined
@@ -81,11 +82,12 @@ export function combineNetwork(input: NetworkInput): Pick<SandboxPolicy, 'networ
 
 /** Rules that only the proxy can hold: with one of them there is no other way out. */
 function rulesOfProxy(table: NetworkTable, spell: (key: keyof NetworkTable) => string): { field: string; value: unknown; closesOnly: boolean }[] {
-  const row = (key: 'allowedDomains' | 'deniedDomains' | 'mode', closesOnly: boolean) => ({ field: spell(key), value: table[key], closesOnly })
+  const row = (key: 'allowedDomains' | 'deniedDomains' | 'mode' | 'strictAllowlist', closesOnly: boolean) => ({ field: spell(key), value: table[key], closesOnly })
   return [
     ...(table.allowedDomains === undefined ? [] : [row('allowedDomains', table.allowedDomains.length === 0)]),
     ...((table.deniedDomains ?? []).length === 0 ? [] : [row('deniedDomains', true)]),
     ...(table.mode === 'limited' ? [row('mode', true)] : []),
+    ...(table.strictAllowlist === undefined ? [] : [row('strictAllowlist', table.strictAllowlist)]),
   ]
 }
 
@@ -118,6 +120,7 @@ function rulesOf(table: NetworkTable, spell: (key: keyof NetworkTable) => string
     allowLocalPorts: [...new Set(table.allowLocalPorts ?? [])].sort((a, b) => a - b),
     allowLocalBinding: table.allowLocalBinding ?? false,
     allowUpstreamProxy: table.allowUpstreamProxy ?? false,
+    ...(table.strictAllowlist === true ? { strictAllowlist: true } : {}),
     ...(table.httpPort === undefined ? {} : { httpPort: table.httpPort }),
     ...(table.socksPort === undefined ? {} : { socksPort: table.socksPort }),
   }

@@ -68,6 +68,7 @@ const networkKeys = {
   allowedDomains: z.array(z.string()).describe('Hosts that may be reached, each with an optional :port or :from-to: example.com, *.example.com (below it), **.example.com (both), * (all that is public), addresses, CIDR, and presets such as @npm.'),
   deniedDomains: z.array(z.string()).describe('Beats allowedDomains.'),
   domains: z.record(z.string(), z.enum(['allow', 'deny'])).describe('Both lists in one map.'),
+  strictAllowlist: z.boolean().describe('Whether a host that no rule names is denied without asking anybody.'),
   allowUnixSockets: paths.describe('Unix sockets made outside, by path, or folders of them.'),
   unixSockets: z.record(z.string(), z.enum(['allow', 'deny', 'none'])).describe('The same as a map.'),
   dangerouslyAllowAllUnixSockets: z.boolean(),

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { denialOf } from '../../../src/exec/access-denial.js'
 import type { Denial } from '../../../src/exec/denial.js'
-import { policyObject } from '../../../src/learn/policy-text.js'
+import { policyObject } from '../../../src/policy/policy-object.js'
 import { type LearnPlace, propose } from '../../../src/learn/proposal.js'
 import type { AccessReport } from '../../../src/platform/backend.js'
 import { presetPolicy } from '../../../src/policy/presets.js'

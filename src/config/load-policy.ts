@@ -1,0 +1,38 @@
+// `loadPolicy`: the policy that this machine's configuration asks for, in the form that `createSandbox` takes.
+import { currentFolder } from '../host/snapshot.js'
+import { policyObject } from '../policy/policy-object.js'
+import type { PolicyObject } from '../policy/schema.js'
+import { describeSource } from './requirement-source.js'
+import type { LoadConfigOptions, LoadedConfig } from './load.js'
+
+export interface LoadPolicyOptions extends Omit<Partial<LoadConfigOptions>, 'platform'> {
+  /** Called for each thing that is not as it was written: what a project's file may not say, what requirements changed, what is not known here. */
+  readonly onNotice?: (notice: string) => void
+}
+
+/**
+ * Reads config.toml in all its layers and the requirements, and gives the policy that holds: for `createSandbox({ policy, cwd })`.
+ *
+ * It has the reference's defaults: read-only where nothing is configured, places of keys readable. Other fields may be added to it.
+ *
+ * @param options.cwd      the workspace. Default: this process's
+ * @param options.profile  by its name. Default: what `profile` of the configuration says
+ * @throws SandboxError `config_invalid`, `config_unreadable`, `profile_not_found`: with one of these no policy is known, so none is given
+ */
+export async function loadPolicy({ onNotice, ...options }: LoadPolicyOptions = {}): Promise<PolicyObject> {
+  // With its parser only where it is asked for: most callers name a preset.
+  const { codexHomeOf, loadConfig } = await import('./load.js')
+  const loaded = await loadConfig({ codexHome: codexHomeOf(options.env), cwd: currentFolder(), ...options })
+  for (const notice of noticesOf(loaded)) onNotice?.(notice)
+  return policyObject(loaded.policy())
+}
+
+/** What is not as it was written, one line each. */
+export function noticesOf({ warnings, changes }: Pick<LoadedConfig, 'warnings' | 'changes'>): string[] {
+  return [
+    ...changes.map(({ key, from, to, because, source }) => `${key} ${shown(from)} is not allowed here: ${shown(to)} holds, since ${because} (${describeSource(source)})`),
+    ...warnings.map(({ key, path, layer, text }) => `${key} ${text} (${path ?? layer})`),
+  ]
+}
+
+const shown = (value: unknown): string => JSON.stringify(value) ?? 'nothing'
