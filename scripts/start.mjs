@@ -9,7 +9,7 @@ const USAGE = `usage: npm start -- COMMAND [ARGUMENT…]     run a command in a 
        npm start -- --help                   the options, which go before COMMAND, with -- between: npm start -- --timeout 9s -- make`
 
 /** Verbs of the command line that run no program. As a program's name they are taken where there is one. */
-const OTHER_VERBS = ['run', 'sandbox', 'explain', 'doctor', 'help']
+const OTHER_VERBS = ['run', 'sandbox', 'explain', 'execpolicy', 'doctor', 'help']
 
 const isProgram = name => (process.env.PATH ?? '').split(delimiter).some(folder => folder !== '' && existsSync(join(folder, name)))
 

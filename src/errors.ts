@@ -44,6 +44,9 @@ export const ERRORS = {
   unknown_system_call:   { message: 'is not a system call of this architecture',      remedy: 'Correct its name, or leave it out for this architecture.' },
   duplicate_system_call: { message: 'has more than one filter rule',                  remedy: 'Keep one rule for each system call.' },
   filter_too_large:      { message: 'makes a filter of more than 4096 instructions',  remedy: 'Use fewer rules or conditions.' },
+  rules_invalid:         { message: 'is not understood',                              remedy: 'Correct it: until then nothing runs unasked.' },
+  command_forbidden:     { message: 'may not run',                                    remedy: 'Run another command, or change the rules.' },
+  approval_declined:     { message: 'was not approved',                               remedy: 'Do not run it, or ask again with a reason.' },
   profile_text_invalid:  { message: 'cannot be written in a sandbox profile',         remedy: 'Give text without NUL and symbols of the profile language.' },
   descriptor_invalid:    { message: 'is not understood as a security descriptor',     remedy: 'Write it in SDDL, with SIDs in full.' },
   windows_setup_required: { message: 'is not set up on this machine',                 remedy: 'Run `codex-sandbox windows setup`.' },
@@ -82,7 +85,7 @@ export class SandboxError extends Error {
   readonly errno: string | undefined
   readonly path: string | undefined
   readonly remedy: string
-  /** Where the wrong value stands: `config_invalid` and `config_unreadable`. */
+  /** Where the wrong value stands: `config_invalid`, `config_unreadable`, `rules_invalid`. */
   readonly source: TextPlace | undefined
   readonly #place: ErrorPlace
   readonly #options: SandboxErrorOptions

@@ -10,7 +10,7 @@ export interface Arguments {
   /** False where `run` is understood. */
   readonly verbWasGiven: boolean
   readonly options: Options
-  /** `run`, `sandbox`: the command. `explain`: the one access. `app-server`: what to do instead of serving. */
+  /** `run`, `sandbox`: the command. `explain`: the one access. `execpolicy`: the subcommand, then the command. `app-server`: what to do instead of serving. */
   readonly words: readonly string[]
   /** `sandbox linux …`: the system word as it was written. */
   readonly system: keyof typeof SYSTEM_WORDS | undefined
@@ -19,7 +19,7 @@ export interface Arguments {
 /**
  * Parses the words after the program's name.
  *
- * Options end at `--`, and under `sandbox` also at the first word that is no option, as the reference has it.
+ * Options end at `--`, and under `sandbox` and `execpolicy check` also at the first word that is no option, as the reference has it.
  * Under `run` such a word is an error: whether it belongs to an option or starts the command would be a guess.
  *
  * @throws SandboxError `option_invalid`, with the nearest known spelling where there is one
@@ -42,7 +42,11 @@ export function parseArguments(argv: readonly string[]): Arguments {
         system = word
         continue
       }
-      if (verb === 'sandbox') {
+      if (verb === 'execpolicy' && words.length === 0) {
+        words.push(word)
+        continue
+      }
+      if (verb === 'sandbox' || verb === 'execpolicy') {
         words.push(...rest.slice(at))
         break
       }

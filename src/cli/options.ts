@@ -5,6 +5,7 @@ export const VERBS = {
   sandbox: { usage: 'sandbox [linux|macos|windows] [options] [--] COMMAND…', help: 'the same with the spelling and the read-only default of `codex sandbox`' },
   explain: { usage: 'explain [options] PATH|HOST:PORT|@NAME',       help: 'say whether an access is allowed, by which rule, and how to allow it' },
   learn:   { usage: 'learn [options] -- COMMAND…',                  help: 'run a command again and again, and print the smallest policy that it needs' },
+  execpolicy: { usage: 'execpolicy check [--pretty] --rules FILE… [--] COMMAND…', help: 'print which command rules a command meets, and what they decide' },
   doctor:  { usage: 'doctor [--json] [--escape]',                   help: 'say what this machine can enforce, and what to do about the rest' },
   'app-server': { usage: 'app-server [--listen URL] | app-server generate-json-schema|generate-ts --out DIR', help: 'serve commands to an agent runtime: JSON-RPC, a line a message' },
   sessions: { usage: 'sessions [--listen URL] [--kill ID] [--json]', help: 'list the background terminals of a running service, or end one' },
@@ -37,7 +38,7 @@ export interface OptionRow {
 const COMMANDS = ['run', 'sandbox'] as const
 const RUNNING = ['run', 'sandbox', 'learn'] as const
 const POLICIES = ['run', 'sandbox', 'learn', 'explain'] as const
-const ALL = ['run', 'sandbox', 'learn', 'explain', 'doctor', 'app-server', 'sessions'] as const
+const ALL = ['run', 'sandbox', 'learn', 'execpolicy', 'explain', 'doctor', 'app-server', 'sessions'] as const
 
 export const OPTIONS = [
   { key: 'sandbox',       short: 's', value: 'MODE', for: POLICIES, group: 'policy', help: 'read-only, workspace-write or danger-full-access' },
@@ -79,6 +80,9 @@ export const OPTIONS = [
   { key: 'out',           value: 'FILE', for: ['learn'], group: 'output', help: 'write the policy to FILE: JSON, or TOML where its name ends in .toml' },
   { key: 'runs',          value: 'N', for: ['learn'], group: 'command', help: 'run it at most N times (default: 8)' },
   { key: 'logDenials',    long: 'log-denials', for: COMMANDS, group: 'output', help: 'print every denial after the command, and how to allow it' },
+  { key: 'rules',         short: 'r', value: 'FILE', repeat: true, for: ['execpolicy'], group: 'policy', help: 'a file of command rules; all of them together decide' },
+  { key: 'resolveHostExecutables', long: 'resolve-host-executables', for: ['execpolicy'], group: 'policy', help: 'take the path of a program for its name, as far as host_executable allows' },
+  { key: 'pretty',        for: ['execpolicy'], group: 'output', help: 'print JSON on several lines' },
   { key: 'escape',        for: ['doctor'], group: 'other', help: 'try to escape in every known way, in a fresh folder, and print a score' },
   { key: 'listen',        value: 'URL', for: ['app-server', 'sessions'], group: 'other', help: 'stdio:// (the default of app-server) or unix://PATH; unix:// alone is the usual place' },
   { key: 'outFolder',     long: 'out', value: 'DIR', for: ['app-server'], group: 'output', help: 'where generate-json-schema and generate-ts write' },

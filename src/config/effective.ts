@@ -2,7 +2,7 @@
 import type { NetworkMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import { combineNetwork } from '../policy/network-policy.js'
 import { type DefaultsName, presetPolicy } from '../policy/presets.js'
-import { type ApprovalSetting, approvalSetting } from './approval-setting.js'
+import { type ApprovalSetting, approvalSetting } from '../approval/approval-setting.js'
 import { isTable } from './keys.js'
 import type { CheckedLayer } from './layer.js'
 import type { Merged } from './merge.js'

@@ -2,7 +2,7 @@
 import { SandboxError } from '../errors.js'
 import { parseDomainPattern } from '../policy/domain-pattern.js'
 import { expandDomains, isDomainPreset } from '../policy/domain-presets.js'
-import { APPROVAL_WORDS, approvalSetting } from './approval-setting.js'
+import { APPROVAL_WORDS, approvalSetting } from '../approval/approval-setting.js'
 import type { NarrowingName } from './narrowing.js'
 
 export interface ValueKind {

@@ -1,5 +1,5 @@
 // What a project's file may do with a key: only what lets less happen than without it. Pure.
-import { approvalSetting, isNarrowerApproval } from './approval-setting.js'
+import { approvalSetting, isNarrowerApproval } from '../approval/approval-setting.js'
 
 /** What holds without the project's file, and what it says. Both are of the key's type; `below` is the built-in value where no layer says one. */
 export interface Narrowing {

@@ -2,7 +2,7 @@
 import { SandboxError } from '../errors.js'
 import { nearestName } from '../policy/nearest-name.js'
 import { looksAbsolute } from '../policy/path-syntax.js'
-import { type ApprovalSetting, approvalSetting } from './approval-setting.js'
+import { type ApprovalSetting, approvalSetting } from '../approval/approval-setting.js'
 import { approval, isTable, NETWORK_KEYS, sandboxMode, type ValueKind, windowsSandbox } from './keys.js'
 import { type ConfigWarning, type LayerText, refuseBothSpellings } from './layer.js'
 import type { RequirementSource } from './requirement-source.js'
