@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
@@ -34,6 +35,7 @@ enum { MOST_REMEMBERED = 4096, LISTENING_STATES = 1 << 10 /* LISTEN */ | 1 << 7 
 struct remembered { dev_t device; ino_t inode; int fd; };
 
 static struct {
+	const struct plan *plan;
 	bool private_network, off, abstract_scoped;
 	pthread_mutex_t lock;
 	struct remembered remembered[MOST_REMEMBERED];	/* a ring: the oldest is forgotten, and then counts as outside */
@@ -116,6 +118,54 @@ static bool is_bound_to(const struct stat *found, uint32_t socket_inode)
 	return inside;
 }
 
+/* Whoever may speak to one of these is root on this machine, or as good as. The same list as in src/policy/unix-socket-rules.ts. */
+static const char *const ROOT_SOCKETS[] = { "docker.sock", "podman.sock", "containerd.sock", "crio.sock", "dockershim.sock", "buildkitd.sock", "docker-containerd.sock" };
+
+static bool is_root_socket(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	for (size_t i = 0; i < sizeof ROOT_SOCKETS / sizeof ROOT_SOCKETS[0]; i++)
+		if (slash != NULL && strcmp(slash + 1, ROOT_SOCKETS[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_at_or_below(const char *path, const char *place)
+{
+	size_t length = strlen(place);
+
+	return strncmp(path, place, length) == 0 && (path[length] == 0 || path[length] == '/');
+}
+
+/* Made outside, and allowed by the place at which it really lies, whatever link led there; where commands can put another socket in that
+ * place, by being the one that was there at the start. */
+static bool is_allowed(int target, const struct stat *found)
+{
+	const struct plan *plan = state.plan;
+	char link[32], path[PATH_MAX];
+	ssize_t length;
+
+	if (plan->n_sockets == 0 && (plan->socket_flags & SOCKETS_ALL) == 0)
+		return false;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", target);
+	length = readlink(link, path, sizeof path - 1);
+	if (length <= 0)
+		return false;
+	path[length] = 0;
+	if (!(plan->socket_flags & SOCKETS_OF_ROOT) && is_root_socket(path))
+		return false;
+	if (plan->socket_flags & SOCKETS_ALL)
+		return true;
+	for (uint32_t i = 0; i < plan->n_sockets; i++) {
+		const struct allowed_socket *allowed = &plan->sockets[i];
+
+		if (allowed->identity.inode == 0 ? is_at_or_below(path, allowed->path) : allowed->identity.inode == found->st_ino && allowed->identity.device == found->st_dev)
+			return true;
+	}
+	return false;
+}
+
 static int connect_to_path(const struct call *call, int fd, const char *path)
 {
 	/* A magic link below /proc would be this process's, which holds what commands do not. */
@@ -134,7 +184,7 @@ static int connect_to_path(const struct call *call, int fd, const char *path)
 		return error;
 	if (fstat(target, &found) != 0 || !S_ISSOCK(found.st_mode)) {
 		error = -ECONNREFUSED;
-	} else if (state.private_network ? !is_bound_to(&found, 0) : !is_remembered(&found)) {
+	} else if (!is_allowed(target, &found) && (state.private_network ? !is_bound_to(&found, 0) : !is_remembered(&found))) {
 		report_access(call, ACCESS_UNIX_CONNECT, path, REPORT_REFUSED);
 		error = -EACCES;
 	} else {
@@ -266,6 +316,30 @@ static void report_unreachable(const struct call *call, const struct sockaddr_st
 	report_access(call, ACCESS_CONNECT, text, result == -ENETUNREACH ? REPORT_REFUSED : 0);
 }
 
+/* 127.0.0.1, in IPv6's way of writing it too; or ::1. */
+static bool is_address_of_loopback(const struct sockaddr_storage *address, bool six_too)
+{
+	static const struct in6_addr MAPPED = { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1 } } };
+	const struct in6_addr *six = &((const struct sockaddr_in6 *)address)->sin6_addr;
+
+	if (address->ss_family == AF_INET)
+		return ((const struct sockaddr_in *)address)->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+	return memcmp(six, &MAPPED, sizeof MAPPED) == 0 || (six_too && IN6_IS_ADDR_LOOPBACK(six));
+}
+
+/* Without a namespace: the proxy's listener, and the ports of the host that were asked for. */
+static bool is_reachable(const struct sockaddr_storage *address, socklen_t length)
+{
+	uint16_t port = ntohs(((const struct sockaddr_in *)address)->sin_port);
+
+	if (length < (address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)))
+		return false;
+	for (uint32_t i = 0; i < state.plan->n_listeners; i++)
+		if (state.plan->listeners[i].port == port && is_address_of_loopback(address, state.plan->listeners[i].kind == LISTENER_LOCAL_PORT))
+			return true;
+	return false;
+}
+
 /* As a machine without a network answers, and without a server. */
 static long refuse_network(const struct call *call, const struct sockaddr_storage *address, socklen_t length)
 {
@@ -363,7 +437,11 @@ static long carry_out(const struct call *call)
 		close(fd);
 		return -EPERM;
 	}
-	if (state.off && (address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6)) {
+	if (state.off && is_bind && address.any.sa_family == AF_UNSPEC) {
+		/* The kernel takes it for AF_INET and any address. */
+		result = -EAFNOSUPPORT;
+	} else if (state.off && (address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6) &&
+		   (is_bind || !is_reachable(&address.storage, (socklen_t)length))) {
 		result = refuse_network(call, &address.storage, (socklen_t)length);
 	} else if (!is_bind && is_abstract(&address.local, (socklen_t)length)) {
 		result = connect_to_abstract(call, fd, &address.local, (socklen_t)length);
@@ -408,9 +486,10 @@ struct answer handle_socket_address(const struct call *call)
 	return give_result(carry_out(call));
 }
 
-void prepare_connecting(bool private_network, bool off, bool abstract_scoped)
+void prepare_connecting(const struct plan *plan, bool abstract_scoped)
 {
-	state.private_network = private_network;
-	state.off = off;
+	state.plan = plan;
+	state.private_network = (plan->flags & PLAN_PRIVATE_NETWORK) != 0;
+	state.off = (plan->flags & PLAN_NO_NETWORK) != 0;
 	state.abstract_scoped = abstract_scoped;
 }

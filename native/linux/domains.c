@@ -297,11 +297,27 @@ bool signals_are_fenced(const struct plan *plan)
 	return (plan->scopes & LANDLOCK_SCOPE_SIGNAL_) != 0;
 }
 
+/* Which address it is, `connect.c` sees to: only ports can be said here. */
+static int add_reachable_ports(int ruleset, const struct plan *plan)
+{
+	if (!(plan->outer_handled_net & LANDLOCK_CONNECT_TCP_))
+		return 0;
+	for (uint32_t i = 0; i < plan->n_listeners; i++) {
+		struct landlock_net_port_attr_ rule = { LANDLOCK_CONNECT_TCP_, plan->listeners[i].port };
+
+		if (syscall(NR_landlock_add_rule, ruleset, LANDLOCK_RULE_NET_PORT_, &rule, 0) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 int enter_outer_domain(const struct plan *plan, struct supervised_rules *rules, struct domains *domains, struct failure *failure)
 {
 	int outer = INJECTED(compile_landlock_rules) ? -1 : create_ruleset(plan->handled_fs, plan->outer_handled_net, plan->scopes);
 
 	if (outer < 0)
+		return fail(failure, STEP_compile_landlock_rules, NULL);
+	if (add_reachable_ports(outer, plan) != 0)
 		return fail(failure, STEP_compile_landlock_rules, NULL);
 	if (add_rules(outer, plan->outer_rules, plan->n_outer_rules, false, failure) != 0 || (domains->inner = make_inner(plan, rules, failure)) < 0 ||
 	    (domains->fence = make_fence(plan, failure)) < 0)

@@ -82,6 +82,9 @@ struct statx_ {
 #define LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET_ (1ULL << 0)
 #define LANDLOCK_SCOPE_SIGNAL_ (1ULL << 1)
 struct landlock_ruleset_attr_ { uint64_t handled_access_fs, handled_access_net, scoped; };
+#define LANDLOCK_RULE_NET_PORT_ 2
+#define LANDLOCK_CONNECT_TCP_ (1ULL << 1)
+struct landlock_net_port_attr_ { uint64_t allowed_access, port; };
 struct landlock_path_beneath_attr_ { uint64_t allowed_access; int32_t parent_fd; } __attribute__((packed));
 
 #define SECCOMP_SET_MODE_FILTER_ 1

@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { CONTROL = 3 };
+enum { CONTROL = 3, CHANNEL = 4 };
 
 #ifdef FAULT_INJECTION
 int injected_step = -1, injected_after;
@@ -52,9 +52,18 @@ static int detach_standard_streams(void)
 	return null > 2 ? close(null) : 0;
 }
 
+/* Node says by a variable that it has opened its channel for handles, and on which descriptor. */
+static int find_channel(void)
+{
+	const char *text = getenv("NODE_CHANNEL_FD");
+
+	return text != NULL && strcmp(text, "4") == 0 && fcntl(CHANNEL, F_SETFD, FD_CLOEXEC) == 0 ? CHANNEL : -1;
+}
+
 int main(int argc, char **argv)
 {
 	struct stat control;
+	int channel;
 
 	if (argc == 2 && strcmp(argv[1], "--probe") == 0)
 		return run_probe();
@@ -71,7 +80,8 @@ int main(int argc, char **argv)
 #ifdef FAULT_INJECTION
 	read_injected_step();
 #endif
-	if (detach_standard_streams() != 0 || syscall(NR_close_range, CONTROL + 1, ~0U, 0) != 0 || fcntl(CONTROL, F_SETFD, FD_CLOEXEC) != 0 || chdir("/") != 0)
+	channel = find_channel();
+	if (detach_standard_streams() != 0 || syscall(NR_close_range, channel < 0 ? CHANNEL : CHANNEL + 1, ~0U, 0) != 0 || fcntl(CONTROL, F_SETFD, FD_CLOEXEC) != 0 || chdir("/") != 0)
 		return 125;
-	return run_monitor(CONTROL);
+	return run_monitor(CONTROL, channel);
 }

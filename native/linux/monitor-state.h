@@ -64,7 +64,7 @@ struct spare_pipes { bool made; int ours[2], theirs[2]; };
 
 struct monitor {
 	struct spare_pipes spare;
-	int control, epoll, forker_socket, starts, reports, access_reports, journal, devnull, guardian;
+	int control, channel, epoll, forker_socket, starts, reports, access_reports, journal, devnull, guardian;
 	int helper;				/* the launcher's own program, for commands that run it; -1: none has yet */
 	pid_t forker;
 	struct plan plan;

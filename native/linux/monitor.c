@@ -148,9 +148,9 @@ static int first_frame(struct monitor *monitor, struct frame *frame)
 	return result == 1 ? 0 : -1;
 }
 
-int run_monitor(int control)
+int run_monitor(int control, int channel)
 {
-	struct monitor monitor = { .control = control, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .access_reports = -1, .journal = -1, .devnull = -1, .guardian = -1, .helper = -1, .forker = -1,
+	struct monitor monitor = { .control = control, .channel = channel, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .access_reports = -1, .journal = -1, .devnull = -1, .guardian = -1, .helper = -1, .forker = -1,
 				   .groups = { .parent = -1, .sandbox = -1, .home = -1 } };
 	struct failure failure = { .step = STEP_decode_plan };
 	struct frame frame;

@@ -178,6 +178,28 @@ static void read_supervision(struct reader *r, struct plan *plan)
 	}
 }
 
+static void read_network(struct reader *r, struct plan *plan)
+{
+	plan->n_listeners = count(r, 5);
+	plan->listeners = array(r, plan->n_listeners, sizeof *plan->listeners);
+	for (uint32_t i = 0; i < plan->n_listeners && !r->broken; i++) {
+		uint64_t port;
+
+		plan->listeners[i].kind = within(r, LISTENER_PROXY, LISTENER_LOCAL_PORT);
+		port = number(r, 4);
+		if (port > UINT16_MAX || (port == 0 && plan->listeners[i].kind == LISTENER_LOCAL_PORT))
+			r->broken = true;
+		plan->listeners[i].port = (uint16_t)port;
+	}
+	plan->socket_flags = within(r, 0, SOCKETS_ALL | SOCKETS_OF_ROOT);
+	plan->n_sockets = count(r, 20);
+	plan->sockets = array(r, plan->n_sockets, sizeof *plan->sockets);
+	for (uint32_t i = 0; i < plan->n_sockets && !r->broken; i++) {
+		plan->sockets[i].path = string(r);
+		plan->sockets[i].identity = identity(r);
+	}
+}
+
 int decode_plan(const void *data, size_t size, struct plan *plan)
 {
 	struct reader r = { data, (const unsigned char *)data + size, malloc(size + 1), false };
@@ -207,8 +229,12 @@ int decode_plan(const void *data, size_t size, struct plan *plan)
 	plan->listener_filter = filter(&r);
 	plan->group = string(&r);
 	read_supervision(&r, plan);
+	read_network(&r, plan);
 	/* A plan without a filter would run commands unfiltered: not a plan. Nor is one that nobody would supervise. */
 	if (plan->command_filter.length == 0 || ((plan->flags & PLAN_SUPERVISED) && (plan->listener_filter.length == 0 || plan->handled_fs == 0)))
+		r.broken = true;
+	/* Connects are made on behalf, to these ports and to no others: without a listener filter nobody would. */
+	if (plan->n_listeners > 0 && ((plan->flags & (PLAN_PRIVATE_NETWORK | PLAN_NO_NETWORK)) == 0 || ((plan->flags & PLAN_NO_NETWORK) && plan->listener_filter.length == 0)))
 		r.broken = true;
 	return finish(&r);
 }

@@ -5,7 +5,7 @@
  *
  *   a rule is u64 allowed, string path, identity.
  *
- *   plan     u32 magic 0x31585343 ("CSX1"), u32 version 3, u32 flags (PLAN_*), u32 uid, u32 gid, string state directory,
+ *   plan     u32 magic 0x31585343 ("CSX1"), u32 version 4, u32 flags (PLAN_*), u32 uid, u32 gid, string state directory,
  *            string cwd path, identity cwd,
  *            u32 n mounts { u8 kind (MOUNT_*), u8 entry kind (ENTRY_*; of a read-only bind ENTRY_FILE where it is held only while
  *                           something is there, else ENTRY_MISSING), u8 effect (EFFECT_*), string path,
@@ -18,7 +18,9 @@
  *            string command filter, string listener filter (empty: none),
  *            string control group in which the sandbox makes its own (empty: none),
  *            u8 base (EFFECT_*), u32 n path rules { u8 effect, string path, u8 folds letter case },
- *            u64 outer handled net, u32 n outer rules { rule }, u32 n readable trees { rule, u32 n closed { string path } }
+ *            u64 outer handled net, u32 n outer rules { rule }, u32 n readable trees { rule, u32 n closed { string path } },
+ *            u32 n listeners { u8 kind (LISTENER_*), u32 port (0: any) },
+ *            u8 unix sockets (SOCKETS_*), u32 n { string path, identity (of a socket that commands could replace) }
  *   command  u32 flags (COMMAND_*), u16 rows, u16 columns, string cwd path, identity cwd,
  *            u64 memory bytes, u64 pids, u64 cpu seconds, u64 open files, u64 file size bytes (each 0: no limit),
  *            u32 argc { string }, u32 envc { string }
@@ -30,7 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PLAN_MAGIC = 0x31585343, PLAN_VERSION = 3 };
+enum { PLAN_MAGIC = 0x31585343, PLAN_VERSION = 4 };
 enum plan_flag {
 	PLAN_PRIVATE_NETWORK = 1,
 	PLAN_LANDLOCK = 2,		/* scopes and net */
@@ -43,6 +45,8 @@ enum plan_flag {
 	PLAN_MAKE_SOCKETS = 256,	/* descriptors of commands cannot be taken: the launcher makes their sockets */
 	PLAN_OBSERVE = 512,		/* calls that have a handler are looked at too, where it leaves them to the kernel */
 };
+enum listener_kind { LISTENER_PROXY = 1, LISTENER_LOCAL_PORT };
+enum socket_flag { SOCKETS_ALL = 1, SOCKETS_OF_ROOT = 2 /* docker's and its like, where a path or SOCKETS_ALL has them */ };
 enum mount_kind { MOUNT_BIND_WRITABLE = 1, MOUNT_BIND_READ_ONLY, MOUNT_MASK, MOUNT_PIN, MOUNT_PLACEHOLDER, MOUNT_WATCH, MOUNT_PRIVATE_DIRECTORY };
 enum entry_kind { ENTRY_MISSING = 0, ENTRY_FILE, ENTRY_DIRECTORY, ENTRY_SYMLINK, ENTRY_SOCKET, ENTRY_FIFO, ENTRY_DEVICE };
 enum effect { EFFECT_WRITE = 1, EFFECT_READ, EFFECT_DENY };
@@ -75,6 +79,12 @@ struct path_rule { enum effect effect; bool folds_case; char *path; };
 /* Readable but for `closed`, which lie below it. */
 struct readable_tree { struct landlock_rule rule; uint32_t n_closed; char **closed; };
 
+/* In the sandbox's own network namespace, or, of the proxy's, on the host's loopback where there is none. */
+struct listener { enum listener_kind kind; uint16_t port; };
+
+/* A unix socket made outside that commands may connect to, or a folder of them. */
+struct allowed_socket { char *path; struct identity identity; };
+
 struct filter { uint32_t length; const void *program; };	/* length in instructions */
 
 struct plan {
@@ -100,6 +110,10 @@ struct plan {
 	struct landlock_rule *outer_rules;
 	uint32_t n_trees;
 	struct readable_tree *trees;
+	uint32_t n_listeners;
+	struct listener *listeners;	/* their ports are filled in when they are made */
+	uint32_t socket_flags, n_sockets;
+	struct allowed_socket *sockets;
 };
 
 struct limits { uint64_t memory_bytes, pids, cpu_seconds, open_files, file_size_bytes; };

@@ -19,6 +19,7 @@
 #include "guardian.h"
 #include "handlers.h"
 #include "kernel.h"
+#include "listeners.h"
 #include "namespaces.h"
 #include "notifications.h"
 #include "observe.h"
@@ -95,8 +96,7 @@ static int answer_listener(struct monitor *monitor, int listener, struct failure
 		prepare_signals(monitor->forker);
 	}
 	prepare_sockets((monitor->plan.flags & PLAN_MAKE_SOCKETS) != 0, monitor->forker);
-	prepare_connecting((monitor->plan.flags & PLAN_PRIVATE_NETWORK) != 0, (monitor->plan.flags & PLAN_NO_NETWORK) != 0,
-			   (monitor->plan.flags & PLAN_SUPERVISED) && (monitor->plan.scopes & LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET_));
+	prepare_connecting(&monitor->plan, (monitor->plan.flags & PLAN_SUPERVISED) && (monitor->plan.scopes & LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET_));
 	prepare_observing(&monitor->plan);
 	handlers = handlers_for(&monitor->plan, &n_handlers);
 	if (handlers == NULL || start_answering(listener, handlers, n_handlers) != 0)
@@ -170,6 +170,15 @@ static int open_devnull(struct monitor *monitor, struct failure *failure)
 	return monitor->devnull < 0 ? fail(failure, STEP_make_devices, "/dev/null") : 0;
 }
 
+/* Before anything of a command is forked: who has Node's channel can send it handles. */
+static int hand_over(struct monitor *monitor, struct failure *failure)
+{
+	int channel = monitor->channel;
+
+	monitor->channel = -1;
+	return hand_listeners_over(&monitor->plan, channel, failure);
+}
+
 static int set_up_in_namespaces(struct monitor *monitor, struct failure *failure)
 {
 	struct open_rule *rules;
@@ -190,6 +199,8 @@ static int set_up_in_namespaces(struct monitor *monitor, struct failure *failure
 	if (open_devnull(monitor, failure) != 0)
 		return -1;
 	if ((monitor->plan.flags & PLAN_PRIVATE_NETWORK) && bring_up_loopback(failure) != 0)
+		return -1;
+	if (hand_over(monitor, failure) != 0)
 		return -1;
 	if (open_rules(&monitor->plan, &rules, failure) != 0)
 		return -1;
@@ -233,6 +244,9 @@ static int set_up_supervised(struct monitor *monitor, struct failure *failure)
 		return fail(failure, STEP_make_not_dumpable, NULL);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
 		return fail(failure, STEP_adopt_orphans, NULL);
+	/* Before the domain that lets nobody listen; it then knows which ports are the proxy's. */
+	if (hand_over(monitor, failure) != 0)
+		return -1;
 	rules = index_path_rules(&monitor->plan);
 	if (rules == NULL)
 		return fail(failure, STEP_compile_landlock_rules, NULL);

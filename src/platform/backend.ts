@@ -1,8 +1,9 @@
 // All that the rest of the project knows of an operating system.
+import type { Server } from 'node:net'
 import type { FileIdentity } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Limits } from '../policy/sandbox-policy.js'
-import type { BackendName, CommandPlan, DegradationName, Enforcement, GroupLimit, LaunchPlan, Observation, Rung } from './launch-plan.js'
+import type { BackendName, CommandPlan, DegradationName, Enforcement, GroupLimit, LaunchPlan, Observation, PlannedListener, Rung } from './launch-plan.js'
 
 /** One layer of enforcement on this host: there, or why not and what to do. */
 export interface LayerReport {
@@ -144,8 +145,18 @@ export interface RunningCommand {
   unref(): void
 }
 
+/** A listener that accepts what commands connect to. */
+export interface HeldListener extends PlannedListener {
+  /** The port that it has. */
+  readonly port: number
+  /** Nobody listens to it yet; closed with the launcher. */
+  readonly server: Server
+}
+
 export interface Launcher {
   readonly enforcement: Enforcement
+  /** Those of the plan, in its order, that this back end made. Absent: none. */
+  readonly listeners?: readonly HeldListener[]
   /** Host process id of the launcher; undefined for a back end without one. */
   readonly pid: number | undefined
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand

@@ -134,6 +134,25 @@ export const DEGRADATIONS = {
 } as const satisfies Record<string, string>
 export type DegradationName = keyof typeof DEGRADATIONS
 
+/**
+ * A listener on 127.0.0.1 that Node accepts on: in the sandbox's own network namespace, or, of the proxy's, on the host's loopback where
+ * there is none. `local-port`: leads to the same port of the host; without a namespace commands reach that itself, and nothing listens.
+ */
+export interface PlannedListener {
+  readonly kind: 'proxy' | 'local-port'
+  /** 0: any that is free. */
+  readonly port: number
+}
+
+/** Unix sockets made outside that commands may connect to. */
+export interface UnixSocketPlan {
+  readonly all?: true
+  /** Those that give the whole machine away are not left out of what `all` and folders allow. */
+  readonly ofRoot?: true
+  /** Canonical; a folder stands for all sockets in it. With an identity, the one socket that is meant. */
+  readonly allowed: readonly { readonly path: string; readonly identity?: FileIdentity }[]
+}
+
 export interface LinuxNativePlan {
   readonly backend: 'linux-native'
   readonly platform: 'linux'
@@ -142,6 +161,9 @@ export interface LinuxNativePlan {
   readonly rung: Rung
   /** `private`: a namespace with a loopback; `none`: no namespace, and no connection; `host`: the policy opens it. */
   readonly network: 'private' | 'none' | 'host'
+  /** With no namespace, connects are made on behalf, to these ports and to no others. */
+  readonly listeners?: readonly PlannedListener[]
+  readonly unixSockets?: UnixSocketPlan
   /** How the launcher gets at a command's socket: `taken` from it, or `made` by itself and given to it, where the host refuses the first. */
   readonly sockets: 'taken' | 'made'
   /** Where placeholders are written down, so that a killed launcher's are removed by the next one. */

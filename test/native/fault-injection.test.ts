@@ -64,6 +64,7 @@ async function prepareFull({ path, outside }: Workspace, launcher: OwnLauncher, 
     policy: {
       mode: 'workspace-write', tmp: variant.rung === 'namespaces' ? 'private' : 'host', protect: ['protected'], read: [`${path}/hidden/open`],
       deny: [`${path}/hidden`, `${path}/deep/er/secret`, `${outside}/not-there`],
+      network: { allowedDomains: ['example.com'], allowLocalPorts: [5432] },
     },
   })
 }

@@ -33,6 +33,8 @@ const readOfPlan = (plan: LinuxNativePlan): object => ({
   base: plan.supervision?.base ?? 'read', pathRules: plan.supervision?.rules ?? [],
   outerNet: String(plan.supervision?.outer.handledNet ?? 0), outerRules: (plan.supervision?.outer.rules ?? []).map(readOfRule),
   trees: (plan.supervision?.reads ?? []).map(({ closed, ...rule }) => ({ ...readOfRule(rule), closed })),
+  listeners: plan.listeners ?? [], socketFlags: (plan.unixSockets?.all === true ? 1 : 0) + (plan.unixSockets?.ofRoot === true ? 2 : 0),
+  sockets: (plan.unixSockets?.allowed ?? []).map(({ path, identity }, index) => ({ index, path, identity: identity === undefined ? ['0', '0'] : Object.values(identity) })),
 })
 
 const readOfRule = ({ path, allowed, identity }: LandlockRule): object => ({ path, allowed, identity: identity === undefined ? ['0', '0'] : Object.values(identity) })

@@ -116,6 +116,21 @@ static void print_supervision(const struct plan *plan)
 	putchar(']');
 }
 
+static void print_network(const struct plan *plan)
+{
+	printf(",\"listeners\":[");
+	for (uint32_t i = 0; i < plan->n_listeners; i++)
+		printf("%s{\"kind\":\"%s\",\"port\":%u}", i == 0 ? "" : ",", plan->listeners[i].kind == LISTENER_PROXY ? "proxy" : "local-port", plan->listeners[i].port);
+	printf("],\"socketFlags\":%" PRIu32 ",\"sockets\":[", plan->socket_flags);
+	for (uint32_t i = 0; i < plan->n_sockets; i++) {
+		printf("%s{\"index\":%" PRIu32, i == 0 ? "" : ",", i);
+		print_named("path", plan->sockets[i].path);
+		print_identity(plan->sockets[i].identity);
+		putchar('}');
+	}
+	putchar(']');
+}
+
 static void print_plan(const struct plan *plan)
 {
 	printf("{\"flags\":%" PRIu32 ",\"uid\":%" PRIu32 ",\"gid\":%" PRIu32, plan->flags, plan->uid, plan->gid);
@@ -142,6 +157,7 @@ static void print_plan(const struct plan *plan)
 	print_filter("listenerFilter", plan->listener_filter);
 	print_named("group", plan->group);
 	print_supervision(plan);
+	print_network(plan);
 	printf("}\n");
 }
 

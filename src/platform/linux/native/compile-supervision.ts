@@ -90,13 +90,16 @@ export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateD
 }
 
 /** What a reader of the report should know: in which this rung differs from that of namespaces. */
-export function supervisionNotes({ network, paths }: ResolvedPolicy, abi: number): string[] {
+export function supervisionNotes({ network, networkRules, paths }: ResolvedPolicy, abi: number): string[] {
+  const reaches = (networkRules?.allowLocalPorts ?? []).length > 0
   const isDenied = paths.some(({ effect, kind }) => effect === 'deny' && kind !== 'missing')
   return [
     'no namespaces: Landlock holds what may be read and written, and the launcher carries out calls that touch a writable root with something protected or denied in it',
     'other processes of this machine show in /proc with their names and arguments; commands can neither signal them nor look into them',
     ...(isDenied ? ['what is denied can still be asked for by path: whether it exists, its size and its times (Landlock does not cover these)'] : []),
-    ...(network === 'off' ? ['with the network off there is no loopback either: commands cannot serve or reach 127.0.0.1'] : []),
+    ...(network === 'off' && !reaches ? ['with the network off there is no loopback either: commands cannot serve or reach 127.0.0.1'] : []),
+    ...(network === 'proxied' || (network === 'off' && reaches) ? ['there is no loopback of the sandbox\'s own: of 127.0.0.1 commands reach only the proxy and the local ports that are allowed, and cannot serve'] : []),
+    ...(network !== 'open' && networkRules?.allowLocalBinding === true ? ['allowLocalBinding is not held here: without a network namespace commands cannot listen at all'] : []),
     ...(abi < FIRST_ABI_WITH_SCOPES ? [`Landlock ABI ${abi} does not hold signals: the launcher judges each, and what a command left in the background is ended by looking for it again and again, which a process that forks fast enough could outrun`] : []),
   ]
 }

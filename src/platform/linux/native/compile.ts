@@ -3,7 +3,7 @@ import { SandboxError } from '../../../errors.js'
 import { isInside } from '../../../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import type { CompileOptions, GroupReport, LayerReport } from '../../backend.js'
-import { DEGRADATIONS, type DegradationName, type GroupPlan, type LandlockPlan, type LinuxNativePlan, type MountStep, type Observation, type Rung, type SupervisionPlan } from '../../launch-plan.js'
+import { DEGRADATIONS, type DegradationName, type GroupPlan, type LandlockPlan, type LinuxNativePlan, type MountStep, type Observation, type PlannedListener, type Rung, type SupervisionPlan } from '../../launch-plan.js'
 import { compileRulesets, deviceRights, type FileRule, FIRST_ABI_WITH_REFER, procRights, writableRights } from '../landlock/ruleset.js'
 import { commandFilter, listenerFilter } from '../seccomp/filters.js'
 import { compileSupervision, supervisionNotes } from './compile-supervision.js'
@@ -53,6 +53,8 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
     gid: policy.gid,
     rung,
     network: held.network,
+    ...reachablePorts(policy),
+    ...socketsOf(policy),
     sockets: held.sockets,
     stateDirectory: options.stateDirectory,
     mounts: held.mounts,
@@ -105,14 +107,35 @@ function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], opti
   const sockets = isThere(layers, 'descriptor-copy') ? 'taken' : 'made'
   const { landlock, supervision } = compileSupervision(policy, versionOf(layers, 'landlock'), { stateDirectory, ...(groups === undefined ? {} : { groupParent: groups.parent }) })
   const { abi } = landlock
-  const held = { abi, reads: observe === 'reads' ? 'all' : supervision.judgedReads } as const
+  const connects = reachablePorts(policy).listeners !== undefined
+  const held = { abi, reads: observe === 'reads' ? 'all' : supervision.judgedReads, ...(connects ? { connects } : {}) } as const
   return {
     network, sockets, mounts: [], landlock, supervision, observe,
     seccomp: {
       command: base64(commandFilter({ arch, network, makeSockets: sockets === 'made', supervised: held, observe })),
       listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: held, observe })),
     },
-    notes: [...supervisionNotes(policy, abi), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
+    notes: [...supervisionNotes(policy, abi), ...openNetworkNotes(policy.network), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
+  }
+}
+
+/** The proxy speaks all of its protocols on one listener; a second one only where both ports are named. */
+function reachablePorts({ network, networkRules }: ResolvedPolicy): Pick<LinuxNativePlan, 'listeners'> {
+  if (networkRules === undefined || network === 'open') return {}
+  const { httpPort, socksPort, allowLocalPorts } = networkRules
+  const ofProxy = network === 'proxied' ? [...new Set([httpPort ?? socksPort ?? 0, socksPort ?? httpPort ?? 0])] : []
+  const listeners = [...ofProxy.map((port): PlannedListener => ({ kind: 'proxy', port })), ...allowLocalPorts.map((port): PlannedListener => ({ kind: 'local-port', port }))]
+  return listeners.length === 0 ? {} : { listeners }
+}
+
+function socketsOf({ networkRules, unixSockets = [] }: ResolvedPolicy): Pick<LinuxNativePlan, 'unixSockets'> {
+  const { dangerouslyAllowAllUnixSockets: all = false, dangerouslyAllowDockerSocket: ofRoot = false } = networkRules ?? {}
+  if (!all && unixSockets.length === 0) return {}
+  return {
+    unixSockets: {
+      ...(all ? { all } : {}), ...(ofRoot ? { ofRoot } : {}),
+      allowed: unixSockets.map(({ path, identity }) => ({ path, ...(identity === undefined ? {} : { identity }) })),
+    },
   }
 }
 
@@ -245,9 +268,16 @@ function landlockNotes(landlock: LandlockPlan | undefined): string[] {
   return [`Landlock ABI ${landlock.abi} refuses every rename and link from one directory to another (EXDEV)`]
 }
 
-function networkNotes({ network }: ResolvedPolicy, degraded: ReadonlySet<DegradationName>): string[] {
-  return network === 'open' && !degraded.has('no-unix-socket-control') ? ['with the network open, abstract unix sockets cannot be connected to, not even own ones'] : []
+function networkNotes({ network, networkRules }: ResolvedPolicy, degraded: ReadonlySet<DegradationName>): string[] {
+  return [
+    ...(network === 'open' && !degraded.has('no-unix-socket-control') ? ['with the network open, abstract unix sockets cannot be connected to, not even own ones'] : []),
+    ...openNetworkNotes(network),
+    ...(networkRules?.allowLocalBinding === true ? ['allowLocalBinding changes nothing on Linux: commands can always listen on the loopback, and only there unless the network is open'] : []),
+  ]
 }
+
+const openNetworkNotes = (network: ResolvedPolicy['network']): string[] =>
+  network === 'open' ? ['the network is open: the local network, servers on the loopback of this machine, and metadata of a cloud (169.254.169.254) can be reached as well'] : []
 
 function observationNotes({ paths }: ResolvedPolicy, observe: Observation): string[] {
   if (observe === 'off') return ['denials are known only where commands tell them on stderr: nothing is observed']

@@ -1,10 +1,10 @@
 // The launcher's client: starts the program once a sandbox, sends it commands over the socket at its descriptor 3, and hands
 // what comes back to each command's handlers.
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { Socket } from 'node:net'
+import { Server, Socket } from 'node:net'
 import { SandboxError } from '../../../errors.js'
-import type { CommandHandlers, Launcher, RunningCommand } from '../../backend.js'
-import type { CommandPlan, LinuxNativePlan } from '../../launch-plan.js'
+import type { CommandHandlers, HeldListener, Launcher, RunningCommand } from '../../backend.js'
+import type { CommandPlan, LinuxNativePlan, PlannedListener } from '../../launch-plan.js'
 import {
   FRAME_HEADER_BYTES, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, needExactly, OUTPUT_WINDOW_BYTES, readAccessReport, readExit, readFailure,
   readU32, STDIN_WINDOW_BYTES, writeHeader,
@@ -29,16 +29,20 @@ const STREAM_NUMBER = { stdout: 1, stderr: 2 } as const
 export async function startLauncher(path: string, plan: LinuxNativePlan): Promise<Launcher> {
   const bytes = encodePlan(plan)
   if (bytes.length > LARGEST_FRAME_BYTES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${bytes.length} bytes` })
-  const child = startProcess(path)
+  const child = startProcess(path, plan.listeners !== undefined)
   const launcher = new NativeLauncher(child, path, plan)
   await launcher.setUp(bytes)
   return launcher
 }
 
-/** In a session of its own, so that a ctrl-C at the user's terminal is not also for it. It inherits nothing but the socket. */
-function startProcess(path: string): ChildProcess {
+/**
+ * In a session of its own, so that a ctrl-C at the user's terminal is not also for it. It inherits nothing but the socket, and, where
+ * listeners are to be handed over, Node's own channel for handles: the one way in which Node takes descriptors. The launcher closes
+ * that before anything of a command is there.
+ */
+function startProcess(path: string, takesListeners: boolean): ChildProcess {
   try {
-    return spawn(path, [], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: {}, detached: true, cwd: '/' })
+    return spawn(path, [], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', ...(takesListeners ? ['ipc' as const] : [])], env: {}, detached: true, cwd: '/' })
   } catch (error) {
     throw startError(path, error as NodeJS.ErrnoException)
   }
@@ -58,6 +62,7 @@ class NativeLauncher implements Launcher {
   readonly pid: number | undefined
   readonly #child: ChildProcess
   readonly #path: string
+  readonly #plan: LinuxNativePlan
   readonly #socket: Socket | undefined
   readonly #decoder = new FrameDecoder((type, id, payload) => this.#takeSafely(type, id, payload))
   readonly #commands = new Map<number, NativeCommand>()
@@ -75,12 +80,19 @@ class NativeLauncher implements Launcher {
   #closed: Promise<void> | undefined
   /** Environments by their array: commands of a sandbox mostly share one. */
   readonly #environments = new WeakMap<readonly string[], Buffer>()
+  readonly #planned: readonly PlannedListener[]
+  readonly #servers: (Server | undefined)[]
 
   constructor(child: ChildProcess, path: string, plan: LinuxNativePlan) {
     this.#child = child
     this.#path = path
+    this.#plan = plan
     this.pid = child.pid
     this.enforcement = plan.enforcement
+    // Without a namespace, a port of the host's loopback needs no listener.
+    this.#planned = (plan.listeners ?? []).filter(({ kind }) => kind === 'proxy' || plan.network === 'private')
+    this.#servers = (plan.listeners ?? []).map(() => undefined)
+    if (plan.listeners !== undefined) child.on('message', (message, handle) => this.#takeListener(message, handle))
     // Absent where descriptors have run out; the child's 'error' event follows.
     const socket = child.stdio?.[3] as Socket | undefined
     this.#socket = socket
@@ -240,8 +252,32 @@ class NativeLauncher implements Launcher {
     }
     if (type !== FROM_LAUNCHER.READY) throw new MalformedFrame(`type ${type} before the set-up`)
     needExactly(payload, 0)
+    if (this.listeners.length !== this.#planned.length) return this.#fail(new SandboxError('set_up_failed', { step: 'hand_over_listener', errno: 'EBADF' }))
     this.#state = 'ready'
     this.#settleSetUp?.()
+  }
+
+  get listeners(): readonly HeldListener[] {
+    return this.#servers.flatMap((server, index) => server === undefined ? [] : [{ kind: this.#kindOf(index), port: portOf(server) ?? 0, server }])
+  }
+
+  #kindOf(index: number): PlannedListener['kind'] {
+    return this.#plan.listeners?.[index]?.kind ?? 'proxy'
+  }
+
+  /** What is not exactly the listener that was planned leaves a place empty, and then nothing starts. */
+  #takeListener(message: unknown, handle: unknown): void {
+    const index = typeof message === 'object' && message !== null && 'listener' in message ? message.listener : undefined
+    const planned = typeof index === 'number' ? this.#plan.listeners?.[index] : undefined
+    const port = handle instanceof Server ? portOf(handle) : undefined
+    if (handle instanceof Server && planned !== undefined && port !== undefined && (planned.port === 0 || planned.port === port) && this.#state === 'starting' && this.#servers[index as number] === undefined) {
+      // It came without options: a client that has said its last word still hears the answer.
+      Object.assign(handle, { allowHalfOpen: true })
+      handle.unref()
+      this.#servers[index as number] = handle
+    } else if (handle instanceof Server || handle instanceof Socket) {
+      closeHandle(handle)
+    }
   }
 
   #takeWithoutCommand(type: number, id: number, payload: Buffer): void {
@@ -282,6 +318,7 @@ class NativeLauncher implements Launcher {
   #end(): void {
     if (this.#state === 'gone') return
     this.#child.unref()
+    for (const server of this.#servers) server?.close()
     const lost = this.#state === 'ready'
     const step = this.#state === 'closing' ? 'sandbox_closed' : 'launcher_lost'
     this.#state = 'gone'
@@ -302,6 +339,17 @@ class NativeLauncher implements Launcher {
   #exitWord(): string {
     return this.#child.signalCode ?? `exit ${this.#child.exitCode}`
   }
+}
+
+/** Of a listener on 127.0.0.1; undefined for any other. */
+function portOf(server: Server): number | undefined {
+  const address = server.address()
+  return typeof address === 'object' && address !== null && address.address === '127.0.0.1' ? address.port : undefined
+}
+
+function closeHandle(handle: Server | Socket): void {
+  if (handle instanceof Server) handle.close()
+  else handle.destroy()
 }
 
 class NativeCommand implements RunningCommand {

@@ -1,13 +1,13 @@
 // The binary form of a plan and of a command. Its C twin is native/linux/plan.c; native/linux/plan.h describes the bytes, and
 // test/golden/plan-codec holds both to the same ones. All numbers little-endian, no padding.
 import { SandboxError } from '../../../errors.js'
-import type { CommandPlan, LandlockRule, LinuxNativePlan, MountStep } from '../../launch-plan.js'
+import type { CommandPlan, LandlockRule, LinuxNativePlan, MountStep, PlannedListener } from '../../launch-plan.js'
 import type { EntryKind, FileIdentity } from '../../../policy/host-snapshot.js'
 import type { Effect } from '../../../policy/resolved-policy.js'
 import type { Limits } from '../../../policy/sandbox-policy.js'
 
 const PLAN_MAGIC = 0x31585343
-const PLAN_VERSION = 3
+const PLAN_VERSION = 4
 const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32, supervised: 64, noNetwork: 128, makeSockets: 256, observe: 512 } as const
 const COMMAND_FLAG = { terminal: 1, stdinPipe: 2, reportStart: 4, groupMemory: 8, groupPids: 16, keep: 32, helper: 64 } as const
 
@@ -15,6 +15,8 @@ const MOUNT_KIND: Record<MountStep['step'], number> = {
   bind_writable: 1, bind_read_only: 2, mask: 3, pin: 4, placeholder: 5, watch: 6, private_directory: 7,
 }
 const ENTRY_KIND: Record<EntryKind | 'missing', number> = { missing: 0, file: 1, directory: 2, symlink: 3, socket: 4, fifo: 5, device: 6 }
+const LISTENER_KIND: Record<PlannedListener['kind'], number> = { proxy: 1, 'local-port': 2 }
+const SOCKETS_FLAG = { all: 1, ofRoot: 2 } as const
 const EFFECT: Record<Effect, number> = { write: 1, read: 2, deny: 3 }
 
 /** Compared with nothing: for paths that do not exist, or whose file is the sandbox's own. */
@@ -51,6 +53,7 @@ export function encodePlan(plan: LinuxNativePlan): Buffer {
   writer.bytes(Buffer.from(plan.seccomp.listener ?? '', 'base64'))
   writer.string(plan.groups?.parent ?? '', 'groups.parent')
   writeSupervision(writer, plan.supervision)
+  writeNetwork(writer, plan)
   return writer.done()
 }
 
@@ -82,6 +85,21 @@ function writeSupervision(writer: ByteWriter, supervision: LinuxNativePlan['supe
     writeLandlockRule(writer, tree, `supervision.reads[${index}]`)
     writer.u32(tree.closed.length)
     tree.closed.forEach((path, at) => writer.string(path, `supervision.reads[${index}].closed[${at}]`))
+  })
+}
+
+function writeNetwork(writer: ByteWriter, { listeners = [], unixSockets }: LinuxNativePlan): void {
+  writer.u32(listeners.length)
+  for (const { kind, port } of listeners) {
+    writer.u8(LISTENER_KIND[kind])
+    writer.u32(port)
+  }
+  writer.u8((unixSockets?.all === true ? SOCKETS_FLAG.all : 0) | (unixSockets?.ofRoot === true ? SOCKETS_FLAG.ofRoot : 0))
+  const allowed = unixSockets?.allowed ?? []
+  writer.u32(allowed.length)
+  allowed.forEach(({ path, identity }, index) => {
+    writer.string(path, `unixSockets.allowed[${index}]`)
+    writer.identity(identity ?? NO_IDENTITY)
   })
 }
 

@@ -22,6 +22,8 @@ export const STEPS = [
   { name: 'watch', role: 'monitor', does: 'watches the names of held paths for changes by the host' },
   { name: 'make_mounts_shared', role: 'monitor', does: 'later binds reach running commands' },
   { name: 'bring_up_loopback', role: 'monitor', does: 'the private loopback' },
+  { name: 'make_listener', role: 'monitor', does: 'a listener of the sandbox\'s loopback, for the proxy or for a port of the host' },
+  { name: 'hand_over_listener', role: 'monitor', does: 'hands it to the embedding process, which says that it has it' },
   { name: 'compile_landlock_rules', role: 'monitor', does: 'opens the paths of the file rules' },
   { name: 'drop_capabilities', role: 'monitor', does: 'all but CAP_SYS_ADMIN of the own user namespace' },
   { name: 'outer_domain', role: 'monitor', does: 'the most that the launcher may do for commands, where no namespaces hold them' },

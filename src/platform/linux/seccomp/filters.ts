@@ -14,6 +14,8 @@ type Network = 'private' | 'none' | 'host'
 interface Supervised {
   readonly abi: number
   readonly reads: JudgedReads
+  /** The launcher connects TCP sockets to a port or two: its proxy's, or the host's own. */
+  readonly connects?: boolean
 }
 
 /** `quiet`: a refusal that no report is made of, in a row that is told. */
@@ -95,6 +97,16 @@ const IPPROTO_TCP = 6n
 const IPPROTO_UDP = 17n
 const IPPROTO_ICMPV6 = 58n
 const NETLINK_ROUTE = 0n
+
+/**
+ * Where a connection goes is not its address alone. IP_OPTIONS; IPV6_2292RTHDR, IPV6_2292PKTOPTIONS, IPV6_RTHDR; SO_BINDTODEVICE,
+ * SO_BINDTOIFINDEX. Source: include/uapi/linux/in.h, include/uapi/linux/in6.h, include/uapi/asm-generic/socket.h.
+ */
+const ROUTE_OPTIONS: readonly { readonly level: bigint; readonly names: readonly bigint[] }[] = [
+  { level: 0n, names: [4n] },
+  { level: 41n, names: [5n, 6n, 57n] },
+  { level: 1n, names: [25n, 62n] },
+]
 
 const family = (...oneOf: bigint[]): ArgumentCondition => low(0, oneOf)
 /** The low four bits; the others are SOCK_CLOEXEC and SOCK_NONBLOCK. */
@@ -199,16 +211,18 @@ export const COMMAND_FILTER: readonly CommandFilterRow[] = [
     told: true, reason: 'only families, types and protocols whose reach is judged: no vsock, packet, netlink other than route, kernel crypto. ICMP has nothing to reach here; the kernel too says EACCES' },
   { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: 'allow', datagram: 'allow', icmp: 'allow' }), network: 'host',
     told: true, reason: 'the same; ICMP sockets for ping, where the host\'s ping_group_range lets the user' },
-  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: 'allow', datagram: EACCES, icmp: EACCES }), network: 'none', when: supervised => (supervised?.abi ?? 0) >= FIRST_ABI_WITH_TCP,
+  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: 'allow', datagram: EACCES, icmp: EACCES }), network: 'none', when: mayHaveTcp,
     told: true, reason: 'the host\'s network is off: Landlock and the launcher refuse every address of TCP, and nothing would refuse those of UDP' },
-  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: EACCES, datagram: EACCES, icmp: EACCES }), network: 'none', when: supervised => (supervised?.abi ?? 0) < FIRST_ABI_WITH_TCP,
-    told: true, reason: 'the same, where Landlock does not know TCP' },
+  { calls: ['socket', 'socketpair'], action: EAFNOSUPPORT, cases: socketCases({ stream: EACCES, datagram: EACCES, icmp: EACCES }), network: 'none', when: supervised => !mayHaveTcp(supervised),
+    told: true, reason: 'the same, where Landlock does not know TCP and nothing of it is to be reached' },
   { calls: ['sendto'], action: 'allow', cases: [{ when: [low(3, [MSG_FASTOPEN], MSG_FASTOPEN)], action: EOPNOTSUPP }], network: 'none',
     reason: 'connects without connect(2)' },
   { calls: ['sendmsg'], action: 'allow', cases: [{ when: [low(2, [MSG_FASTOPEN], MSG_FASTOPEN)], action: EOPNOTSUPP }], network: 'none',
     reason: 'the same as sendto' },
   { calls: ['sendmmsg'], action: 'allow', cases: [{ when: [low(3, [MSG_FASTOPEN], MSG_FASTOPEN)], action: EOPNOTSUPP }], network: 'none',
     reason: 'the same as sendto' },
+  { calls: ['setsockopt'], action: 'allow', cases: ROUTE_OPTIONS.map(({ level, names }) => ({ when: [low(1, [level]), low(2, names)], action: EPERM })), network: 'none',
+    reason: 'a source route or a device lets what is connected to the loopback leave the machine all the same' },
 
   { calls: ['shmget', 'shmat', 'shmctl', 'shmdt', 'semget', 'semop', 'semtimedop', 'semctl', 'msgget', 'msgsnd', 'msgrcv', 'msgctl'], action: EACCES, when: isSupervised,
     reason: 'System V IPC belongs to a namespace, and this one is the host\'s; shared memory in /dev/shm and semaphores in it stay' },
@@ -217,6 +231,11 @@ export const COMMAND_FILTER: readonly CommandFilterRow[] = [
   { calls: ['migrate_pages', 'move_pages'], action: EPERM, cases: [{ when: [low(0, [0n])], action: 'allow' }], when: isSupervised,
     reason: 'moves the memory of any process of the user; 0 is the caller' },
 ]
+
+/** Where nothing of TCP is to be reached, Landlock is a second lock, and without it there are no sockets. */
+function mayHaveTcp(supervised: Supervised | undefined): boolean {
+  return supervised?.connects === true || (supervised?.abi ?? 0) >= FIRST_ABI_WITH_TCP
+}
 
 function isSupervised(supervised: Supervised | undefined): boolean {
   return supervised !== undefined

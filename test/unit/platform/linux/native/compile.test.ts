@@ -7,10 +7,11 @@ import { compileLinuxNative } from '../../../../../src/platform/linux/native/com
 import { type LayerName, LAYERS } from '../../../../../src/platform/linux/native/layers.js'
 import { commandFilter, listenerFilter } from '../../../../../src/platform/linux/seccomp/filters.js'
 import type { HostSnapshot } from '../../../../../src/policy/host-snapshot.js'
+import { parsePolicy } from '../../../../../src/policy/parse.js'
 import { presetPolicy } from '../../../../../src/policy/presets.js'
 import { resolve } from '../../../../../src/policy/resolve.js'
 import type { SandboxPolicy } from '../../../../../src/policy/sandbox-policy.js'
-import { fakeHost } from '../../../../support/fake-host.js'
+import { fakeHost, socket } from '../../../../support/fake-host.js'
 import { compileOptions, linuxLayers } from '../../../../support/linux-layers.js'
 
 const git = { HEAD: 'ref: refs/heads/main\n', objects: {}, refs: {}, config: '', hooks: {}, info: { exclude: '' } }
@@ -24,6 +25,9 @@ function compile(changes: Partial<SandboxPolicy> = {}, { layers = linuxLayers(),
   return compileLinuxNative(policy, layers, compileOptions({ allowDegraded: new Set(allow), ...options }))
 }
 
+const WITH_SOCKETS = fakeHost({ home: { user: { work: { 'own.sock': socket() } } }, run: { 'db.sock': socket() }, tmp: {}, dev: { shm: {} } })
+const PROXIED = parsePolicy({ network: { allowedDomains: ['example.com'], httpPort: 3128, socksPort: 1080, allowLocalPorts: [5432], allowUnixSockets: ['/run/db.sock', '/home/user/work/own.sock'], allowLocalBinding: true } })
+
 /** What Docker's default profile and its masked /proc take away. */
 const IN_DOCKER: readonly LayerName[] = ['user-namespace', 'mount-namespace', 'pid-namespace', 'network-namespace', 'proc-mount', 'descriptor-copy']
 
@@ -31,7 +35,8 @@ const IN_DOCKER: readonly LayerName[] = ['user-namespace', 'mount-namespace', 'p
 function readable(plan: LinuxNativePlan, arch: 'x64' | 'arm64' = 'x64'): string {
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')
   const { network, rung, sockets, observe } = plan
-  const supervised = plan.supervision === undefined ? {} : { supervised: { abi: plan.landlock?.abi ?? 0, reads: observe === 'reads' ? 'all' : plan.supervision.judgedReads } as const }
+  const connects = plan.listeners === undefined ? {} : { connects: true }
+  const supervised = plan.supervision === undefined ? {} : { supervised: { abi: plan.landlock?.abi ?? 0, reads: observe === 'reads' ? 'all' : plan.supervision.judgedReads, ...connects } as const }
   const makeSockets = sockets === 'made'
   expect(plan.seccomp.command).toBe(base64(commandFilter({ arch, network, makeSockets, observe, ...supervised })))
   const bind = rung === 'supervised' || network === 'host'
@@ -50,6 +55,8 @@ describe('golden plans', () => {
     { name: 'secrets-and-rules', policy: { denySecrets: { except: [] }, deny: ['src/deep/secret', 'missing/file'], read: ['src'], write: ['/home/user/other'], protect: ['vendor'] } },
     { name: 'git-commits', policy: { git: 'commits' } },
     { name: 'restricted-reads', policy: { readAccess: { kind: 'restricted', includePlatformDefaults: true, readableRoots: ['/home/user/other'] }, excludeSlashTmp: true } },
+    { name: 'network-proxied', policy: { ...PROXIED }, with: { on: WITH_SOCKETS } },
+    { name: 'supervised-proxied', policy: { ...PROXIED }, with: { on: WITH_SOCKETS, rung: 'supervised' } },
     { name: 'network-open', policy: { network: 'open', devices: ['/dev/fuse'], limits: { memoryBytes: 1 << 30, pids: 64, cpuSeconds: 60, openFiles: 256, fileSizeBytes: 1 << 20 } } },
     { name: 'old-landlock', policy: {}, with: { layers: linuxLayers({ abi: 1 }) } },
     { name: 'everything-degraded', policy: { deny: ['**/*.key'] }, with: { layers: linuxLayers({ missing: ['landlock', 'proc-mount', 'user-notification'] }), allow: ['later-glob-matches', 'no-landlock', 'no-unix-socket-control', 'no-own-proc'] } },

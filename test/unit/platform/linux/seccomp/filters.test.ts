@@ -221,6 +221,35 @@ describe.each(ARCHITECTURES.flatMap(arch => [4, 3].map(abi => ({ arch, abi }))))
   })
 })
 
+describe.each(ARCHITECTURES)('the command filter of %s on the supervised rung, with a port to be reached', arch => {
+  const [SOL_IP, SOL_SOCKET, SOL_TCP, SOL_IPV6] = [0, 1, 6, 41]
+
+  test('has TCP sockets whatever Landlock knows of them, and no others', () => {
+    for (const abi of [3, 4]) {
+      const program = commandFilter({ arch, network: 'none', supervised: { abi, reads: 'folders', connects: true } })
+      expect([[2, 1, 0], [10, 1, 6], [2, 2, 0], [10, 2, 17], [2, 3, 0], [2, 1, 262]].map(([family = 0, type = 0, protocol = 0]) => judge(program, arch, 'socket', family, type, protocol)))
+        .toEqual(['allow', 'allow', 'EACCES', 'EACCES', 'EPERM', 'EPROTONOSUPPORT'])
+    }
+  })
+  test.each([
+    { name: 'IP_OPTIONS (a source route)', level: SOL_IP, option: 4, verdict: 'EPERM' },
+    { name: 'IPV6_RTHDR',                  level: SOL_IPV6, option: 57, verdict: 'EPERM' },
+    { name: 'IPV6_2292RTHDR',              level: SOL_IPV6, option: 5, verdict: 'EPERM' },
+    { name: 'IPV6_2292PKTOPTIONS',         level: SOL_IPV6, option: 6, verdict: 'EPERM' },
+    { name: 'SO_BINDTODEVICE',             level: SOL_SOCKET, option: 25, verdict: 'EPERM' },
+    { name: 'SO_BINDTOIFINDEX',            level: SOL_SOCKET, option: 62, verdict: 'EPERM' },
+    { name: 'IP_TOS',                      level: SOL_IP, option: 1, verdict: 'allow' },
+    { name: 'IPV6_V6ONLY',                 level: SOL_IPV6, option: 26, verdict: 'allow' },
+    { name: 'SO_REUSEADDR',                level: SOL_SOCKET, option: 2, verdict: 'allow' },
+    { name: 'TCP_NODELAY',                 level: SOL_TCP, option: 1, verdict: 'allow' },
+    { name: 'TCP_MAXSEG',                  level: SOL_TCP, option: 4, verdict: 'allow' },
+  ])('setsockopt $name: $verdict', ({ level, option, verdict }) => {
+    const supervised = { abi: 7, reads: 'folders' } as const
+    expect(judge(commandFilter({ arch, network: 'none', supervised: { ...supervised, connects: true } }), arch, 'setsockopt', 3, level, option)).toBe(verdict)
+    expect(judge(commandFilter({ arch, network: 'host', supervised }), arch, 'setsockopt', 3, level, option)).toBe('allow')
+  })
+})
+
 describe.each(ARCHITECTURES.flatMap(arch => [6, 5].map(abi => ({ arch, abi }))))('the listener filter of $arch on the supervised rung, Landlock ABI $abi', ({ arch, abi }) => {
   const program = listenerFilter({ arch, network: 'none', bind: true, makeSockets: true, supervised: { abi, reads: 'folders' } })
   const signals = abi < 6 ? 'user_notification' : 'allow'
