@@ -4,12 +4,6 @@ import type { Socket } from 'node:net'
 /** How much may arrive unasked while a connection is only watched. */
 const MOST_WATCHED = 64 * 1024
 
-export interface Watch {
-  /** Aborted once the other side is gone; with `end`, also once it has said its last. */
-  readonly signal: AbortSignal
-  stop(): void
-}
-
 /** The one reader of its socket until `release`. */
 export class ByteReader {
   readonly socket: Socket
@@ -57,18 +51,22 @@ export class ByteReader {
     this.#end('end')
   }
 
-  /** Notices the end of the connection while nothing is read from it. Bytes that arrive are kept, up to a bound. */
-  watch(until: 'end' | 'close'): Watch {
+  /**
+   * Notices the end of the connection while nothing is read from it. Bytes that arrive are kept, up to a bound.
+   * @returns aborted once the other side is gone; with `end`, also once it has said its last
+   */
+  watch(until: 'end' | 'close'): AbortSignal {
     const abort = new AbortController()
     if (this.socket.destroyed || (this.ended && until === 'end')) abort.abort()
     this.#watch = { abort, until }
     if (this.bytes.length < MOST_WATCHED) this.socket.resume()
-    const stop = (): void => {
-      if (this.#watch?.abort !== abort) return
-      this.#watch = undefined
-      if (this.#waiting === undefined) this.socket.pause()
-    }
-    return { signal: abort.signal, stop }
+    return abort.signal
+  }
+
+  unwatch(): void {
+    if (this.#watch === undefined) return
+    this.#watch = undefined
+    if (this.#waiting === undefined) this.socket.pause()
   }
 
   /** Gives the socket back, paused, with the bytes that were not taken. */

@@ -15,8 +15,9 @@ const CLIENT_HELLO = 1
 const SERVER_NAME = 0
 const HOST_NAME = 0
 const MOST_RECORD_BYTES = 16_384
-/** Post-quantum keys make a hello of about 2 KiB; nobody's is near this. */
-const MOST_HELLO_BYTES = 64 * 1024
+/** Post-quantum keys make a hello of about 2 KiB, in one record. What comes in crumbs is read again with each of them, so there is an end. */
+const MOST_HELLO_BYTES = 16 * 1024
+const MOST_RECORDS = 256
 
 /** Reads what a client has sent so far. A hello may be spread over records, and records over packets. */
 export function parseClientHello(bytes: Buffer): ClientHello {
@@ -47,7 +48,7 @@ function joinRecords(bytes: Buffer): Buffer | 'invalid' {
     }
     if (bytes.length < at + 5) return bytes.length > at + 1 && bytes[at + 1] !== 3 ? 'invalid' : Buffer.concat(parts)
     const length = bytes.readUInt16BE(at + 3)
-    if (bytes[at + 1] !== 3 || length === 0 || length > MOST_RECORD_BYTES) return 'invalid'
+    if (bytes[at + 1] !== 3 || length === 0 || length > MOST_RECORD_BYTES || parts.length === MOST_RECORDS) return 'invalid'
     parts.push(bytes.subarray(at + 5, at + 5 + length))
     at += 5 + length
   }

@@ -18,6 +18,15 @@ export interface NetworkDenial {
   readonly method?: string
 }
 
+export interface Timeouts {
+  /** From a connection's first byte to the end of its head or SOCKS request. Default: 60,000. */
+  readonly headMs: number
+  /** Of a connection that asks for nothing. Default: 300,000. Tunnels have none. */
+  readonly idleMs: number
+  /** How long a client that has said its last may wait for its answer; it may as well be gone. Default: 60,000. */
+  readonly endedMs: number
+}
+
 /** One connection to the proxy. */
 export interface Client {
   readonly reader: ByteReader
@@ -26,6 +35,7 @@ export interface Client {
   readonly judge: Judge
   readonly dial: Dial
   readonly upstream: URL | undefined
+  readonly timeouts: Timeouts
   /** Whether a TLS client that asked for an address may name `serverName`: no rule denies it. */
   readonly deniesName: (serverName: string, port: number) => boolean
   readonly denied: (denial: NetworkDenial) => void
@@ -52,13 +62,13 @@ export function closeGently(reader: ByteReader): void {
 
 /** Judges, and reports what is refused. A client that goes away meanwhile withdraws its question. */
 export async function admit(client: Client, request: HostRequest): Promise<Admission> {
-  const watch = client.reader.watch('end')
+  const signal = client.reader.watch('end')
   try {
-    const admission = await client.judge(request, client.source, watch.signal)
+    const admission = await client.judge(request, client.source, signal)
     if (admission.kind === 'refused') report(client, { ...request, host: admission.host }, admission.refusal)
     return admission
   } finally {
-    watch.stop()
+    client.reader.unwatch()
   }
 }
 
@@ -68,11 +78,11 @@ export function report({ denied }: Client, { host, port, protocol, method }: Hos
 
 /** A connection for a tunnel. @throws DialError */
 export async function openTunnel(client: Client, admission: Extract<Admission, { kind: 'admitted' }>, port: number): Promise<Socket> {
-  const watch = client.reader.watch('close')
+  const signal = client.reader.watch('close')
   try {
-    if (client.upstream !== undefined && admission.throughUpstream) return await tunnelThrough(client.upstream, admission.host, port, watch.signal)
-    return (await dialFirst(client.dial, admission.addresses, port, watch.signal)).socket
+    if (client.upstream !== undefined && admission.throughUpstream) return await tunnelThrough(client.upstream, admission.host, port, signal)
+    return (await dialFirst(client.dial, admission.addresses, port, signal)).socket
   } finally {
-    watch.stop()
+    client.reader.unwatch()
   }
 }

@@ -1,9 +1,11 @@
 // Bodies of HTTP/1 messages, passed on as they arrive.
+import type { Socket } from 'node:net'
 import type { ByteReader } from './byte-reader.js'
 import { type Framing, type Header, HttpSyntaxError, parseHeaders } from './http-syntax.js'
 import { write } from './socket-write.js'
-import type { Socket } from 'node:net'
 
+const EMPTY = Buffer.alloc(0)
+const LINE_END = Buffer.from('\r\n')
 const MOST_CHUNK_LINE = 1024
 const MOST_TRAILER_BYTES = 16 * 1024
 /** Trailers may not say what only a head may: where the message ends, whom it is for, and who asks. */
@@ -59,15 +61,29 @@ async function relayChunks(from: ByteReader, to: Socket, as: 'chunked' | 'plain'
     if (found === null) throw new HttpSyntaxError(400, 'a chunk does not begin with its size')
     const size = Number.parseInt(found[1] ?? '', 16)
     if (size === 0) break
-    if (as === 'chunked') await write(to, `${size.toString(16)}\r\n`)
-    await relayBytes(from, to, size)
-    if (!await from.atLeast(2)) throw new BodyCutError('a chunk does not end')
-    if (from.bytes[0] !== 0x0d || from.bytes[1] !== 0x0a) throw new HttpSyntaxError(400, 'a chunk is longer than its size')
-    from.skip(2)
-    if (as === 'chunked') await write(to, '\r\n')
+    const start = as === 'chunked' ? Buffer.from(`${size.toString(16)}\r\n`) : EMPTY
+    const end = as === 'chunked' ? LINE_END : EMPTY
+    if (from.bytes.length >= size + 2) {
+      // One write for a chunk that is there: many small ones would cost the host three system calls each.
+      const whole = Buffer.concat([start, from.bytes.subarray(0, size), end])
+      from.skip(size)
+      await skipLineEnd(from)
+      await write(to, whole)
+    } else {
+      await write(to, start)
+      await relayBytes(from, to, size)
+      await skipLineEnd(from)
+      await write(to, end)
+    }
   }
   const trailers = await readTrailers(from)
   if (as === 'chunked') await write(to, `0\r\n${trailers.map(({ name, value }) => `${name}: ${value}\r\n`).join('')}\r\n`, 'latin1')
+}
+
+async function skipLineEnd(from: ByteReader): Promise<void> {
+  if (!await from.atLeast(2)) throw new BodyCutError('a chunk does not end')
+  if (from.bytes[0] !== 0x0d || from.bytes[1] !== 0x0a) throw new HttpSyntaxError(400, 'a chunk is longer than its size')
+  from.skip(2)
 }
 
 async function readTrailers(from: ByteReader): Promise<Header[]> {

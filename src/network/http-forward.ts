@@ -14,8 +14,9 @@ import { join } from './tunnel.js'
 /** A connection that a response left open: for the next request of the same client to the same server. */
 export interface UpstreamConnection {
   readonly reader: ByteReader
-  /** The address that was dialled, or `upstream`. */
-  readonly to: string
+  /** The address that was dialled; undefined: the upstream proxy. */
+  readonly address: string | undefined
+  readonly host: string
   readonly port: number
 }
 
@@ -62,7 +63,14 @@ async function run(client: Client, exchange: Exchange, server: UpstreamConnectio
   const onGone = (): void => { to.destroy() }
   client.reader.socket.on('close', onGone)
   let answered = false
-  const sent = send(client, exchange, to).then(() => undefined, (error: unknown) => {
+  const ended: { timer?: NodeJS.Timeout } = {}
+  const sent = send(client, exchange, to).then(() => {
+    // It has said its last, or it is gone: who can tell. It may wait for its answer, but not for ever.
+    const onEnd = (): void => { ended.timer = setTimeout(onGone, client.timeouts.endedMs).unref() }
+    const signal = client.reader.watch('end')
+    if (signal.aborted) onEnd()
+    else signal.addEventListener('abort', onEnd, { once: true })
+  }, (error: unknown) => {
     // Half a request must not be taken for a whole one.
     if (!(error instanceof GoneError)) to.destroy()
     return error
@@ -76,8 +84,13 @@ async function run(client: Client, exchange: Exchange, server: UpstreamConnectio
       to.destroy()
       return 'close'
     }
-    if (outcome.serverStays && server.reader.bytes.length === 0) kept.connection = server
-    else to.destroy()
+    if (outcome.serverStays && server.reader.bytes.length === 0) {
+      // Its end, and bytes that belong to no request, are noticed before it is used again.
+      server.reader.watch('end')
+      kept.connection = server
+    } else {
+      to.destroy()
+    }
     return 'next'
   } catch (error) {
     to.destroy()
@@ -93,6 +106,8 @@ async function run(client: Client, exchange: Exchange, server: UpstreamConnectio
     if (cause instanceof BodyCutError) return 'close'
     throw error
   } finally {
+    client.reader.unwatch()
+    clearTimeout(ended.timer)
     client.reader.socket.off('close', onGone)
   }
 }
@@ -167,28 +182,31 @@ function formatHead({ status, reason, headers }: ResponseHead, own: readonly str
   return `${[`HTTP/1.1 ${status} ${reason}`, ...passed.map(({ name, value }) => `${name}: ${value}`), ...own].join('\r\n')}\r\n\r\n`
 }
 
-/** The connection that the last request left, where it leads to an address that this request may use as well. */
+/** The connection that the last request left, where it is to the same host at an address that this request may use as well. */
 function takeKept(kept: { connection?: UpstreamConnection }, { head, framing, target, admission, upgrade }: Exchange): UpstreamConnection | undefined {
   const { connection } = kept
   delete kept.connection
   if (connection === undefined) return undefined
-  const leadsThere = connection.port === target.port && (admission.throughUpstream ? connection.to === 'upstream' : admission.addresses.some(({ address }) => address === connection.to))
+  const { host, addresses, throughUpstream } = admission
+  const { reader } = connection
+  const sameServer = connection.host === host && connection.port === target.port
+    && (throughUpstream ? connection.address === undefined : addresses.some(({ address }) => address === connection.address))
   const safe = SAFE_METHODS.has(head.method) && framing.kind === 'none' && upgrade === undefined
-  if (leadsThere && safe && !connection.reader.ended && connection.reader.bytes.length === 0) return connection
-  connection.reader.socket.destroy()
+  reader.unwatch()
+  if (sameServer && safe && !reader.ended && reader.bytes.length === 0) return connection
+  reader.socket.destroy()
   return undefined
 }
 
-async function open(client: Client, { target, admission }: Exchange): Promise<UpstreamConnection> {
-  const watch = client.reader.watch('close')
+async function open({ reader, upstream, dial }: Client, { target, admission }: Exchange): Promise<UpstreamConnection> {
+  const signal = reader.watch('close')
   try {
-    if (client.upstream !== undefined && admission.throughUpstream) {
-      return { reader: new ByteReader(await dialUpstream(client.upstream, watch.signal)), to: 'upstream', port: target.port }
-    }
-    const { socket, address } = await dialFirst(client.dial, admission.addresses, target.port, watch.signal)
-    return { reader: new ByteReader(socket), to: address, port: target.port }
+    const { socket, address } = upstream !== undefined && admission.throughUpstream
+      ? { socket: await dialUpstream(upstream, signal), address: undefined }
+      : await dialFirst(dial, admission.addresses, target.port, signal)
+    return { reader: new ByteReader(socket), address, host: admission.host, port: target.port }
   } finally {
-    watch.stop()
+    reader.unwatch()
   }
 }
 

@@ -1,6 +1,5 @@
 // Serves one HTTP client: request after request, each judged anew, and CONNECT.
 import type { HostRequest } from '../policy/domains.js'
-import type { ByteReader } from './byte-reader.js'
 import { admit, type Client, closeGently, type Next, openTunnel, report } from './client.js'
 import { DialError } from './dial.js'
 import { type Answer, formatAnswer, refusalAnswer, TOKEN_MISSING } from './http-answer.js'
@@ -12,18 +11,11 @@ import { GoneError, write } from './socket-write.js'
 import { basicPassword, sameToken } from './token.js'
 import { joinChecked } from './tunnel.js'
 
-export interface HttpTimeouts {
-  /** From the first byte of a head to its last. */
-  readonly headMs: number
-  /** Between two requests of one connection. */
-  readonly idleMs: number
-}
-
 /** Returns once the connection is closed or a tunnel. */
-export async function serveHttp(client: Client, timeouts: HttpTimeouts): Promise<void> {
+export async function serveHttp(client: Client): Promise<void> {
   const kept: { connection?: UpstreamConnection } = {}
   try {
-    const next = await serveRequests(client, timeouts, kept)
+    const next = await serveRequests(client, kept)
     if (next !== 'tunnel') closeGently(client.reader)
   } catch (error) {
     // The client is gone.
@@ -34,10 +26,10 @@ export async function serveHttp(client: Client, timeouts: HttpTimeouts): Promise
   }
 }
 
-async function serveRequests(client: Client, timeouts: HttpTimeouts, kept: { connection?: UpstreamConnection }): Promise<Next> {
+async function serveRequests(client: Client, kept: { connection?: UpstreamConnection }): Promise<Next> {
   try {
     for (let first = true; ; first = false) {
-      const head = await readHead(client.reader, first, timeouts)
+      const head = await readHead(client, first)
       if (head === undefined) return 'close'
       const next = await serveRequest(client, head, kept)
       if (next !== 'next') return next
@@ -93,7 +85,7 @@ async function serveRequest(client: Client, head: RequestHead, kept: { connectio
 }
 
 /** The next head; undefined where the client says no more. @throws HttpSyntaxError */
-async function readHead(reader: ByteReader, first: boolean, { headMs, idleMs }: HttpTimeouts): Promise<RequestHead | undefined> {
+async function readHead({ reader, timeouts: { headMs, idleMs } }: Client, first: boolean): Promise<RequestHead | undefined> {
   const idle = setTimeout(() => reader.stop(), idleMs).unref()
   while (reader.bytes.length === 0) {
     if (await reader.more()) continue

@@ -6,7 +6,7 @@ import { type CompiledDomains, decideName } from '../policy/domains.js'
 import { parseHost } from '../policy/host-name.js'
 import { type Approvals, type Ask, createApprovals } from './approvals.js'
 import { ByteReader } from './byte-reader.js'
-import type { Client, NetworkDenial } from './client.js'
+import type { Client, NetworkDenial, Timeouts } from './client.js'
 import { type Dial, dialDirect, guarded } from './dial.js'
 import { serveHttp } from './http.js'
 import { createJudge, type Resolve } from './judge.js'
@@ -33,14 +33,7 @@ export interface ProxyOptions {
   readonly hostAddresses?: () => readonly string[]
   /** Connections beyond it are closed at once. Default: 8192. */
   readonly maxConnections?: number
-  readonly timeouts?: Partial<ProxyTimeouts>
-}
-
-export interface ProxyTimeouts {
-  /** From a connection's first byte to the end of its head or SOCKS request. Default: 60,000. */
-  readonly headMs: number
-  /** Of a connection that asks for nothing. Default: 300,000. Tunnels have none. */
-  readonly idleMs: number
+  readonly timeouts?: Partial<Timeouts>
 }
 
 export interface ProxyStats {
@@ -61,15 +54,16 @@ export interface NetworkProxy {
 
 const RESOLVE_TIMEOUT_MS = 10_000
 const INTERFACES_FOR_MS = 1_000
-const DEFAULTS = { maxConnections: 8192, headMs: 60_000, idleMs: 300_000 }
+const DEFAULT_MAX_CONNECTIONS = 8192
+const DEFAULT_TIMEOUTS: Timeouts = { headMs: 60_000, idleMs: 300_000, endedMs: 60_000 }
 const SOCKS5 = 5
 
 /** Listens to nothing itself: it is given sockets. */
 export function createProxy(options: ProxyOptions): NetworkProxy {
   const { rules, ask, onPrompt, onDenied, upstream } = options
   if (upstream !== undefined && upstream.protocol !== 'http:' && upstream.protocol !== 'https:') throw new TypeError(`an upstream proxy is http:// or https://, not ${upstream.protocol}`)
-  const timeouts = { headMs: options.timeouts?.headMs ?? DEFAULTS.headMs, idleMs: options.timeouts?.idleMs ?? DEFAULTS.idleMs }
-  const maxConnections = options.maxConnections ?? DEFAULTS.maxConnections
+  const timeouts: Timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts }
+  const maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS
   const hostAddresses = cachedSet(options.hostAddresses ?? interfaceAddresses)
   const approvals: Approvals | undefined = ask === undefined ? undefined : createApprovals({
     ask,
@@ -90,6 +84,7 @@ export function createProxy(options: ProxyOptions): NetworkProxy {
       judge,
       dial: options.dial ?? dialDirect,
       upstream,
+      timeouts,
       deniesName: (host, port) => {
         const verdict = decideName(rules(), { host, port, protocol: 'https' })
         return verdict.verdict === 'deny' && (verdict.because === 'denied' || verdict.because === 'invalid-host')
@@ -105,9 +100,9 @@ export function createProxy(options: ProxyOptions): NetworkProxy {
     clearTimeout(idle)
     const [first] = client.reader.bytes
     if (first === undefined) socket.end()
-    else if (first === SOCKS5) await serveSocks5(client, timeouts.headMs)
+    else if (first === SOCKS5) await serveSocks5(client)
     // A method's first letter. TLS, SOCKS4 and all else are not spoken here.
-    else if (first >= 0x41 && first <= 0x5a) await serveHttp(client, timeouts)
+    else if (first >= 0x41 && first <= 0x5a) await serveHttp(client)
     else socket.destroy()
   }
 

@@ -16,10 +16,10 @@ const REPLY = { succeeded: 0, failed: 1, notAllowed: 2, hostUnreachable: 4, refu
 const ADDRESS_LENGTH: Readonly<Record<number, number | 'counted'>> = { 1: 4, 3: 'counted', 4: 16 }
 
 /** Serves one connection, whose first byte is 5. Returns once it is a tunnel or closed. */
-export async function serveSocks5(client: Client, handshakeTimeoutMs: number): Promise<void> {
+export async function serveSocks5(client: Client): Promise<void> {
   const { reader } = client
   const done = new AbortController()
-  void wait(handshakeTimeoutMs, undefined, { ref: false, signal: done.signal }).then(() => reader.socket.destroy(), () => {})
+  void wait(client.timeouts.headMs, undefined, { ref: false, signal: done.signal }).then(() => reader.socket.destroy(), () => {})
   const request = await readRequest(client).finally(() => done.abort())
   if (request === undefined) return closeGently(reader)
 
