@@ -65,20 +65,6 @@ ssize_t read_file_of(pid_t thread, const char *name, char *text, size_t size)
 	return length;
 }
 
-pid_t session_of(pid_t thread)
-{
-	char text[512];
-	const char *behind_name;
-	int session = 0;
-
-	read_file_of(thread, "stat", text, sizeof text);
-	/* The program's name may have anything in it; the last parenthesis is behind it. */
-	behind_name = strrchr(text, ')');
-	if (behind_name == NULL || sscanf(behind_name + 1, " %*c %*d %*d %d", &session) != 1)
-		return 0;
-	return session;
-}
-
 pid_t thread_group(pid_t thread)
 {
 	char text[2048];

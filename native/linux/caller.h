@@ -14,9 +14,6 @@ long copy_memory(pid_t thread, uint64_t address, void *bytes, size_t length);
 /* Copies a path with its NUL into `path` of `size` bytes. Returns its length; -ENAMETOOLONG where it does not end; -EFAULT; -EACCES. */
 long copy_path(pid_t thread, uint64_t address, char *path, size_t size);
 
-/* The session of a thread, as this process's /proc has it; 0 where it is gone. */
-pid_t session_of(pid_t thread);
-
 /* Reads the beginning of a file of the caller's folder in /proc (`stat`, `fdinfo/3`) into `text`, and a NUL behind it. Returns its length;
  * -1, and then `text` is empty. */
 ssize_t read_file_of(pid_t thread, const char *name, char *text, size_t size);

@@ -32,10 +32,15 @@ static ssize_t read_text(const char *path, char *text, size_t size)
 	return length;
 }
 
-/* The innermost two ids of a thread, and its parent. */
-struct ids { pid_t parent, outer, inner; };
+/* The number behind a line's name; 0 where there is no such line. */
+static pid_t number_at(const char *text, const char *name)
+{
+	const char *line = strstr(text, name);
 
-static int read_ids(pid_t thread, struct ids *ids)
+	return line == NULL ? 0 : (pid_t)atoi(line + strlen(name));
+}
+
+int read_ids(pid_t thread, struct ids *ids)
 {
 	char path[48], text[2048];
 	const char *line;
@@ -43,12 +48,11 @@ static int read_ids(pid_t thread, struct ids *ids)
 	snprintf(path, sizeof path, "/proc/%d/status", thread);
 	if (read_text(path, text, sizeof text) <= 0)
 		return -1;
-	line = strstr(text, "\nPPid:");
-	ids->parent = line == NULL ? 0 : (pid_t)atoi(line + 6);
+	/* The first line is the program's name, in which a line's end is written as two characters. */
 	line = strstr(text, "\nNSpid:");
 	if (line == NULL)
 		return -1;
-	ids->outer = ids->inner = 0;
+	*ids = (struct ids){ .process = number_at(text, "\nTgid:"), .session = number_at(text, "\nNSsid:"), .parent = number_at(text, "\nPPid:") };
 	for (char *at = (char *)line + 7, *end; *at != '\n' && *at != 0; at = end) {
 		long value = strtol(at, &end, 10);
 
@@ -87,30 +91,25 @@ pid_t host_pid_of_init(pid_t forker, pid_t outer)
 	}
 }
 
-/* The process of a thread, which is what a parent's list of children has. */
-static pid_t group_of(pid_t thread)
+pid_t init_above_ids(const struct ids *first)
 {
-	char path[48], text[2048];
-	const char *line;
+	struct ids ids = *first;
 
-	snprintf(path, sizeof path, "/proc/%d/status", thread);
-	read_text(path, text, sizeof text);
-	line = strstr(text, "\nTgid:");
-	return line == NULL ? 0 : (pid_t)atoi(line + 6);
+	for (int depth = 0; depth < DEEPEST; depth++) {
+		/* A parent's list of children has processes, not threads. */
+		if (plain_forker != 0 ? ids.parent == plain_forker : ids.inner == 1)
+			return plain_forker != 0 ? ids.process : ids.outer;
+		if (ids.parent <= 0 || read_ids(ids.parent, &ids) != 0)
+			return 0;
+	}
+	return 0;
 }
 
 pid_t init_above(pid_t thread)
 {
 	struct ids ids;
 
-	for (int depth = 0; depth < DEEPEST && thread > 0; depth++) {
-		if (read_ids(thread, &ids) != 0)
-			return 0;
-		if (plain_forker != 0 ? ids.parent == plain_forker : ids.inner == 1)
-			return plain_forker != 0 ? group_of(thread) : ids.outer;
-		thread = ids.parent;
-	}
-	return 0;
+	return read_ids(thread, &ids) == 0 ? init_above_ids(&ids) : 0;
 }
 
 int list_children(pid_t parent, pid_t *children, int most)

@@ -16,8 +16,15 @@ pid_t host_pid_of_init(pid_t forker, pid_t outer);
 /* The first child of a process; 0 where there is none. */
 pid_t first_child(pid_t parent);
 
+/* Of a thread, by one look: its process, session and parent, and its innermost two ids. Returns 0, or -1 where it is gone. */
+struct ids { pid_t process, session, parent, outer, inner; };
+int read_ids(pid_t thread, struct ids *ids);
+
 /* The id, in the forker's PID namespace, of the init above a thread of a command; 0 where it is not known. */
 pid_t init_above(pid_t thread);
+
+/* The same for a thread that has been looked at. */
+pid_t init_above_ids(const struct ids *ids);
 
 /* The children of all threads of a process, at most `most`; how many. */
 int list_children(pid_t parent, pid_t *children, int most);

@@ -6,8 +6,11 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
+
+/* One wake-up has all reports of a while, and most of them come with their command's end. */
+enum { PASS_NS = 10 * 1000 * 1000, FULL_BYTES = 64 << 10 };
 
 enum { BUFFER_BYTES = 256 << 10, MOST_FOLDED = 4096, WAYS = 4, MOST_LOSERS = 64, MOST_SESSIONS = 64 };
 
@@ -31,8 +34,16 @@ static struct {
 
 int prepare_reports(void)
 {
-	state.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	state.wake = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	return state.wake;
+}
+
+/* 0: not at all. */
+static void wake_after(long ns)
+{
+	const struct itimerspec when = { .it_value = { .tv_nsec = ns } };
+
+	timerfd_settime(state.wake, 0, &when, NULL);
 }
 
 /* FNV-1a. */
@@ -97,24 +108,25 @@ static void count_lost(pid_t init)
 		*free = (struct loser){ init, 1 };
 }
 
-/* With the lock held. Returns whether the loop is to be woken. */
-static bool keep(const struct report *report, const char *path)
+/* With the lock held. Sees to it that the loop is woken. */
+static void keep(const struct report *report, const char *path)
 {
-	bool first = state.used == 0;
-
 	if (state.used + report->size > BUFFER_BYTES) {
 		count_lost(report->init);
-		return false;
+		return;
 	}
+	if (state.used == 0)
+		wake_after(PASS_NS);
+	else if (state.used < FULL_BYTES && state.used + report->size >= FULL_BYTES)
+		wake_after(1);
 	memcpy(state.buffers[state.filling] + state.used, report, sizeof *report);
 	memcpy(state.buffers[state.filling] + state.used + sizeof *report, path, report->path_length);
 	state.used += report->size;
-	return first;
 }
 
-static pid_t init_of(pid_t thread)
+static pid_t init_of(const struct ids *ids)
 {
-	pid_t id = session_of(thread), init = 0;
+	pid_t id = ids->session, init = 0;
 	struct session *session = &state.sessions[(unsigned)id % MOST_SESSIONS];
 
 	pthread_mutex_lock(&state.lock);
@@ -123,7 +135,7 @@ static pid_t init_of(pid_t thread)
 	pthread_mutex_unlock(&state.lock);
 	if (init != 0)
 		return init;
-	init = init_above(thread);
+	init = init_above_ids(ids);
 	if (id == 0 || init == 0)
 		return init;
 	pthread_mutex_lock(&state.lock);
@@ -134,14 +146,18 @@ static pid_t init_of(pid_t thread)
 
 void report_access(const struct call *call, enum access_operation operation, const char *path, unsigned flags)
 {
-	struct report report = { .init = init_of(call->thread), .operation = (uint8_t)operation, .flags = (uint8_t)flags };
-	const uint64_t one = 1;
+	struct report report = { .operation = (uint8_t)operation, .flags = (uint8_t)flags };
+	struct ids ids;
 	uint64_t hash;
-	bool known, wake = false;
+	bool known;
 
+	if (read_ids(call->thread, &ids) != 0)
+		return;
+	report.init = init_of(&ids);
 	/* Nobody's: there is no command to tell it of. */
 	if (report.init == 0)
 		return;
+	report.process = ids.process;
 	report.path_length = (uint16_t)(flags & REPORT_PATH_UNKNOWN ? 0 : strnlen(path, PATH_MAX));
 	report.size = (uint32_t)((sizeof report + report.path_length + 7) & ~(size_t)7);
 	hash = hash_report(&report, path) | 1;
@@ -150,7 +166,6 @@ void report_access(const struct call *call, enum access_operation operation, con
 	pthread_mutex_unlock(&state.lock);
 	if (known)
 		return;
-	report.process = thread_group(call->thread);
 	program_of(report.process, report.program);
 	/* Its thread's id may have been another's by now, and so may all that was read of it. */
 	if (!still_waits(call))
@@ -159,22 +174,18 @@ void report_access(const struct call *call, enum access_operation operation, con
 	pthread_mutex_lock(&state.lock);
 	if (!is_folded(hash, report.init)) {
 		fold(hash, report.init);
-		wake = keep(&report, path);
+		keep(&report, path);
 	}
 	pthread_mutex_unlock(&state.lock);
-	/* A full counter is a wake-up too. */
-	if (wake && write(state.wake, &one, sizeof one) < 0)
-		return;
 }
 
 size_t take_reports(const struct report **first)
 {
-	uint64_t count;
 	size_t used;
 
-	if (read(state.wake, &count, sizeof count) < 0)
-		count = 0;
 	pthread_mutex_lock(&state.lock);
+	/* Also takes back that it is readable. */
+	wake_after(0);
 	*first = (const struct report *)state.buffers[state.filling];
 	used = state.used;
 	if (used > 0)

@@ -6,7 +6,6 @@ import { existsSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
 import type { AccessReport, CommandExit, CommandHandlers, Launcher, RunningCommand, StartFailure } from '../platform/backend.js'
 import type { CommandPlan, Enforcement, LaunchPlan } from '../platform/launch-plan.js'
-import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Denial } from './denial.js'
 import { type DenialListener, DenialLog } from './denial-log.js'
@@ -15,6 +14,7 @@ import { EXHAUSTED } from './exhausted.js'
 import type { StreamName } from './kept-output.js'
 import { enforcementWith, groupLimitsOf, narrowLimits } from './limits.js'
 import type { CommandOptions } from './options.js'
+import type { LookAtHost } from './prepare.js'
 import { type Encoding, EXIT_CODE, type ExecResult, exitCodeOf, type Interruption, isTimeout, limitOf, type OutputOf, signalName, TO_KEEP } from './result.js'
 import type { Cancellable, RunningCommands } from './running-commands.js'
 import type { Session } from './session.js'
@@ -32,7 +32,7 @@ export interface CommandContext {
   readonly policy: ResolvedPolicy
   readonly environment: Environment
   /** This machine as it is now. */
-  readonly lookAtHost: () => HostSnapshot
+  readonly lookAtHost: LookAtHost
   /** Those that run, so that `close` can end them. */
   readonly running: RunningCommands
   /** Those in the background. */
@@ -138,7 +138,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     this.#otherwise = wiring.otherwise
     this.#enforcement = enforcementWith(context.plan, options.limits, context.requireLimits === true)
     this.#log = new DenialLog({
-      circumstances: () => ({ policy: context.policy, host: context.lookAtHost(), cwd: this.#command.cwd.path }),
+      circumstances: () => ({ policy: context.policy, host: context.lookAtHost('files'), cwd: this.#command.cwd.path }),
       observe: 'observe' in context.plan ? context.plan.observe : 'off',
       listener: () => this.#listener(),
       failed: error => this.abandon(error),

@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
 import { readPlaceholders, withoutPlaceholders } from '../host/placeholders.js'
-import { takeSnapshot } from '../host/snapshot.js'
+import { realFiles, takeSnapshot } from '../host/snapshot.js'
 import type { Backend, LayerReport } from '../platform/backend.js'
 import type { BackendName, LaunchPlan } from '../platform/launch-plan.js'
 import { namedLauncher, type NamedLauncher, packageRuntimePaths } from '../platform/linux/native/find-launcher.js'
@@ -28,6 +28,8 @@ export interface Preparation {
   readonly backend: Backend
   readonly layers: readonly LayerReport[]
   readonly plan: LaunchPlan
+  /** As it was when the policy was resolved. */
+  readonly host: HostSnapshot
   /** The layers are an earlier probe's: where a step fails, the host has to be asked again. */
   readonly recalled: boolean
 }
@@ -66,7 +68,7 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   const layers = known ?? await probing ?? []
   const plan = compilePlan({ options, backend, layers }, policy, seen)
   if (known === undefined) backend.keep?.(state, layers)
-  return { options, policy, caches, backend, layers, plan, recalled: known !== undefined }
+  return { options, policy, caches, backend, layers, plan, host: seen, recalled: known !== undefined }
 }
 
 /** Folders are made only for a policy that is right, and the host is looked at again then. */
@@ -140,6 +142,14 @@ export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.allowBroadRoots === undefined ? {} : { allowBroadRoots: options.allowBroadRoots }),
   })
+}
+
+/** `'files'`: only they are looked at again, which is all that a decision needs; the mounts and this package's files are as at the start. */
+export type LookAtHost = (again?: 'files') => HostSnapshot
+
+export function hostLooker(options: Parameters<typeof snapshotFor>[0], first: HostSnapshot, env: NodeJS.ProcessEnv): LookAtHost {
+  const state = stateDirectory(env, first)
+  return again => again === 'files' ? { ...first, files: withoutPlaceholders(realFiles(), readPlaceholders(state)) } : snapshotFor(options, env)
 }
 
 /** This machine, with what runs or is believed outside of every sandbox. */

@@ -4,7 +4,6 @@ import { SandboxError } from '../errors.js'
 import type { Launcher } from '../platform/backend.js'
 import type { Enforcement, LaunchPlan } from '../platform/launch-plan.js'
 import type { Access, Decision } from '../policy/decision.js'
-import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { CommandContext } from './command-run.js'
@@ -16,7 +15,7 @@ import { execCommand } from './exec.js'
 import type { ExposedPort, ExposeOptions } from './expose.js'
 import { makeFiles, type SandboxFiles } from './files/files.js'
 import { checkSandboxOptions, type ExecOptions, type ParsedSandboxOptions, type SandboxOptions, type ShellOptions, type SpawnOptions, type SpawnShellOptions } from './options.js'
-import { isStale, MOST_LOOKS, parseOptions, prepare, type Preparation, snapshotFor } from './prepare.js'
+import { hostLooker, isStale, MOST_LOOKS, parseOptions, prepare, type LookAtHost, type Preparation } from './prepare.js'
 import type { Encoding, ExecResult } from './result.js'
 import { Sessions } from './sessions.js'
 import { execScript, spawnScript } from './shell.js'
@@ -59,7 +58,7 @@ export async function startSandbox(preparation: Preparation, options: Pick<Parse
   // Before the launcher opens them, so that nobody removes them under it.
   const leaveCaches = caches === undefined ? undefined : useCacheFolders(caches)
   try {
-    return new Sandbox(policy, plan, await backend.start(plan), () => snapshotFor({ ...options, cwd: policy.cwd }, env), preparation, leaveCaches)
+    return new Sandbox(policy, plan, await backend.start(plan), hostLooker({ ...options, cwd: policy.cwd }, preparation.host, env), preparation, leaveCaches)
   } catch (error) {
     leaveCaches?.()
     throw error
@@ -77,7 +76,7 @@ export class Sandbox implements AsyncDisposable {
   #closed: Promise<void> | undefined
 
   /** Made by `createSandbox`. */
-  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: () => HostSnapshot, recipe?: Recipe, leaveCaches?: () => void) {
+  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: LookAtHost, recipe?: Recipe, leaveCaches?: () => void) {
     this.sessions = new Sessions(async (argv, sessionOptions) => {
       this.#refuseClosed(argv)
       return startSession(this.#contextFor(sessionOptions), argv, sessionOptions)
@@ -85,7 +84,7 @@ export class Sandbox implements AsyncDisposable {
     this.#leaveCaches = leaveCaches
     const variables = { ...process.env }
     this.#confinements = new Confinements({ launcher, plan, policy }, recipe, lookAtHost, confined => {
-      const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost(), variables))
+      const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables))
       return { ...confined, lookAtHost, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment), requireLimits: recipe?.options.requireLimits === true }
     })
     this.files = makeFiles(plan.backend, () => {
@@ -152,7 +151,7 @@ export class Sandbox implements AsyncDisposable {
   /** The same with a line for people and models. */
   async explain(access: Access): Promise<Explanation> {
     const { explainAccess } = await import('./decide-access.js')
-    return explainAccess(this.policy, this.#context.lookAtHost(), access)
+    return explainAccess(this.policy, this.#context.lookAtHost('files'), access)
   }
 
   /**

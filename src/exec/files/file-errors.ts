@@ -11,11 +11,12 @@ import { followLinks, followLinksToParent } from '../../policy/follow-links.js'
 import type { HostSnapshot } from '../../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../../policy/resolved-policy.js'
 import type { Denial } from '../denial.js'
+import type { LookAtHost } from '../prepare.js'
 
 export interface DeniedContext {
   readonly policy: ResolvedPolicy
   readonly plan: LaunchPlan
-  readonly lookAtHost: () => HostSnapshot
+  readonly lookAtHost: LookAtHost
 }
 
 /** The policy refused it. `code` is `denied`; what Node's own error would say is in `errno` (a name here), `syscall`, `path` and `dest`. */
@@ -53,7 +54,7 @@ const REFUSALS: readonly string[] = ['EACCES', 'EPERM', 'EROFS', 'EBUSY', 'EXDEV
 /** The first of `operations` that the policy denies, where `errno` may mean that. */
 export function deniedAccess({ policy, plan, lookAtHost }: DeniedContext, errno: string, path: string, operations: readonly FileAccess[]): Denial | undefined {
   if (!REFUSALS.includes(errno)) return undefined
-  const host = lookAtHost()
+  const host = lookAtHost('files')
   const absolute = resolvePath(plan.cwd.path, path)
   const exists = host.files.entry(absolute) !== undefined
   const possible = operations.filter(operation => operation === 'write' ? exists : operation === 'create' ? !exists || operations.length === 1 : true)
