@@ -1,6 +1,6 @@
 // `app-server`: the service over this process's standard streams or on a unix socket, until its client goes or a signal ends it.
 import { SandboxError } from '../errors.js'
-import { readConfiguration } from '../service/configuration.js'
+import { configReader } from '../service/configuration.js'
 import { Service } from '../service/service.js'
 import type { Arguments } from './arguments.js'
 
@@ -14,7 +14,8 @@ export async function appServer({ options, words }: Arguments): Promise<number> 
   if (word !== undefined) return generate(word, options.outFolder)
   if (options.outFolder !== undefined) throw new SandboxError('option_invalid', { field: '--out', value: options.outFolder }, { detail: 'it belongs to generate-json-schema and generate-ts' })
   const socketPath = options.listen === undefined || options.listen === 'stdio://' ? undefined : await socketPathOf(options.listen)
-  const service = new Service({ configuration: readConfiguration, selfPaths: socketPath === undefined ? [] : [socketPath], log: text => void process.stderr.write(`codex-sandbox: ${text}\n`) })
+  const choice = options.config === undefined ? {} : { overrides: options.config }
+  const service = new Service({ readConfig: configReader(choice), selfPaths: socketPath === undefined ? [] : [socketPath], log: text => void process.stderr.write(`codex-sandbox: ${text}\n`) })
   return socketPath === undefined ? serveStandardStreams(service) : serveSocket(service, socketPath)
 }
 

@@ -1,8 +1,8 @@
 // `sessions`: the background terminals of a running service, asked over its socket as any client would.
 import { connect } from 'node:net'
-import { createInterface } from 'node:readline'
 import { SandboxError } from '../errors.js'
 import { packageVersion } from '../host/package-version.js'
+import { LineReader } from '../service/lines.js'
 import type { Arguments } from './arguments.js'
 import { socketPathOf } from './app-server.js'
 import { print } from './print.js'
@@ -62,18 +62,21 @@ async function reach(path: string): Promise<ReachedService> {
     socket.once('error', (error: NodeJS.ErrnoException) => reject(unreached(error.code ?? error.message, error)))
   })
   const waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>()
-  let nextId = 0
-  createInterface(socket).on('line', line => {
+  const take = (line: string): void => {
     const { id, result, error } = JSON.parse(line) as { id?: number; result?: unknown; error?: { message: string } }
     const asked = waiting.get(id ?? -1)
     if (asked === undefined) return
     waiting.delete(id as number)
     if (error === undefined) asked.resolve(result)
-    else asked.reject(new SandboxError('option_invalid', { field: 'the service', value: undefined }, { detail: error.message, remedy: 'See `codex-sandbox sessions`.' }))
-  })
+    else asked.reject(new SandboxError('option_invalid', { field: 'the request', value: undefined }, { detail: error.message, remedy: 'See `codex-sandbox sessions`.' }))
+  }
+  const lines = new LineReader({ line: take, tooLong: () => socket.destroy(), notUtf8: () => socket.destroy() })
+  socket.on('data', chunk => lines.add(chunk))
   socket.on('error', () => {})
   socket.once('close', () => { for (const { reject } of waiting.values()) reject(unreached('it closed the connection; its own log says why')) })
+  let nextId = 0
   const ask = (method: string, params: unknown): Promise<unknown> => new Promise((resolve, reject) => {
+    if (socket.destroyed) return reject(unreached('it closed the connection; its own log says why'))
     const id = nextId++
     waiting.set(id, { resolve, reject })
     socket.write(`${JSON.stringify({ id, method, params })}\n`)

@@ -8,7 +8,7 @@ import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { Approvals } from './approvals.js'
 import { Channel } from './channel.js'
 import { type CommandHost, Commands } from './command-exec.js'
-import type { Configuration } from './configuration.js'
+import type { Configuration, ReadConfig } from './configuration.js'
 import type { ExecQueue } from './exec-queue.js'
 import { keyOf, policyOf, recipeOf } from './policies.js'
 import type { CommandExecParams, NotificationName, NotificationParams, RequestId } from './protocol.js'
@@ -34,6 +34,8 @@ export interface Shared {
   readonly terminals: Terminals
   /** Read once, at the first need. */
   configuration(): Promise<Configuration>
+  /** As it is now. */
+  readonly readConfig: ReadConfig
   /** No new work is taken: the service ends. */
   readonly isDraining: boolean
   log(text: string): void

@@ -1,39 +1,122 @@
-// What the configuration says, as the service needs it: the policy where a request names none, what requirements forbid, and the
-// answers of config/read and configRequirements/read.
+// What the configuration says, as the service needs it: the policy where a request names none, what requirements bound, and the answers
+// of config/read and configRequirements/read. Read once; the files are believed, so no command may write them.
+import type { ApprovalSetting } from '../config/approval-setting.js'
+import type { ConfigLayer, LoadedConfig, LoadConfigOptions } from '../config/load.js'
+import type { LayerName } from '../config/layer.js'
+import type { Requirements, Sourced } from '../config/requirements.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
-import { presetPolicy } from '../policy/presets.js'
-import { invalidRequest } from './rpc-error.js'
+import { invalidRequest, rpcError } from './rpc-error.js'
+import { SandboxError } from '../errors.js'
 
 export interface Configuration {
   /** Where a request names no policy. */
   policy(): SandboxPolicy
-  /** Modes that requirements allow; undefined: all. */
-  readonly allowedModes: readonly string[] | undefined
+  /** The policy of one request with what requirements forbid. @throws SandboxError `requirement_conflict` */
+  bound(policy: SandboxPolicy, field: string): SandboxPolicy
   /** Of an empty poll of a background terminal, in milliseconds. */
   readonly longestPollMs: number
   /** What a reader should know: values that were ignored, or changed by requirements. */
   readonly warnings: readonly string[]
+  /** Files that were believed. */
+  readonly files: readonly string[]
 }
 
-export const LONGEST_POLL_MS = 300_000
+/** What `-c`, `--profile` and the embedding runtime say. */
+export type ConfigurationChoice = Pick<LoadConfigOptions, 'profile' | 'overrides' | 'cloudRequirements'>
 
-/** Where there is none. */
-export const NO_CONFIGURATION: Configuration = { policy: () => presetPolicy('read-only', 'reference'), allowedModes: undefined, longestPollMs: LONGEST_POLL_MS, warnings: [] }
+/** Reads the configuration of a folder. */
+export type ReadConfig = (cwd: string) => Promise<LoadedConfig>
+
+export function configReader(choice: ConfigurationChoice = {}): ReadConfig {
+  return async cwd => {
+    const { codexHomeOf, loadConfig } = await import('../config/load.js')
+    return loadConfig({ ...choice, codexHome: codexHomeOf(), cwd })
+  }
+}
+
+export function configurationOf(loaded: LoadedConfig): Configuration {
+  return {
+    policy: () => loaded.policy(),
+    bound: (policy, field) => loaded.bound(policy, field),
+    longestPollMs: loaded.config.backgroundTerminalMaxTimeoutMs,
+    warnings: [
+      ...loaded.warnings.map(({ key, layer, path, text }) => `${path ?? layer}: ${key}: ${text}`),
+      ...loaded.changes.map(change => `${change.key}: ${JSON.stringify(change.from)} became ${JSON.stringify(change.to)}: ${change.because}`),
+    ],
+    files: loaded.files,
+  }
+}
 
 /** An explicit choice that conflicts with requirements is an error, as the reference has it. @throws RpcError -32600 */
-export function refuseForbidden({ mode }: SandboxPolicy, { allowedModes }: Pick<Configuration, 'allowedModes'>): void {
-  if (allowedModes === undefined || allowedModes.includes(mode)) return
-  throw invalidRequest(`invalid sandbox policy: ${mode} is not in the set of allowed modes: ${allowedModes.join(', ')} (requirements)`)
+export function boundRequest(policy: SandboxPolicy, { bound }: Pick<Configuration, 'bound'>): SandboxPolicy {
+  try {
+    return bound(policy, 'sandboxPolicy')
+  } catch (error) {
+    if (error instanceof SandboxError && error.code === 'requirement_conflict') throw invalidRequest(`invalid sandbox policy: ${error.message}`)
+    throw rpcError(error)
+  }
 }
 
-export async function readConfig(_cwd: string, _includeLayers: boolean) {
-  return { config: {}, origins: {} }
+/* The answers, in the wire's spelling. */
+
+/** The tags of the reference. What it calls a profile is a part of the user's layer. */
+const LAYER_SOURCES: Readonly<Record<LayerName, (layer: ConfigLayer) => Record<string, unknown>>> = {
+  'built-in':            () => ({ type: 'builtIn' }),
+  'system':              ({ path }) => ({ type: 'system', file: path }),
+  'user':                ({ path }) => ({ type: 'user', file: path }),
+  'profile':             ({ path }) => ({ type: 'user', file: path, profile: true }),
+  'project':             ({ path }) => ({ type: 'project', dotCodexFolder: path?.replace(/[\\/][^\\/]*$/, '') }),
+  'session-flags':       () => ({ type: 'sessionFlags' }),
+  'managed-config':      ({ path }) => ({ type: 'legacyManagedConfigTomlFromFile', file: path }),
+  'managed-preferences': () => ({ type: 'legacyManagedConfigTomlFromMdm' }),
 }
 
-export async function readRequirements(_cwd: string) {
-  return { requirements: null }
+const sourceOf = (layer: ConfigLayer): { type: string } => LAYER_SOURCES[layer.name](layer) as { type: string }
+
+export function configAnswer(loaded: LoadedConfig, includeLayers: boolean) {
+  const effective = plain(loaded.tables) as Record<string, unknown>
+  // What requirements changed: `config` is what holds.
+  for (const { key, to } of loaded.changes) putAt(effective, key.split('.'), to)
+  const origins = Object.fromEntries([...loaded.origins].map(([key, layer]) => [key, { name: sourceOf(layer), version: layer.version }]))
+  // The strongest first, as the reference lists them.
+  const layers = [...loaded.layers].reverse().map(layer => ({
+    name: sourceOf(layer), version: layer.version, config: plain(layer.config), ...(layer.disabledReason === undefined ? {} : { disabledReason: layer.disabledReason }),
+  }))
+  return { config: effective, origins, ...(includeLayers ? { layers } : {}) }
 }
 
-export async function readConfiguration(_cwd: string): Promise<Configuration> {
-  return NO_CONFIGURATION
+function putAt(table: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {
+  if (name === undefined) return
+  if (rest.length === 0) {
+    table[name] = plain(value ?? null)
+    return
+  }
+  const inner = table[name]
+  const next = typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? inner as Record<string, unknown> : {}
+  table[name] = next
+  putAt(next, rest, value)
 }
+
+/** Dates of TOML become text. */
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+
+export function requirementsAnswer({ requirements }: Pick<LoadedConfig, 'requirements'>) {
+  return { requirements: requirements === null ? null : wireRequirements(requirements) }
+}
+
+function wireRequirements(requirements: Requirements) {
+  const { allowedApprovalPolicies, allowedSandboxModes, allowedWindowsSandboxImplementations, network, denyRead, other } = requirements
+  return {
+    ...(allowedApprovalPolicies === undefined ? {} : { allowedApprovalPolicies: allowedApprovalPolicies.value.map(wireApproval) }),
+    ...given('allowedSandboxModes', allowedSandboxModes),
+    ...given('allowedWindowsSandboxImplementations', allowedWindowsSandboxImplementations), ...given('network', network),
+    ...(denyRead === undefined ? {} : { permissions: { filesystem: { denyRead: denyRead.value } } }),
+    ...(other['allowed_web_search_modes'] === undefined ? {} : { allowedWebSearchModes: other['allowed_web_search_modes'].value }),
+  } as Record<string, never>
+}
+
+/** In the spelling of the pinned generation: what is rejected, not what is asked. */
+const wireApproval = (setting: ApprovalSetting) => typeof setting === 'string' ? setting
+  : { reject: { sandbox_approval: !setting.asks.sandbox_approval, rules: !setting.asks.rules, mcp_elicitations: !setting.asks.mcp_elicitations } }
+
+const given = (name: string, field: Sourced<unknown> | undefined): Record<string, unknown> => field === undefined ? {} : { [name]: plain(field.value) }

@@ -34,7 +34,7 @@ export class ExecQueue<Owner extends object> {
   enter(owner: Owner): Promise<void> | undefined {
     const share = this.#shareOf(owner)
     if (this.#running < this.#limits.mostRunning && share.running < this.#limits.mostRunningEach && share.waiting.length === 0) {
-      this.#begin(share)
+      this.#begin(owner, share)
       return undefined
     }
     if (share.waiting.length >= this.#limits.mostWaitingEach) throw overloaded(`${share.running} commands of this client run and ${share.waiting.length} wait`)
@@ -59,28 +59,32 @@ export class ExecQueue<Owner extends object> {
     if (share === undefined) return
     for (const begin of share.waiting.splice(0)) {
       this.#waiting--
-      this.#begin(share)
+      this.#begin(owner, share)
       begin()
     }
   }
 
-  #begin(share: Share): void {
+  #begin(owner: Owner, share: Share): void {
+    // To the end of the line, so that the next one is another client's.
+    this.#shares.delete(owner)
+    this.#shares.set(owner, share)
     share.running++
     this.#running++
   }
 
   #next(): void {
     while (this.#running < this.#limits.mostRunning && this.#waiting > 0) {
-      const entry = [...this.#shares].find(([, { waiting, running }]) => waiting.length > 0 && running < this.#limits.mostRunningEach)
-      if (entry === undefined) return
-      const [owner, share] = entry
-      // To the end of the line, so that the next one is another client's.
-      this.#shares.delete(owner)
-      this.#shares.set(owner, share)
+      const next = this.#firstWaiting()
+      if (next === undefined) return
       this.#waiting--
-      this.#begin(share)
-      share.waiting.shift()?.()
+      this.#begin(...next)
+      next[1].waiting.shift()?.()
     }
+  }
+
+  #firstWaiting(): [Owner, Share] | undefined {
+    for (const entry of this.#shares) if (entry[1].waiting.length > 0 && entry[1].running < this.#limits.mostRunningEach) return entry
+    return undefined
   }
 
   #shareOf(owner: Owner): Share {

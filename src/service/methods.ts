@@ -5,6 +5,7 @@ import { isAbsolute } from 'node:path'
 import type * as z from 'zod/mini'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Client, Request } from './client.js'
+import { configAnswer, requirementsAnswer } from './configuration.js'
 import { decodeBase64, reportOf } from './command-exec.js'
 import * as protocol from './protocol.js'
 import { CODE, invalidParams, invalidRequest, overloaded, RpcError, rpcError, shapeError } from './rpc-error.js'
@@ -82,7 +83,14 @@ export const METHODS: Readonly<Record<string, Method>> = {
     name: 'WindowsSandboxSetupStart', phase: 'ready', work: true, params: protocol.setupStartParams, result: protocol.setupStartResult,
     async handler(client, { mode, cwd }, request) {
       if (typeof cwd === 'string' && !isAbsolute(cwd)) throw invalidRequest(`Invalid request: cwd: AbsolutePathBuf deserialized without a base path: ${JSON.stringify(cwd)} is not absolute`)
-      const { setUpWindows } = await import('./windows-setup.js')
+      const [{ setUpWindows }, { checkWindowsSandbox }, { requirements }] = await Promise.all([
+        import('./windows-setup.js'), import('../config/bounds.js'), client.shared.readConfig(cwd ?? client.shared.cwd),
+      ])
+      try {
+        checkWindowsSandbox(mode, requirements)
+      } catch (error) {
+        throw invalidRequest(`invalid Windows sandbox mode: ${(error as Error).message}`)
+      }
       request.after(() => void setUpWindows(client, mode))
       return { started: true }
     },
@@ -97,15 +105,14 @@ export const METHODS: Readonly<Record<string, Method>> = {
   'config/read': method({
     name: 'ConfigRead', phase: 'ready', params: protocol.configReadParams, result: protocol.configReadResult,
     async handler(client, { includeLayers, cwd }) {
-      const { readConfig } = await import('./configuration.js')
-      return readConfig(cwd ?? client.shared.cwd, includeLayers === true)
+      if (typeof cwd === 'string' && !isAbsolute(cwd)) throw invalidRequest(`Invalid request: cwd: ${JSON.stringify(cwd)} is not absolute`)
+      return configAnswer(await client.shared.readConfig(cwd ?? client.shared.cwd), includeLayers === true)
     },
   }),
   'configRequirements/read': method({
     name: 'ConfigRequirementsRead', phase: 'ready', params: protocol.noParams, result: protocol.requirementsReadResult,
     async handler(client) {
-      const { readRequirements } = await import('./configuration.js')
-      return readRequirements(client.shared.cwd)
+      return requirementsAnswer(await client.shared.readConfig(client.shared.cwd))
     },
   }),
   'sandbox/explain': method({

@@ -7,7 +7,7 @@ import type { OnApproval } from '../approval/approval-request.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
-import { type Configuration, refuseForbidden } from './configuration.js'
+import { boundRequest, type Configuration } from './configuration.js'
 import { markedPaths } from './host-mark.js'
 import type { CommandExecParams } from './protocol.js'
 import { rpcError } from './rpc-error.js'
@@ -41,9 +41,8 @@ export async function policyOf(given: CommandExecParams['sandboxPolicy'], config
   } catch (error) {
     throw rpcError(error, 'sandboxPolicy')
   }
-  refuseForbidden(policy, configuration)
   // What variables a command gets is not the wire's to say.
-  return { ...policy, env: configuration.policy().env }
+  return { ...boundRequest(policy, configuration), env: configuration.policy().env }
 }
 
 /** On the wire null is the same as absent. */
@@ -52,10 +51,10 @@ function withoutNulls(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null).map(([key, each]) => [key, withoutNulls(each)]))
 }
 
-export function sandboxOptionsOf(policy: SandboxPolicy, { cwd, selfPaths }: Pick<PolicyContext, 'cwd' | 'selfPaths'>): ParsedSandboxOptions {
+export function sandboxOptionsOf(policy: SandboxPolicy, { cwd, selfPaths, configuration }: Pick<PolicyContext, 'cwd' | 'selfPaths' | 'configuration'>): ParsedSandboxOptions {
   return {
     policy: { ...policy, env: { ...policy.env, exclude: [...policy.env.exclude, ...SERVICE_VARIABLES] } },
-    cwd, selfPaths,
+    cwd, selfPaths: [...selfPaths, ...configuration.files],
     // Naming it is the word that it needs.
     allowBroadRoots: [...policy.writableRoots, ...policy.write].some(path => path === '/' || path === homedir()),
   }

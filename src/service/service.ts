@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream'
 import { currentFolder, currentPlatform } from '../host/snapshot.js'
 import type { Sandbox } from '../exec/sandbox.js'
 import { Client, type Shared } from './client.js'
-import { type Configuration, NO_CONFIGURATION } from './configuration.js'
+import { type Configuration, configReader, configurationOf, type ReadConfig } from './configuration.js'
 import { ExecQueue, type QueueLimits } from './exec-queue.js'
 import { dispatch } from './methods.js'
 import { Terminals } from './terminals.js'
@@ -19,8 +19,8 @@ export interface ServiceOptions {
   readonly cwd?: string
   /** Paths that no command may change: the service's socket. */
   readonly selfPaths?: readonly string[]
-  /** Reads the configuration, once. */
-  readonly configuration?: (cwd: string) => Promise<Configuration>
+  /** Default: the user's, without choices of a command line. */
+  readonly readConfig?: ReadConfig
   readonly queue?: QueueLimits
   readonly keep?: KeepLimits
   /** One line each. */
@@ -35,19 +35,19 @@ export class Service implements Shared {
   readonly sandboxes: WarmSandboxes<Sandbox>
   readonly terminals = new Terminals()
   readonly log: (text: string) => void
+  readonly readConfig: ReadConfig
   isDraining = false
   readonly #clients = new Set<Client>()
-  readonly #readConfiguration: (cwd: string) => Promise<Configuration>
   #configuration: Promise<Configuration> | undefined
   #ended: Promise<void> | undefined
 
-  constructor({ cwd = currentFolder(), selfPaths = [], configuration, queue, keep, log = () => {} }: ServiceOptions = {}) {
+  constructor({ cwd = currentFolder(), selfPaths = [], readConfig = configReader(), queue, keep, log = () => {} }: ServiceOptions = {}) {
     this.cwd = cwd
     this.selfPaths = selfPaths
     this.queue = new ExecQueue(queue)
     this.sandboxes = new WarmSandboxes(keep)
     this.log = log
-    this.#readConfiguration = configuration ?? (async () => NO_CONFIGURATION)
+    this.readConfig = readConfig
   }
 
   get clients(): number {
@@ -55,7 +55,7 @@ export class Service implements Shared {
   }
 
   configuration(): Promise<Configuration> {
-    this.#configuration ??= this.#readConfiguration(this.cwd)
+    this.#configuration ??= this.readConfig(this.cwd).then(configurationOf)
     return this.#configuration
   }
 
