@@ -1,6 +1,6 @@
 // What the configuration says, as the service needs it: the policy where a request names none, what requirements bound, and the answers
 // of config/read and configRequirements/read. Read once; the files are believed, so no command may write them.
-import type { ApprovalSetting } from '../config/approval-setting.js'
+import type { ApprovalSetting } from '../approval/approval-setting.js'
 import type { ConfigLayer, LoadedConfig, LoadConfigOptions } from '../config/load.js'
 import type { LayerName } from '../config/layer.js'
 import type { Requirements, Sourced } from '../config/requirements.js'
