@@ -60,6 +60,10 @@ export function parseArguments(argv: readonly string[]): Arguments {
       values.set(row.key, [])
       continue
     }
+    if (row.bare === true && inline === undefined && (rest[at + 1] === undefined || isOption(rest[at + 1] as string))) {
+      values.set(row.key, values.get(row.key) ?? [])
+      continue
+    }
     const value = inline ?? rest[++at]
     if (value === undefined || (inline === undefined && isOption(value))) throw missingValue(row, written, value)
     const given = values.get(row.key) ?? []
@@ -128,7 +132,7 @@ function missingValue(row: OptionRow, written: string, next: string | undefined)
 }
 
 function strayWord(verb: Verb, before: readonly string[], command: readonly string[]): SandboxError {
-  const usage = verb === 'doctor' || verb === 'sessions' ? `${verb} takes no words.` : `Put the command after --: ${suggestion(before, command)}.`
+  const usage = verb === 'doctor' || verb === 'sessions' || verb === 'debug-config' ? `${verb} takes no words.` : `Put the command after --: ${suggestion(before, command)}.`
   return new SandboxError('option_invalid', { field: 'argument', value: command[0] }, { detail: 'it belongs to no option', remedy: usage })
 }
 

@@ -23,7 +23,7 @@ export async function explain({ verb, options, words }: Arguments): Promise<numb
   }
   const cwd = currentFolder()
   const host = snapshotFor({})
-  const policy = resolvePolicy({ policy: await policyFromOptions(verb, options, cwd), cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd), allowBroadRoots: true }, host)
+  const policy = resolvePolicy({ policy: await policyFromOptions(verb, options, { cwd }), cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd), allowBroadRoots: true }, host)
   const access = parseAccess(word, { write: options.asWrite === true, cwd, exists: path => host.files.entry(path) !== undefined })
   const { decision, text } = explainAccess(policy, host, access)
   const flags = decision.verdict === 'deny' && decision.remedy.flags.length > 0 ? `\n  ${decision.remedy.flags.join(' ')}` : ''

@@ -21,7 +21,7 @@ export async function learn({ verb, options, words }: Arguments): Promise<number
   if (words.length === 0) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to learn from', remedy: 'Give one after --: `codex-sandbox learn -- COMMAND`.' })
   const here = currentFolder()
   const cwd = options.cd === undefined ? here : resolve(here, options.cd)
-  const policy = await policyFromOptions(verb, options, here)
+  const policy = await policyFromOptions(verb, options, { cwd: here })
   if (policy.mode !== 'read-only' && policy.mode !== 'workspace-write') throw new SandboxError('policy_contradiction', { field: '--sandbox', value: policy.mode }, { detail: 'nothing is denied there, so there is nothing to learn', remedy: 'Leave it out.' })
   const out = options.out === undefined ? undefined : openOut(options.out)
   const tell = async (text: string): Promise<void> => { if (options.quiet !== true) await print(process.stderr, text) }

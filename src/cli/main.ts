@@ -34,6 +34,7 @@ async function runVerb(given: Arguments): Promise<number> {
     case 'explain': return (await import('./explain.js')).explain(given)
     case 'learn':   return (await import('./learn.js')).learn(given)
     case 'execpolicy': return (await import('./execpolicy.js')).execpolicy(given)
+    case 'debug-config': return (await import('./debug-config.js')).debugConfig(given)
     case 'doctor':  return (await import('./doctor.js')).doctor(given)
     case 'app-server': return (await import('./app-server.js')).appServer(given)
     case 'sessions': return (await import('./sessions.js')).listSessions(given)

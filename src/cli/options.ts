@@ -6,6 +6,7 @@ export const VERBS = {
   explain: { usage: 'explain [options] PATH|HOST:PORT|@NAME',       help: 'say whether an access is allowed, by which rule, and how to allow it' },
   learn:   { usage: 'learn [options] -- COMMAND…',                  help: 'run a command again and again, and print the smallest policy that it needs' },
   execpolicy: { usage: 'execpolicy check [--pretty] --rules FILE… [--] COMMAND…', help: 'print which command rules a command meets, and what they decide' },
+  'debug-config': { usage: 'debug-config [options] [--json]',       help: 'say what config.toml and the requirements come to, and where each value is from' },
   doctor:  { usage: 'doctor [--json] [--escape]',                   help: 'say what this machine can enforce, and what to do about the rest' },
   'app-server': { usage: 'app-server [--listen URL] | app-server generate-json-schema|generate-ts --out DIR', help: 'serve commands to an agent runtime: JSON-RPC, a line a message' },
   sessions: { usage: 'sessions [--listen URL] [--kill ID] [--json]', help: 'list the background terminals of a running service, or end one' },
@@ -30,6 +31,8 @@ export interface OptionRow {
   readonly value?: string
   /** May be given several times; all values are kept, in order. */
   readonly repeat?: true
+  /** Its value may be left out, before another option and at the end. */
+  readonly bare?: true
   readonly for: readonly Verb[]
   readonly group: OptionGroup
   readonly help: string
@@ -38,12 +41,14 @@ export interface OptionRow {
 const COMMANDS = ['run', 'sandbox'] as const
 const RUNNING = ['run', 'sandbox', 'learn'] as const
 const POLICIES = ['run', 'sandbox', 'learn', 'explain'] as const
-const ALL = ['run', 'sandbox', 'learn', 'execpolicy', 'explain', 'doctor', 'app-server', 'sessions'] as const
+/** Those that may read config.toml. */
+const CONFIGURED = ['run', 'sandbox', 'learn', 'explain', 'debug-config'] as const
+const ALL = ['run', 'sandbox', 'learn', 'execpolicy', 'explain', 'debug-config', 'doctor', 'app-server', 'sessions'] as const
 
 export const OPTIONS = [
   { key: 'sandbox',       short: 's', value: 'MODE', for: POLICIES, group: 'policy', help: 'read-only, workspace-write or danger-full-access' },
   { key: 'fullAuto',      long: 'full-auto', for: ['sandbox'], group: 'policy', help: 'the same as -s workspace-write' },
-  { key: 'cd',            short: 'C', value: 'DIR', for: POLICIES, group: 'policy', help: 'the workspace, and where the command starts (default: here)' },
+  { key: 'cd',            short: 'C', value: 'DIR', for: CONFIGURED, group: 'policy', help: 'the workspace, and where the command starts (default: here)' },
   { key: 'write',         alias: 'add-dir', value: 'DIR', repeat: true, for: RUNNING, group: 'policy', help: 'allow writes in DIR too' },
   { key: 'write',         long: 'add-dir', value: 'DIR', repeat: true, for: ['explain'], group: 'policy', help: 'allow writes in DIR too' },
   { key: 'asWrite',       long: 'write', for: ['explain'], group: 'other', help: 'judge writing to PATH, not reading it' },
@@ -61,7 +66,8 @@ export const OPTIONS = [
   { key: 'caches',        value: 'private|off', for: POLICIES, group: 'policy', help: 'private: npm, pip, Go, Cargo, Gradle write to caches of this workspace' },
   { key: 'tmp',           value: 'host|private|none', for: POLICIES, group: 'policy', help: 'private: an empty /tmp of its own; none: /tmp is read-only' },
   { key: 'device',        value: 'PATH', repeat: true, for: POLICIES, group: 'policy', help: 'add a device node of /dev' },
-  { key: 'config',        short: 'c', value: 'KEY=VALUE', repeat: true, for: POLICIES, group: 'policy', help: 'config.toml: sandbox_mode, sandbox_workspace_write.*, shell_environment_policy.*' },
+  { key: 'config',        short: 'c', value: 'KEY=VALUE', repeat: true, bare: true, for: CONFIGURED, group: 'policy', help: 'read config.toml, with VALUE for KEY; alone: as it is' },
+  { key: 'profile',       short: 'p', value: 'NAME', for: CONFIGURED, group: 'policy', help: 'read config.toml, with its profile NAME' },
   { key: 'policy',        value: 'FILE|JSON', for: POLICIES, group: 'policy', help: 'a whole policy; the other options add to it' },
   { key: 'allowDegraded', long: 'allow-degraded', value: 'NAME', repeat: true, for: RUNNING, group: 'policy', help: 'go on where this machine cannot hold NAME (the error names it)' },
   { key: 'rung',          value: 'namespaces|supervised', for: RUNNING, group: 'policy', help: 'hold it this way (default: the strongest that this machine has)' },
@@ -72,7 +78,7 @@ export const OPTIONS = [
   { key: 'background',    value: 'kill|keep', for: COMMANDS, group: 'command', help: 'what the command leaves running: end it (default), or wait for its end' },
   { key: 'memory',        value: '512M', for: RUNNING, group: 'command', help: 'memory of all its processes together: bytes, K, M or G' },
   { key: 'pids',          value: 'N', for: RUNNING, group: 'command', help: 'processes and threads at once' },
-  { key: 'json',          for: ['run', 'sandbox', 'learn', 'doctor', 'sessions'], group: 'output', help: 'print the result as JSON, the output inside it' },
+  { key: 'json',          for: ['run', 'sandbox', 'learn', 'debug-config', 'doctor', 'sessions'], group: 'output', help: 'print the result as JSON, the output inside it' },
   { key: 'report',        value: 'FILE', for: COMMANDS, group: 'output', help: 'write the result as JSON to FILE; the output passes through' },
   { key: 'printPlan',     long: 'print-plan', for: COMMANDS, group: 'output', help: 'print what would be enforced, and run nothing' },
   { key: 'platform',      value: 'linux|macos|windows', for: COMMANDS, group: 'output', help: 'the system that --print-plan is for (default: this one)' },

@@ -1,6 +1,7 @@
-// The options that say what is allowed → one policy. Reads no file but the one that --policy names.
+// The options that say what is allowed → one policy. Reads the file that --policy names, and the configuration where it is asked for.
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
+import type { LoadConfigOptions, LoadedConfig } from '../config/load.js'
 import { SandboxError } from '../errors.js'
 import { currentFolder } from '../host/snapshot.js'
 import { combineNetwork } from '../policy/network-policy.js'
@@ -13,15 +14,27 @@ import { oneOf, parseAssignment, parseCount, parsePort, parseSizeBytes } from '.
 
 const MODES = ['read-only', 'workspace-write', 'danger-full-access'] as const satisfies readonly SandboxMode[]
 
+export interface PolicyContext {
+  /** Of this process: relative paths start there, wherever --cd leads. */
+  readonly cwd: string
+  /** Where `~/` leads. Default: this user's. */
+  readonly home?: string
+  /** Where the configuration lies. Default: this machine's. */
+  readonly config?: Partial<LoadConfigOptions>
+  /** Told of what in the configuration is not as it was written. */
+  readonly onNotice?: (notice: string) => void
+}
+
 /**
- * The policy that a command line asks for: a base (the verb's default, -s, or --policy), then -c, then what adds to it.
+ * The policy that a command line asks for: a base (--policy, else the configuration where the verb reads it, else the verb's default), then -s,
+ * then what adds to it. Requirements bound it where the configuration is read.
  *
- * @param cwd   of this process: relative paths start there, wherever --cd leads
- * @param home  where `~/` leads
- * @throws SandboxError `option_invalid`, `policy_contradiction`, and all that `parsePolicy` throws
+ * @throws SandboxError `option_invalid`, `policy_contradiction`, `requirement_conflict`, and all that `parsePolicy` and `loadConfig` throw
  */
-export async function policyFromOptions(verb: Verb, options: Options, cwd: string, home: string = homedir()): Promise<SandboxPolicy> {
-  const base = await basePolicy(verb, options, cwd)
+export async function policyFromOptions(verb: Verb, options: Options, context: PolicyContext): Promise<SandboxPolicy> {
+  const { cwd, home = homedir() } = context
+  const loaded = await loadedConfig(verb, options, context)
+  const base = await basePolicy(verb, options, loaded)
   const paths = (given: readonly string[] | undefined): string[] => (given ?? []).map(path => absolute(cwd, home, path))
   const changes: { readonly [Key in keyof SandboxPolicy]?: SandboxPolicy[Key] } = {
     read: [...base.read, ...paths(options.read)],
@@ -38,7 +51,24 @@ export async function policyFromOptions(verb: Verb, options: Options, cwd: strin
   }
   refuseUnderNoSandbox(base.mode, options)
   const { networkRules: _, ...rest } = base
-  return { ...rest, ...network(base, options, path => absolute(cwd, home, path)), ...changes }
+  const policy = { ...rest, ...network(base, options, path => absolute(cwd, home, path)), ...changes }
+  return loaded?.bound(policy, 'policy') ?? policy
+}
+
+/** `sandbox` reads it as the reference does; the others where an option names it. */
+async function loadedConfig(verb: Verb, options: Options, { cwd, config, onNotice }: PolicyContext): Promise<LoadedConfig | undefined> {
+  if (verb !== 'sandbox' && options.config === undefined && options.profile === undefined) return undefined
+  if (options.policy !== undefined && options.config !== undefined) throw contradiction('--config', options.config[0], '--policy is a whole policy')
+  if (options.policy !== undefined && options.profile !== undefined) throw contradiction('--profile', options.profile, '--policy is a whole policy')
+  const [{ codexHomeOf, loadConfig }, { noticesOf }] = await Promise.all([import('../config/load.js'), import('../config/load-policy.js')])
+  const loaded = await loadConfig({ codexHome: codexHomeOf(), ...configOptions(options, cwd), ...config })
+  for (const notice of options.policy === undefined ? noticesOf(loaded) : []) onNotice?.(notice)
+  return loaded
+}
+
+/** What -C, -p and -c say of the configuration. */
+export function configOptions({ cd, profile, config }: Options, cwd: string): Pick<LoadConfigOptions, 'cwd' | 'overridesFolder' | 'profile' | 'overrides'> {
+  return { cwd: cd === undefined ? cwd : resolve(cwd, cd), overridesFolder: cwd, ...(profile === undefined ? {} : { profile }), ...(config === undefined ? {} : { overrides: config }) }
 }
 
 const NETWORK_OPTIONS: Readonly<Record<string, string>> = { allowedDomains: '--allow-domain', deniedDomains: '--deny-domain', allowLocalPorts: '--allow-local-port', allowUnixSockets: '--allow-unix-socket' }
@@ -65,21 +95,21 @@ function network(base: SandboxPolicy, options: Options, absolute: (path: string)
   }) ?? unchanged
 }
 
-async function basePolicy(verb: Verb, options: Options, cwd: string): Promise<SandboxPolicy> {
+async function basePolicy(verb: Verb, options: Options, loaded: LoadedConfig | undefined): Promise<SandboxPolicy> {
   const mode = chosenMode(options)
   if (options.policy !== undefined) {
     if (mode !== undefined) throw contradiction(options.sandbox === undefined ? '--full-auto' : '--sandbox', mode, '--policy says the mode already')
-    if (options.config !== undefined) throw contradiction('--config', options.config[0], '--policy is a whole policy')
     return readPolicy(options.policy, currentFolder())
   }
   const defaults = verb === 'sandbox' ? 'reference' : 'library'
-  const normal = verb === 'sandbox' || verb === 'learn' ? 'read-only' : 'workspace-write'
-  if (options.config === undefined) return presetPolicy(mode ?? normal, defaults)
-  const { applyConfig } = await import('./config-option.js')
-  return applyConfig(options.config, { mode, normal, defaults, cwd })
+  const normalMode = verb === 'sandbox' || verb === 'learn' ? 'read-only' : 'workspace-write'
+  if (loaded === undefined) return presetPolicy(mode ?? normalMode, defaults)
+  const flag = loaded.layers.find(({ name }) => name === 'session-flags')?.config['sandbox_mode']
+  if (mode !== undefined && flag !== undefined && flag !== mode) throw new SandboxError('policy_contradiction', { field: 'sandbox_mode', value: flag }, { detail: `the mode was given as ${mode}` })
+  return loaded.policy({ defaults, normalMode, ...(mode === undefined ? {} : { sandboxMode: mode }) })
 }
 
-function chosenMode(options: Options): SandboxMode | undefined {
+function chosenMode(options: Options): (typeof MODES)[number] | undefined {
   const mode = options.sandbox === undefined ? undefined : oneOf('--sandbox', options.sandbox, MODES)
   if (options.fullAuto !== true) return mode
   if (mode !== undefined && mode !== 'workspace-write') throw contradiction('--sandbox', mode, '--full-auto means workspace-write')
@@ -96,7 +126,7 @@ async function readPolicy(given: string, cwd: string): Promise<SandboxPolicy> {
   const file = resolve(cwd, given)
   const text = readText('--policy', file, given, 'Name a file, or give the policy itself as JSON: {"mode": "workspace-write"}.')
   if (!file.endsWith('.toml')) return parsePolicy(parseJson('--policy', text, given, EXAMPLE))
-  const { parseToml } = await import('./config-option.js')
+  const { parseToml } = await import('./parse-toml.js')
   // Relative roots of a config file start at its own folder, as in the reference.
   return parseConfigPolicy(parseToml(text, '--policy', given), resolve(file, '..'))
 }

@@ -115,7 +115,9 @@ function optionsOfCommand({ timeout, idleTimeout, killGrace, background }: Optio
 
 async function optionsOfSandbox({ verb, options }: Arguments, other: HostSnapshot | undefined): Promise<ParsedSandboxOptions> {
   const [cwd, home] = other === undefined ? [currentFolder(), homedir()] : [other.cwd, other.home ?? '/']
-  const policy = await policyFromOptions(verb, options, cwd, home)
+  const notices: string[] = []
+  const policy = await policyFromOptions(verb, options, { cwd, home, onNotice: notice => notices.push(`codex-sandbox: ${notice}\n`) })
+  if (notices.length > 0 && options.quiet !== true) await print(process.stderr, notices.join(''))
   return {
     policy,
     cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd),

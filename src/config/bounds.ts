@@ -32,8 +32,8 @@ export function boundConfig(config: EffectiveConfig, requirements: Requirements 
   const changes: RequirementChange[] = []
   if (requirements === null) return { config, changes }
   let bounded = config
-  const change = (key: string, from: unknown, to: unknown, because: string, source: RequirementSource, next: Partial<EffectiveConfig>): void => {
-    changes.push({ key, from, to, because, source })
+  const change = (key: string, from: unknown, to: unknown, because: string, source: RequirementSource, next: Partial<EffectiveConfig>, isHeard = true): void => {
+    if (isHeard) changes.push({ key, from, to, because, source })
     bounded = { ...bounded, ...next }
   }
   const { allowedApprovalPolicies, allowedWindowsSandboxImplementations: windows, network, denyRead } = requirements
@@ -54,7 +54,7 @@ export function boundConfig(config: EffectiveConfig, requirements: Requirements 
     const next = windows.value[0]
     change('windows.sandbox', config.windowsSandbox, next, `allowed_windows_sandbox_implementations is ${JSON.stringify(windows.value)}`, windows.source, { windowsSandbox: next })
   }
-  if (network !== undefined) boundNetwork(bounded, network.value, (key, from, to, because, next) => change(key, from, to, because, network.source, next))
+  if (network !== undefined) boundNetwork(bounded, network.value, (key, from, to, because, next, isHeard) => change(key, from, to, because, network.source, next, isHeard))
   if (denyRead !== undefined) bounded = { ...bounded, denyRead: denyRead.value }
   return { config: bounded, changes }
 }
@@ -63,15 +63,18 @@ const ONLY_FALSE = [
   ['allow_local_binding', 'allowLocalBinding'], ['allow_upstream_proxy', 'allowUpstreamProxy'], ['dangerously_allow_all_unix_sockets', 'dangerouslyAllowAllUnixSockets'],
 ] as const satisfies readonly (readonly [string, keyof NetworkRequirements & keyof NetworkConfig])[]
 
-type NetworkChange = (key: string, from: unknown, to: unknown, because: string, next: Partial<EffectiveConfig>) => void
+type NetworkChange = (key: string, from: unknown, to: unknown, because: string, next: Partial<EffectiveConfig>, isHeard: boolean) => void
 
 function boundNetwork(config: EffectiveConfig, bounds: NetworkRequirements, change: NetworkChange): void {
   let { network } = config
+  const isOff = networkOf(config) === 'off'
   const keep = (key: string, field: keyof NetworkConfig, to: unknown, because: string): void => {
     const from = network[field]
     if (JSON.stringify(from) === JSON.stringify(to)) return
     network = { ...network, [field]: to } as NetworkConfig
-    change(`network.${key}`, from, to, because, { network })
+    // Of what nobody has said and nothing reaches, nobody need hear; it is bounded all the same.
+    const isHeard = !isOff || (from !== undefined && !(Array.isArray(from) && from.length === 0))
+    change(`network.${key}`, from, to, because, { network }, isHeard)
   }
   if (bounds.enabled === false) {
     if (networkOf(config) !== 'off') {

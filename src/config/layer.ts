@@ -9,12 +9,20 @@ import { copyTree, emptyTree, keyName, type KeyPath, removeAt, setAt, type Tree,
 export type LayerName = 'built-in' | 'system' | 'user' | 'profile' | 'project' | 'session-flags' | 'managed-config' | 'managed-preferences'
 
 export interface ConfigWarning {
+  /**
+   * `unknown`: a key that is not known here. `refused`: what a project's file may not say. `no-effect`: known, and it changes nothing.
+   * `unheld`: it would forbid something elsewhere, and does not here.
+   */
+  readonly kind: 'unknown' | 'refused' | 'no-effect' | 'unheld'
   /** As TOML writes it; the file's name where it concerns the whole. */
   readonly key: string
   readonly layer: LayerName | 'requirements'
   /** Where the layer is a file. */
   readonly path?: string
+  /** Goes on after the key: `is ignored: …`. */
   readonly text: string
+  /** The key that was probably meant. */
+  readonly near?: string
 }
 
 export interface CheckedLayer {
@@ -43,8 +51,8 @@ const TOP_NAMES = [...new Set([...CONFIG_KEYS, ...TOP_KEYS].map(({ key }) => key
 /** @throws SandboxError `config_invalid` with the place, for a wrong type of a key that is known here */
 export function checkLayer(layer: LayerText): CheckedLayer {
   const warnings: ConfigWarning[] = []
-  const warn = (path: TomlPath, text: string): void => {
-    warnings.push({ key: keyName(path), layer: layer.name, ...(layer.path === undefined ? {} : { path: layer.path }), text })
+  const warn: Warn = (kind, path, text, near) => {
+    warnings.push({ kind, key: keyName(path), layer: layer.name, ...(layer.path === undefined ? {} : { path: layer.path }), text, ...(near === undefined ? {} : { near: keyName(near) }) })
   }
   const normal = copyTree(layer.config)
   normalize(layer, normal, [], [...CONFIG_KEYS, ...TOP_KEYS], warn)
@@ -57,7 +65,7 @@ export function checkLayer(layer: LayerText): CheckedLayer {
   return { name: layer.name, ...(layer.path === undefined ? {} : { path: layer.path }), config: layer.config, normal, warnings }
 }
 
-type Warn = (path: TomlPath, text: string) => void
+type Warn = (kind: ConfigWarning['kind'], path: TomlPath, text: string, near?: TomlPath) => void
 
 function normalize(layer: LayerText, tree: Tree, under: KeyPath, keys: readonly ConfigKey[], warn: Warn): void {
   for (const row of keys) for (const path of matching(layer, tree, under, row.key.split('.'))) checkValue(layer, [...under, ...path], valueAt(tree, path), row)
@@ -105,11 +113,13 @@ function tableAt(layer: LayerText, tree: Readonly<Tree>, path: KeyPath): Readonl
   return value as Readonly<Record<string, unknown>> | undefined
 }
 
+const UNKNOWN = 'is not known here and is ignored'
+
 /** They are kept and have no part here; a name that is nearly one of ours was probably meant to be it. */
 function tellUnknown(tree: Readonly<Tree>, under: KeyPath, warn: Warn): void {
   for (const name of Object.keys(tree)) {
     const near = TOP_NAMES.includes(name) ? undefined : nearestName(name, TOP_NAMES)
-    if (near !== undefined) warn([...under, name], `is not known here and is ignored; did you mean ${near}?`)
+    if (near !== undefined) warn('unknown', [...under, name], UNKNOWN, [...under, near])
   }
   for (const table of CLOSED_TABLES) {
     const path = table.split('.')
@@ -119,7 +129,7 @@ function tellUnknown(tree: Readonly<Tree>, under: KeyPath, warn: Warn): void {
     for (const name of Object.keys(value)) {
       if (known.includes(name)) continue
       const near = nearestName(name, known)
-      warn([...under, ...path, name], `is not known here and is ignored${near === undefined ? '' : `; did you mean ${near}?`}`)
+      warn('unknown', [...under, ...path, name], UNKNOWN, near === undefined ? undefined : [...under, ...path, near])
     }
   }
 }
@@ -128,7 +138,7 @@ function tellUnheld(normal: Readonly<Tree>, warn: Warn): void {
   for (const name of UNHELD) {
     const value = normal[name]
     if (value === undefined || (isTable(value) && Object.keys(value).length === 0)) continue
-    warn([name], 'permission profiles are not read here: what they forbid is not forbidden by this configuration')
+    warn('unheld', [name], 'permission profiles are not read here: what they forbid is not forbidden by this configuration')
   }
 }
 

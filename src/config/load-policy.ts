@@ -31,7 +31,7 @@ export async function loadPolicy({ onNotice, ...options }: LoadPolicyOptions = {
 export function noticesOf({ warnings, changes }: Pick<LoadedConfig, 'warnings' | 'changes'>): string[] {
   return [
     ...changes.map(({ key, from, to, because, source }) => `${key} ${shown(from)} is not allowed here: ${shown(to)} holds, since ${because} (${describeSource(source)})`),
-    ...warnings.map(({ key, path, layer, text }) => `${key} ${text} (${path ?? layer})`),
+    ...warnings.map(({ key, path, layer, text, near }) => `${key} ${text} (${path ?? layer})${near === undefined ? '' : `. Did you mean ${near}?`}`),
   ]
 }
 

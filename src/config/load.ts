@@ -8,7 +8,7 @@ import { currentPlatform } from '../host/snapshot.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import { isInside } from '../policy/path-syntax.js'
 import type { DefaultsName } from '../policy/presets.js'
-import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import type { NetworkMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import { boundConfig, boundRequest, refuseMode, type RequirementChange } from './bounds.js'
 import { readConfigFile } from './config-file.js'
 import { BUILT_IN, type ConfigSandboxMode, type EffectiveConfig, hasRules, networkOf, policyOf, readEffective } from './effective.js'
@@ -25,12 +25,14 @@ import { copyTree, emptyTree, setAt, type Tree, valueAt } from './trees.js'
 export interface LoadConfigOptions {
   /** Absolute. CODEX_HOME, or `~/.codex`: `codexHomeOf` finds it. */
   readonly codexHome: string
-  /** Absolute. Where the project is looked for, and where relative roots of `overrides` start. */
+  /** Absolute: the workspace, where the project is looked for. */
   readonly cwd: string
   /** A profile by its name. Default: what `profile` says. */
   readonly profile?: string
   /** Each `KEY=VALUE`, as `-c` takes it; the later over the earlier. */
   readonly overrides?: readonly string[]
+  /** Where relative roots of `overrides` start. Default: `cwd`. */
+  readonly overridesFolder?: string
   /** Default: those of this machine, on macOS. */
   readonly managedPreferences?: ManagedPreferences
   /** TOML that the embedding runtime was given; the strongest of the requirements. */
@@ -117,7 +119,7 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
     trust: project.trust,
     requirements: sources.requirements,
     changes,
-    warnings: [...layers.flatMap(({ warnings }) => warnings), ...merged.warnings, ...sources.warnings, ...unheld(config, merged.origins)],
+    warnings: [...layers.flatMap(({ warnings }) => warnings), ...merged.warnings, ...sources.warnings, ...unheld(readEffective(merged), networkOf(config), merged.origins)],
     files,
     policy: choices => policyOf(withMode(readEffective(merged), choices, sources.requirements, isSaid), { ...choices, readOnly: files.filter(file => !isOwn(file)), isSaid }),
     bound: (policy, field) => boundRequest(policy, sources.requirements, field),
@@ -185,11 +187,14 @@ async function readSources(options: LoadConfigOptions): Promise<Sources> {
   return { below, above: [...flags, ...managed, ...managedPreferred], requirements: mergeRequirements(sets), warnings: sets.flatMap(({ warnings }) => warnings), files }
 }
 
-/** Each by itself, so that an error names it. */
-function sessionFlags({ overrides = [], cwd }: LoadConfigOptions): CheckedLayer[] {
+/** Each by itself, so that an error names it. A key that is nearly one of ours was meant to be it, and who wrote it is there to be told. */
+function sessionFlags({ overrides = [], overridesFolder, cwd }: LoadConfigOptions): CheckedLayer[] {
   return overrides.map(text => {
     const { config, place } = parseOverride(text)
-    return checkLayer({ name: 'session-flags', config, place, baseDir: cwd })
+    const layer = checkLayer({ name: 'session-flags', config, place, baseDir: overridesFolder ?? cwd })
+    const unknown = layer.warnings.find(({ kind }) => kind === 'unknown')
+    if (unknown !== undefined) throw new SandboxError('option_invalid', { field: '-c', value: unknown.key }, { detail: 'it is no key that is known here', remedy: unknown.near === undefined ? 'Leave it out.' : `Did you mean ${unknown.near}?` })
+    return layer
   })
 }
 
@@ -242,7 +247,7 @@ interface ProjectLayers {
 
 /** Of folders that are not trusted nothing is read. */
 function projectLayers({ cwd, codexHome }: LoadConfigOptions, projects: Tree): ProjectLayers {
-  const folders = projectFolders(cwd, projects)
+  const folders = projectFolders(realFolder(cwd), projects)
   const files: string[] = []
   const layers = folders.flatMap(({ folder, trust }: ProjectFolder) => {
     const at = path.join(folder, '.codex', 'config.toml')
@@ -257,6 +262,12 @@ function projectLayers({ cwd, codexHome }: LoadConfigOptions, projects: Tree): P
     return [{ layer: checkLayer({ name: 'project', path: at, config: found.text.value as Tree, place: found.text.place, baseDir: path.dirname(at) }) }]
   })
   return { layers, trust: folders.at(-1)?.trust, files }
+}
+
+function realFolder(cwd: string): string {
+  const folder = real(cwd)
+  if (folder === undefined) throw new SandboxError('path_not_found', { field: 'cwd', value: cwd })
+  return folder
 }
 
 function hasFile(file: string): boolean {
@@ -296,10 +307,9 @@ function rootsOf(options: LoadConfigOptions): RootsOf {
 }
 
 /** What is asked for and has no effect. */
-function unheld(config: EffectiveConfig, origins: ReadonlyMap<string, CheckedLayer>): ConfigWarning[] {
-  const { network, workspaceWrite, sandboxMode, features } = config
+function unheld({ network, workspaceWrite, sandboxMode, features }: EffectiveConfig, held: NetworkMode, origins: ReadonlyMap<string, CheckedLayer>): ConfigWarning[] {
   const found: (readonly [key: string, text: string])[] = []
-  if (hasRules(network) && networkOf(config) === 'off' && network.enabled === undefined && workspaceWrite.networkAccess !== false) found.push([network.allowedDomains === undefined ? 'network.denied_domains' : 'network.allowed_domains', 'opens nothing: the network is off until network.enabled is true'])
+  if (hasRules(network) && held === 'off' && network.enabled === undefined && workspaceWrite.networkAccess !== false) found.push([network.allowedDomains === undefined ? 'network.denied_domains' : 'network.allowed_domains', 'opens nothing: the network is off until network.enabled is true'])
   if (sandboxMode === 'danger-full-access' && (network.enabled !== undefined || hasRules(network))) found.push(['network.enabled', 'has no effect: danger-full-access enforces nothing'])
   if (workspaceWrite.networkAccess === true && network.enabled === false) found.push(['sandbox_workspace_write.network_access', 'has no effect: network.enabled is false'])
   if (workspaceWrite.networkAccess === false && network.enabled === true && sandboxMode === 'workspace-write') found.push(['network.enabled', 'has no effect: sandbox_workspace_write.network_access is false'])
@@ -307,7 +317,7 @@ function unheld(config: EffectiveConfig, origins: ReadonlyMap<string, CheckedLay
   if (origins.has('shell_environment_policy.experimental_use_profile')) found.push(['shell_environment_policy.experimental_use_profile', 'has no effect: a profile is read by the shell that is asked to, with a login shell'])
   return found.map(([key, text]) => {
     const layer = origins.get(key)
-    return { key, layer: layer?.name ?? 'built-in', ...(layer?.path === undefined ? {} : { path: layer.path }), text }
+    return { kind: 'no-effect' as const, key, layer: layer?.name ?? 'built-in', ...(layer?.path === undefined ? {} : { path: layer.path }), text }
   })
 }
 

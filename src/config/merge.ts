@@ -67,7 +67,7 @@ function overlay(layer: Readonly<Tree>, tree: Tree, write: Write): void {
 /** What a project's file may say; the rest of it has no part, as it may be anybody's. */
 function narrow(layer: CheckedLayer, tree: Tree, rootsOf: RootsOf, write: Write, warnings: ConfigWarning[]): void {
   const refused = (key: string, text: string): void => {
-    warnings.push({ key, layer: layer.name, ...(layer.path === undefined ? {} : { path: layer.path }), text })
+    warnings.push({ kind: 'refused', key, layer: layer.name, ...(layer.path === undefined ? {} : { path: layer.path }), text })
   }
   for (const { key, project } of CONFIG_KEYS) {
     const path = key.split('.')

@@ -13,12 +13,12 @@ export interface ProjectFolder {
 }
 
 /**
- * The folders from the project's root down to `cwd`, the root first. The root is the nearest folder with a `.git`, else `cwd` itself.
+ * The folders from the project's root down to `here`, the root first. The root is the nearest folder with a `.git`, else `here` itself.
  *
+ * @param here      real: no link in it
  * @param projects  `projects` of the layers that are the user's own
  */
-export function projectFolders(cwd: string, projects: unknown): readonly ProjectFolder[] {
-  const here = realpathSync(cwd)
+export function projectFolders(here: string, projects: unknown): readonly ProjectFolder[] {
   const upwards: string[] = []
   for (let at = here; ; at = path.dirname(at)) {
     upwards.push(at)

@@ -106,8 +106,10 @@ export function readRequirements(text: RequirementText): RequirementSet {
     ...['windows', 'rules', 'permissions', 'permissions.filesystem'].flatMap(table => unknownIn(config, table.split('.'))),
   ]
   const warnings = unknown.map((path): ConfigWarning => {
-    const near = nearestName(path.at(-1) as string, FIELDS.flatMap(({ keys }) => keys.map(key => key.split('.').at(-1) as string)))
-    return { key: keyName(path), layer: 'requirements', ...(source.path === undefined ? {} : { path: source.path }), text: `is no requirement that is known here: it bounds nothing${near === undefined ? '' : `; did you mean ${near}?`}` }
+    const keys = FIELDS.flatMap(field => field.keys)
+    const name = nearestName(path.at(-1) as string, keys.map(key => key.split('.').at(-1) as string))
+    const near = keys.find(key => key.split('.').at(-1) === name)
+    return { kind: 'unheld', key: keyName(path), layer: 'requirements', ...(source.path === undefined ? {} : { path: source.path }), text: 'is no requirement that is known here: it bounds nothing', ...(near === undefined ? {} : { near }) }
   })
   return { fields, other, warnings }
 }

@@ -1,6 +1,6 @@
 // What a document's examples find when they start, beside an empty workspace and a home with a token.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -28,6 +28,15 @@ export const PLACES: Readonly<Record<string, (place: Start) => Promise<Prepared>
     writeFileSync(join(cwd, '.env'), '')
     writeFileSync(join(cwd, 'Makefile'), 'all:\n\t: > ../cache/made; ! cat .env 2>/dev/null\n')
     return { cwd }
+  },
+  /** The two files in their places. */
+  'docs/config.md': ({ work, home }) => {
+    for (const [from, folder] of [['user.toml', home], ['project.toml', work]] as const) {
+      mkdirSync(join(folder, '.codex'))
+      writeFileSync(join(folder, '.codex/config.toml'), readFileSync(join(work, from), 'utf8').replaceAll('/work', work))
+    }
+    mkdirSync(join(work, '.git'))
+    return {}
   },
   'docs/migrating.md': ({ work }) => {
     mkdirSync(join(work, 'secrets'))

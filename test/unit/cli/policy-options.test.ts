@@ -1,8 +1,9 @@
 // Options of the command line → the policy that they ask for.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { afterAll, describe, expect, test } from 'vitest'
 import { parseArguments } from '../../../src/cli/arguments.js'
+import type { LoadConfigOptions } from '../../../src/config/load.js'
 import { policyFromOptions } from '../../../src/cli/policy-options.js'
 import { presetPolicy } from '../../../src/policy/presets.js'
 import type { SandboxPolicy } from '../../../src/policy/sandbox-policy.js'
@@ -12,8 +13,12 @@ const folder = mkdtempSync(`${tmpdir()}/policy-options-`)
 afterAll(() => rmSync(folder, { recursive: true }))
 
 async function policyOf(...words: string[]): Promise<SandboxPolicy> {
+  return policyWith({}, ...words)
+}
+
+async function policyWith(config: Partial<LoadConfigOptions>, ...words: string[]): Promise<SandboxPolicy> {
   const { verb, options } = parseArguments(words)
-  return policyFromOptions(verb, options, CWD)
+  return policyFromOptions(verb, options, { cwd: CWD, config: { codexHome: `${folder}/.codex`, systemFolder: `${folder}/etc`, cwd: folder, ...config } })
 }
 
 const LIBRARY = presetPolicy('workspace-write', 'library')
@@ -53,6 +58,54 @@ describe('-c', () => {
   test('under run it keeps run\'s own defaults', async () => {
     expect(await policyOf('-c', 'shell_environment_policy.exclude=["AWS_*"]', '--', 'x')).toEqual({ ...LIBRARY, env: { ...LIBRARY.env, exclude: ['AWS_*'] } })
     expect(await policyOf('-c', 'sandbox_workspace_write.network_access=true', '--', 'x')).toEqual({ ...LIBRARY, network: 'open' })
+  })
+})
+
+describe('the configuration', () => {
+  const home = `${folder}/user`
+  mkdirSync(home, { recursive: true })
+  mkdirSync(`${folder}/admin`, { recursive: true })
+  writeFileSync(`${home}/config.toml`, 'sandbox_mode = "workspace-write"\n[sandbox_workspace_write]\nwritable_roots = ["/cache"]\n[profiles.careful]\nsandbox_mode = "read-only"\n')
+  writeFileSync(`${folder}/admin/requirements.toml`, 'allowed_sandbox_modes = ["read-only", "workspace-write"]\n[network]\nallowed_domains = ["example.com"]\n')
+  const configured = presetPolicy('workspace-write', 'reference')
+  const plain = { codexHome: home }
+  const bounded = { codexHome: home, systemFolder: `${folder}/admin` }
+
+  test.each<{ name: string; words: string[]; policy: SandboxPolicy }>([
+    { name: 'sandbox reads it',                                words: ['sandbox', 'x'],                                   policy: { ...configured, writableRoots: ['/cache'] } },
+    { name: 'run knows nothing of it',                         words: ['--', 'x'],                                        policy: LIBRARY },
+    { name: 'nor does run with other options',                 words: ['-s', 'read-only', '--', 'x'],                     policy: presetPolicy('read-only', 'library') },
+    { name: 'run --config reads it, with run\'s own defaults', words: ['run', '--config', '--', 'x'],                     policy: { ...LIBRARY, writableRoots: ['/cache'] } },
+    { name: '-c before another option is --config alone',      words: ['run', '-c', '--deny', '/a', '--', 'x'],           policy: { ...LIBRARY, writableRoots: ['/cache'], deny: ['/a'] } },
+    { name: 'so does run with a key',                          words: ['run', '-c', 'sandbox_workspace_write.exclude_slash_tmp=true', '--', 'x'], policy: { ...LIBRARY, writableRoots: ['/cache'], excludeSlashTmp: true } },
+    { name: 'run -p reads it, with the profile',               words: ['run', '-p', 'careful', '--', 'x'],                policy: presetPolicy('read-only', 'library') },
+    { name: '-s wins over it',                                 words: ['sandbox', '-s', 'read-only', 'x'],                policy: REFERENCE },
+    { name: '--full-auto wins over a profile',                 words: ['sandbox', '-p', 'careful', '--full-auto', 'x'],   policy: { ...configured, writableRoots: ['/cache'] } },
+    { name: 'options add to it',                               words: ['sandbox', '--write', '/a', 'x'],                  policy: { ...configured, writableRoots: ['/cache'], write: ['/a'] } },
+    { name: '--policy is a whole one',                         words: ['sandbox', '--policy', '{"sandbox_mode":"read-only"}', 'x'], policy: REFERENCE },
+  ])('$name', async ({ words, policy }) => {
+    expect(await policyWith(plain, ...words)).toEqual(policy)
+  })
+
+  test.each([
+    { name: '-s with a mode',                 words: ['sandbox', '-s', 'danger-full-access', 'x'],                  says: 'sandbox_mode "danger-full-access" is not allowed by the requirements of this machine: allowed_sandbox_modes is ["read-only","workspace-write"]' },
+    { name: '--network open',                 words: ['sandbox', '--full-auto', '--network', 'open', 'x'],          says: 'policy.network "open" is not allowed' },
+    { name: '--allow-domain',                 words: ['sandbox', '--allow-domain', 'other.org', 'x'],               says: 'policy.network.allowedDomains "other.org" is not allowed' },
+    { name: '--policy with a mode',           words: ['sandbox', '--policy', '"danger-full-access"', 'x'],          says: 'policy "danger-full-access" is not allowed' },
+    { name: 'also of run where it reads them', words: ['run', '--config', '--network', 'open', '--', 'x'],          says: 'policy.network "open" is not allowed' },
+  ])('what requirements forbid is an error: $name', async ({ words, says }) => {
+    await expect(policyWith(bounded, ...words)).rejects.toThrow(says)
+  })
+  test('what they allow is allowed', async () => {
+    expect(await policyWith(bounded, 'sandbox', '-s', 'workspace-write', 'x')).toMatchObject({ mode: 'workspace-write', network: 'off' })
+    expect(await policyWith(bounded, 'sandbox', '--allow-domain', 'example.com:443', 'x')).toMatchObject({ network: 'proxied', networkRules: { allowedDomains: ['example.com:443'] } })
+  })
+  test('a mode that is configured and not asked for falls back, and says so', async () => {
+    const notices: string[] = []
+    const { verb, options } = parseArguments(['sandbox', '-c', 'sandbox_mode=danger-full-access', 'x'])
+    const policy = await policyFromOptions(verb, options, { cwd: CWD, config: { ...bounded, cwd: folder }, onNotice: notice => notices.push(notice) })
+    expect(policy.mode).toBe('workspace-write')
+    expect(notices).toEqual([expect.stringContaining('sandbox_mode "danger-full-access" is not allowed here: "workspace-write" holds')])
   })
 })
 
