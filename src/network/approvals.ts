@@ -28,6 +28,8 @@ export interface Approvals {
 }
 
 const DEFAULT_TIMEOUT_MS = 300_000
+/** More at a time would be no question to anybody, but a flood. */
+const MOST_QUESTIONS = 64
 
 interface Question {
   readonly answer: Promise<Approval>
@@ -76,11 +78,13 @@ export function createApprovals({ ask, timeoutMs = DEFAULT_TIMEOUT_MS, onPrompt 
       const amendment = amended.get(request.host)
       if (amendment !== undefined) return amendment === 'allow' ? 'accepted' : 'denied'
       if (accepted.has(key)) return 'accepted'
-      const question = open.get(key) ?? start(key, request)
+      const known = open.get(key)
+      if (known === undefined && open.size >= MOST_QUESTIONS) return 'failed'
+      const question = known ?? start(key, request)
       question.waiting++
       notify(onPrompt, true, source)
       try {
-        return await Promise.race([question.answer, aborted(signal)])
+        return await unlessAborted(question.answer, signal)
       } finally {
         question.waiting--
         // Nobody is left who wants to know; the next one asks anew.
@@ -108,7 +112,8 @@ async function untilAnswered(ask: Ask, request: HostRequest, abort: AbortControl
   try {
     // The callback runs in a later turn: what it throws at once is an answer too, and the question is on record before it runs.
     const answered = Promise.resolve().then(() => ask(request, { signal: abort.signal })).then((answer): Outcome => ({ kind: 'answered', answer }), (): Outcome => ({ kind: 'failed' }))
-    outcome = await Promise.race([answered, late, aborted(abort.signal).then((): Outcome => ({ kind: 'aborted' }))])
+    const first = await unlessAborted(Promise.race([answered, late]), abort.signal)
+    outcome = first === 'aborted' ? { kind: 'aborted' } : first
     return outcome
   } finally {
     clearTimeout(timer)
@@ -116,11 +121,16 @@ async function untilAnswered(ask: Ask, request: HostRequest, abort: AbortControl
   }
 }
 
-function aborted(signal: AbortSignal): Promise<'aborted'> {
-  return new Promise(resolve => {
-    if (signal.aborted) resolve('aborted')
-    else signal.addEventListener('abort', () => resolve('aborted'), { once: true })
-  })
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | 'aborted'> {
+  let stop = (): void => {}
+  const aborted = new Promise<'aborted'>(resolve => { stop = () => resolve('aborted') })
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
 }
 
 function readAmendment(answer: unknown): { host: string; action: 'allow' | 'deny' } | undefined {
