@@ -1,6 +1,7 @@
 #include "handlers.h"
 #include "connect.h"
 #include "foreign.h"
+#include "git-operations.h"
 #include "kernel.h"
 #include "observe.h"
 #include "refuse.h"
@@ -25,6 +26,8 @@ const struct handled_call *handlers_for(const struct plan *plan, unsigned *n_row
 		at = add_foreign_calls(at);
 		at = add_signal_calls(at);
 	}
+	if (has_git_operations(plan))
+		at = add_git_operation_calls(at);
 	*at++ = (struct handled_call){ SYS_connect, true, handle_socket_address };
 	if (!(plan->flags & PLAN_PRIVATE_NETWORK))
 		*at++ = (struct handled_call){ SYS_bind, false, handle_socket_address };	/* makes a name, as the receiving thread alone does */

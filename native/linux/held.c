@@ -135,7 +135,7 @@ bool held_may_have_changed(struct held_paths *held)
 /* The host may take it away: then its name is free, until the host puts something there again. */
 static bool is_held_while_there(const struct mount_step *step)
 {
-	return step->kind == MOUNT_BIND_READ_ONLY && step->entry == ENTRY_FILE;
+	return step->kind == MOUNT_BIND_READ_ONLY && step->entry == ENTRY_MISSING;
 }
 
 static bool may_be_missing(const struct mount_step *step)
@@ -225,8 +225,9 @@ static int hold_missing(struct held_paths *held, struct held *row)
 	}
 	memcpy(path, row->step->path, through);
 	path[through] = 0;
-	/* A file or link only where the plan says so and nothing above it is missing; what was there and is gone gets a directory. */
-	if (last && row->step->kind == MOUNT_PLACEHOLDER && row->step->entry != ENTRY_MISSING)
+	/* A file or link only where the plan says so and nothing above it is missing. In a file's place a file stands: the host can write or
+	 * move its next one there. */
+	if (last && (row->step->entry == ENTRY_FILE || (row->step->entry == ENTRY_SYMLINK && row->step->text[0] != 0)))
 		kind = (struct placeholder_kind){ row->step->entry, row->step->text };
 	for (int tries = 0; ; tries++) {
 		static const struct timespec PAUSE = { .tv_nsec = 1000000 };

@@ -5,12 +5,12 @@
  *
  *   a rule is u64 allowed, string path, identity.
  *
- *   plan     u32 magic 0x31585343 ("CSX1"), u32 version 4, u32 flags (PLAN_*), u32 uid, u32 gid, string state directory,
+ *   plan     u32 magic 0x31585343 ("CSX1"), u32 version 5, u32 flags (PLAN_*), u32 uid, u32 gid, string state directory,
  *            string cwd path, identity cwd,
- *            u32 n mounts { u8 kind (MOUNT_*), u8 entry kind (ENTRY_*; of a read-only bind ENTRY_FILE where it is held only while
- *                           something is there, else ENTRY_MISSING), u8 effect (EFFECT_*), string path,
+ *            u32 n mounts { u8 kind (MOUNT_*), u8 entry kind (ENTRY_*; of a read-only bind what stands there where the host
+ *                           takes it away: ENTRY_MISSING for nothing), u8 effect (EFFECT_*), string path,
  *                           identity (of the parent directory for a placeholder),
- *                           string text (a placeholder's content or target),
+ *                           string text (a placeholder's content or target, also of one that stands for what is gone),
  *                           u32 n openings { u8 effect, string path, identity } },
  *            u32 n devices { string path },
  *            u64 scopes, u64 handled net, u64 handled fs, u64 allowed on /proc,
@@ -32,7 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PLAN_MAGIC = 0x31585343, PLAN_VERSION = 4 };
+enum { PLAN_MAGIC = 0x31585343, PLAN_VERSION = 5 };
 enum plan_flag {
 	PLAN_PRIVATE_NETWORK = 1,
 	PLAN_LANDLOCK = 2,		/* scopes and net */

@@ -16,6 +16,7 @@
 
 #include "connect.h"
 #include "domains.h"
+#include "git-operations.h"
 #include "guardian.h"
 #include "handlers.h"
 #include "kernel.h"
@@ -210,6 +211,8 @@ static int set_up_in_namespaces(struct monitor *monitor, struct failure *failure
 	/* After the id maps are written: a process that is not dumpable may not write its own. */
 	if (INJECTED(make_not_dumpable) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		return fail(failure, STEP_make_not_dumpable, NULL);
+	if (INJECTED(git_operations) || prepare_git_operations(&monitor->plan) != 0)
+		return fail(failure, STEP_git_operations, GIT_OPERATIONS);
 	if (start_holding(&monitor->plan, &monitor->mounts, monitor->journal, &monitor->held, failure) != 0 ||
 	    recheck_held(&monitor->held, &changed, failure) < 0)
 		return -1;

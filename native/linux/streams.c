@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "git-operations.h"
 #include "reports.h"
 #include "socket.h"
 
@@ -171,6 +172,18 @@ void free_dead(struct monitor *monitor)
 	}
 }
 
+static void tell_git_operations(struct monitor *monitor, const struct running *command)
+{
+	const char *path;
+
+	for (uint32_t at = 0; (path = next_git_operation(&monitor->plan, &at)) != NULL; ) {
+		size_t length = strlen(path);
+
+		memcpy(reserve_payload(monitor, length), path, length);
+		commit_frame(&monitor->queue, FRAME_GIT_OPERATION, command->id, (uint32_t)length);
+	}
+}
+
 void finish_if_over(struct monitor *monitor, struct running *command)
 {
 	if (!command->ended || command->dead || command->streams[0].fd >= 0 || command->streams[1].fd >= 0)
@@ -179,6 +192,7 @@ void finish_if_over(struct monitor *monitor, struct running *command)
 	command->lost_accesses += forget_reports(shared.init_pids[command->id % INIT_PIDS]);
 	if (command->lost_accesses > 0)
 		send_u32(monitor, FRAME_ACCESSES_LOST, command->id, command->lost_accesses);
+	tell_git_operations(monitor, command);
 	send_end(monitor, FRAME_EXIT, command, command->exit);
 	forget(monitor, command);
 }
@@ -188,6 +202,7 @@ static void tell_left_if_due(struct monitor *monitor, struct running *command)
 	if (command->left == NULL || command->ended || command->streams[0].before_left > 0 || command->streams[1].before_left > 0)
 		return;
 	pass_reports(monitor);
+	tell_git_operations(monitor, command);
 	send_end(monitor, FRAME_LEFT, command, command->left);
 	free(command->left);
 	command->left = NULL;

@@ -16,11 +16,12 @@ export function reportLines(result: ExecResult, options: Pick<Options, 'logDenia
 }
 
 /** Why it ended, where the command itself could not have said it. */
-function endLines({ timedOut, timedOutBy, limit, changedPath }: ExecResult, { timeout, idleTimeout }: Pick<Options, 'timeout' | 'idleTimeout'>): string[] {
+function endLines({ timedOut, timedOutBy, limit, changedPath, gitOperations = [] }: ExecResult, { timeout, idleTimeout }: Pick<Options, 'timeout' | 'idleTimeout'>): string[] {
   return [
     ...(timedOutBy === 'idleTimeoutMs' ? [`ended: it wrote nothing for ${idleTimeout}`] : timedOut ? [`timed out${timeout === undefined ? '' : ` after ${timeout}`}`] : []),
     ...(limit === undefined ? [] : [`ended by its limit ${limit}`]),
     ...(changedPath === undefined ? [] : [`ended, because ${JSON.stringify(changedPath)} was changed from outside while it ran`]),
+    ...gitOperations.map(path => `the git operation of ${JSON.stringify(path)} did not end, and its state is gone with the sandbox: no later command can continue it. Continue in the same command, or go back with git switch`),
   ]
 }
 

@@ -103,6 +103,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   #inBackground = false
   #running: RunningCommand | undefined
   readonly #log: DenialLog
+  readonly #gitOperations: string[] = []
   #interruption: Interruption
   /** What the caller's own code threw: the result then. */
   #callerError: { readonly error: unknown } | undefined
@@ -251,6 +252,10 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     this.#log.lost += count
   }
 
+  onGitOperation(path: string): void {
+    this.#gitOperations.push(path)
+  }
+
   #listener(): DenialListener | undefined {
     const { onDenial } = this.#options
     const hears = this.#use.hearsDenial?.()
@@ -367,6 +372,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
       usage: { cpuMs: exit.cpuMs, maxRssBytes: exit.maxRssBytes },
       denials,
       ...(this.#log.lost === 0 ? undefined : { denialsLost: this.#log.lost }),
+      ...(this.#gitOperations.length === 0 ? undefined : { gitOperations: this.#gitOperations }),
       ended: exit.ended,
       ...(exit.ended.length === 0 ? undefined : { toKeep: TO_KEEP }),
       ...(session === undefined ? undefined : { session }),

@@ -5,7 +5,7 @@ import { SandboxError } from '../errors.js'
 import type { Backend, Launcher, LayerReport } from '../platform/backend.js'
 import type { LaunchPlan } from '../platform/launch-plan.js'
 import { type AdditionalPermissions, checkWidened, keyOfPermissions, widen, type Widening } from '../policy/additional-permissions.js'
-import { PLACEHOLDER_LINKS } from '../policy/git-paths.js'
+import { isPlaceholderLink } from '../policy/git-paths.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
@@ -255,7 +255,7 @@ function isPlaceholder(path: string): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   if (stats === undefined) return false
   if (stats.isDirectory()) return readdirSync(path).length === 0
-  return stats.isSymbolicLink() && PLACEHOLDER_LINKS.includes(readlinkSync(path))
+  return stats.isSymbolicLink() && isPlaceholderLink(readlinkSync(path))
 }
 
 /** What the host has instead of what was seen is looked at again: rules and effects are the same then, and only what holds them is another. */

@@ -89,4 +89,4 @@ export class DenialLog {
 }
 
 /** What the C library has for EACCES, EPERM and EROFS (other programs start theirs in lower case), and git where it cannot sign. */
-const DENIAL_WORDS = /permission denied|operation not permitted|read-only file system|No private key found for|failed to sign the data/i
+const DENIAL_WORDS = /permission denied|operation not permitted|read-only file system|No private key found for|failed to sign the data|^fatal: Stray .+ directory found/im

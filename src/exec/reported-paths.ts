@@ -18,10 +18,14 @@ const MESSAGES = [
   { words: /operation not permitted/i, writes: false },
 ] as const
 
-/** What git says where the key that it should sign with is hidden, without the word for it; and where that key is. */
-const SIGNING: readonly { readonly words: RegExp; readonly path: (match: RegExpExecArray) => string }[] = [
-  { words: /No private key found for public key "([^"\n]+?)(?:\.pub)?"/, path: match => match[1] as string },
-  { words: /^error: gpg failed to sign the data/, path: () => '~/.gnupg' },
+/**
+ * What git says without the word for a refusal: the key that it should sign with is hidden; the folder of `git am` is held by something that it
+ * takes for a left-over.
+ */
+const GITS_OWN: readonly { readonly words: RegExp; readonly path: (match: RegExpExecArray) => string; readonly operation: FileAccess }[] = [
+  { words: /No private key found for public key "([^"\n]+?)(?:\.pub)?"/, path: match => match[1] as string, operation: 'read' },
+  { words: /^error: gpg failed to sign the data/, path: () => '~/.gnupg', operation: 'read' },
+  { words: /^fatal: Stray (.+\/rebase-apply) directory found\./, path: match => match[1] as string, operation: 'create' },
 ]
 
 /** Words that say what was tried; the first that matches counts. */
@@ -57,7 +61,7 @@ export function readReportedPaths(text: string): ReportedPath[] {
     const line = lines[index] as string
     const message = line.length > LONGEST_LINE ? undefined : MESSAGES.find(({ words }) => words.test(line))
     if (message === undefined) {
-      reports.push(...signingPaths(line))
+      reports.push(...gitsOwnPaths(line))
       continue
     }
     const own = pathsOfLine(line, message.words)
@@ -68,11 +72,12 @@ export function readReportedPaths(text: string): ReportedPath[] {
   return reports
 }
 
-function signingPaths(line: string): ReportedPath[] {
+function gitsOwnPaths(line: string): ReportedPath[] {
   if (line.length > LONGEST_LINE) return []
-  return SIGNING.flatMap(({ words, path }) => {
+  return GITS_OWN.flatMap(({ words, path, operation }) => {
     const match = words.exec(line)
-    return match === null ? [] : [{ path: path(match), operations: ['read'] as const, readOnly: false }]
+    // Git looked before it tried: no observer saw a write.
+    return match === null ? [] : [{ path: path(match), operations: [operation], readOnly: operation === 'create' }]
   })
 }
 

@@ -34,6 +34,11 @@ export interface ExecResult<E extends Encoding = 'text'> {
   readonly denials: readonly Denial[]
   /** So many accesses were too many to be looked at: some of them may be denials that are not in the list. */
   readonly denialsLost?: number
+  /**
+   * Git operations that did not end (`<git dir>/rebase-merge`, `<git dir>/sequencer`): they are known in this sandbox alone. Its later commands can
+   * continue or abort them; git outside sees a detached HEAD and nothing to continue, and when the sandbox is closed they are gone.
+   */
+  readonly gitOperations?: readonly string[]
   /** Processes that were still there when the command itself ended, and were ended with it. */
   readonly ended: readonly EndedProcess[]
   /** With `ended`: how to keep them instead, in words and as options that the next call takes unchanged. */

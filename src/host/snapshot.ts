@@ -4,7 +4,7 @@ import { userInfo } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { SandboxError } from '../errors.js'
-import { PLACEHOLDER_LINKS } from '../policy/git-paths.js'
+import { isPlaceholderLink } from '../policy/git-paths.js'
 import type { Entry, EntryKind, FileSystemView, HostSnapshot, PlatformName } from '../policy/host-snapshot.js'
 import { readMounts } from './mounts.js'
 
@@ -83,7 +83,7 @@ function readEntry(file: string): Entry | undefined {
     if (kind !== 'symlink') return identity
     const target = readlinkSync(file)
     // Another sandbox's, or this one's: it goes with the commands for which it stands there.
-    return PLACEHOLDER_LINKS.includes(target) ? undefined : { ...identity, target }
+    return isPlaceholderLink(target) ? undefined : { ...identity, target }
   })
 }
 

@@ -120,6 +120,8 @@ export interface CommandHandlers {
   onAccess?(report: AccessReport): void
   /** Before `onExit`: so many reports were too many to be told. */
   onAccessesLost?(count: number): void
+  /** Before `onExit` or `onLeft`: a git operation that takes several steps is under way in this sandbox alone; where it would lie, canonical. */
+  onGitOperation?(path: string): void
   /** `bytes` of stdin were taken by the command: more may be written. */
   onStdinDrained?(): void
   /** The command itself ended, its output was delivered, and what `exit.ended` names goes on: only where the plan says `keep`. `onExit` follows when that is gone. */

@@ -10,8 +10,11 @@ export type BackendName =
 export type MountStep =
   /** The tree at `path` becomes writable again, with the mounts below it. */
   | { readonly step: 'bind_writable'; readonly path: string; readonly identity: FileIdentity }
-  /** `path` (file, directory or symlink) is bound over itself read-only; re-bound when the host replaces it. */
-  | { readonly step: 'bind_read_only'; readonly path: string; readonly identity: FileIdentity; readonly whileThere?: true }
+  /**
+   * `path` (file, directory or symlink) is bound over itself read-only; re-bound when the host replaces it. `gone`: what stands there where the
+   * host takes it away while commands run (`nothing`: its name is free then); absent: an empty directory.
+   */
+  | { readonly step: 'bind_read_only'; readonly path: string; readonly identity: FileIdentity; readonly gone?: 'nothing' | StandIn }
   /** `path` is hidden below an empty object of mode 0; `openings` stay visible inside it. */
   | { readonly step: 'mask'; readonly path: string; readonly identity: FileIdentity; readonly kind: EntryKind; readonly openings: readonly MaskOpening[] }
   /** A directory between a writable root and a held path, bound over itself so that it cannot be renamed. */
@@ -22,6 +25,12 @@ export type MountStep =
   | { readonly step: 'watch'; readonly path: string; readonly effect: 'read' | 'deny' }
   /** An empty file system of the sandbox's own. */
   | { readonly step: 'private_directory'; readonly path: string }
+
+export interface StandIn {
+  readonly kind: 'file' | 'symlink'
+  /** As of a placeholder. */
+  readonly text?: string
+}
 
 export interface MaskOpening {
   readonly path: string

@@ -1,6 +1,7 @@
 // What of a git repository stays read-only inside a writable root, so that git on the host never runs or believes what
 // commands wrote. Pointers (`gitdir:`, commondir, worktree) are content that a command may have written: following one
 // only ever adds protection, never grants anything, so a forged pointer gains nothing.
+import { createHash } from 'node:crypto'
 import { SandboxError } from '../errors.js'
 import { followLinks, type Located } from './follow-links.js'
 import { DIRECTORY, type HeldPath, holdExisting, holdName, type Placeholder } from './held-path.js'
@@ -11,28 +12,34 @@ const FILE: Placeholder = { placeholder: 'file' }
 /** The common dir of a repository without one of its own is itself; an empty file makes git give up (2.39). */
 const OWN_COMMON_DIR: Placeholder = { placeholder: 'file', placeholderText: '.\n' }
 /**
- * After a commit of its own making git writes into this folder if the name is there, be it a link that leads nowhere, and fails if it
- * cannot. So inside it leads to a folder of the sandbox's own; outside, where only root makes names in /dev, to nothing.
+ * Operations that take several steps keep their list of what is to be done where only this sandbox sees it: inside the name leads into
+ * a file system of the sandbox's own (native/linux/git-operations.h), outside, where only root makes names in /dev, to nothing.
  */
-const SEQUENCER: Placeholder = { placeholder: 'symlink', placeholderText: '/dev/git-sequencer' }
+export const OWN_GIT_OPERATIONS = '/dev/git-operations'
 /**
  * Git asks stat(2) whether an operation is under way: an empty folder means yes (`git switch` is then refused), a link
  * that leads nowhere means no. Nobody can make the target: /proc takes no new names.
  */
-const NOWHERE: Placeholder = { placeholder: 'symlink', placeholderText: '/proc/self/held-by-codex-sandbox' }
+export const LEADS_NOWHERE = '/proc/self/held-by-codex-sandbox'
+const NOWHERE: Placeholder = { placeholder: 'symlink', placeholderText: LEADS_NOWHERE }
 
-/** Links that only this package makes, at names that a policy holds: to whoever looks, there is nothing. */
-export const PLACEHOLDER_LINKS: readonly string[] = [NOWHERE, SEQUENCER].map(({ placeholderText }) => placeholderText as string)
+/** A link that only this package makes, at a name that a policy holds: to whoever looks, there is nothing. */
+export const isPlaceholderLink = (target: string): boolean => target === LEADS_NOWHERE || target.startsWith(`${OWN_GIT_OPERATIONS}/`)
+
+/** The same for all sandboxes, as they share what stands at the name. */
+const ownOperation = (directory: string, name: string): Placeholder =>
+  ({ placeholder: 'symlink', placeholderText: `${OWN_GIT_OPERATIONS}/${createHash('sha256').update(directory).digest('hex').slice(0, 16)}/${name}` })
 
 /**
  * What git runs or believes in a git dir, one row a name, with the placeholder that leaves git working (tried on 2.39).
  * `hooks` are run; `config`, `config.worktree` and `info/attributes` name programs (fsmonitor, filters, hooksPath);
  * `commondir` and `gitdir` lead to other ones of these; `remotes` and `branches` name where to push and fetch;
- * `rebase-merge`, `rebase-apply`, `sequencer` hold the lines that `git rebase --continue` and its kin carry out;
+ * `rebase-merge`, `rebase-apply`, `sequencer` hold the lines that `git rebase --continue` and its kin carry out (`git am` takes no link for
+ * the folder of its own, so that one stays closed);
  * `svn` and `annex` hold the configuration of these tools; `modules` holds git dirs that git enters by itself.
  * Source: gitrepository-layout(5), and `sequencer.c`, `builtin/am.c` for the last three.
  */
-export const HELD_IN_GIT_DIRECTORY: readonly { readonly name: string; readonly placeholder: Placeholder; readonly missing: 'hold' | 'skip' }[] = [
+export const HELD_IN_GIT_DIRECTORY: readonly { readonly name: string; readonly placeholder: Placeholder | 'own-operation'; readonly missing: 'hold' | 'skip' }[] = [
   { name: 'hooks',           placeholder: DIRECTORY,      missing: 'hold' },
   { name: 'config',          placeholder: FILE,           missing: 'hold' },
   { name: 'config.worktree', placeholder: FILE,           missing: 'hold' },
@@ -41,9 +48,9 @@ export const HELD_IN_GIT_DIRECTORY: readonly { readonly name: string; readonly p
   { name: 'gitdir',          placeholder: FILE,           missing: 'skip' },
   { name: 'remotes',         placeholder: DIRECTORY,      missing: 'hold' },
   { name: 'branches',        placeholder: DIRECTORY,      missing: 'hold' },
-  { name: 'rebase-merge',    placeholder: NOWHERE,        missing: 'hold' },
+  { name: 'rebase-merge',    placeholder: 'own-operation', missing: 'hold' },
   { name: 'rebase-apply',    placeholder: NOWHERE,        missing: 'hold' },
-  { name: 'sequencer',       placeholder: SEQUENCER,      missing: 'hold' },
+  { name: 'sequencer',       placeholder: 'own-operation', missing: 'hold' },
   { name: 'svn',             placeholder: DIRECTORY,      missing: 'skip' },
   { name: 'annex',           placeholder: DIRECTORY,      missing: 'skip' },
   { name: 'modules',         placeholder: DIRECTORY,      missing: 'hold' },
@@ -51,6 +58,10 @@ export const HELD_IN_GIT_DIRECTORY: readonly { readonly name: string; readonly p
 
 /** The rows that a linked worktree has of its own; it takes hooks, config and info/attributes from the common dir. */
 const HELD_IN_WORKTREE = new Set(['config.worktree', 'commondir', 'gitdir', 'rebase-merge', 'rebase-apply', 'sequencer'])
+
+/** What stands at a missing name of the git dir `directory`. */
+export const placeholderIn = (directory: string, { name, placeholder }: (typeof HELD_IN_GIT_DIRECTORY)[number]): Placeholder =>
+  placeholder === 'own-operation' ? ownOperation(directory, name) : placeholder
 
 /** Submodules are found at most so deep below `modules`, and so many names are looked at. */
 const MAX_MODULE_DEPTH = 8
@@ -126,7 +137,7 @@ export function heldInGitDirectory(host: HostSnapshot, directory: string, missin
   // One that leads back here, as our own placeholder does, leaves the hooks and the config of this very folder in force.
   const isWorktree = common?.entry?.kind === 'directory' && common.path !== directory
   const rows = HELD_IN_GIT_DIRECTORY.filter(({ name }) => !isWorktree || HELD_IN_WORKTREE.has(name))
-  const held = rows.flatMap(row => holdName(host, directory, row.name, row.placeholder, missing === 'skip' ? 'skip' : row.missing, field))
+  const held = rows.flatMap(row => holdName(host, directory, row.name, placeholderIn(directory, row), missing === 'skip' ? 'skip' : row.missing, field))
   // `modules` as a whole is held, so that no new git dir appears in it; those that exist are opened like their parent.
   for (const module of findModules(host, directory)) {
     held.push({ path: module, entry: files.entry(module), effect: 'write', placeholder: DIRECTORY }, ...heldInGitDirectory(host, module, missing, field))

@@ -299,7 +299,7 @@ function protectedRule(host: HostSnapshot, { path, entry, effect, placeholder, o
   // What is opened again inside a held path was open before: it lies in a writable root that no rule closes.
   if (effect === 'write') return outer === 'write' ? [{ ...rule({ path, entry }, 'write', 'protected', field), owner }] : []
   const closed = { ...rule({ path, entry }, outer === 'deny' ? 'deny' : 'read', 'protected', field), owner }
-  return [entry === undefined ? { ...closed, ...placeholder } : whileThere === undefined ? closed : { ...closed, whileThere }]
+  return [{ ...closed, ...placeholder, ...(whileThere === undefined || entry === undefined ? {} : { whileThere }) }]
 }
 
 function selfRules(host: HostSnapshot, selfPaths: readonly string[], roots: readonly WritableRoot[], before: Layer): PathRule[] {

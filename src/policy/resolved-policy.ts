@@ -31,8 +31,8 @@ export interface PathRule {
   /** Undefined exactly where `kind` is `missing`. */
   readonly identity: FileIdentity | undefined
   /**
-   * Only where `kind` is `missing`: what may stand at the name while commands run without changing what programs do.
-   * Absent: an empty directory. A back end that cannot make the kind named must hold the name otherwise, or refuse.
+   * Where `kind` is `missing`, or the host takes the path away: what may stand at the name while commands run without changing what programs do.
+   * Absent: an empty directory, or for an existing file an empty file. A back end that cannot make the kind named must hold the name otherwise, or refuse.
    */
   readonly placeholder?: 'directory' | 'file' | 'symlink'
   /** The placeholder's content (`file`; empty when absent) or target (`symlink`). */

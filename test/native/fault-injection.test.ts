@@ -17,7 +17,7 @@ const OF_GROUPS = ['enter_sandbox_group', 'divide_sandbox_group', 'make_command_
 /** Steps of one rung only. */
 const OF_NAMESPACES = [
   'open_journal', 'unshare_namespaces', 'write_id_maps', 'make_mounts_private', 'clone_devices', 'make_tree_read_only', 'make_devices', 'bind_writable', 'bind_read_only', 'mask', 'pin', 'placeholder',
-  'private_directory', 'watch', 'make_mounts_shared', 'bring_up_loopback', 'forker_death_signal', 'prepare_ruleset', 'recheck', 'slave_mounts', 'mount_proc', 'protect_proc',
+  'private_directory', 'watch', 'git_operations', 'make_mounts_shared', 'bring_up_loopback', 'forker_death_signal', 'prepare_ruleset', 'recheck', 'slave_mounts', 'mount_proc', 'protect_proc',
 ]
 const OF_SUPERVISION = ['outer_domain', 'adopt_orphans', 'refresh_rules']
 /** Only where Landlock does not keep signals inside. */

@@ -159,6 +159,33 @@ describe('while a command runs', () => {
     expect(workspace.journal()).toEqual([])
   })
 
+  test.each<{ name: string; put: (file: string) => void }>([
+    { name: 'writes the next one', put: file => writeFileSync(file, 'next') },
+    { name: 'moves the next one there', put: file => { writeFileSync(`${file}-next`, 'next'); renameSync(`${file}-next`, file) } },
+  ])('the host removes files that are held and $name: nothing is in its way, and what is new is held', async ({ put }) => {
+    const workspace = makeWorkspace()
+    const files = ['.git/config', 'key', 'kept'].map(name => join(workspace.path, name))
+    makeRepository(join(workspace.path, '.git'))
+    for (const file of files) writeFileSync(file, 'first')
+    const sandbox = await createSandbox({ cwd: workspace.path, policy: { mode: 'workspace-write', git: 'commits', deny: [files[1] as string], protect: ['kept'] } })
+    onTestFinished(() => sandbox.close())
+    const command = await startCommand(sandbox, workspace, 'for file in .git/config key kept; do echo evil >> $file; rm -f $file; mkdir $file; ln -sf /tmp $file; done; exit 7')
+    for (const file of files) rmSync(file)
+    for (const file of files) await expectHeldAgain(sandbox, file)
+    expect(files.map(contents)).toEqual(['', '', ''])
+    for (const file of files) put(file)
+    command.go()
+    // One that is moved there takes the place of what stands there, and ends what runs, as ever.
+    const { exitCode, changedPath } = await command.result
+    expect(changedPath === undefined ? exitCode : files).toEqual(changedPath === undefined ? 7 : expect.arrayContaining([changedPath]))
+    expect(files.map(contents)).toEqual(['next', 'next', 'next'])
+    await sandbox.exec(['sh', '-c', 'for file in .git/config key kept; do echo evil >> $file; done'])
+    await sandbox.close()
+    // The record of a placeholder that the host has replaced goes with the next start.
+    await (await startSandbox(workspace)).close()
+    expect([files.map(contents), workspace.journal()]).toEqual([['next', 'next', 'next'], []])
+  })
+
   test('the host removes what stands for a missing name: it is made again, and holds', async () => {
     const workspace = makeWorkspace()
     const git = join(workspace.path, '.git')

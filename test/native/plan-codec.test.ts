@@ -45,7 +45,10 @@ function readOfMount(step: MountStep): object {
   const missing = ['0', '0']
   switch (step.step) {
     case 'bind_writable':     return { ...common, entry: 'missing', effect: 'write', identity: Object.values(step.identity) }
-    case 'bind_read_only':    return { ...common, entry: step.whileThere === true ? 'file' : 'missing', effect: 'read', identity: Object.values(step.identity) }
+    case 'bind_read_only': {
+      const gone = step.gone === 'nothing' ? { entry: 'missing' } : { entry: step.gone?.kind ?? 'directory', text: step.gone?.text ?? '' }
+      return { ...common, ...gone, effect: 'read', identity: Object.values(step.identity) }
+    }
     case 'mask':              return { ...common, entry: step.kind, effect: 'deny', identity: Object.values(step.identity), openings: step.openings.map(each => ({ ...each, identity: Object.values(each.identity) })) }
     case 'pin':               return { ...common, entry: 'directory', effect: 'write', identity: Object.values(step.identity) }
     case 'placeholder':       return { ...common, entry: step.kind, effect: step.effect, identity: Object.values(step.parent), text: step.text ?? '' }

@@ -12,6 +12,19 @@ function repository(place: Place, folder = place.path()): void {
   place.host('sh', '-c', 'cd "$1" && echo one > a.txt && git add a.txt && git -c user.name=A -c user.email=a@example.org commit -qm first', 'sh', folder)
 }
 
+/** main: first, m1, m2; topic: first, t1, t2; no file in both. `first` is a tag. */
+function diverged(place: Place): void {
+  repository(place)
+  const commits = (...names: string[]): string => names.map(name => `echo ${name} > ${name}; git add .; git commit -qm ${name}`).join('; ')
+  place.host('sh', '-ec', `export ${Object.entries(AUTHOR).map(([name, value]) => `${name}=${value}`).join(' ')}; git tag first; ${commits('m1', 'm2')}; git switch -qc topic first; ${commits('t1', 't2')}; git switch -q main`)
+}
+
+/** To git on the host no operation is under way, and none was. */
+function nothingToContinue(place: Place): void {
+  expect(['rebase-merge', 'rebase-apply', 'sequencer'].filter(name => place.exists(`.git/${name}`))).toEqual([])
+  expect(place.host('git', 'status')).not.toContain('in progress')
+}
+
 /** Nothing is broken, half done or locked. */
 function whole(place: Place, folder = place.path()): void {
   expect(place.host('git', '-C', folder, 'fsck', '--strict', '--no-dangling')).toBe('')
@@ -85,22 +98,75 @@ export const GIT: readonly Workload[] = [
     },
   },
   {
-    name: 'git: commits — a conflict is met, resolved and committed; a rebase is refused before it begins', tolerates: /^create .*\/\.git\/rebase-merge$/, needs: ['git'], env: AUTHOR, policy: COMMITS,
+    name: 'git: commits — a conflict is met, resolved and committed', needs: ['git'], env: AUTHOR, policy: COMMITS,
     given: repository,
     run: lines`
       git switch -qc other; echo other > a.txt; git commit -qam other
       git switch -q main; echo main > a.txt; git commit -qam main
       git merge other >/dev/null || echo conflict
-      echo both > a.txt; git add a.txt; git commit -qm merged
-      git switch -qc third HEAD~1; echo third > a.txt; git commit -qam third
-      git rebase -q main || echo no rebase
-      git log --format=%s; git status --short --branch
+      echo both > a.txt; git add a.txt; git commit -qm merged; git log --format=%s; git status --short --branch
     `,
-    prints: 'conflict\nno rebase\nthird\nmain\nfirst\n## third\n', complains: /rebase-merge/,
+    prints: 'conflict\nmerged\nmain\nother\nfirst\n## main\n',
+    seen: place => whole(place),
+  },
+  {
+    name: 'git: commits — rebase, onto, interactive, with exec, autostash, a conflict, --continue, --abort and pull --rebase', on: 'namespaces', tolerates: /^remove .*\/\.git$/, needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: place => {
+      diverged(place)
+      repository(place, place.beside('upstream'))
+    },
+    run: lines`
+      git rebase -q main topic; git log --format=%s; git status --short --branch
+      GIT_SEQUENCE_EDITOR="sed -i '1a exec echo in between'" git rebase -q -i HEAD~2 2>/dev/null
+      git switch -qc clash first; echo clash > m1; git add .; git commit -qm clash; echo later > l; git add .; git commit -qm later
+      git rebase -q main >/dev/null 2>&1 || echo conflict; git status | head -1 | cut -d';' -f1
+      echo both > m1; git add m1; git rebase --continue >/dev/null 2>&1; git log --format=%s; git status --short --branch
+      git reset -q --hard ORIG_HEAD; git rebase -q main >/dev/null 2>&1 || git rebase --abort; git log --format=%s; git status --short --branch
+      git switch -q topic; echo dirty >> t1; git rebase -q --autostash --onto first main >/dev/null 2>&1; git log --format=%s; git status --short --branch; git checkout -q t1
+      git pull -q --rebase ../upstream main 2>/dev/null || git rebase --abort; git status --short --branch
+    `,
+    prints: `t2\nt1\nm2\nm1\nfirst\n## topic\nin between\nconflict\ninteractive rebase in progress\nlater\nclash\nm2\nm1\nfirst\n## clash\nlater\nclash\nfirst\n## clash\nt2\nt1\nfirst\n## topic\n M t1\n## topic\n`,
     seen: place => {
       whole(place)
-      expect(place.host('git', 'status', '--short', '--branch')).toBe('## third\n')
+      nothingToContinue(place)
     },
+  },
+  {
+    name: 'git: commits — cherry-pick and revert of several commits, with a conflict, --continue, --skip and --abort', on: 'namespaces', needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: diverged,
+    run: lines`
+      git cherry-pick main..topic >/dev/null; git log --format=%s; git revert --no-edit HEAD HEAD~1 >/dev/null; git log -2 --format=%s
+      git switch -qc clash first; echo clash > m1; git add .; git commit -qm clash; git switch -q main
+      git cherry-pick first..clash first..topic >/dev/null 2>&1 || echo conflict
+      echo both > m1; git add m1; git -c core.editor=true cherry-pick --continue >/dev/null; git log -3 --format=%s
+      git reset -q --hard HEAD~3; git cherry-pick first..clash first..topic >/dev/null 2>&1 || git cherry-pick --skip >/dev/null; git log -2 --format=%s
+      git reset -q --hard HEAD~2; git cherry-pick first..clash first..topic >/dev/null 2>&1 || git cherry-pick --abort; git log -1 --format=%s; git status --short --branch
+    `,
+    prints: 't2\nt1\nm2\nm1\nfirst\nRevert "t1"\nRevert "t2"\nconflict\nclash\nt2\nt1\nt2\nt1\nRevert "t1"\n## main\n',
+    seen: place => {
+      whole(place)
+      nothingToContinue(place)
+    },
+  },
+  {
+    name: 'git: commits — without namespaces a rebase is refused before it begins', on: 'supervised', tolerates: /^create .*\/\.git\/rebase-merge$/, needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: diverged,
+    run: 'git switch -q topic; git rebase -q main || echo no rebase; git log --format=%s; git status --short --branch',
+    prints: 'no rebase\nt2\nt1\nfirst\n## topic\n', complains: /rebase-merge/,
+    seen: place => {
+      whole(place)
+      expect(place.host('git', 'status', '--short', '--branch')).toBe('## topic\n')
+    },
+  },
+  {
+    name: 'git: commits — am is refused with a denial that names its folder', tolerates: /^create .*\/\.git\/rebase-apply$/, needs: ['git'], env: AUTHOR, policy: COMMITS,
+    given: place => {
+      diverged(place)
+      place.host('git', 'format-patch', '-q', '-1', '-o', place.path('patches'), 'topic')
+    },
+    run: 'git am -q patches/*.patch || echo no am; git log --format=%s; git status --short', denied: true,
+    prints: 'no am\nm2\nm1\nfirst\n?? patches/\n', complains: /rebase-apply/,
+    seen: place => whole(place),
   },
   {
     name: 'git: commits — in a linked worktree, with its repository named as a root', needs: ['git'], env: AUTHOR,

@@ -1,4 +1,5 @@
 // What a row of the table says, and what its test has to look at from outside.
+import type { Rung } from '../../src/platform/launch-plan.js'
 import type { PolicyInput } from '../../src/policy/schema.js'
 
 export interface Workload {
@@ -6,6 +7,8 @@ export interface Workload {
   readonly name: string
   /** Programs without which it is skipped; one with a slash is looked for from the repository on. */
   readonly needs: readonly string[]
+  /** Only there. */
+  readonly on?: Rung
   /** Why it may not be possible for this user or on this machine; then it is skipped. */
   readonly unless?: (place: Place) => string | undefined
   /** Made before the sandbox, from outside. All of it is given to the user who runs the command. */

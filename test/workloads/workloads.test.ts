@@ -20,6 +20,8 @@ describe.each(TABLE_RUNGS.flatMap(({ name: on, rung }) => [
 
   test.for(WORKLOADS)('$name', async (workload, { skip }) => {
     if (user === undefined) return skip(absent)
+    // A container has no namespaces to give.
+    if (workload.on !== undefined && workload.on !== (rung ?? 'supervised')) return skip(`only with ${workload.on}`)
     const missing = workload.needs.find(program => !isThere(user as User, program))
     if (missing !== undefined) return skip(`${missing} is not there for this user`)
     const place = makePlace(user)

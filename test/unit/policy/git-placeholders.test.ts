@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { HELD_IN_GIT_DIRECTORY } from '../../../src/policy/git-paths.js'
+import { HELD_IN_GIT_DIRECTORY, placeholderIn } from '../../../src/policy/git-paths.js'
 
 let repository = ''
 const git = (...args: string[]): string => execFileSync('git', ['-c', 'user.name=n', '-c', 'user.email=e@x', ...args], {
@@ -20,8 +20,10 @@ beforeAll(() => {
   repository = mkdtempSync(join(tmpdir(), 'git-placeholders-'))
   git('init', '-q', '-b', 'main')
   commit('one')
-  for (const { name, placeholder: { placeholder, placeholderText = '' }, missing } of HELD_IN_GIT_DIRECTORY) {
+  for (const row of HELD_IN_GIT_DIRECTORY) {
+    const { name, missing } = row
     const path = join(repository, '.git', name)
+    const { placeholder, placeholderText = '' } = placeholderIn(join(repository, '.git'), row)
     if (missing === 'skip' || existsSync(path)) continue
     mkdirSync(dirname(path), { recursive: true })
     if (placeholder === 'file') writeFileSync(path, placeholderText)

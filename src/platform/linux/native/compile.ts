@@ -1,5 +1,6 @@
 // A policy and a host's layers to the plan that the launcher carries out. Pure: runs on every platform.
 import { SandboxError } from '../../../errors.js'
+import { LEADS_NOWHERE, OWN_GIT_OPERATIONS } from '../../../policy/git-paths.js'
 import { isInside } from '../../../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import type { CompileOptions, GroupReport, LayerReport } from '../../backend.js'
@@ -10,7 +11,7 @@ import { compileSupervision, supervisionNotes } from './compile-supervision.js'
 import { CGROUP_MOUNT } from './control-groups.js'
 import { type Layer, type LayerName, LAYERS } from './layers.js'
 import { limitMechanisms, limitNotes, lowerLimits, wantsGroups } from './limits.js'
-import { compileMounts, hasPrivateTmp, isHeldStep, OWN_GIT_SEQUENCER, OWN_SHARED_MEMORY } from './mounts.js'
+import { compileMounts, hasPrivateTmp, isHeldStep, OWN_SHARED_MEMORY } from './mounts.js'
 
 /**
  * The rights in places that every command has beside the policy's own rules, one row a place. What is not handled under the
@@ -21,10 +22,15 @@ const SYSTEM_RULES: readonly { readonly path: string; readonly rights: (abi: num
   { path: '/dev', rights: deviceRights, when: () => true },
   // Shared memory: an empty file system of the sandbox's own, where programs make and remove files.
   { path: OWN_SHARED_MEMORY, rights: writableRights, when: () => true },
-  { path: OWN_GIT_SEQUENCER, rights: writableRights, when: policy => policy.paths.some(({ placeholderText }) => placeholderText === OWN_GIT_SEQUENCER) },
+  { path: OWN_GIT_OPERATIONS, rights: writableRights, when: keepsGitOperations },
   // `tmp: 'private'`, the same.
   { path: '/tmp', rights: writableRights, when: hasPrivateTmp },
 ]
+
+/** Git's operations of several steps have a place of the sandbox's own. */
+function keepsGitOperations({ paths }: ResolvedPolicy): boolean {
+  return paths.some(({ placeholderText }) => placeholderText?.startsWith(`${OWN_GIT_OPERATIONS}/`))
+}
 
 /** Places whose rules of the host do not apply inside: every sandbox has its own. */
 const REPLACED = ['/dev', '/proc']
@@ -89,16 +95,21 @@ interface Held extends Pick<LinuxNativePlan, 'network' | 'sockets' | 'mounts' | 
 function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, degraded: ReadonlySet<DegradationName>): Held {
   const { architecture: arch, cwdIdentity } = options
   const network = policy.network === 'open' ? 'host' : 'private'
-  const observe = degraded.has('no-unix-socket-control') ? 'off' : wantedObservation(policy, options)
-  const mounts = compileMounts(policy, cwdIdentity)
+  const listens = !degraded.has('no-unix-socket-control')
+  const observe = listens ? wantedObservation(policy, options) : 'off'
+  const mounts = listens ? compileMounts(policy, cwdIdentity) : compileMounts(policy, cwdIdentity).map(withoutGitOperation)
   const landlock = degraded.has('no-landlock') ? undefined : compileLandlock(policy, versionOf(layers, 'landlock'), network === 'private')
-  const listener = degraded.has('no-unix-socket-control') ? undefined : listenerFilter({ arch, network, bind: network === 'host', observe })
+  const listener = !listens ? undefined : listenerFilter({ arch, network, bind: network === 'host', gitOperations: keepsGitOperations(policy), observe })
   return {
     network, sockets: 'taken', mounts, landlock, observe,
     seccomp: { command: base64(commandFilter({ arch, network, observe })), ...(listener === undefined ? {} : { listener: base64(listener) }) },
     notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...observationNotes(policy, observe)],
   }
 }
+
+/** Where the launcher answers no calls, none could end: none begins. */
+const withoutGitOperation = (step: MountStep): MountStep =>
+  step.step === 'placeholder' && step.text?.startsWith(`${OWN_GIT_OPERATIONS}/`) === true ? { ...step, text: LEADS_NOWHERE } : step
 
 function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, groups: GroupPlan | undefined): Held {
   const { architecture: arch, stateDirectory } = options
@@ -113,7 +124,7 @@ function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], opti
     network, sockets, mounts: [], landlock, supervision, observe,
     seccomp: {
       command: base64(commandFilter({ arch, network, makeSockets: sockets === 'made', supervised: held, observe })),
-      listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: held, observe })),
+      listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: held, gitOperations: false, observe })),
     },
     notes: [...supervisionNotes(policy, abi), ...openNetworkNotes(policy.network), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
   }

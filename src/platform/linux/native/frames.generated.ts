@@ -45,4 +45,6 @@ export const FROM_LAUNCHER = {
   ACCESSES_LOST: 74,
   /** as EXIT: the command ended, and what is named goes on, as it was to be kept; EXIT comes when that is gone */
   LEFT: 75,
+  /** before the EXIT or LEFT of a command: the path, to the end, of a git operation that is under way in this sandbox alone */
+  GIT_OPERATION: 76,
 } as const

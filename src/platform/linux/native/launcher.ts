@@ -229,6 +229,7 @@ class NativeLauncher implements Launcher {
       case FROM_LAUNCHER.CONTINUED:     return command.handlers.onContinued?.()
       case FROM_LAUNCHER.ACCESS:        return command.handlers.onAccess?.(readAccessReport(payload))
       case FROM_LAUNCHER.ACCESSES_LOST: return command.handlers.onAccessesLost?.(readU32(payload))
+      case FROM_LAUNCHER.GIT_OPERATION: return command.handlers.onGitOperation?.(payload.toString('utf8'))
       case FROM_LAUNCHER.LEFT:          return command.handlers.onLeft?.(readExit(payload))
       case FROM_LAUNCHER.EXIT: {
         const exit = readExit(payload)

@@ -21,9 +21,6 @@ const OWN_PLACES = [
 /** A file system of the sandbox's own, writable for every command; a $TMPDIR may be it. */
 export const OWN_SHARED_MEMORY = '/dev/shm'
 
-/** Another one, small: where git in a sandbox keeps what `.git/sequencer` is a link to (git-paths.ts). */
-export const OWN_GIT_SEQUENCER = '/dev/git-sequencer'
-
 /** What lies around a path: the effect of the nearest rule above it, and which; or a private directory. */
 interface Surroundings {
   readonly effect: Effect | 'private'
@@ -91,7 +88,7 @@ function stepsOf(policy: ResolvedPolicy, rule: PathRule, around: Surroundings, m
       return []
     case 'read':
       if (openings !== undefined) openings.push({ path, identity, effect })
-      else if (around.effect === 'write') return [{ step: 'bind_read_only', path, identity, ...(rule.whileThere === undefined ? {} : { whileThere: true }) }]
+      else if (around.effect === 'write') return [{ step: 'bind_read_only', path, identity, ...whenGone(rule) }]
       else if (around.effect === 'private') return [{ step: 'bind_writable', path, identity }, { step: 'bind_read_only', path, identity }]
       return []
     case 'deny': {
@@ -106,6 +103,12 @@ function stepsOf(policy: ResolvedPolicy, rule: PathRule, around: Surroundings, m
     }
     default: return effect satisfies never
   }
+}
+
+/** A file in a file's place: the host can then write or move its next one there. */
+function whenGone({ kind, placeholder = kind === 'file' ? 'file' : 'directory', placeholderText, whileThere }: PathRule): Pick<Extract<MountStep, { step: 'bind_read_only' }>, 'gone'> {
+  if (whileThere === true) return { gone: 'nothing' }
+  return placeholder === 'directory' ? {} : { gone: { kind: placeholder, ...(placeholderText === undefined ? {} : { text: placeholderText }) } }
 }
 
 function missingSteps(policy: ResolvedPolicy, { path, effect, field, origin, placeholder, placeholderText }: PathRule, around: Surroundings): MountStep[] {

@@ -7,7 +7,7 @@ import type { Effect } from '../../../policy/resolved-policy.js'
 import type { Limits } from '../../../policy/sandbox-policy.js'
 
 const PLAN_MAGIC = 0x31585343
-const PLAN_VERSION = 4
+const PLAN_VERSION = 5
 const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32, supervised: 64, noNetwork: 128, makeSockets: 256, observe: 512 } as const
 const COMMAND_FLAG = { terminal: 1, stdinPipe: 2, reportStart: 4, groupMemory: 8, groupPids: 16, keep: 32, helper: 64 } as const
 
@@ -123,7 +123,7 @@ function writeMount(writer: ByteWriter, step: MountStep, field: string): void {
   writer.u8(EFFECT[effect])
   writer.string(step.path, field)
   writer.identity(identity)
-  writer.string(step.step === 'placeholder' ? step.text ?? '' : '', `${field}.text`)
+  writer.string(textOf(step), `${field}.text`)
   const openings = step.step === 'mask' ? step.openings : []
   writer.u32(openings.length)
   openings.forEach((opening, index) => {
@@ -133,11 +133,16 @@ function writeMount(writer: ByteWriter, step: MountStep, field: string): void {
   })
 }
 
+function textOf(step: MountStep): string {
+  if (step.step === 'placeholder') return step.text ?? ''
+  return step.step === 'bind_read_only' && step.gone !== 'nothing' ? step.gone?.text ?? '' : ''
+}
+
 /** What the launcher's one row has for each kind of step. The kind of entry is `missing` where the step does not depend on it. */
 function mountRow(step: MountStep): { entry: EntryKind | 'missing'; effect: Effect; identity: FileIdentity } {
   switch (step.step) {
     case 'bind_writable':     return { entry: 'missing', effect: 'write', identity: step.identity }
-    case 'bind_read_only':    return { entry: step.whileThere === true ? 'file' : 'missing', effect: 'read', identity: step.identity }
+    case 'bind_read_only':    return { entry: step.gone === 'nothing' ? 'missing' : step.gone?.kind ?? 'directory', effect: 'read', identity: step.identity }
     case 'mask':              return { entry: step.kind, effect: 'deny', identity: step.identity }
     case 'pin':               return { entry: 'directory', effect: 'write', identity: step.identity }
     case 'placeholder':       return { entry: step.kind, effect: step.effect, identity: step.parent }

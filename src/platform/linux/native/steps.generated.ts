@@ -26,6 +26,7 @@ export const STEPS = [
   { name: 'hand_over_listener', role: 'monitor', does: 'hands it to the embedding process, which says that it has it' },
   { name: 'compile_landlock_rules', role: 'monitor', does: 'opens the paths of the file rules' },
   { name: 'drop_capabilities', role: 'monitor', does: 'all but CAP_SYS_ADMIN of the own user namespace' },
+  { name: 'git_operations', role: 'monitor', does: 'the folders of git operations that take several steps' },
   { name: 'outer_domain', role: 'monitor', does: 'the most that the launcher may do for commands, where no namespaces hold them' },
   { name: 'make_not_dumpable', role: 'monitor', does: 'hides the launcher\'s memory from commands' },
   { name: 'start_guardian', role: 'monitor', does: 'ends commands where the launcher is gone, with Landlock before ABI 6 and no namespaces' },

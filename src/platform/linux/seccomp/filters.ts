@@ -293,6 +293,8 @@ export function commandFilter(options: FilterOptions): Uint8Array {
 export interface ListenerOptions extends FilterOptions {
   /** Also bind, where the kernel cannot list a network namespace's unix sockets and own ones are told by recording them. */
   readonly bind: boolean
+  /** The launcher makes and removes the folders of git's operations that take several steps (native/linux/git-operations.h). */
+  readonly gitOperations?: boolean
 }
 
 /** Calls that the launcher carries out or judges on a command's behalf, and when. */
@@ -308,6 +310,8 @@ const NOTIFY: Action = 'user_notification'
 const always = (): boolean => true
 const supervises = ({ supervised }: ListenerOptions): boolean => supervised !== undefined
 const judgesSignals = ({ supervised }: ListenerOptions): boolean => supervised !== undefined && supervised.abi < FIRST_ABI_WITH_SCOPES
+/** What is observed anyway comes to the launcher without a row. */
+const keepsGitOperations = ({ gitOperations, observe = 'off' }: ListenerOptions): boolean => gitOperations === true && observe === 'off'
 /** With these arguments a call is about the caller itself, or about what cannot be another's. */
 const own = (...when: ArgumentCondition[]): ArgumentCase => ({ when, action: 'allow' })
 
@@ -320,6 +324,13 @@ const LISTENER_FILTER: readonly ListenerRow[] = [
     reason: 'a TCP socket that listens without bind(2) gets a port that anybody may reach, and Landlock knows only bind' },
   { calls: ['socket'], action: 'allow', cases: [{ when: [family(AF_UNIX, AF_INET, AF_INET6, AF_NETLINK)], action: NOTIFY }], when: ({ makeSockets }) => makeSockets === true,
     reason: 'the launcher keeps a copy until the socket is connected or listens' },
+
+  { calls: ['mkdir', 'mkdirat', 'rmdir', 'unlinkat'], action: NOTIFY, when: keepsGitOperations,
+    reason: 'the folder of a git operation is a link inside, at which these stop' },
+  { calls: ['open'], action: NOTIFY, cases: [{ when: [low(1, [0n], O_CREAT)], action: 'allow' }], when: keepsGitOperations,
+    reason: 'what git writes there without an operation goes nowhere' },
+  { calls: ['openat'], action: NOTIFY, cases: [{ when: [low(2, [0n], O_CREAT)], action: 'allow' }], when: keepsGitOperations,
+    reason: 'the same' },
 
   { calls: ['prlimit64'], action: NOTIFY, cases: [own(low(0, [0n])), own({ argument: 2, width: 64, oneOf: [0n] })], when: supervises,
     reason: 'lowers the limits of any process of the user; 0 is the caller, and without new limits it only asks' },

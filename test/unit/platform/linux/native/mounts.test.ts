@@ -82,8 +82,8 @@ describe('the steps of a policy', () => {
       steps: [
         ...ROOT, 'bind_read_only /w/.agents', 'bind_read_only /w/.codex', 'pin /w/.git', 'placeholder /w/.git/branches directory read', 'placeholder /w/.git/commondir file read ".\\n"',
         'bind_read_only /w/.git/config', 'placeholder /w/.git/config.worktree file read', 'bind_read_only /w/.git/hooks', 'pin /w/.git/info', 'placeholder /w/.git/modules directory read',
-        'placeholder /w/.git/rebase-apply symlink read "/proc/self/held-by-codex-sandbox"', 'placeholder /w/.git/rebase-merge symlink read "/proc/self/held-by-codex-sandbox"', 'placeholder /w/.git/remotes directory read',
-        'placeholder /w/.git/sequencer symlink read "/dev/git-sequencer"', 'placeholder /w/.git/info/attributes file read',
+        'placeholder /w/.git/rebase-apply symlink read "/proc/self/held-by-codex-sandbox"', 'placeholder /w/.git/rebase-merge symlink read "/dev/git-operations/25d574f1b4c265d3/rebase-merge"', 'placeholder /w/.git/remotes directory read',
+        'placeholder /w/.git/sequencer symlink read "/dev/git-operations/25d574f1b4c265d3/sequencer"', 'placeholder /w/.git/info/attributes file read',
       ],
     },
   ])('$name', ({ policy, steps, on }) => {
