@@ -106,7 +106,7 @@ export class WarmSandboxes<Kept extends Keepable> {
         if (!open) return
         open = false
         entry.users--
-        if (broken) this.#retire(entry)
+        if (broken && !entry.retired) return this.#retire(entry)
         if (entry.users > 0) return
         if (entry.retired) this.#end(entry)
         else this.#keep(entry)
