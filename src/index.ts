@@ -1,4 +1,6 @@
 // The public API. Re-exports only.
+export type { ApprovalPolicy, Assessment, AssessOptions } from './approval/assess.js'
+export { assess } from './approval/assess-command.js'
 export type { ApprovalDecision, ApprovalRequest, CommandApprovalRequest, NetworkApprovalRequest, NetworkPolicyAmendment, NetworkProtocol, OnApproval, SandboxPermissions } from './approval/approval-request.js'
 export { loadPolicy, type LoadPolicyOptions } from './config/load-policy.js'
 export { type ConvertedSettings, type ConvertOptions, fromSrtSettings } from './config/srt-settings.js'

@@ -1,8 +1,8 @@
 // `execpolicy check`: which rules of the given files a command meets, as JSON in the form of the reference. Runs nothing.
-import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { matchRules, mergeRules, strictest } from '../approval/command-rules.js'
+import { readRulesText } from '../approval/load-rules.js'
 import { RulesError } from '../approval/rules-error.js'
 import { parseRules } from '../approval/rules-file.js'
 import { SandboxError } from '../errors.js'
@@ -20,7 +20,7 @@ export async function execpolicy({ options, words: [subcommand, ...command] }: A
   if (command.length === 0) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to check', remedy: 'Give one after --: `codex-sandbox execpolicy check --rules FILE -- COMMAND`.' })
   const cwd = currentFolder()
   try {
-    const rules = mergeRules(...options.rules.map(file => parseRules(readRules(file, cwd), { name: file, source: 'user', home: homedir() })))
+    const rules = mergeRules(...options.rules.map(file => parseRules(readRulesText(resolve(cwd, file), file), { name: file, source: 'user', home: homedir() })))
     const matches = matchRules(rules, command, { resolveHostExecutables: options.resolveHostExecutables === true, cwd })
     const answer = {
       matchedRules: matches.map(({ rule, matchedPrefix, resolvedProgram }) => ({ prefixRuleMatch: { matchedPrefix, decision: rule.decision, resolvedProgram, justification: rule.justification } })),
@@ -32,15 +32,5 @@ export async function execpolicy({ options, words: [subcommand, ...command] }: A
     if (!(error instanceof RulesError)) throw error
     await print(process.stderr, `codex-sandbox: ${error.message}\n${error.excerpt === undefined ? '' : `${error.excerpt.replace(/^/gm, '    ')}\n`}`)
     return EXIT.fileWrong
-  }
-}
-
-/** @throws RulesError for what cannot be read, or is not UTF-8: a byte that is replaced could be the one that matters */
-function readRules(file: string, cwd: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(readFileSync(resolve(cwd, file)))
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new RulesError(file, code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'it is not UTF-8' : `it cannot be read (${code ?? String(error)})`, undefined, error)
   }
 }
