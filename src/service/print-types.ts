@@ -12,6 +12,7 @@ export function printType(schema: JsonSchema, indent = ''): string {
   if (Array.isArray(values)) return values.map(value => JSON.stringify(value)).join(' | ')
   const branches = anyOf ?? oneOf
   if (Array.isArray(branches)) return [...new Set((branches as JsonSchema[]).map(branch => printType(branch, indent)))].join(' | ')
+  if (Array.isArray(type)) return type.map(each => printType({ ...schema, type: each }, indent)).join(' | ')
   if (type === 'array') return printArray(schema, indent)
   if (type === 'object') return printObject(schema, indent)
   // Anything at all.
