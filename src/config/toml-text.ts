@@ -15,6 +15,8 @@ export interface TomlText {
 /** As the reference reads whole files into memory, and merging goes down from table to table: far above any real configuration. */
 export const MOST_BYTES = 1 << 20
 const MOST_LEVELS = 32
+/** Of a key with more names than that only the first have places: each is a path of its own. */
+const MOST_PLACED = MOST_LEVELS + 2
 
 /**
  * @param file   its path, or what else errors call it
@@ -86,10 +88,15 @@ function placesOf(text: string): Map<string, number> {
   let at = text.charCodeAt(0) === 0xfeff ? 1 : 0
   let table: TomlPath = []
 
+  const endOf = (pattern: RegExp, start: number): number => {
+    pattern.lastIndex = start
+    pattern.test(text)
+    return pattern.lastIndex
+  }
   const note = (path: TomlPath, offset: number): void => { if (!places.has(keyOf(path))) places.set(keyOf(path), offset) }
   const skipSpace = (): void => {
     for (;;) {
-      while (/[ \t\r\n]/.test(text[at] ?? '')) at++
+      at = endOf(/[ \t\r\n]*/y, at)
       if (text[at] !== '#') return
       const end = text.indexOf('\n', at)
       at = end === -1 ? text.length : end
@@ -113,7 +120,7 @@ function placesOf(text: string): Map<string, number> {
       else if (text[at] === '"' || text[at] === '\'') names.push(String(parse(`key = ${skipString()}`)['key']))
       else {
         const start = at
-        while (/[\w-]/.test(text[at] ?? '')) at++
+        at = endOf(/[\w-]*/y, at)
         names.push(text.slice(start, at))
         // What no key can hold; the parser would have refused it.
         if (at === start) at++
@@ -157,13 +164,13 @@ function placesOf(text: string): Map<string, number> {
         at++
         return
       }
-      default: while (at < text.length && !/[,\]}#\r\n]/.test(text[at] as string)) at++
+      default: at = endOf(/[^,\]}#\r\n]*/y, at)
     }
   }
   const readPair = (under: TomlPath): void => {
     const start = at
     const names = readKey('=')
-    for (let length = 1; length < names.length; length++) note([...under, ...names.slice(0, length)], start)
+    for (let length = 1; length < Math.min(names.length, MOST_PLACED); length++) note([...under, ...names.slice(0, length)], start)
     readValue([...under, ...names])
   }
 
@@ -182,7 +189,7 @@ function placesOf(text: string): Map<string, number> {
       lists.set(keyOf(list), (lists.get(keyOf(list)) ?? 0) + 1)
       note(list, start)
     }
-    for (let length = 1; length <= names.length; length++) note(inLists(names.slice(0, length)), start)
+    for (let length = 1; length <= Math.min(names.length, MOST_PLACED); length++) note(inLists(names.slice(0, length)), start)
     table = inLists(names)
   }
   return places

@@ -1,6 +1,5 @@
 // A machine's configuration in a folder of its own: CODEX_HOME, a project, and the system's folder.
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { loadConfig, type LoadConfigOptions, type LoadedConfig } from '../../src/config/load.js'
@@ -18,7 +17,8 @@ export interface ConfigPlace {
 
 /** @param files  by their path below the place: `home/.codex/config.toml`, `project/.codex/config.toml`, `system/requirements.toml`; `$PLACE` in them is its folder */
 export function configPlace(files: Readonly<Record<string, string>> = {}): ConfigPlace {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'cs-config-')))
+  // Not in /tmp: anybody's .git there would make it the root of every project below it.
+  const folder = realpathSync(mkdtempSync('/var/tmp/cs-config-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const [home, codexHome, project, system] = ['home', 'home/.codex', 'project', 'system'].map(name => join(folder, name)) as [string, string, string, string]
   for (const each of [codexHome, join(project, '.git'), system]) mkdirSync(each, { recursive: true })
