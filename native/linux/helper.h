@@ -13,4 +13,10 @@ int serve_files(void);
 /* relay.c: between the standard streams and a TCP port of the sandbox's own loopback. Returns an exit code. */
 int relay_to(const char *port);
 
+/* relay.c: between the standard streams and a connection, until both sides are at their end. Returns an exit code. */
+int carry_streams(int connection);
+
+/* through-proxy.c: the same with a connection that the sandbox's proxy makes. Not started by Node: commands run it by its name. */
+int connect_through_proxy(const char *host, const char *port);
+
 #endif

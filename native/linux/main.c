@@ -1,5 +1,5 @@
 /* The launcher: started once a sandbox by Node, which speaks frames on descriptor 3. With --probe it tells what this host
- * offers and ends, with --peer who is connected to a socket. Two more words make it a helper: an ordinary command of a sandbox, as
+ * offers and ends, with --peer who is connected to a socket. Three more words make it a helper: an ordinary command of a sandbox, as
  * restricted as any other. */
 #include "helper.h"
 #include "kernel.h"
@@ -73,6 +73,8 @@ int main(int argc, char **argv)
 		return tell_peer();
 	if (argc == 3 && strcmp(argv[1], "--relay") == 0)
 		return relay_to(argv[2]);
+	if (argc == 4 && strcmp(argv[1], "--connect") == 0)
+		return connect_through_proxy(argv[2], argv[3]);
 	if (argc != 1 || fstat(CONTROL, &control) != 0 || !S_ISSOCK(control.st_mode)) {
 		fputs("codex-sandbox-launcher: started by codex-sandbox only, with a socket as descriptor 3\n", stderr);
 		return 125;

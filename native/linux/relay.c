@@ -92,7 +92,8 @@ static void tell_end(uint64_t total)
 		_exit(2);
 }
 
-static int carry(int connection)
+/* `tells`: what streams alone cannot say is told. */
+static int carry(int connection, bool tells)
 {
 	static struct way in, out;
 	bool in_told = false, out_told = false;
@@ -113,7 +114,10 @@ static int carry(int connection)
 		}
 		if (is_over(&out) && !out_told) {
 			out_told = true;
-			tell_end(out.total);
+			if (tells)
+				tell_end(out.total);
+			else
+				close(1);
 		}
 		if (in_told && out_told) {
 			reset_when_closed(connection, false);
@@ -130,6 +134,19 @@ static int carry(int connection)
 	}
 }
 
+static int set_non_blocking(int connection)
+{
+	for (int fd = 0; fd < 2; fd++)
+		if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
+			return -1;
+	return fcntl(connection, F_SETFL, O_NONBLOCK);
+}
+
+int carry_streams(int connection)
+{
+	return set_non_blocking(connection) == 0 ? carry(connection, false) : 2;
+}
+
 int relay_to(const char *text)
 {
 	char *end;
@@ -144,11 +161,8 @@ int relay_to(const char *text)
 	if (connection < 0)
 		return 1;
 	setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	for (int fd = 0; fd < 2; fd++)
-		if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
-			return 2;
-	if (fcntl(connection, F_SETFL, O_NONBLOCK) != 0 || write(2, "o", 1) != 1)
+	if (set_non_blocking(connection) != 0 || write(2, "o", 1) != 1)
 		return 2;
 	reset_when_closed(connection, true);
-	return carry(connection);
+	return carry(connection, true);
 }

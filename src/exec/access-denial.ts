@@ -89,9 +89,32 @@ function networkDenial({ policy }: Circumstances, report: AccessReport): Denial 
   const access: Access = { kind: 'connect', host, port: Number(port) }
   // The host's resolver on its own loopback, which this one is not: told by the launcher for its port alone.
   const isLookup = Number(port) === PORT_OF_NAMES && isLoopback(host)
+  // Where there is a loopback of the sandbox's own, nothing of it is refused.
+  if (report.refused && isLoopback(host) && Number(port) > 0) return localPortDenial(report, host, Number(port))
+  if (policy.network === 'proxied') return isLoopback(host) && !isLookup ? undefined : pastProxyDenial(report, host, Number(port))
   const decision = decide(policy, isLookup ? { ...access, host: '0.0.0.0' } : access)
   if (decision.verdict === 'allow') return undefined
   return { kind: 'network', operation: 'connect', host, port: Number(port), message: describeDecision(access, decision), remedy: decision.remedy, ...origin(report) }
+}
+
+/** Without a network namespace the loopback is the host's. */
+function localPortDenial(report: AccessReport, host: string, port: number): Denial {
+  return {
+    kind: 'network', operation: 'connect', host, port, message: `connection to ${JSON.stringify(`${host}:${port}`)} denied: the loopback is this machine's own here. To allow: add ${port} to network.allowLocalPorts.`,
+    remedy: { text: `add ${port} to network.allowLocalPorts`, flags: ['--allow-local-port', String(port)], changes: [] }, ...origin(report),
+  }
+}
+
+/** Rules are the proxy's to judge: this one never asked it. */
+function pastProxyDenial(report: AccessReport, host: string, port: number): Denial {
+  const what = port === PORT_OF_NAMES ? 'lookup of a name at' : 'connection to'
+  const text = report.program === 'node'
+    ? 'let it use the proxy that HTTPS_PROXY names: node\'s own fetch and http do so from 22.21 and 24.5 on, before that undici\'s EnvHttpProxyAgent does'
+    : 'let the program use the proxy that HTTPS_PROXY names, or CODEX_SANDBOX_SOCKS_PROXY'
+  return {
+    kind: 'network', operation: 'connect', host, port, message: `${what} ${JSON.stringify(`${host}:${port}`)} denied: the program went past the proxy, which alone leads out. Instead: ${text}.`,
+    remedy: { text, flags: [], changes: [] }, ...origin(report),
+  }
 }
 
 const PORT_OF_NAMES = 53

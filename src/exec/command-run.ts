@@ -13,6 +13,7 @@ import { type Environment, mergeEnvironment } from './environment.js'
 import { EXHAUSTED } from './exhausted.js'
 import type { StreamName } from './kept-output.js'
 import { enforcementWith, groupLimitsOf, narrowLimits } from './limits.js'
+import type { ConnectionListener } from './network/proxied-launcher.js'
 import type { CommandOptions } from './options.js'
 import type { LookAtHost } from './prepare.js'
 import { type Encoding, EXIT_CODE, type ExecResult, exitCodeOf, type Interruption, isTimeout, limitOf, type OutputOf, signalName, TO_KEEP } from './result.js'
@@ -85,7 +86,7 @@ export interface CommandUse<E extends Encoding = Encoding> {
   isWaiting?(): boolean
 }
 
-export class CommandRun<E extends Encoding = Encoding> implements CommandHandlers, Cancellable {
+export class CommandRun<E extends Encoding = Encoding> implements CommandHandlers, ConnectionListener, Cancellable {
   readonly result: Promise<ExecResult<E>>
   readonly #context: CommandContext
   readonly #options: CommandOptions<E>
@@ -108,6 +109,11 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   /** What the caller's own code threw: the result then. */
   #callerError: { readonly error: unknown } | undefined
   #timer: NodeJS.Timeout | undefined
+  /** When `timeoutMs` is over, while it runs; what is left of it, while it stands still. */
+  #deadline: number | undefined
+  #leftMs: number | undefined
+  /** Questions about its connections that nobody has answered yet. */
+  #prompts = 0
   #idleTimer: NodeJS.Timeout | undefined
   #lastOutputAt = 0
   #killed = false
@@ -175,16 +181,21 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     this.#running = this.#context.launcher.run(this.#command, this)
     this.#context.running.add(this)
     signal?.addEventListener('abort', this.#abort)
-    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.interrupt('timeoutMs'), timeoutMs)
+    if (timeoutMs !== undefined) this.#startTimeout(timeoutMs)
     if (idleTimeoutMs === undefined) return
     this.#lastOutputAt = performance.now()
     this.#watchIdle(idleTimeoutMs, idleTimeoutMs)
   }
 
+  #startTimeout(ms: number): void {
+    this.#deadline = performance.now() + ms
+    this.#timer = setTimeout(() => this.interrupt('timeoutMs'), ms)
+  }
+
   /** One timer that looks again, not one for each piece of output. */
   #watchIdle(idleMs: number, waitMs: number): void {
     this.#idleTimer = setTimeout(() => {
-      if (this.#use.isWaiting?.() === true) this.#lastOutputAt = performance.now()
+      if (this.#use.isWaiting?.() === true || this.#prompts > 0) this.#lastOutputAt = performance.now()
       const leftMs = idleMs - (performance.now() - this.#lastOutputAt)
       if (leftMs <= 0) this.interrupt('idleTimeoutMs')
       else this.#watchIdle(idleMs, Math.ceil(leftMs))
@@ -246,6 +257,24 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   onAccess(report: AccessReport): void {
     // The result has been given.
     if (this.session?.state !== 'left') this.#log.add(report)
+  }
+
+  onHostDenied(denial: Denial): void {
+    if (this.session?.state !== 'left') this.#log.addKnown(denial)
+  }
+
+  /** While somebody is asked about one of its connections, its time stands still. */
+  onPrompt(open: boolean): void {
+    this.#prompts += open ? 1 : -1
+    if (this.#gone || this.#inBackground || this.#interruption !== undefined) return
+    if (this.#prompts > 0 && this.#deadline !== undefined) {
+      clearTimeout(this.#timer)
+      this.#leftMs = Math.max(0, this.#deadline - performance.now())
+      this.#deadline = undefined
+    } else if (this.#prompts === 0 && this.#leftMs !== undefined) {
+      this.#startTimeout(this.#leftMs)
+      this.#leftMs = undefined
+    }
   }
 
   onAccessesLost(count: number): void {

@@ -8,9 +8,12 @@ import { type AdditionalPermissions, checkWidened, keyOfPermissions, widen, type
 import { isPlaceholderLink } from '../policy/git-paths.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
+import type { NarrowingRules, NetworkRules } from '../policy/domains.js'
+import { NO_NETWORK_RULES } from '../policy/network-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { CacheFolders } from './caches.js'
 import type { CommandContext } from './command-run.js'
+import { type CommandNetwork, keyOfNarrowing, parseNarrowing } from './network/narrowing.js'
 import type { ParsedSandboxOptions } from './options.js'
 import { PendingLauncher } from './pending-launcher.js'
 import { isStale, MOST_LOOKS, prepareAgain } from './prepare.js'
@@ -43,6 +46,11 @@ export interface Grant {
 /** Makes a context of a plan; `Sandbox` knows how. */
 export type MakeContext = (confined: Pick<CommandContext, 'launcher' | 'plan' | 'policy' | 'running'>) => CommandContext
 
+/** Starts a launcher for a plan, with the way to the network that it has. `own`: rules in place of the sandbox's. */
+export type StartLauncher = (plan: LaunchPlan, network: { readonly own?: NetworkRules; readonly narrowing?: NarrowingRules }) => Promise<Launcher>
+
+const neverStarts: StartLauncher = () => Promise.reject(new Error('a sandbox without a recipe starts no other launcher'))
+
 interface Kept {
   readonly context: CommandContext
   timer: NodeJS.Timeout | undefined
@@ -52,6 +60,7 @@ export class Confinements {
   readonly #makeContext: MakeContext
   readonly #lookAtHost: () => HostSnapshot
   readonly #recipe: Recipe | undefined
+  readonly #start: StartLauncher
   #policy: SandboxPolicy | undefined
   #current: CommandContext
   /** By their permissions; the most recently used one last. */
@@ -63,7 +72,8 @@ export class Confinements {
   #granting: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor(first: Pick<CommandContext, 'launcher' | 'plan' | 'policy'>, recipe: Recipe | undefined, lookAtHost: () => HostSnapshot, makeContext: MakeContext) {
+  constructor(first: Pick<CommandContext, 'launcher' | 'plan' | 'policy'>, recipe: Recipe | undefined, lookAtHost: () => HostSnapshot, makeContext: MakeContext, start: StartLauncher = neverStarts) {
+    this.#start = start
     this.#makeContext = makeContext
     this.#lookAtHost = lookAtHost
     this.#recipe = recipe
@@ -86,9 +96,11 @@ export class Confinements {
    *
    * @throws SandboxError what is wrong with the permissions, or cannot be granted
    */
-  for(permissions: AdditionalPermissions | undefined): CommandContext {
-    if (permissions === undefined) return this.#current
-    const key = keyOfPermissions(permissions)
+  for(permissions: AdditionalPermissions | undefined, network?: CommandNetwork): CommandContext {
+    if (permissions === undefined && network === undefined) return this.#current
+    const narrowing = network === undefined ? undefined : parseNarrowing(network)
+    const narrow = narrowing === undefined ? '' : keyOfNarrowing(narrowing)
+    const key = `${permissions === undefined ? '' : keyOfPermissions(permissions)}${narrow}`
     const kept = this.#kept.get(key)
     if (kept !== undefined) {
       // Moved to the end: the next to be let go is the first.
@@ -97,7 +109,7 @@ export class Confinements {
       this.#keepFor(key, kept)
       return kept.context
     }
-    const wider = this.#widen(permissions)
+    const wider = this.#confine(permissions ?? {}, narrow === '' ? undefined : narrowing)
     if (wider === undefined) return this.#current
     const made: Kept = { context: wider.context, timer: undefined }
     this.#kept.set(key, made)
@@ -130,7 +142,7 @@ export class Confinements {
 
   async #grant(permissions: AdditionalPermissions): Promise<Grant> {
     this.#refuseClosed()
-    const wider = this.#widen(permissions)
+    const wider = this.#confine(permissions)
     if (wider === undefined) return { changed: false, notes: [] }
     // Until it is there, commands run where they did.
     try {
@@ -152,19 +164,24 @@ export class Confinements {
     return { changed: true, notes: wider.notes }
   }
 
-  #widen(permissions: AdditionalPermissions): { context: CommandContext; started: Promise<void>; policy: SandboxPolicy; notes: readonly string[] } | undefined {
+  /** Undefined where a command may run in the current one as well. */
+  #confine(permissions: AdditionalPermissions, narrowing?: NarrowingRules): { context: CommandContext; started: Promise<void>; policy: SandboxPolicy; notes: readonly string[] } | undefined {
     this.#refuseClosed()
     const { policy: current } = this.#current
     // Nothing is enforced there: everything is permitted already. The shape is checked all the same.
     keyOfPermissions(permissions)
-    if (current.base === 'write') return undefined
+    if (current.base === 'write') {
+      if (narrowing === undefined) return undefined
+      throw new SandboxError('rule_not_enforceable', { field: 'network', value: narrowing }, { detail: `the mode is ${current.mode}, which enforces nothing`, remedy: 'Leave it out, or use a mode that enforces.' })
+    }
     const recipe = this.#recipe
     if (recipe === undefined || this.#policy === undefined) throw new Error('a sandbox without a recipe cannot be widened')
     const base = this.#policy
     const look = (): { widening: Widening; policy: ResolvedPolicy; plan: LaunchPlan } | undefined => {
       const host = this.#lookAtHost()
-      const widening = widen(base, current, permissions, host)
-      if (widening === undefined) return undefined
+      const widened = widen(base, current, permissions, host) ?? (narrows(base, narrowing) ? { policy: base, asked: [], notes: [] } : undefined)
+      if (widened === undefined) return undefined
+      const widening = { ...widened, policy: proxiedBy(widened.policy, narrowing) }
       const prepared = underAskedNames(widening.asked, () => prepareAgain({ ...recipe, options: { ...recipe.options, policy: widening.policy, cwd: current.cwd } }, host, widening.notes))
       checkWidened(current, prepared.policy, widening, host)
       return { widening, ...prepared }
@@ -174,7 +191,9 @@ export class Confinements {
     const { widening, policy, plan } = first
     const named = new Set(widening.asked.map(each => each.path))
     const held = current.paths.filter(({ path, kind, effect }) => named.has(path) && kind === 'missing' && effect === 'read').map(({ path }) => path)
-    const starting = held.length === 0 ? startLooking(recipe.backend, first, look) : this.#freed(held).then(() => startLooking(recipe.backend, look() ?? first, look))
+    const own = base.network === 'open' && widening.policy.network === 'proxied' ? widening.policy.networkRules : undefined
+    const start = (plan: LaunchPlan): Promise<Launcher> => this.#start(plan, { ...(own === undefined ? {} : { own }), ...(narrowing === undefined ? {} : { narrowing }) })
+    const starting = held.length === 0 ? startLooking(start, first, look) : this.#freed(held).then(() => startLooking(start, look() ?? first, look))
     const context = this.#contextOf({ launcher: new PendingLauncher(starting, plan.enforcement), plan, policy })
     const started = starting.then(() => {})
     started.catch(() => this.#forget(context))
@@ -250,6 +269,16 @@ export class Confinements {
   }
 }
 
+/** With the network off there is nothing to narrow. */
+const narrows = ({ network }: SandboxPolicy, narrowing: NarrowingRules | undefined): boolean => narrowing !== undefined && network !== 'off'
+
+/** An open network that is narrowed is reached through a proxy: its rules are all that is allowed then. */
+function proxiedBy(policy: SandboxPolicy, narrowing: NarrowingRules | undefined): SandboxPolicy {
+  if (narrowing === undefined || policy.network !== 'open') return policy
+  const { mode = 'full', allowedDomains = ['*'], deniedDomains = [] } = narrowing
+  return { ...policy, network: 'proxied', networkRules: { ...NO_NETWORK_RULES, ...policy.networkRules, mode, allowedDomains, deniedDomains, strictAllowlist: true } }
+}
+
 /** What a launcher puts at a missing name. What somebody has made there meanwhile is something else, or has something in it. */
 function isPlaceholder(path: string): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false })
@@ -259,11 +288,11 @@ function isPlaceholder(path: string): boolean {
 }
 
 /** What the host has instead of what was seen is looked at again: rules and effects are the same then, and only what holds them is another. */
-async function startLooking(backend: Backend, first: { readonly plan: LaunchPlan }, look: () => { readonly plan: LaunchPlan } | undefined): Promise<Launcher> {
+async function startLooking(start: (plan: LaunchPlan) => Promise<Launcher>, first: { readonly plan: LaunchPlan }, look: () => { readonly plan: LaunchPlan } | undefined): Promise<Launcher> {
   let { plan } = first
   for (let looks = 1; ; looks++) {
     try {
-      return await backend.start(plan)
+      return await start(plan)
     } catch (error) {
       const again = isStale(error) && looks < MOST_LOOKS ? look() : undefined
       if (again === undefined) throw error

@@ -24,6 +24,8 @@ export class DenialLog {
   lost = 0
   readonly #options: DenialLogOptions
   readonly #reports: AccessReport[] = []
+  /** What needs no judging: the proxy's. */
+  readonly #known: Denial[] = []
   /** Those from here on were not judged for a listener yet. */
   #judged = 0
   #told: Set<string> | undefined
@@ -42,12 +44,22 @@ export class DenialLog {
     if (this.#options.listener() !== undefined) this.#judging ??= this.#judge()
   }
 
+  /** A denial that is one already. */
+  addKnown(denial: Denial): void {
+    if (this.#known.length >= MOST_REPORTS) {
+      this.lost++
+      return
+    }
+    this.#known.push(denial)
+    this.#tell([denial])
+  }
+
   /**
    * All denials, with what the command wrote about them. Mostly there are none: then their reader is not even loaded.
    * A listener has heard all of the launcher's by then.
    */
   find(text: string): Promise<readonly Denial[]> | undefined {
-    if (this.#reports.length === 0 && !DENIAL_WORDS.test(text)) return undefined
+    if (this.#reports.length === 0 && this.#known.length === 0 && !DENIAL_WORDS.test(text)) return undefined
     return this.#find(text)
   }
 
@@ -55,7 +67,8 @@ export class DenialLog {
     await this.#judging
     const { findDenials } = await import('./denials.js')
     const { circumstances, observe } = this.#options
-    const denials = findDenials({ ...circumstances(), observe: this.lost > 0 ? 'off' : observe, text, reports: this.#reports })
+    const found = findDenials({ ...circumstances(), observe: this.lost > 0 ? 'off' : observe, text, reports: this.#reports })
+    const denials = [...new Map([...this.#known, ...found].reverse().map(denial => [keyOf(denial), denial])).values()].reverse()
     // What only stderr told is news.
     this.#tell(denials)
     return denials

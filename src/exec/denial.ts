@@ -12,6 +12,10 @@ export interface Denial {
   /** For the network. */
   readonly host?: string
   readonly port?: number
+  /** Of a connection that the proxy refused: how it was asked for. */
+  readonly protocol?: 'http' | 'https' | 'socks5Tcp'
+  /** Of a plain HTTP request. */
+  readonly method?: string
   /** For system calls: the name, with what of its arguments was refused. */
   readonly call?: string
   /** What was denied, by what, and how to allow it: one line, as `explain` has it. */

@@ -1,6 +1,7 @@
 // The environment of commands: what of the embedding process's the policy lets through, and what one command changes of it.
 import { SandboxError } from '../errors.js'
 import type { EnvironmentPolicy, NetworkMode } from '../policy/sandbox-policy.js'
+import { NO_PROXY_VARIABLES, type ProxyVariables } from './network/proxy-environment.js'
 
 export type Variables = Readonly<Record<string, string | undefined>>
 
@@ -40,9 +41,9 @@ const NETWORK_DISABLED = 'CODEX_SANDBOX_NETWORK_DISABLED'
  * What commands get unless they ask for a change. Pure.
  *
  * Inherited names come first; secrets go unless they are kept by name; then what is excluded; then what leads to caches and temporary
- * files of the sandbox's; then what is set; then all but `only`.
+ * files of the sandbox's, and to its proxy; then what is set; then all but `only`.
  */
-export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, network: NetworkMode, places: PlaceVariables = NO_PLACES): Environment {
+export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, network: NetworkMode, places: PlaceVariables = NO_PLACES, proxy: ProxyVariables = NO_PROXY_VARIABLES): Environment {
   const kept = matcher(policy.keep)
   const inherited = { all: () => true, core: matcher(CORE_NAMES), none: () => false }[policy.inherit]
   const secret = policy.dropSecrets ? matcher(SECRET_NAMES) : () => false
@@ -59,7 +60,10 @@ export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, netw
     if (passes(name) && bounded(name)) variables[name] = value
     else if (!Object.hasOwn(policy.set, name) || !bounded(name)) dropped.push(name)
   }
-  for (const [name, value] of Object.entries(places.variables)) if (!excluded(name) && bounded(name)) variables[name] = value
+  const add = (name: string, value: string): void => { if (!excluded(name) && bounded(name)) variables[name] = value }
+  for (const [name, value] of Object.entries(proxy.otherwise)) if (variables[name] === undefined) add(name, value)
+  for (const [name, value] of Object.entries(proxy.replacing)) add(name, value)
+  for (const [name, value] of Object.entries(places.variables)) add(name, value)
   for (const [name, value] of Object.entries(policy.set)) if (bounded(name)) variables[name] = value
   if (network === 'off') variables[NETWORK_DISABLED] = '1'
   return { variables, list: listOf({ ...WITHOUT_TERMINAL, ...variables }), terminalList: listOf(variables), dropped: dropped.sort() }

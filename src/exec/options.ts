@@ -6,7 +6,9 @@ import { DEGRADATIONS, type DegradationName, type Observation, RUNGS, type Rung 
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Limits, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { PolicyInput } from '../policy/schema.js'
+import type { OnApproval } from '../approval/approval-request.js'
 import type { Denial } from './denial.js'
+import type { CommandNetwork } from './network/narrowing.js'
 import type { Encoding, OutputOf } from './result.js'
 
 export interface SandboxOptions {
@@ -26,6 +28,16 @@ export interface SandboxOptions {
   readonly rung?: Rung
   /** Refuse unless every limit that is asked for is held exactly: the policy's at the start, a command's own when it is run. */
   readonly requireLimits?: boolean
+  /**
+   * Asked about a host that no rule names, once for each host, protocol and port at a time. Anything but one of the request's
+   * `availableDecisions` denies, as do a throw and no answer in time. Without it such hosts are denied. Denied hosts, and addresses that are not
+   * public, are never asked about. While it waits, the command's own `timeoutMs` stands still.
+   */
+  readonly onApproval?: OnApproval
+  /** How long an answer may take. Default: 300,000. */
+  readonly approvalTimeoutMs?: number
+  /** Java programs are told of the proxy too, by JAVA_TOOL_OPTIONS; each of them says so on stderr. Default: false. */
+  readonly javaProxy?: boolean
   /** Accept `/` and home folders as writable roots. */
   readonly allowBroadRoots?: boolean
   /**
@@ -86,6 +98,11 @@ export interface CommandOptions<E extends Encoding = Encoding> {
    * closes. After a time-out or an abort nothing is kept.
    */
   readonly background?: 'kill' | 'keep'
+  /**
+   * Narrows this command's way to the network: of what the sandbox permits, only these hosts, and nobody is asked about others. It gets
+   * a network namespace and a proxy of its own, so that it shares no loopback with the others.
+   */
+  readonly network?: CommandNetwork
   /** Widens this command alone, in the form of a denial's `remedy.additionalPermissions`. It shares no loopback with the others. */
   readonly additionalPermissions?: AdditionalPermissions
 }
@@ -114,7 +131,7 @@ export type ShellOptions<E extends Encoding = Encoding> = ExecOptions<E> & Shell
 export type SpawnShellOptions<E extends Encoding = Encoding> = SpawnOptions<E> & ShellChoice
 
 /** Of a command that begins in the background. */
-export interface SessionOptions extends Pick<CommandOptions, 'cwd' | 'env' | 'limits' | 'additionalPermissions'> {
+export interface SessionOptions extends Pick<CommandOptions, 'cwd' | 'env' | 'limits' | 'additionalPermissions' | 'network'> {
   /** Default: `pipe`, for `sessions.write`. `empty`: at its end from the start. */
   readonly stdin?: 'pipe' | 'empty'
   /** A terminal made inside. */
@@ -170,15 +187,15 @@ const LIMIT_CHECKS: Record<keyof Limits, Check> = { memoryBytes: wholeNumber, pi
 const OUTPUT_CHECKS: Record<keyof OutputOptions, Check> = { maxBytes: wholeNumber, keep: oneOf('head', 'tail', 'both'), file: string, encoding: oneOf('text', 'bytes') }
 const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
   cwd: string, env: record, timeoutMs: milliseconds, idleTimeoutMs: milliseconds, killGraceMs: milliseconds, signal: abortSignal, output: record, onDenial: callback, limits: record,
-  background: oneOf('kill', 'keep'), additionalPermissions: record,
+  background: oneOf('kill', 'keep'), additionalPermissions: record, network: record,
 }
 const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
   policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), rung: oneOf(...RUNGS), observe: oneOf('off', 'writes', 'reads'), requireLimits: boolean,
-  allowBroadRoots: boolean, launcherPath: string, launcherSha256: sha256,
+  allowBroadRoots: boolean, launcherPath: string, launcherSha256: sha256, onApproval: callback, approvalTimeoutMs: milliseconds, javaProxy: boolean,
 }
 const EXEC_CHECKS: Record<keyof ExecOptions, Check> = { ...COMMAND_CHECKS, stdin: input, onOutput: callback }
 const SPAWN_CHECKS: Record<keyof SpawnOptions, Check> = { ...COMMAND_CHECKS, stdin: oneOf('pipe', 'empty'), tty: size }
-const SESSION_CHECKS: Record<keyof SessionOptions, Check> = { cwd: string, env: record, limits: record, additionalPermissions: record, stdin: oneOf('pipe', 'empty'), tty: size }
+const SESSION_CHECKS: Record<keyof SessionOptions, Check> = { cwd: string, env: record, limits: record, additionalPermissions: record, network: record, stdin: oneOf('pipe', 'empty'), tty: size }
 const SHELL_CHECKS: Record<keyof ShellChoice, Check> = { shell: string, login: boolean }
 
 /** @throws SandboxError `option_invalid`, `field` = the option */

@@ -1,11 +1,12 @@
 // From a caller's options to a plan: policy, this machine, back end, compile. Starts no command.
+import { randomInt } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
 import { readPlaceholders, withoutPlaceholders } from '../host/placeholders.js'
 import { realFiles, takeSnapshot } from '../host/snapshot.js'
-import type { Backend, LayerReport } from '../platform/backend.js'
+import type { Backend, CompileOptions, LayerReport } from '../platform/backend.js'
 import type { BackendName, LaunchPlan } from '../platform/launch-plan.js'
-import { namedLauncher, type NamedLauncher, packageRuntimePaths } from '../platform/linux/native/find-launcher.js'
+import { findLauncher, namedLauncher, type NamedLauncher, packageRuntimePaths } from '../platform/linux/native/find-launcher.js'
 import { loadBackend } from '../platform/load-backend.js'
 import { selectBackend } from '../platform/select.js'
 import type { FileIdentity, HostSnapshot } from '../policy/host-snapshot.js'
@@ -65,8 +66,9 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   const probing = known === undefined ? backend.probe() : undefined
   probing?.catch(() => {})
   const { policy, caches, seen } = resolveWithCaches(options, host)
+  const proxyPort = randomInt(FIRST_FREE_PORT, 1 << 16)
   const layers = known ?? await probing ?? []
-  const plan = compilePlan({ options, backend, layers }, policy, seen)
+  const plan = compilePlan({ options, backend, layers }, policy, seen, proxyPort)
   if (known === undefined) backend.keep?.(state, layers)
   return { options, policy, caches, backend, layers, plan, host: seen, recalled: known !== undefined }
 }
@@ -108,11 +110,11 @@ export function prepareAgain({ options, caches, backend, layers }: Pick<Preparat
   const policy = resolvePolicy(options, host, caches)
   const launcher = namedLauncher(options, process.env)
   if (launcher !== undefined) refuseWritable(launcher, policy)
-  const plan = compilePlan({ options, backend, layers }, policy, host)
+  const plan = compilePlan({ options, backend, layers }, policy, host, randomInt(FIRST_FREE_PORT, 1 << 16))
   return { policy, plan: { ...plan, enforcement: { ...plan.enforcement, notes: [...plan.enforcement.notes, ...notes] } } }
 }
 
-function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' | 'backend' | 'layers'>, policy: ResolvedPolicy, host: HostSnapshot): LaunchPlan {
+function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' | 'backend' | 'layers'>, policy: ResolvedPolicy, host: HostSnapshot, proxyPort: number): LaunchPlan {
   const groups = policy.limits.memoryBytes === undefined && policy.limits.pids === undefined ? undefined : backend.findGroups?.()
   const plan = backend.compile(policy, layers, {
     allowDegraded: new Set(options.allowDegraded),
@@ -123,18 +125,39 @@ function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' |
     ...(options.observe === undefined ? {} : { observe: options.observe }),
     ...(groups === undefined ? {} : { groups }),
     ...(options.rung === undefined ? {} : { rung: options.rung }),
+    ...endpointsOf(policy, proxyPort),
   })
   if (options.requireLimits === true) refuseInexactLimits(options.policy.limits, plan.enforcement)
   return plan
 }
 
+/** Those that no service has for its own. */
+const FIRST_FREE_PORT = 49_152
+const USUAL_PROXY_PORT = 3128
+
+/** What of the host's loopback, and which of its sockets, a back end without a network namespace has to open. */
+function endpointsOf({ platform, network, networkRules, unixSockets = [] }: ResolvedPolicy, proxyPort: number): Pick<CompileOptions, 'endpoints'> {
+  if (platform !== 'macos' || networkRules === undefined) return {}
+  const { httpPort, allowLocalPorts, allowLocalBinding } = networkRules
+  const proxyPorts = [...(network === 'proxied' ? [httpPort ?? proxyPort] : []), ...allowLocalPorts]
+  return {
+    endpoints: {
+      ...(proxyPorts.length === 0 ? {} : { proxyPorts }), ...(allowLocalBinding ? { localBinding: true } : {}),
+      ...(unixSockets.length === 0 ? {} : { unixSockets: unixSockets.map(({ path }) => path) }),
+    },
+  }
+}
+
 /** The plan for another machine, as its snapshot has it: nobody asks it, and every layer is supposed to be there. */
 export async function planFor(options: ParsedSandboxOptions, host: HostSnapshot): Promise<LaunchPlan> {
   const backend = await loadBackend(selectBackend(host.platform, options.policy.mode), host.platform)
-  return compilePlan({ options, backend, layers: SUPPOSED_LAYERS[backend.name] ?? [] }, resolvePolicy(options, host), host)
+  return compilePlan({ options, backend, layers: SUPPOSED_LAYERS[backend.name] ?? [] }, resolvePolicy(options, host), host, USUAL_PROXY_PORT)
 }
 
 const SUPPOSED_LAYERS: Partial<Record<BackendName, readonly LayerReport[]>> = { 'macos-seatbelt': [{ layer: 'seatbelt', available: true }] }
+
+/** The program that was started for these options. */
+export const launcherFile = (options: Pick<ParsedSandboxOptions, 'launcherPath' | 'launcherSha256'>): string => findLauncher(namedLauncher(options, process.env))
 
 export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot, caches?: CacheFolders): ResolvedPolicy {
   return resolve(options.policy, host, {

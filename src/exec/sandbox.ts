@@ -14,8 +14,11 @@ import { makeEnvironment } from './environment.js'
 import { execCommand } from './exec.js'
 import type { ExposedPort, ExposeOptions } from './expose.js'
 import { makeFiles, type SandboxFiles } from './files/files.js'
+import { LauncherStarter } from './network/launcher-starter.js'
+import { NO_PROXY_VARIABLES, type ProxyVariables, proxyVariables } from './network/proxy-environment.js'
+import type { NetworkSeams, NetworkUpdate } from './network/sandbox-network.js'
 import { checkSandboxOptions, type ExecOptions, type ParsedSandboxOptions, type SandboxOptions, type ShellOptions, type SpawnOptions, type SpawnShellOptions } from './options.js'
-import { hostLooker, isStale, MOST_LOOKS, parseOptions, prepare, type LookAtHost, type Preparation } from './prepare.js'
+import { hostLooker, isStale, launcherFile, MOST_LOOKS, parseOptions, prepare, type LookAtHost, type Preparation } from './prepare.js'
 import type { Encoding, ExecResult } from './result.js'
 import { Sessions } from './sessions.js'
 import { execScript, spawnScript } from './shell.js'
@@ -51,18 +54,28 @@ export async function createParsedSandbox(options: ParsedSandboxOptions): Promis
   }
 }
 
-export async function startSandbox(preparation: Preparation, options: Pick<ParsedSandboxOptions, 'launcherPath' | 'launcherSha256' | 'selfPaths'> = {}): Promise<Sandbox> {
+/** @param seams  what tests put in the place of the world that the proxy reaches */
+export async function startSandbox(preparation: Preparation, options: Pick<ParsedSandboxOptions, 'launcherPath' | 'launcherSha256' | 'selfPaths'> = {}, seams?: NetworkSeams): Promise<Sandbox> {
   const { policy, backend, plan, caches } = preparation
   // What this process's environment says later is not what the sandbox was made with.
   const env = { ...process.env }
   // Before the launcher opens them, so that nobody removes them under it.
   const leaveCaches = caches === undefined ? undefined : useCacheFolders(caches)
   try {
-    return new Sandbox(policy, plan, await backend.start(plan), hostLooker({ ...options, cwd: policy.cwd }, preparation.host, env), preparation, leaveCaches)
+    const { onApproval, approvalTimeoutMs } = preparation.options
+    const starter = new LauncherStarter(backend, policy.networkRules, { onApproval, approvalTimeoutMs, variables: env, seams })
+    return new Sandbox(policy, plan, await starter.start(plan), hostLooker({ ...options, cwd: policy.cwd }, preparation.host, env), preparation, leaveCaches, starter)
   } catch (error) {
     leaveCaches?.()
     throw error
   }
+}
+
+/** Only commands of a proxied network are told of a proxy. The helper for ssh is the launcher's own program, where there is one. */
+function proxyVariablesFor({ policy, plan }: Pick<CommandContext, 'policy' | 'plan'>, options: ParsedSandboxOptions | undefined): ProxyVariables {
+  if (policy.network !== 'proxied') return NO_PROXY_VARIABLES
+  const connectHelper = plan.backend === 'linux-native' && options !== undefined ? launcherFile(options) : undefined
+  return proxyVariables({ java: options?.javaProxy === true, connectHelper })
 }
 
 export class Sandbox implements AsyncDisposable {
@@ -73,20 +86,22 @@ export class Sandbox implements AsyncDisposable {
   readonly #confinements: Confinements
   readonly #exposed = new Set<ExposedPort>()
   readonly #leaveCaches: (() => void) | undefined
+  readonly #starter: LauncherStarter | undefined
   #closed: Promise<void> | undefined
 
   /** Made by `createSandbox`. */
-  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: LookAtHost, recipe?: Recipe, leaveCaches?: () => void) {
+  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: LookAtHost, recipe?: Recipe, leaveCaches?: () => void, starter?: LauncherStarter) {
     this.sessions = new Sessions(async (argv, sessionOptions) => {
       this.#refuseClosed(argv)
       return startSession(this.#contextFor(sessionOptions), argv, sessionOptions)
     })
     this.#leaveCaches = leaveCaches
+    this.#starter = starter
     const variables = { ...process.env }
     this.#confinements = new Confinements({ launcher, plan, policy }, recipe, lookAtHost, confined => {
-      const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables))
+      const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables), proxyVariablesFor(confined, recipe?.options))
       return { ...confined, lookAtHost, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment), requireLimits: recipe?.options.requireLimits === true }
-    })
+    }, starter?.start)
     this.files = makeFiles(plan.backend, () => {
       this.#refuseClosed(['files'])
       return this.#context
@@ -95,7 +110,8 @@ export class Sandbox implements AsyncDisposable {
 
   /** As it stands now, grants included. */
   get policy(): ResolvedPolicy {
-    return this.#context.policy
+    const { policy } = this.#context
+    return policy.networkRules === undefined || this.#starter === undefined ? policy : { ...policy, networkRules: { ...this.#starter.rules, allowUnixSockets: policy.networkRules.allowUnixSockets } }
   }
 
   get plan(): LaunchPlan {
@@ -174,6 +190,21 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /**
+   * Other rules for hosts, from the next connection on; what is absent stays as it is. Connections that stand go on. Only where the network is
+   * proxied: what else a policy says of the network is part of how the sandbox was made.
+   *
+   * @throws SandboxError `option_invalid`, `policy_invalid_value`; nothing has changed then
+   */
+  async updateNetwork(rules: NetworkUpdate): Promise<void> {
+    this.#refuseClosed(['updateNetwork'])
+    if (this.#starter === undefined || this.policy.network !== 'proxied') {
+      throw new SandboxError('option_invalid', { field: 'updateNetwork', value: this.policy.network }, { detail: `the network is ${this.policy.network}, which no list of hosts changes`, remedy: 'Create the sandbox with network: "proxied", or with allowedDomains.' })
+    }
+    const { updatedRules } = await import('./network/update.js')
+    await this.#starter.update(updatedRules(this.#starter.rules, rules))
+  }
+
+  /**
    * A port of the sandbox's own loopback on the host's 127.0.0.1, for a server that runs inside: each connection is carried to whoever
    * listens then. Other machines cannot reach it; other users of this one can, as they can any local server.
    *
@@ -203,6 +234,7 @@ export class Sandbox implements AsyncDisposable {
     const exposed = [...this.#exposed].map(each => each.close())
     await this.#confinements.close(CLOSE_GRACE_MS)
     await Promise.all(exposed)
+    await this.#starter?.close()
     this.#leaveCaches?.()
   }
 
@@ -211,8 +243,8 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** Options that are none at all are refused with the others. */
-  #contextFor(options: Pick<ExecOptions, 'additionalPermissions'> | null | undefined): CommandContext {
-    return this.#confinements.for(options?.additionalPermissions)
+  #contextFor(options: Pick<ExecOptions, 'additionalPermissions' | 'network'> | null | undefined): CommandContext {
+    return this.#confinements.for(options?.additionalPermissions, options?.network)
   }
 
   #refuseClosed(argv: readonly string[]): void {

@@ -7,7 +7,8 @@ export type ApprovalAnswer =
   | 'accept' | 'acceptForSession' | 'decline' | 'cancel'
   | { readonly applyNetworkPolicyAmendment: { readonly network_policy_amendment: { readonly host: string; readonly action: 'allow' | 'deny' } } }
 
-export type Ask = (request: HostRequest, options: { readonly signal: AbortSignal }) => Promise<unknown>
+/** `source`: of the connection that wanted to know first. */
+export type Ask = (request: HostRequest, options: { readonly signal: AbortSignal; readonly source: unknown }) => Promise<unknown>
 
 export interface ApprovalOptions {
   readonly ask: Ask
@@ -59,12 +60,12 @@ export function createApprovals({ ask, timeoutMs = DEFAULT_TIMEOUT_MS, onPrompt 
     return amendment.action === 'allow' ? 'accepted' : 'denied'
   }
 
-  const start = (key: string, request: HostRequest): Question => {
+  const start = (key: string, request: HostRequest, source: unknown): Question => {
     const abort = new AbortController()
     const question: Question = {
       abort,
       waiting: 0,
-      answer: untilAnswered(ask, request, abort, timeoutMs).then(outcome => outcome.kind === 'answered' ? keep(key, request.host, outcome.answer) : outcome.kind)
+      answer: untilAnswered(ask, request, source, abort, timeoutMs).then(outcome => outcome.kind === 'answered' ? keep(key, request.host, outcome.answer) : outcome.kind)
         .finally(() => { if (open.get(key) === question) open.delete(key) }),
     }
     open.set(key, question)
@@ -80,7 +81,7 @@ export function createApprovals({ ask, timeoutMs = DEFAULT_TIMEOUT_MS, onPrompt 
       if (accepted.has(key)) return 'accepted'
       const known = open.get(key)
       if (known === undefined && open.size >= MOST_QUESTIONS) return 'failed'
-      const question = known ?? start(key, request)
+      const question = known ?? start(key, request, source)
       question.waiting++
       notify(onPrompt, true, source)
       try {
@@ -105,13 +106,13 @@ export function createApprovals({ ask, timeoutMs = DEFAULT_TIMEOUT_MS, onPrompt 
 
 type Outcome = { readonly kind: 'answered'; readonly answer: unknown } | { readonly kind: 'timed-out' | 'failed' | 'aborted' }
 
-async function untilAnswered(ask: Ask, request: HostRequest, abort: AbortController, timeoutMs: number): Promise<Outcome> {
+async function untilAnswered(ask: Ask, request: HostRequest, source: unknown, abort: AbortController, timeoutMs: number): Promise<Outcome> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<Outcome>(resolve => { timer = setTimeout(() => resolve({ kind: 'timed-out' }), timeoutMs) })
   let outcome: Outcome | undefined
   try {
     // The callback runs in a later turn: what it throws at once is an answer too, and the question is on record before it runs.
-    const answered = Promise.resolve().then(() => ask(request, { signal: abort.signal })).then((answer): Outcome => ({ kind: 'answered', answer }), (): Outcome => ({ kind: 'failed' }))
+    const answered = Promise.resolve().then(() => ask(request, { signal: abort.signal, source })).then((answer): Outcome => ({ kind: 'answered', answer }), (): Outcome => ({ kind: 'failed' }))
     const first = await unlessAborted(Promise.race([answered, late]), abort.signal)
     outcome = first === 'aborted' ? { kind: 'aborted' } : first
     return outcome

@@ -32,6 +32,8 @@ export interface Client {
   readonly reader: ByteReader
   readonly source: unknown
   readonly token: string | undefined
+  /** Wants to know which user the client names. */
+  readonly named: ((user: string) => void) | undefined
   readonly judge: Judge
   readonly dial: Dial
   readonly upstream: URL | undefined

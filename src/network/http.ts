@@ -8,7 +8,7 @@ import { findHeadEnd, HttpSyntaxError, listValues, parseRequestHead, type Reques
 import { hostAgrees, parseAbsoluteTarget, parseConnectTarget, type Target } from './http-target.js'
 import { serverNameCheck } from './server-name.js'
 import { GoneError, write } from './socket-write.js'
-import { basicPassword, sameToken } from './token.js'
+import { basicCredentials, sameToken } from './token.js'
 import { joinChecked } from './tunnel.js'
 
 /** Returns once the connection is closed or a tunnel. */
@@ -53,7 +53,9 @@ async function serveRequest(client: Client, head: RequestHead, kept: { connectio
     return keep ? 'next' : 'close'
   }
 
-  if (client.token !== undefined && !hasToken(head, client.token)) return answer(TOKEN_MISSING)
+  const given = credentialsOf(head)
+  if (client.token !== undefined && !(given !== undefined && sameToken(given.password, client.token))) return answer(TOKEN_MISSING)
+  if (given !== undefined) client.named?.(given.user)
   if (connect && hasBody) throw new HttpSyntaxError(400, 'CONNECT has no body')
   const target = connect ? parseConnectTarget(head) : parseAbsoluteTarget(head)
   const upgrade = upgradeOf(head)
@@ -125,10 +127,9 @@ function hostRequest(head: RequestHead, { host, port }: Target, upgrade: boolean
   return head.method === 'CONNECT' ? { host, port, protocol: 'https' } : { host, port, protocol: 'http', method: head.method, ...upgrade && { upgrade } }
 }
 
-function hasToken({ headers }: RequestHead, token: string): boolean {
+function credentialsOf({ headers }: RequestHead): ReturnType<typeof basicCredentials> {
   const given = headers.filter(({ key }) => key === 'proxy-authorization')
-  const password = given.length === 1 ? basicPassword(given[0]?.value ?? '') : undefined
-  return password !== undefined && sameToken(password, token)
+  return given.length === 1 ? basicCredentials(given[0]?.value ?? '') : undefined
 }
 
 function wantsKeepAlive({ headers, version }: RequestHead): boolean {

@@ -17,8 +17,12 @@ export interface ProxyOptions {
   readonly rules: () => CompiledDomains
   /** Demanded from every client, as the password of Basic or of SOCKS5: for a listener that others on the host can reach. */
   readonly token?: string
+  /** Told of the user that a client names beside its password, before what it asks for is judged. Believed by nobody: it is the client's own word for who it is. */
+  readonly onUser?: (user: string, source: unknown) => void
   /** Asked about hosts that no rule names. Default: they are denied. */
   readonly ask?: Ask
+  /** In place of `ask`: shared by several proxies, and closed by whoever made it. */
+  readonly approvals?: Approvals
   /** How long an answer may take. Default: 300,000. */
   readonly askTimeoutMs?: number
   /** Told of each connection that begins to wait for an answer and that ends to wait, with its source. */
@@ -65,11 +69,12 @@ export function createProxy(options: ProxyOptions): NetworkProxy {
   const timeouts: Timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts }
   const maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS
   const hostAddresses = cachedSet(options.hostAddresses ?? interfaceAddresses)
-  const approvals: Approvals | undefined = ask === undefined ? undefined : createApprovals({
+  const own: Approvals | undefined = ask === undefined || options.approvals !== undefined ? undefined : createApprovals({
     ask,
     ...options.askTimeoutMs !== undefined && { timeoutMs: options.askTimeoutMs },
     ...onPrompt !== undefined && { onPrompt },
   })
+  const approvals = options.approvals ?? own
   const judge = createJudge({ rules, approvals, resolve: options.resolve ?? resolveOnHost, hostAddresses, upstream: upstream !== undefined })
   const sockets = new Set<Socket>()
   const tunnels = new Set<Socket>()
@@ -81,6 +86,7 @@ export function createProxy(options: ProxyOptions): NetworkProxy {
       reader: new ByteReader(socket),
       source,
       token: options.token,
+      named: options.onUser === undefined ? undefined : user => options.onUser?.(user, source),
       judge,
       dial: options.dial ?? dialDirect,
       upstream,
@@ -123,7 +129,7 @@ export function createProxy(options: ProxyOptions): NetworkProxy {
     },
     async close() {
       closed = true
-      approvals?.close()
+      own?.close()
       await Promise.all([...sockets].map(socket => new Promise<void>(resolve => {
         socket.once('close', () => resolve())
         socket.destroy()

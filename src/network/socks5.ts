@@ -37,7 +37,7 @@ export async function serveSocks5(client: Client): Promise<void> {
 }
 
 /** Greeting, password where one is demanded, request. undefined: refused, and the client was told as far as the protocol can. */
-async function readRequest({ reader, token }: Client): Promise<HostRequest | undefined> {
+async function readRequest({ reader, token, named }: Client): Promise<HostRequest | undefined> {
   const take = async (count: number): Promise<Buffer | undefined> => {
     if (!await reader.atLeast(count)) return undefined
     const bytes = Buffer.from(reader.bytes.subarray(0, count))
@@ -51,21 +51,24 @@ async function readRequest({ reader, token }: Client): Promise<HostRequest | und
   const answer = (...bytes: number[]): Promise<void> => write(reader.socket, Buffer.from(bytes)).catch(() => {})
 
   if ((await take(1))?.[0] !== VERSION) return undefined
-  const method = token === undefined ? METHOD.none : METHOD.password
-  if ((await counted())?.includes(method) !== true) {
+  const offered = await counted()
+  // Without a token the user alone is asked for, of clients that have one to name.
+  const method = token !== undefined || (named !== undefined && offered?.includes(METHOD.password) === true) ? METHOD.password : METHOD.none
+  if (offered?.includes(method) !== true) {
     await answer(VERSION, METHOD.noneAcceptable)
     return undefined
   }
   await answer(VERSION, method)
-  if (token !== undefined) {
+  if (method === METHOD.password) {
     const version = await take(1)
     const user = await counted()
     const password = await counted()
-    if (version?.[0] !== 1 || user === undefined || password === undefined || !sameToken(password.toString('utf8'), token)) {
+    if (version?.[0] !== 1 || user === undefined || password === undefined || (token !== undefined && !sameToken(password.toString('utf8'), token))) {
       await answer(1, 1)
       return undefined
     }
     await answer(1, 0)
+    named?.(user.toString('utf8'))
   }
 
   const head = await take(4)

@@ -7,11 +7,11 @@ export function sameToken(given: string, token: string): boolean {
   return timingSafeEqual(digest(given), digest(token))
 }
 
-/** The password of a `Proxy-Authorization: Basic` value; the user may be any. */
-export function basicPassword(value: string): string | undefined {
+/** Of a `Proxy-Authorization: Basic` value. */
+export function basicCredentials(value: string): { readonly user: string; readonly password: string } | undefined {
   const encoded = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(value)?.[1]
   if (encoded === undefined) return undefined
   const text = Buffer.from(encoded, 'base64').toString('utf8')
   const colon = text.indexOf(':')
-  return colon === -1 ? undefined : text.slice(colon + 1)
+  return colon === -1 ? undefined : { user: text.slice(0, colon), password: text.slice(colon + 1) }
 }

@@ -208,6 +208,8 @@ export interface MacosSeatbeltPlan {
   readonly logsDenials: boolean
   /** Beside the command's own variables, and over them. */
   readonly environment: readonly string[]
+  /** Where the sandbox's own proxy listens on the loopback of this machine; absent: there is none. */
+  readonly proxyPort?: number
   readonly limits: Limits
   readonly cwd: { readonly path: string; readonly identity: FileIdentity }
   readonly degraded: readonly DegradationName[]

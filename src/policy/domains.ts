@@ -61,7 +61,14 @@ export interface CompiledDomains {
   readonly asks: boolean
   readonly allow: PatternSet
   readonly deny: PatternSet
+  /** Permits nothing that these rules do not permit as well. */
+  readonly within?: CompiledDomains
+  /** Of `within`: it has no list of what is allowed, so only what it denies counts. */
+  readonly onlyDenies?: true
 }
+
+/** Rules of one command, which only narrow. */
+export type NarrowingRules = Partial<Pick<NetworkRules, 'mode' | 'allowedDomains' | 'deniedDomains'>>
 
 /** Names found by lookup, one for each label of the name asked for; addresses by walking their bits. */
 interface PatternSet {
@@ -99,6 +106,14 @@ export function compileDomains(rules: Pick<NetworkRules, 'mode' | 'allowedDomain
 }
 
 /**
+ * What both permit. A host that `narrowing` does not name is not asked about: it is outside of what the command was to reach.
+ * @throws SandboxError as `compileDomains`
+ */
+export function narrowDomains(domains: CompiledDomains, { mode = 'full', allowedDomains, deniedDomains = [] }: NarrowingRules): CompiledDomains {
+  return { ...domains, within: { ...compileDomains({ mode, allowedDomains, deniedDomains }), ...(allowedDomains === undefined ? { onlyDenies: true } : {}) } }
+}
+
+/**
  * The first judgement, before anything is resolved. A literal address gets both of its judgements here.
  *
  * In this order: what is no host is denied; deny rules; a literal that is not public, and `localhost`, need a rule for exactly that;
@@ -107,6 +122,15 @@ export function compileDomains(rules: Pick<NetworkRules, 'mode' | 'allowedDomain
  * @param hostAddresses canonical texts of the addresses of this host's own interfaces
  */
 export function decideName(domains: CompiledDomains, request: HostRequest, hostAddresses?: ReadonlySet<string>): HostVerdict {
+  const verdict = decideNameBy(domains, request, hostAddresses)
+  if (domains.within === undefined || verdict.verdict === 'deny') return verdict
+  const narrower = decideNameBy(domains.within, request, hostAddresses)
+  if (narrower.verdict === 'allow') return verdict
+  if (narrower.verdict === 'ask') return domains.within.onlyDenies === true ? verdict : { verdict: 'deny', because: 'no-rule' }
+  return domains.within.onlyDenies === true && narrower.because === 'local-address' ? verdict : narrower
+}
+
+function decideNameBy(domains: CompiledDomains, request: HostRequest, hostAddresses: ReadonlySet<string> | undefined): HostVerdict {
   const host = parseHost(request.host)
   const { port } = request
   if (host.kind === 'invalid') return { verdict: 'deny', because: 'invalid-host', reason: host.reason }
@@ -134,7 +158,11 @@ export function decideName(domains: CompiledDomains, request: HostRequest, hostA
 export function decideAddress(domains: CompiledDomains, request: { readonly address: string; readonly port: number; readonly hostAddresses?: ReadonlySet<string> }): HostVerdict {
   const host: Host = parseHost(request.address)
   if (host.kind !== 'address') return { verdict: 'deny', because: 'invalid-host', reason: 'is not an address' }
-  return judgeAddress(domains, host.address, request.port, request.hostAddresses) ?? { verdict: 'allow', rule: undefined }
+  const verdict = judgeAddress(domains, host.address, request.port, request.hostAddresses) ?? { verdict: 'allow', rule: undefined }
+  if (domains.within === undefined || verdict.verdict === 'deny') return verdict
+  // Its list of what is allowed has named the host already; which of its addresses are no one's business is for the wider rules to say.
+  const narrower = judgeAddress(domains.within, host.address, request.port, request.hostAddresses)
+  return narrower?.verdict === 'deny' && narrower.because === 'denied' ? narrower : verdict
 }
 
 /** undefined: public, and no rule names it. */

@@ -37,7 +37,8 @@ export interface NetworkInput {
   readonly spell?: ((key: keyof NetworkTable) => string) | undefined
 }
 
-const NO_RULES: NetworkRules = {
+/** What holds where nothing is said. */
+export const NO_NETWORK_RULES: NetworkRules = {
   mode: 'full', allowedDomains: undefined, deniedDomains: [], allowUnixSockets: [], dangerouslyAllowAllUnixSockets: false,
   dangerouslyAllowDockerSocket: false, allowLocalPorts: [], allowLocalBinding: false, allowUpstreamProxy: false,
 }
@@ -131,7 +132,7 @@ function patterns(list: readonly string[], meaning: 'allow' | 'deny', field: str
   return expandDomains(list, field)
 }
 
-const isEmpty = (rules: NetworkRules): boolean => JSON.stringify(rules) === JSON.stringify(NO_RULES)
+const isEmpty = (rules: NetworkRules): boolean => JSON.stringify(rules) === JSON.stringify(NO_NETWORK_RULES)
 
 const contradiction = ({ field, value }: { readonly field: string; readonly value: unknown }, detail: string): SandboxError =>
   new SandboxError('policy_contradiction', { field, value }, { detail })

@@ -53,6 +53,7 @@ export function compileSeatbelt(policy: ResolvedPolicy, layers: readonly LayerRe
     argv: [SANDBOX_EXEC, '-p', PROFILE_WORD, ...Object.entries(parameters).flatMap(([name, value]) => ['-D', `${name}=${value}`]), '--'],
     logsDenials,
     environment: ['CODEX_SANDBOX=seatbelt'],
+    ...(policy.network === 'proxied' ? { proxyPort: proxyPortOf(options) } : {}),
     limits,
     cwd: { path: policy.cwd, identity: options.cwdIdentity },
     degraded,
@@ -61,6 +62,13 @@ export function compileSeatbelt(policy: ResolvedPolicy, layers: readonly LayerRe
       notes: [...NOTES, ...networkNotes(policy, options.endpoints), ...globNotes(policy), ...limitNotes(limits)],
     },
   }
+}
+
+/** Of several ports that a profile may open, the proxy's comes first. */
+function proxyPortOf({ endpoints }: CompileOptions): number {
+  const port = endpoints?.proxyPorts?.[0]
+  if (port === undefined) throw new Error('a proxied network has a port for its proxy')
+  return port
 }
 
 /**
