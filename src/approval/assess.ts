@@ -43,6 +43,9 @@ export interface AssessOptions {
   readonly platform?: 'linux' | 'macos' | 'windows'
 }
 
+/** Told of one command; more would not be read. */
+const MOST_REASONS = 3
+
 /** A reason to ask, and the kind of question that it is. */
 interface Reason {
   readonly question: Extract<Question, 'sandbox_approval' | 'rules'>
@@ -68,10 +71,9 @@ export function assess(command: readonly string[], options: AssessOptions): Asse
   const { forbidden, asks } = judge(command, parts, rules, setting, options)
   const [refusal] = [...forbidden, ...asks.flatMap(({ question, text }) => mayAsk(setting, question) ? [] : [`${text}, and ${whyNotAsked(setting, question)}`])]
   if (refusal !== undefined) return { forbidden: refusal }
-  const [first] = asks
-  if (first === undefined) return { run: 'sandboxed' }
+  if (asks.length === 0) return { run: 'sandboxed' }
   const amendment = amendmentFor(parts, asks, options, rules)
-  return { ask: first.text, ...(amendment === undefined ? {} : { amendment }) }
+  return { ask: [...new Set(asks.map(({ text }) => text))].slice(0, MOST_REASONS).join('; '), ...(amendment === undefined ? {} : { amendment }) }
 }
 
 /** @throws SandboxError `option_invalid` */
