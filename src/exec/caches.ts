@@ -18,13 +18,18 @@ const NAME = 'codex-sandbox'
  * the host's own tool would do with it: all of these caches hold what is executed later.
  */
 export const CACHE_ROWS = [
-  { variable: 'npm_config_cache', folder: 'npm' },
-  { variable: 'PIP_CACHE_DIR',    folder: 'pip' },
-  { variable: 'GOCACHE',          folder: 'go-build' },
-  { variable: 'GOMODCACHE',       folder: 'go-mod' },
-  { variable: 'CARGO_HOME',       folder: 'cargo' },
-  { variable: 'GRADLE_USER_HOME', folder: 'gradle' },
-  { variable: 'XDG_CACHE_HOME',   folder: 'xdg' },
+  { variable: 'npm_config_cache',      folder: 'npm' },
+  // Its store lies there. It has a setting for the store alone, which npm complains about.
+  { variable: 'PNPM_HOME',             folder: 'pnpm' },
+  { variable: 'BUN_INSTALL_CACHE_DIR', folder: 'bun' },
+  { variable: 'PIP_CACHE_DIR',         folder: 'pip' },
+  { variable: 'GOCACHE',               folder: 'go-build' },
+  { variable: 'GOMODCACHE',            folder: 'go-mod' },
+  { variable: 'CARGO_HOME',            folder: 'cargo' },
+  { variable: 'GRADLE_USER_HOME',      folder: 'gradle' },
+  { variable: 'NUGET_PACKAGES',        folder: 'nuget' },
+  { variable: 'NUGET_HTTP_CACHE_PATH', folder: 'nuget-http' },
+  { variable: 'XDG_CACHE_HOME',        folder: 'xdg' },
 ] as const satisfies readonly { readonly variable: string; readonly folder: string }[]
 
 /** What of the home folder's caches a tool can read beside its own, one row a variable. Set where the folder is there and the host does not set it. */
@@ -38,6 +43,8 @@ const READ_ROWS: readonly { readonly variable: string; readonly folder: string; 
 
 /** What a Cargo home of ours takes from the home folder's. */
 const CARGO_LINKS = ['config.toml', 'config'] as const
+/** Maven's repository of this machine: a system property, for which there is no variable. */
+const MAVEN_REPOSITORY = 'maven.repo.local'
 const GO_DEFAULT_PROXY = 'https://proxy.golang.org,direct'
 
 /** The folders of one workspace, by name. `undefined`: not wanted. */
@@ -168,7 +175,7 @@ export function placeVariables(folders: CacheFolders | undefined, policy: Resolv
     if (!isWritablePlace(policy, host, inheritedValue(inherited, variable))) variables[variable] = join(files, folder)
   }
   placeCargoHome(variables, policy, host, inherited)
-  return { ...variables, ...readVariables(policy, host, inherited), ...goVariables(variables, host, inherited) }
+  return { ...variables, ...readVariables(policy, host, inherited), ...goVariables(variables, host, inherited), ...mavenVariables(files, policy, host, inherited) }
 }
 
 /** All variables that lead commands to places other than the host's. Makes what they need. */
@@ -210,6 +217,20 @@ function goVariables(set: Readonly<Record<string, string>>, { home, files }: Hos
   // Else a cache can only be removed by `go clean -modcache`.
   const flags = { GOFLAGS: [set['GOFLAGS'] ?? inherited['GOFLAGS'], '-modcacherw'].filter(each => each !== undefined && each !== '').join(' ') }
   return files.entry(downloads)?.kind === 'directory' ? { ...flags, GOPROXY: `file://${downloads},${inherited['GOPROXY'] || GO_DEFAULT_PROXY}` } : flags
+}
+
+/**
+ * Maven 3.9 reads the home folder's repository behind its own; older ones know one alone, so without the network it is the home folder's, if
+ * that has one: `mvn -o` builds from it.
+ */
+function mavenVariables(files: string, { network }: ResolvedPolicy, host: HostSnapshot, inherited: Variables): Record<string, string> {
+  const theirs = host.home === undefined ? undefined : join(host.home, '.m2/repository')
+  const isThere = theirs !== undefined && host.files.entry(theirs)?.kind === 'directory'
+  const options = inherited['MAVEN_OPTS'] ?? ''
+  // Its start script takes the options apart at spaces.
+  if ((network === 'off' && isThere) || options.includes(MAVEN_REPOSITORY) || /\s/.test(files) || (isThere && /\s/.test(theirs))) return {}
+  const own = [`-D${MAVEN_REPOSITORY}=${join(files, 'maven')}`, ...(isThere ? [`-D${MAVEN_REPOSITORY}.tail=${theirs}`] : [])]
+  return { MAVEN_OPTS: [...(options === '' ? [] : [options]), ...own].join(' ') }
 }
 
 /**
