@@ -14,7 +14,7 @@ export interface Refusal {
   readonly detail?: string
 }
 
-const ROWS: Record<RefusalReason, { readonly header: string; readonly sentence: string }> = {
+export const REFUSALS: Record<RefusalReason, { readonly header: string; readonly sentence: string }> = {
   'no-rule':              { header: 'blocked-by-allowlist',     sentence: 'no rule allows it' },
   'denied':               { header: 'blocked-by-denylist',      sentence: 'a rule denies it' },
   'method':               { header: 'blocked-by-method-policy', sentence: 'the limited mode permits plain GET, HEAD and OPTIONS only' },
@@ -39,11 +39,11 @@ export function fromVerdict(verdict: Extract<HostVerdict, { verdict: 'deny' }>):
 
 /** The value of `x-proxy-error`. */
 export function refusalHeader({ because }: Refusal): string {
-  return ROWS[because].header
+  return REFUSALS[because].header
 }
 
 /** `Network access to "example.com:443" was refused: no rule allows it.` What the client sent is quoted: it cannot forge a line. */
 export function refusalSentence({ because, rule, detail }: Refusal, host: string, port: number): string {
   const more = rule !== undefined ? ` (${JSON.stringify(rule)})` : detail !== undefined ? ` (${detail})` : ''
-  return `Network access to ${JSON.stringify(formatHostPort(host, port))} was refused: ${ROWS[because].sentence}${more}.`
+  return `Network access to ${JSON.stringify(formatHostPort(host, port))} was refused: ${REFUSALS[because].sentence}${more}.`
 }

@@ -21,7 +21,7 @@ export interface ClassifiedAddress {
  * Sources: IANA's special-purpose address registries for IPv4 and IPv6 (RFC 6890); metadata services as the cloud vendors document them.
  * Of IPv6, only 2000::/3 is assigned to the internet: what lies outside and in no row is `reserved`.
  */
-const RANGES: readonly (readonly [range: string, AddressClass])[] = [
+export const ADDRESS_RANGES: readonly (readonly [range: string, AddressClass])[] = [
   ['169.254.169.254/32', 'metadata'],   // AWS, Azure, Google, Oracle, DigitalOcean, OpenStack
   ['169.254.170.2/32', 'metadata'],     // AWS: tasks' credentials
   ['169.254.170.23/32', 'metadata'],    // AWS: pods' credentials
@@ -126,7 +126,7 @@ function findClass(address: IpAddress): ClassifiedAddress {
 
 interface ParsedRange extends ClassifiedAddress { readonly network: IpAddress }
 
-const PARSED_RANGES: readonly ParsedRange[] = RANGES.map(([range, name]) => {
+const PARSED_RANGES: readonly ParsedRange[] = ADDRESS_RANGES.map(([range, name]) => {
   const [text = '', prefix] = range.split('/')
   const network = parseAddress(text)
   if (network === undefined) throw new Error(`the table of ranges holds ${range}`)
@@ -140,24 +140,48 @@ function parseIpv4(text: string): number[] | undefined {
 }
 
 function parseIpv6(text: string): number[] | undefined {
-  if (text.length > 45 || !/^[0-9a-f:.]+$/i.test(text) || !text.includes(':')) return undefined
-  const tail = text.slice(text.lastIndexOf(':') + 1)
-  const v4 = tail.includes('.') ? parseIpv4(tail) : []
-  if (v4 === undefined) return undefined
-  // Two groups stand in for a dotted tail.
-  const groupsText = v4.length === 0 ? text : `${text.slice(0, text.length - tail.length)}0:0`
-  const halves = groupsText.split('::')
-  if (halves.length > 2) return undefined
-  const [head = [], rest] = halves.map(half => half === '' ? [] : half.split(':'))
-  if (![...head, ...rest ?? []].every(group => /^[0-9a-f]{1,4}$/i.test(group))) return undefined
-  const missing = 8 - head.length - (rest?.length ?? 0)
-  if (rest === undefined ? missing !== 0 : missing < 1) return undefined
-  const groups = [...head, ...Array<string>(missing).fill('0'), ...rest ?? []]
-  const bytes = groups.flatMap(group => {
-    const value = Number.parseInt(group, 16)
-    return [value >> 8, value & 255]
-  })
-  return v4.length === 0 ? bytes : [...bytes.slice(0, 12), ...v4]
+  if (text.length > 45) return undefined
+  const dotted = text.includes('.') ? text.lastIndexOf(':') + 1 : text.length
+  const tail = dotted === text.length ? [] : parseIpv4(text.slice(dotted))
+  if (tail === undefined || dotted === 0) return undefined
+  const bytes: number[] = []
+  /** Where `::` stands, in bytes. */
+  let gap = -1
+  let at = 0
+  if (text.startsWith('::')) {
+    gap = 0
+    at = 2
+  }
+  while (at < dotted) {
+    let value = 0
+    const start = at
+    for (let digit = hexDigit(text.charCodeAt(at)); at < dotted && digit !== -1; digit = hexDigit(text.charCodeAt(at))) {
+      value = value * 16 + digit
+      at++
+    }
+    if (at === start || at - start > 4) return undefined
+    bytes.push(value >> 8, value & 255)
+    if (at === text.length) break
+    if (text[at] !== ':') return undefined
+    at++
+    if (text[at] === ':') {
+      if (gap !== -1) return undefined
+      gap = bytes.length
+      at++
+    } else if (at === text.length) {
+      return undefined
+    }
+  }
+  bytes.push(...tail)
+  if (gap === -1) return bytes.length === 16 ? bytes : undefined
+  // The gap stands for one group at least.
+  return bytes.length > 14 ? undefined : [...bytes.slice(0, gap), ...Array<number>(16 - bytes.length).fill(0), ...bytes.slice(gap)]
+}
+
+function hexDigit(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48
+  const letter = code | 32
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1
 }
 
 /** The address that 16 bytes mean. */

@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { CACHE_ROWS } from '../../../src/exec/caches.js'
+import { REFUSALS } from '../../../src/network/refusal.js'
 import { AGENT_FILES, OPEN_AGENT_FILES } from '../../../src/policy/agent-files.js'
+import { ADDRESS_RANGES } from '../../../src/policy/ip-address.js'
 
 const page = (name: string): string => readFileSync(new URL(`../../../docs/${name}`, import.meta.url), 'utf8')
 /** The cells of the table below a heading row. */
@@ -19,4 +21,10 @@ test('docs/agent-files.md', () => {
 
 test('docs/caches.md', () => {
   expect(rowsBelow(page('caches.md'), '| variable | folder | what the host\'s own tool would do with a cache that a command could write |').map(([variable, folder]) => ({ variable, folder }))).toEqual(CACHE_ROWS)
+})
+
+test('docs/network.md', () => {
+  const text = page('network.md')
+  expect(rowsBelow(text, '| reason | `x-proxy-error` | says |')).toEqual(Object.entries(REFUSALS).map(([reason, { header, sentence }]) => [reason, header, sentence]))
+  expect([...text.matchAll(/^\| (\S+\/\d+) \| (\S+) \|$/gm)].map(([, range, name]) => [range, name])).toEqual(ADDRESS_RANGES)
 })

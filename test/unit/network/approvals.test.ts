@@ -7,7 +7,7 @@ import type { HostRequest } from '../../../src/policy/domains.js'
 import { collect, listen, openWorld, PUBLIC, type World, type WorldOptions } from './proxy-world.js'
 
 const request = (host: string, port = 443, protocol: HostRequest['protocol'] = 'https'): HostRequest => ({ host, port, protocol })
-const never = new AbortController().signal
+const never = (): AbortSignal => new AbortController().signal
 interface Question { readonly request: HostRequest; readonly signal: AbortSignal; answer(value: unknown): void; fail(): void }
 
 /** Questions wait until the test answers them. */
@@ -40,18 +40,18 @@ describe('one question', () => {
     { name: 'a list', answer: ['accept'], approval: 'failed' },
   ])('$name: $approval', async ({ answer, approval }) => {
     const approvals = createApprovals({ ask: () => Promise.resolve(answer) })
-    expect(await approvals.decide(request('app.test'), undefined, never)).toBe(approval)
+    expect(await approvals.decide(request('app.test'), undefined, never())).toBe(approval)
   })
 
   test('a callback that throws, rejects, or answers too late is no answer', async () => {
-    expect(await createApprovals({ ask: () => { throw new Error('at once') } }).decide(request('app.test'), undefined, never)).toBe('failed')
-    expect(await createApprovals({ ask: () => Promise.reject(new Error('later')) }).decide(request('app.test'), undefined, never)).toBe('failed')
+    expect(await createApprovals({ ask: () => { throw new Error('at once') } }).decide(request('app.test'), undefined, never())).toBe('failed')
+    expect(await createApprovals({ ask: () => Promise.reject(new Error('later')) }).decide(request('app.test'), undefined, never())).toBe('failed')
     const { questions, ask } = inbox()
     const late = createApprovals({ ask, timeoutMs: 20 })
-    expect(await late.decide(request('app.test'), undefined, never)).toBe('timed-out')
+    expect(await late.decide(request('app.test'), undefined, never())).toBe('timed-out')
     expect(questions[0]!.signal.aborted).toBe(true)
     questions[0]!.answer('acceptForSession')
-    const again = late.decide(request('app.test'), undefined, never)
+    const again = late.decide(request('app.test'), undefined, never())
     expect(await again).toBe('timed-out')
     expect(questions).toHaveLength(2)
   })
@@ -59,7 +59,7 @@ describe('one question', () => {
   test('an answer does not abort its own question', async () => {
     const { questions, ask } = inbox()
     const approvals = createApprovals({ ask })
-    const waiting = approvals.decide(request('app.test'), undefined, never)
+    const waiting = approvals.decide(request('app.test'), undefined, never())
     await expect.poll(() => questions.length).toBe(1)
     questions[0]!.answer('accept')
     await waiting
@@ -71,8 +71,8 @@ describe('several at once', () => {
   test('the same host, protocol and port share one question and its answer; another of the three asks again', async () => {
     const { questions, ask } = inbox()
     const approvals = createApprovals({ ask })
-    const same = Array.from({ length: 20 }, () => approvals.decide(request('app.test'), undefined, never))
-    const others = [request('app.test', 444), request('app.test', 443, 'socks5Tcp'), request('b.test')].map(each => approvals.decide(each, undefined, never))
+    const same = Array.from({ length: 20 }, () => approvals.decide(request('app.test'), undefined, never()))
+    const others = [request('app.test', 444), request('app.test', 443, 'socks5Tcp'), request('b.test')].map(each => approvals.decide(each, undefined, never()))
     await expect.poll(() => questions.length).toBe(4)
     questions[0]!.answer('accept')
     for (const question of questions.slice(1)) question.answer('decline')
@@ -85,7 +85,7 @@ describe('several at once', () => {
     const answers: unknown[] = ['accept', 'decline', 'acceptForSession']
     let asked = 0
     const approvals = createApprovals({ ask: () => Promise.resolve(answers[asked++]) })
-    const decide = (host: string, port?: number): Promise<Approval> => approvals.decide(request(host, port), undefined, never)
+    const decide = (host: string, port?: number): Promise<Approval> => approvals.decide(request(host, port), undefined, never())
     expect([await decide('app.test'), await decide('app.test'), await decide('app.test'), await decide('app.test'), asked]).toEqual(['accepted', 'declined', 'accepted', 'accepted', 3])
     // For the session means this port.
     answers.push('decline', amendment('b.test', 'allow'), amendment('c.test', 'deny'))
@@ -111,7 +111,7 @@ describe('several at once', () => {
     expect(prompts).toEqual(['a true', 'b true', 'a false', 'b false'])
     // An answer that comes now is nobody's, and keeps nothing.
     questions[0]!.answer('acceptForSession')
-    void approvals.decide(request('app.test'), 'c', never)
+    void approvals.decide(request('app.test'), 'c', never())
     await expect.poll(() => questions.length).toBe(2)
     approvals.close()
   })
@@ -119,22 +119,22 @@ describe('several at once', () => {
   test('closing denies who waits and who comes', async () => {
     const { questions, ask } = inbox()
     const approvals = createApprovals({ ask })
-    const waiting = approvals.decide(request('app.test'), undefined, never)
+    const waiting = approvals.decide(request('app.test'), undefined, never())
     await expect.poll(() => questions.length).toBe(1)
     approvals.close()
-    expect([await waiting, await approvals.decide(request('app.test'), undefined, never), questions[0]!.signal.aborted]).toEqual(['aborted', 'aborted', true])
+    expect([await waiting, await approvals.decide(request('app.test'), undefined, never()), questions[0]!.signal.aborted]).toEqual(['aborted', 'aborted', true])
   })
 
   test('a program cannot open questions without end', async () => {
     const { questions, ask } = inbox()
     const approvals = createApprovals({ ask })
-    const all = Array.from({ length: 200 }, (_, index) => approvals.decide(request(`h${index}.test`), undefined, never))
+    const all = Array.from({ length: 200 }, (_, index) => approvals.decide(request(`h${index}.test`), undefined, never()))
     const refused = await Promise.all(all.slice(64))
     expect(new Set(refused)).toEqual(new Set(['failed']))
     await expect.poll(() => questions.length).toBe(64)
     for (const question of questions) question.answer('accept')
     expect(new Set(await Promise.all(all.slice(0, 64)))).toEqual(new Set(['accepted']))
-    const next = approvals.decide(request('late.test'), undefined, never)
+    const next = approvals.decide(request('late.test'), undefined, never())
     await expect.poll(() => questions.length).toBe(65)
     questions[64]!.answer('accept')
     expect(await next).toBe('accepted')
@@ -142,7 +142,7 @@ describe('several at once', () => {
 
   test('a listener that throws changes nothing', async () => {
     const approvals = createApprovals({ ask: () => Promise.resolve('accept'), onPrompt: () => { throw new Error('the caller\'s own') } })
-    expect(await approvals.decide(request('app.test'), undefined, never)).toBe('accepted')
+    expect(await approvals.decide(request('app.test'), undefined, never())).toBe('accepted')
   })
 })
 
