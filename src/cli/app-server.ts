@@ -14,7 +14,7 @@ export async function appServer({ options, words }: Arguments): Promise<number> 
   if (word !== undefined) return generate(word, options.outFolder)
   if (options.outFolder !== undefined) throw new SandboxError('option_invalid', { field: '--out', value: options.outFolder }, { detail: 'it belongs to generate-json-schema and generate-ts' })
   const socketPath = options.listen === undefined || options.listen === 'stdio://' ? undefined : await socketPathOf(options.listen)
-  const choice = options.config === undefined ? {} : { overrides: options.config }
+  const choice = { ...(options.config === undefined ? {} : { overrides: options.config }), ...(options.profile === undefined ? {} : { profile: options.profile }) }
   const service = new Service({ readConfig: configReader(choice), selfPaths: socketPath === undefined ? [] : [socketPath], log: text => void process.stderr.write(`codex-sandbox: ${text}\n`) })
   return socketPath === undefined ? serveStandardStreams(service) : serveSocket(service, socketPath)
 }

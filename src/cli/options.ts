@@ -91,6 +91,7 @@ export const OPTIONS = [
   { key: 'pretty',        for: ['execpolicy'], group: 'output', help: 'print JSON on several lines' },
   { key: 'escape',        for: ['doctor'], group: 'other', help: 'try to escape in every known way, in a fresh folder, and print a score' },
   { key: 'config',        short: 'c', value: 'KEY=VALUE', repeat: true, for: ['app-server'], group: 'policy', help: 'a value of config.toml, over those of its files' },
+  { key: 'profile',       short: 'p', value: 'NAME', for: ['app-server'], group: 'policy', help: 'the profile of config.toml' },
   { key: 'listen',        value: 'URL', for: ['app-server', 'sessions'], group: 'other', help: 'stdio:// (the default of app-server) or unix://PATH; unix:// alone is the usual place' },
   { key: 'outFolder',     long: 'out', value: 'DIR', for: ['app-server'], group: 'output', help: 'where generate-json-schema and generate-ts write' },
   { key: 'kill',          value: 'ID', for: ['sessions'], group: 'other', help: 'end this one, and all that it started' },
