@@ -107,7 +107,8 @@ describe('with a cold home works', () => {
       },
       run: 'go build -o app .; ./app 2>&1; go vet .; cd "$(mktemp -d)"; printf "package main\\nfunc main() { println(8) }\\n" > x.go; go run x.go 2>&1', prints: '7\n8\n',
     },
-    { tool: 'gradle', needs: ['gradle'], fills: 'gradle', given: path => writeFileSync(path('build.gradle'), 'task seven { doLast { println 7 } }\n'), run: 'gradle -q --offline --no-daemon seven', prints: '7\n' },
+    { tool: 'gradle', needs: ['gradle'], fills: 'gradle', given: path => writeFileSync(path('build.gradle'), 'task seven { doLast { println 7 } }\n'), // The start script of Debian says on stderr which Java there is.
+      run: 'gradle -q --offline --no-daemon seven 2>err || cat err >&2', prints: '7\n' },
   ]
 
   test.for(ROWS)('$tool', async ({ needs, given, run, prints, fills, env, tolerates }, { skip }) => {
