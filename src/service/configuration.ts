@@ -13,6 +13,8 @@ export interface Configuration {
   policy(): SandboxPolicy
   /** The policy of one request with what requirements forbid. @throws SandboxError `requirement_conflict` */
   bound(policy: SandboxPolicy, field: string): SandboxPolicy
+  /** Whether the client may be asked about hosts that no rule names. */
+  readonly mayAsk: boolean
   /** Of an empty poll of a background terminal, in milliseconds. */
   readonly longestPollMs: number
   /** What a reader should know: values that were ignored, or changed by requirements. */
@@ -38,6 +40,7 @@ export function configurationOf(loaded: LoadedConfig): Configuration {
   return {
     policy: () => loaded.policy(),
     bound: (policy, field) => loaded.bound(policy, field),
+    mayAsk: mayAsk(loaded.config.approvalPolicy),
     longestPollMs: loaded.config.backgroundTerminalMaxTimeoutMs,
     warnings: [
       ...loaded.warnings.map(({ key, layer, path, text }) => `${path ?? layer}: ${key}: ${text}`),
@@ -46,6 +49,9 @@ export function configurationOf(loaded: LoadedConfig): Configuration {
     files: loaded.files,
   }
 }
+
+/** As the reference has it: where what goes beyond the sandbox may be asked at all. */
+const mayAsk = (setting: ApprovalSetting): boolean => typeof setting === 'string' ? setting !== 'never' : setting.asks.sandbox_approval
 
 /** An explicit choice that conflicts with requirements is an error, as the reference has it. @throws RpcError -32600 */
 export function boundRequest(policy: SandboxPolicy, { bound }: Pick<Configuration, 'bound'>): SandboxPolicy {

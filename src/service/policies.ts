@@ -41,8 +41,15 @@ export async function policyOf(given: CommandExecParams['sandboxPolicy'], config
   } catch (error) {
     throw rpcError(error, 'sandboxPolicy')
   }
-  // What variables a command gets is not the wire's to say.
-  return { ...boundRequest(policy, configuration), env: configuration.policy().env }
+  const configured = configuration.policy()
+  // What variables a command gets is not the wire's to say, nor is it which hosts "the network" means where the configuration has rules for that.
+  return boundRequest({ ...policy, ...proxied(policy, configured), env: configured.env }, configuration)
+}
+
+function proxied({ mode, network }: SandboxPolicy, configured: SandboxPolicy): Pick<SandboxPolicy, 'network' | 'networkRules'> | undefined {
+  if (network !== 'open' || mode === 'danger-full-access' || mode === 'external-sandbox') return undefined
+  if (configured.network !== 'proxied' || configured.networkRules === undefined) return undefined
+  return { network: 'proxied', networkRules: configured.networkRules }
 }
 
 /** On the wire null is the same as absent. */
@@ -61,7 +68,10 @@ export function sandboxOptionsOf(policy: SandboxPolicy, { cwd, selfPaths, config
 }
 
 export function recipeOf(policy: SandboxPolicy, context: PolicyContext): Recipe<Sandbox> {
-  const options = sandboxOptionsOf(policy, context)
+  const options: ParsedSandboxOptions = {
+    ...sandboxOptionsOf(policy, context),
+    ...(policy.network === 'proxied' && context.configuration.mayAsk ? { onApproval: context.onApproval } : {}),
+  }
   const hasGlobs = [...policy.read, ...policy.write, ...policy.deny].some(path => hasGlobSyntax(context.platform, path))
   return {
     key: keyOf(policy),
