@@ -1,5 +1,6 @@
 #include "refuse.h"
 #include "kernel.h"
+#include "plan.h"
 #include "reports.h"
 
 #include <errno.h>
@@ -83,7 +84,32 @@ static int socket_error(uint32_t family, uint32_t type)
 		return EPROTONOSUPPORT;
 	if (family != AF_INET && family != AF_INET6)
 		return EAFNOSUPPORT;
-	return type == SOCK_DGRAM ? EACCES : type == SOCK_RAW || type == SOCK_PACKET ? EPERM : ESOCKTNOSUPPORT;
+	return type == SOCK_STREAM || type == SOCK_DGRAM ? EACCES : type == SOCK_RAW || type == SOCK_PACKET ? EPERM : ESOCKTNOSUPPORT;
+}
+
+/* Which sockets of the network commands get, where the launcher makes them. */
+static struct { bool streams, others; } network = { true, true };
+
+void prepare_refusing(const struct plan *plan)
+{
+	network.others = !(plan->flags & PLAN_NO_NETWORK);
+	/* Without a network Landlock refuses a stream its addresses, where it knows TCP. */
+	network.streams = network.others || plan->handled_net != 0;
+}
+
+/* As the command filter's cases have it; test/native/supervised-sockets.test.ts compares them. */
+static bool is_let(uint32_t family, uint32_t type, uint32_t protocol)
+{
+	switch (family) {
+	case AF_UNIX: return type == SOCK_STREAM || type == SOCK_SEQPACKET;
+	case AF_NETLINK: return protocol == 0;
+	case AF_INET:
+	case AF_INET6:
+		if (type == SOCK_STREAM)
+			return network.streams && (protocol == 0 || protocol == IPPROTO_TCP);
+		return network.others && type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP || protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6);
+	default: return false;
+	}
 }
 
 /* socket(2) and socketpair(2): family, type, and the protocol where it is what was refused. */
@@ -98,6 +124,14 @@ static struct answer refuse_socket(const struct call *call)
 	snprintf(text + length, sizeof text - (size_t)length, ")");
 	report_access(call, ACCESS_SYSTEM_CALL, text, REPORT_REFUSED);
 	return give_result(-socket_error(family, type));
+}
+
+bool refuses_socket(const struct call *call, struct answer *answer)
+{
+	if (is_let((uint32_t)call->arguments[0], (uint32_t)call->arguments[1] & 0xf, (uint32_t)call->arguments[2]))
+		return false;
+	*answer = refuse_socket(call);
+	return true;
 }
 
 /* The kernel permits one listener in a chain of filters, and it is ours. */

@@ -25,6 +25,7 @@
 #include "notifications.h"
 #include "observe.h"
 #include "process-tree.h"
+#include "refuse.h"
 #include "reports.h"
 #include "signals.h"
 #include "socket.h"
@@ -96,6 +97,7 @@ static int answer_listener(struct monitor *monitor, int listener, struct failure
 		expect_no_namespaces(monitor->forker);
 		prepare_signals(monitor->forker);
 	}
+	prepare_refusing(&monitor->plan);
 	prepare_sockets((monitor->plan.flags & PLAN_MAKE_SOCKETS) != 0, monitor->forker);
 	prepare_connecting(&monitor->plan, (monitor->plan.flags & PLAN_SUPERVISED) && (monitor->plan.scopes & LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET_));
 	prepare_observing(&monitor->plan);

@@ -1,6 +1,7 @@
 #include "sockets.h"
 #include "caller.h"
 #include "process-tree.h"
+#include "refuse.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_SOCKETS = 4096, MOST_PROCESSES = 8192, LOOK_MS = 1000, WATCHER_STACK_BYTES = 256 << 10 };
+enum { MOST_SOCKETS = 4096, MOST_PROCESSES = 8192, LOOK_MS = 1000, LOOKS_FOR_FRESH = 5, WATCHER_STACK_BYTES = 256 << 10 };
 
 enum state { STATE_FREE, STATE_FRESH, STATE_CONNECTING, STATE_BOUND };
 struct made { ino_t inode; int fd; enum state state; bool held; time_t since; };
@@ -25,9 +26,10 @@ static struct {
 	bool made;
 	pid_t forker;
 	pthread_mutex_t lock;
-	pthread_cond_t watched;		/* n_watched is no longer 0 */
+	pthread_cond_t watched;		/* n_made is no longer 0 */
 	struct made sockets[MOST_SOCKETS];
-	unsigned n_watched;		/* that are bound or connecting */
+	unsigned n_made;		/* that are not free, */
+	unsigned n_watched;		/* and that are bound or connecting */
 	bool watches;
 	int epoll;
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER, .watched = PTHREAD_COND_INITIALIZER, .epoll = -1 };
@@ -55,6 +57,7 @@ static bool is_watched(const struct made *socket)
 static void drop(struct made *socket)
 {
 	state.n_watched -= is_watched(socket);
+	state.n_made--;
 	close(socket->fd);
 	socket->state = STATE_FREE;
 }
@@ -145,14 +148,69 @@ static struct made *find_room(void)
 	return oldest;
 }
 
+static void *watch(void *unused)
+{
+	(void)unused;
+	for (unsigned looks = 0;; looks++) {
+		struct epoll_event events[16];
+		int n;
+
+		pthread_mutex_lock(&state.lock);
+		while (state.n_made == 0)
+			pthread_cond_wait(&state.watched, &state.lock);
+		pthread_mutex_unlock(&state.lock);
+		n = epoll_wait(state.epoll, events, 16, LOOK_MS);
+		pthread_mutex_lock(&state.lock);
+		for (int i = 0; i < n; i++) {
+			struct made *socket = find((ino_t)events[i].data.u64);
+			struct sockaddr_storage peer;
+			socklen_t length = sizeof peer;
+
+			if (socket == NULL || socket->state != STATE_CONNECTING)
+				continue;
+			/* Connected: nothing more is asked of it. Or it failed, and may be tried again. */
+			if (getpeername(socket->fd, (struct sockaddr *)&peer, &length) == 0) {
+				drop(socket);
+			} else {
+				epoll_ctl(state.epoll, EPOLL_CTL_DEL, socket->fd, NULL);
+				socket->state = STATE_FRESH;
+				state.n_watched--;
+			}
+		}
+		/* What is fresh holds no address: its owner is looked for now and then. */
+		if (n == 0 && (state.n_watched > 0 || looks % LOOKS_FOR_FRESH == 0))
+			drop_unheld(now());
+		pthread_mutex_unlock(&state.lock);
+	}
+	return NULL;
+}
+
+/* With the lock held. Without the watcher a copy is kept longer, and nothing else is lost. */
+static void start_watching(void)
+{
+	pthread_t thread;
+	pthread_attr_t attributes;
+
+	if (state.watches || (state.epoll < 0 && (state.epoll = epoll_create1(EPOLL_CLOEXEC)) < 0))
+		return;
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, WATCHER_STACK_BYTES);
+	state.watches = pthread_create(&thread, &attributes, watch, NULL) == 0;
+	pthread_attr_destroy(&attributes);
+}
+
 struct answer make_socket(const struct call *call)
 {
 	/* Of its type the flags stay as they are: O_NONBLOCK belongs to what both descriptors refer to. */
-	int type = (int)call->arguments[1], fd = socket((int)call->arguments[0], type | SOCK_CLOEXEC, (int)call->arguments[2]);
+	int type = (int)call->arguments[1], fd;
 	struct made *made;
 	struct answer answer;
 	struct stat found;
 
+	if (refuses_socket(call, &answer))
+		return answer;
+	fd = socket((int)call->arguments[0], type | SOCK_CLOEXEC, (int)call->arguments[2]);
 	if (fd < 0)
 		return give_result(-errno);
 	if (fstat(fd, &found) != 0) {
@@ -162,6 +220,9 @@ struct answer make_socket(const struct call *call)
 	pthread_mutex_lock(&state.lock);
 	made = find_room();
 	*made = (struct made){ .inode = found.st_ino, .fd = fd, .state = STATE_FRESH, .since = now() };
+	state.n_made++;
+	start_watching();
+	pthread_cond_signal(&state.watched);
 	pthread_mutex_unlock(&state.lock);
 	answer = answer_with_descriptor(call, fd, (type & SOCK_CLOEXEC) != 0);
 	if (answer.kind == ANSWER_GIVEN)
@@ -203,57 +264,6 @@ int take_socket(const struct call *call, int fd)
 	return copy;
 }
 
-static void *watch(void *unused)
-{
-	(void)unused;
-	for (;;) {
-		struct epoll_event events[16];
-		int n;
-
-		pthread_mutex_lock(&state.lock);
-		while (state.n_watched == 0)
-			pthread_cond_wait(&state.watched, &state.lock);
-		pthread_mutex_unlock(&state.lock);
-		n = epoll_wait(state.epoll, events, 16, LOOK_MS);
-		pthread_mutex_lock(&state.lock);
-		for (int i = 0; i < n; i++) {
-			struct made *socket = find((ino_t)events[i].data.u64);
-			struct sockaddr_storage peer;
-			socklen_t length = sizeof peer;
-
-			if (socket == NULL || socket->state != STATE_CONNECTING)
-				continue;
-			/* Connected: nothing more is asked of it. Or it failed, and may be tried again. */
-			if (getpeername(socket->fd, (struct sockaddr *)&peer, &length) == 0) {
-				drop(socket);
-			} else {
-				epoll_ctl(state.epoll, EPOLL_CTL_DEL, socket->fd, NULL);
-				socket->state = STATE_FRESH;
-				state.n_watched--;
-			}
-		}
-		if (n == 0)
-			drop_unheld(now());
-		pthread_mutex_unlock(&state.lock);
-	}
-	return NULL;
-}
-
-/* With the lock held. Without the watcher a copy is kept longer, and nothing else is lost. */
-static void start_watching(void)
-{
-	pthread_t thread;
-	pthread_attr_t attributes;
-
-	if (state.watches || (state.epoll < 0 && (state.epoll = epoll_create1(EPOLL_CLOEXEC)) < 0))
-		return;
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, WATCHER_STACK_BYTES);
-	state.watches = pthread_create(&thread, &attributes, watch, NULL) == 0;
-	pthread_attr_destroy(&attributes);
-}
-
 static void set_state(struct made *socket, enum state new_state)
 {
 	struct epoll_event event = { .events = EPOLLOUT, .data.u64 = socket->inode };
@@ -261,10 +271,8 @@ static void set_state(struct made *socket, enum state new_state)
 	state.n_watched -= is_watched(socket);
 	socket->state = new_state;
 	state.n_watched += is_watched(socket);
-	start_watching();
 	if (new_state == STATE_CONNECTING)
 		epoll_ctl(state.epoll, EPOLL_CTL_ADD, socket->fd, &event);
-	pthread_cond_signal(&state.watched);
 }
 
 void note_socket(int fd, enum socket_use use)

@@ -2,8 +2,8 @@
  * not (Docker's profile), the monitor makes each socket itself, gives the command a copy, and finds its own by the inode.
  *
  * A copy keeps what it refers to alive. So the monitor's own is closed as soon as nothing can be asked of it any more: when the socket
- * is connected, or listens. What is bound and does neither is looked after: within a second of its last owner's end it is closed too,
- * and at once where its address is wanted again. */
+ * is connected, or listens. What does neither is looked after: within a second of its last owner's end it is closed too where it is
+ * bound, and at once where its address is wanted again; within a few seconds where it is not. */
 #ifndef SOCKETS_H
 #define SOCKETS_H
 

@@ -264,13 +264,12 @@ interface AppliedRow extends CommandFilterRow {
   readonly isTold: boolean
 }
 
-function commandRows({ arch, network, supervised, makeSockets, observe = 'off' }: FilterOptions): AppliedRow[] {
+function commandRows({ arch, network, supervised, observe = 'off' }: FilterOptions): AppliedRow[] {
   return COMMAND_FILTER
     .filter(row => (row.network === undefined || row.network === network) && row.when?.(supervised) !== false)
     // Rows name the calls of both architectures; arm64 never had the older ones.
     .map(row => ({ ...row, calls: row.calls.filter(call => Object.hasOwn(SYSTEM_CALLS[arch], call)) }))
-    // Sockets that the launcher makes are handed over already, and then made.
-    .map(row => ({ ...row, isTold: observe !== 'off' && row.told === true && !(makeSockets === true && row.calls.includes('socket')) }))
+    .map(row => ({ ...row, isTold: observe !== 'off' && row.told === true }))
 }
 
 /**
@@ -322,8 +321,8 @@ const LISTENER_FILTER: readonly ListenerRow[] = [
     reason: 'unix sockets made inside are told by the launcher having bound them' },
   { calls: ['listen'], action: NOTIFY, when: ({ network, makeSockets }) => network === 'none' || makeSockets === true,
     reason: 'a TCP socket that listens without bind(2) gets a port that anybody may reach, and Landlock knows only bind' },
-  { calls: ['socket'], action: 'allow', cases: [{ when: [family(AF_UNIX, AF_INET, AF_INET6, AF_NETLINK)], action: NOTIFY }], when: ({ makeSockets }) => makeSockets === true,
-    reason: 'the launcher keeps a copy until the socket is connected or listens' },
+  { calls: ['socket'], action: NOTIFY, when: ({ makeSockets }) => makeSockets === true,
+    reason: 'the launcher keeps a copy until the socket is connected or listens; it also refuses what this filter would, so that it is told (native/linux/refuse.c)' },
 
   { calls: ['mkdir', 'mkdirat', 'rmdir', 'unlinkat'], action: NOTIFY, when: keepsGitOperations,
     reason: 'the folder of a git operation is a link inside, at which these stop' },
