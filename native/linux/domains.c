@@ -176,8 +176,11 @@ static int grant_tree(int ruleset, const struct plan *plan, const struct readabl
 
 	if (fd == -2)
 		return 0;
-	if (fd < 0 || length >= sizeof granting.path)
+	if (fd < 0 || length >= sizeof granting.path) {
+		if (fd >= 0)
+			close(fd);
 		return fail(failure, STEP_compile_landlock_rules, tree->rule.path);
+	}
 	memcpy(granting.path, tree->rule.path, length + 1);
 	/* The root directory's path has no slash that is not its entries'. */
 	if (length == 1)
@@ -276,8 +279,13 @@ int refresh_inner(const struct plan *plan, int inner, struct failure *failure)
 		return -1;
 	}
 	/* Under the number by which all know it. */
-	if (dup3(ruleset, inner, O_CLOEXEC) < 0)
+	if (dup3(ruleset, inner, O_CLOEXEC) < 0) {
+		int error = errno;
+
+		close(ruleset);
+		errno = error;
 		return fail(failure, STEP_refresh_rules, NULL);
+	}
 	return close(ruleset);
 }
 
@@ -289,7 +297,10 @@ static int make_fence(const struct plan *plan, struct failure *failure)
 
 	if (ruleset < 0)
 		return fail(failure, STEP_compile_landlock_rules, NULL);
-	return add_rules(ruleset, &everything, 1, false, failure) == 0 ? ruleset : -1;
+	if (add_rules(ruleset, &everything, 1, false, failure) == 0)
+		return ruleset;
+	close(ruleset);
+	return -1;
 }
 
 bool signals_are_fenced(const struct plan *plan)

@@ -38,7 +38,7 @@ struct forker_exit {
  * than INLINE_COMMAND_BYTES, nothing more. Descriptors ride on it, in this order: the command's stdin, stdout and stderr; a memory
  * file that has the command, where it is so large; cgroup.procs of its control group, where its flags say that it has one; the
  * launcher's own program, where its flags say that it runs that; the inner ruleset, where there are no namespaces. */
-struct start_header { uint32_t id, length; };
+struct start_header { uint32_t id, length, slot; };
 enum { INLINE_COMMAND_BYTES = 32 << 10, START_DESCRIPTORS = 7 };
 
 /* What an init tells the monitor, over a pipe: written at once, so never mixed with another's. */
@@ -91,7 +91,7 @@ struct shared {
 	int reports;				/* struct init_report to the monitor */
 	mode_t umask;
 	uint64_t max_descriptors[2];		/* RLIMIT_NOFILE of commands: soft, hard */
-	volatile pid_t *init_pids;		/* by command id modulo INIT_PIDS, in the outer PID namespace; the monitor sees them too */
+	volatile pid_t *init_pids;		/* by the slot that the monitor gives a command while it lives, in the outer PID namespace; the monitor sees them too */
 	pid_t forker;				/* without PID namespaces: whose word inits take */
 	int inner, fence;			/* without namespaces: Landlock rulesets (domains.h) */
 	int waiting;				/* inits that wait for a command (atomic) */

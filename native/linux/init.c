@@ -670,7 +670,7 @@ static void take_command(struct job *job)
 		leave(0);
 	/* The id before the look at `pending`, as the forker writes `pending` before it looks for the id: one of them sees the other. */
 	__atomic_store_n(&job->id, packet->header.id, __ATOMIC_SEQ_CST);
-	shared.init_pids[packet->header.id % INIT_PIDS] = job->init;
+	shared.init_pids[packet->header.slot] = job->init;
 	/* The forker makes the next init when this one is reaped, but where none is left, at once. */
 	if (__atomic_sub_fetch(&shared.waiting, 1, __ATOMIC_SEQ_CST) <= 0 || __atomic_load_n(&shared.pending, __ATOMIC_SEQ_CST) != 0)
 		notify(job, NOTICE_TAKEN);

@@ -35,7 +35,7 @@ static void take_exit(struct monitor *monitor, struct running *command, struct f
 
 static void report_start(struct monitor *monitor, const struct running *command)
 {
-	pid_t init = host_pid_of_init(monitor->forker, shared.init_pids[command->id % INIT_PIDS]);
+	pid_t init = host_pid_of_init(monitor->forker, shared.init_pids[command->slot]);
 
 	send_u32(monitor, FRAME_STARTED, command->id, init == 0 ? 0 : (uint32_t)first_child(init));
 }
@@ -130,7 +130,7 @@ static struct running *command_of_init(const struct monitor *monitor, pid_t init
 {
 	struct running *command = monitor->commands;
 
-	while (command != NULL && (command->dead || shared.init_pids[command->id % INIT_PIDS] != init))
+	while (command != NULL && (command->dead || shared.init_pids[command->slot] != init))
 		command = command->next;
 	return command;
 }
@@ -266,7 +266,7 @@ void poll_limits(struct monitor *monitor)
 		if (command->dead || command->ended || (command->memory_bytes == 0 && command->pids == 0))
 			continue;
 		if (command->host_init == 0)
-			command->host_init = host_pid_of_init(monitor->forker, shared.init_pids[command->id % INIT_PIDS]);
+			command->host_init = host_pid_of_init(monitor->forker, shared.init_pids[command->slot]);
 		if (command->host_init == 0)
 			continue;
 		add_tree_usage(command->host_init, &usage);

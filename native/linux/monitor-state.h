@@ -37,7 +37,7 @@ struct stream { struct source source; int fd; uint32_t unconsumed; bool paused, 
 
 struct running {
 	struct running *next;
-	uint32_t id;
+	uint32_t id, slot;			/* slot: its place in shared.init_pids */
 	bool terminal, ended, dead;		/* ended: its whole tree is gone; dead: freed after this turn */
 	struct stream streams[2];		/* stdout, stderr; on a terminal the first is both, and stdin */
 	struct source stdin_source;

@@ -23,9 +23,11 @@ void prepare_signals(pid_t known_forker)
 	forker = known_forker;
 }
 
-/* A child of the forker that is none is what a killed init left. */
-static bool is_init(pid_t process)
+/* A child of the forker that is none is what a killed init left. `above`: the init above it, which of an init is itself. */
+static bool is_init(pid_t process, pid_t above)
 {
+	if (process != above)
+		return false;
 	for (int i = 0; i < INIT_PIDS; i++)
 		if (shared.init_pids[i] == process)
 			return true;
@@ -179,7 +181,7 @@ static struct answer judge_signal(const struct call *call)
 
 	sending.init = init_above(call->thread);
 	/* Trusted, and none of them asks for more than it should; but an init's "everybody" is its command. */
-	if (sending.process == forker || (is_init(sending.process) && !(call->number == SYS_kill && (int)call->arguments[0] == EVERYBODY))) {
+	if (sending.process == forker || (is_init(sending.process, sending.init) && !(call->number == SYS_kill && (int)call->arguments[0] == EVERYBODY))) {
 		if (call->number == SYS_kill && (pid_t)call->arguments[0] == forker)
 			return give_result(-EPERM);
 		return let_continue();

@@ -131,6 +131,21 @@ static void close_fds(const struct monitor *monitor, const int *fds, int n_fds)
 			close(fds[i]);
 }
 
+/* One that no living command has. Where there are more commands than slots, two share one: then what is reported counts for either. */
+static uint32_t free_slot(const struct monitor *monitor, uint32_t id)
+{
+	for (uint32_t i = 0; i < INIT_PIDS; i++) {
+		const struct running *command = monitor->commands;
+		uint32_t slot = (id + i) % INIT_PIDS;
+
+		while (command != NULL && (command->dead || command->slot != slot))
+			command = command->next;
+		if (command == NULL)
+			return slot;
+	}
+	return id % INIT_PIDS;
+}
+
 static struct running *new_command(struct monitor *monitor, uint32_t id, const struct command_head *head)
 {
 	struct running *command = calloc(1, sizeof *command);
@@ -138,7 +153,8 @@ static struct running *new_command(struct monitor *monitor, uint32_t id, const s
 	if (command == NULL)
 		out_of_memory();
 	command->id = id;
-	shared.init_pids[id % INIT_PIDS] = 0;
+	command->slot = free_slot(monitor, id);
+	shared.init_pids[command->slot] = 0;
 	command->stdin_fd = command->streams[0].fd = command->streams[1].fd = -1;
 	command->streams[0].source = (struct source){ SOURCE_STDOUT, command };
 	command->streams[1].source = (struct source){ SOURCE_STDERR, command };
@@ -239,7 +255,7 @@ static int give_group(const struct monitor *monitor, struct running *command, co
 
 void start_command(struct monitor *monitor, const struct frame *frame)
 {
-	struct start_header header = { frame->id, frame->length };
+	struct start_header header = { .id = frame->id, .length = frame->length };
 	struct failure failure = { .step = STEP_decode_command };
 	struct command_head head;
 	struct running *command;
@@ -262,6 +278,7 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 		return;
 	}
 	command = new_command(monitor, frame->id, &head);
+	header.slot = command->slot;
 	if (make_streams(monitor, command, &head, fds) != 0 ||
 	    (frame->length > INLINE_COMMAND_BYTES && (fds[n_fds++] = make_command_file(frame)) < 0)) {
 		fail(&failure, STEP_make_streams, NULL);

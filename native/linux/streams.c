@@ -147,6 +147,8 @@ void forget(struct monitor *monitor, struct running *command)
 		close(command->group);
 		remove_command_group(&monitor->groups, command->id);
 	}
+	/* Its init's number is anybody's from now on. */
+	shared.init_pids[command->slot] = 0;
 	command->dead = true;
 	monitor->n_commands--;
 	if (command->memory_bytes != 0 || command->pids != 0)
@@ -189,7 +191,7 @@ void finish_if_over(struct monitor *monitor, struct running *command)
 	if (!command->ended || command->dead || command->streams[0].fd >= 0 || command->streams[1].fd >= 0)
 		return;
 	pass_reports(monitor);
-	command->lost_accesses += forget_reports(shared.init_pids[command->id % INIT_PIDS]);
+	command->lost_accesses += forget_reports(shared.init_pids[command->slot]);
 	if (command->lost_accesses > 0)
 		send_u32(monitor, FRAME_ACCESSES_LOST, command->id, command->lost_accesses);
 	tell_git_operations(monitor, command);
