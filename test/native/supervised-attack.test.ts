@@ -1,5 +1,5 @@
 // The supervised rung judges calls whose paths, descriptors and directories other threads change meanwhile: what is closed stays as it was.
-// A dozen seconds in all; `node scripts/attack-supervised.mjs` makes a million attempts.
+// Half a minute in all; `node scripts/attack-supervised.mjs` makes a million attempts.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeOrdinaryUser, type OrdinaryUser } from '../support/ordinary-user.js'
 import { type AttackOptions, type AttackOutcome, attackSupervised } from '../support/supervised-attack.js'
@@ -11,7 +11,7 @@ afterAll(() => { if (typeof program === 'object') program.remove() })
 beforeEach(context => { if (typeof program === 'string') context.skip(program) })
 
 const options = (rest: Partial<AttackOptions>): AttackOptions =>
-  ({ program: (program as CTool).path, attempts: 1_000_000, seconds: 3, sandboxed: true, secret: 'protected', granted: false, ...rest })
+  ({ program: (program as CTool).path, attempts: 1_000_000, seconds: 7, sandboxed: true, secret: 'protected', granted: false, ...rest })
 
 /** What the attacker may do, it did: else it would have attacked nothing. Some need luck in so short a time. */
 function expectHeld({ counted, before, after }: AttackOutcome): void {
