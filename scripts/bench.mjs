@@ -1,4 +1,4 @@
-// `npm run bench [-- --write] [-- --rounds N]`: what a sandbox costs, against child_process.spawn in the same run. Prints tables in
+// `npm run bench [-- --write] [-- --rounds N] [-- --only WORDS]`: what a sandbox costs, against child_process.spawn in the same run. Prints tables in
 // markdown; --write puts them into docs/bench.md. Contenders take turns in every round, so that a busy machine is unfair to none;
 // read the ratios, not the milliseconds.
 import { spawn, spawnSync } from 'node:child_process'
@@ -13,13 +13,19 @@ const CLI = join(ROOT, 'dist/cli.cjs')
 const PAGE = 'docs/bench.md'
 const MARKS = ['<!-- written by npm run bench: begin -->', '<!-- written by npm run bench: end -->']
 const TRUE = ['/bin/true']
+const PROGRAMS = {
+  'git status': ['git', 'status', '--short'],
+  'gcc -c': ['gcc', '-c', 'hello.c', '-o', 'hello.o'],
+  'node -e 0': [process.execPath, '-e', '0'],
+  'npm run': ['npm', 'run', '--silent', 'noop'],
+}
 /** Every contender gets the same environment: this process keeps nothing else, since a sandbox passes its own on. */
 const ENV = { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: process.env.HOME ?? '/', LANG: 'C.UTF-8' }
 const CODEX = process.env.CODEX_BINARY
 for (const name of Object.keys(process.env)) delete process.env[name]
 Object.assign(process.env, ENV)
 
-const { values: options } = parseArgs({ options: { write: { type: 'boolean' }, rounds: { type: 'string', default: '200' }, 'heap-child': { type: 'boolean' } } })
+const { values: options } = parseArgs({ options: { write: { type: 'boolean' }, rounds: { type: 'string', default: '200' }, only: { type: 'string' }, 'heap-child': { type: 'boolean' } } })
 const ROUNDS = Number(options.rounds)
 
 /** Folders made for the run; gone afterwards. */
@@ -33,10 +39,12 @@ await main(async () => {
   if (!existsSync(join(ROOT, 'dist/index.js')) || !existsSync(CLI)) throw new SetUpError('nothing is built yet: run `npm run build` first.')
   if (!Number.isInteger(ROUNDS) || ROUNDS < 3) throw new SetUpError('--rounds takes a whole number, 3 or more.')
   if (options['heap-child']) return reportHeap()
+  if (options.write && options.only !== undefined) throw new SetUpError('--write takes all cases: leave --only out.')
 
   const workspace = makeWorkspace('workspace')
   const rows = []
   const add = async (title, measure) => {
+    if (options.only !== undefined && !title.includes(options.only)) return
     say(`${title}…`)
     rows.push(...await measure())
   }
@@ -47,6 +55,7 @@ await main(async () => {
   await add('100,000 files and deny rules', () => largePolicies(workspace))
   await add('1 GiB of output', () => output(workspace))
   await add('real programs', () => programs(makeWorkspace('programs')))
+  await add('the supervised rung', () => supervised(makeWorkspace('supervised')))
   await add('creating and closing', () => creating(workspace))
   await add('the command line', () => commandLine(workspace))
   await add('memory of the launcher', () => memory(workspace))
@@ -142,23 +151,22 @@ async function output(workspace) {
   return [{ name: '1 GiB of output to a counting reader, rate', base: times.bare, ours: times.ours, value, bar: '≥ 0.9', met: value >= 0.9 }]
 }
 
-async function programs(workspace) {
+/** What `PROGRAMS` work on. */
+function fillWorkspace(workspace) {
   writeFileSync(join(workspace, 'hello.c'), '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n')
   writeFileSync(join(workspace, 'package.json'), '{"name":"bench","version":"1.0.0","private":true,"scripts":{"noop":"true"}}\n')
   for (let file = 0; file < 500; file++) writeFileSync(join(workspace, `file-${file}`), `${file}\n`)
   for (const words of [['init', '--quiet'], ['add', '.'], ['-c', 'user.name=bench', '-c', 'user.email=bench@localhost', 'commit', '--quiet', '-m', 'bench']]) spawnSync('git', words, { cwd: workspace })
-  const cases = {
-    'git status': ['git', 'status', '--short'],
-    'gcc -c': ['gcc', '-c', 'hello.c', '-o', 'hello.o'],
-    'node -e 0': [process.execPath, '-e', '0'],
-    'npm run': ['npm', 'run', '--silent', 'noop'],
-  }
+}
+
+async function programs(workspace) {
+  fillWorkspace(workspace)
   const sandbox = await openSandbox(workspace)
   const unobserved = await openSandbox(workspace, {}, { observe: 'off' })
   const withReads = await openSandbox(workspace, {}, { observe: 'reads' })
   const rows = []
   const observed = []
-  for (const [name, argv] of Object.entries(cases)) {
+  for (const [name, argv] of Object.entries(PROGRAMS)) {
     if (spawnSync(argv[0], argv.slice(1), { cwd: workspace, env: ENV }).status !== 0) {
       rows.push({ name: `\`${name}\``, bar: '≤ 1.05', missing: `\`${argv[0]}\` does not work here` })
       continue
@@ -172,6 +180,48 @@ async function programs(workspace) {
   }
   for (const each of [sandbox, unobserved, withReads]) await each.close()
   return [...rows, ...observed]
+}
+
+/** Against the rung of namespaces, but for a command that does nothing. */
+async function supervised(workspace) {
+  fillWorkspace(workspace)
+  fillPackages(workspace, 50)
+  const files = 'rm -rf many; mkdir many; i=0; while [ $i -lt 5000 ]; do : > many/$i; i=$((i+1)); done'
+  const cases = [
+    ...Object.entries(PROGRAMS).map(([name, argv]) => ({ name: `\`${name}\``, argv, bar: 1.1, rounds: Math.max(3, Math.ceil(ROUNDS / 5)) })),
+    { name: 'a loop that makes 5,000 files', argv: ['/bin/sh', '-c', files], bar: 4, rounds: Math.max(3, Math.ceil(ROUNDS / 20)) },
+    { name: '`npm ci` of fifty packages', argv: ['npm', 'ci', '--offline', '--silent', '--no-audit', '--no-fund'], bar: 1.5, rounds: Math.max(3, Math.ceil(ROUNDS / 40)) },
+  ]
+  const [namespaces, own] = [await openSandbox(workspace), await openSandbox(workspace, {}, { rung: 'supervised' })]
+  const { bare: base, ours: measured } = await interleave({ bare: () => bare(TRUE, workspace), ours: () => ours(own, TRUE) }, ROUNDS)
+  const rows = [atMost('supervised: `/bin/true` against a bare spawn', base, measured, 0.85)]
+  for (const { name, argv, bar, rounds } of cases) {
+    const title = `supervised: ${name}, against namespaces`
+    if (spawnSync(argv[0], argv.slice(1), { cwd: workspace, env: ENV }).status !== 0) {
+      rows.push({ name: title, bar: `≤ ${bar}`, missing: `\`${argv[0]}\` does not work here` })
+      continue
+    }
+    const times = await interleave({ namespaces: () => ours(namespaces, argv), supervised: () => ours(own, argv) }, rounds)
+    rows.push(atMost(title, times.namespaces, times.supervised, bar))
+  }
+  for (const each of [namespaces, own]) await each.close()
+  return rows
+}
+
+/** Packages of ten files each, packed, and a lock file that names them: nothing is asked of a registry. */
+function fillPackages(workspace, count) {
+  const dependencies = {}
+  for (let index = 0; index < count; index++) {
+    const folder = join(workspace, 'packed', `package-${index}`)
+    mkdirSync(join(folder, 'package', 'lib'), { recursive: true })
+    writeFileSync(join(folder, 'package', 'package.json'), JSON.stringify({ name: `package-${index}`, version: '1.0.0' }))
+    for (let file = 0; file < 9; file++) writeFileSync(join(folder, 'package', 'lib', `${file}.js`), `module.exports = ${file}\n`.repeat(100))
+    spawnSync('tar', ['-czf', `${folder}.tgz`, '-C', folder, 'package'])
+    rmSync(folder, { recursive: true })
+    dependencies[`package-${index}`] = `file:packed/package-${index}.tgz`
+  }
+  writeFileSync(join(workspace, 'package.json'), JSON.stringify({ name: 'bench', version: '1.0.0', private: true, scripts: { noop: 'true' }, dependencies }))
+  spawnSync('npm', ['install', '--package-lock-only', '--offline', '--silent', '--no-audit', '--no-fund'], { cwd: workspace, env: ENV })
 }
 
 async function creating(workspace) {
