@@ -2,11 +2,9 @@
 // tests' own support (test/support/docker-like.ts); in this folder, with this machine's files. Only root can. For trying by hand what
 // happens where no namespaces can be made.
 import { spawn } from 'node:child_process'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { build } from 'esbuild'
-import { main, ROOT, SetUpError } from './setup.mjs'
+import { loadContainers } from './containers.mjs'
+import { main, SetUpError } from './setup.mjs'
 
 await main(async () => {
   const { values, positionals } = parseArgs({ options: { user: { type: 'string', default: '0' }, unconfined: { type: 'boolean' } }, allowPositionals: true })
@@ -19,10 +17,3 @@ await main(async () => {
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => { process.exitCode = code ?? (signal === null ? 1 : 128) })
 })
-
-/** The tests' module, bundled: it is TypeScript. */
-export async function loadContainers() {
-  const outfile = join(ROOT, 'build/docker-like.mjs')
-  await build({ absWorkingDir: ROOT, entryPoints: ['test/support/docker-like.ts'], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error' })
-  return import(pathToFileURL(outfile).href)
-}

@@ -3,6 +3,7 @@ import { release } from 'node:os'
 import { SandboxError } from '../errors.js'
 import { capabilities, checkHost, type Capabilities, type HostCheck } from '../exec/check-host.js'
 import { takeSnapshot } from '../host/snapshot.js'
+import type { Rung } from '../platform/launch-plan.js'
 import { findLauncher, namedLauncher } from '../platform/linux/native/find-launcher.js'
 
 /** One thing that must be there, and whether it is. */
@@ -77,15 +78,18 @@ export function formatDoctor(report: DoctorReport): string {
   return `${[...lines, '', ...verdict(report)].join('\n')}\n`
 }
 
+const RUNG_WORDS: Record<Rung, string> = { namespaces: ', by namespaces', supervised: ', on the supervised rung' }
+
 function verdict({ check, ok, findings }: DoctorReport): string[] {
   if (!check.ok) {
     // The finding has the errno behind the reason, the error a sentence around it.
     const told = (reason: string): boolean => findings.some(({ ok: there, detail }) => !there && (reason.startsWith(detail) || detail.startsWith(reason) || reason.includes(`: ${detail.replace(/, \w+$/, '')}`)))
     return ['workspace-write cannot be enforced here.', ...check.missing.filter(({ reason }) => !told(reason)).map(({ layer, reason }) => `  ${plain(layer)}: ${plain(reason)}`)]
   }
-  const { backend, layers, notes } = check.enforcement
+  const { backend, rung, layers, notes } = check.enforcement
+  const missing = rung === 'supervised' ? '; what is missing would give the stronger one, namespaces.' : '; what is missing is not needed for it.'
   return [
-    `workspace-write is enforced here by ${backend}${layers.length === 0 ? '' : ` (${layers.join(', ')})`}${ok ? '.' : '; what is missing is not needed for it.'}`,
+    `workspace-write is enforced here by ${backend}${rung === undefined ? '' : RUNG_WORDS[rung]}${layers.length === 0 ? '' : ` (${layers.join(', ')})`}${ok ? '.' : missing}`,
     ...notes.map(note => `  ${plain(note)}`),
     'To see it hold: codex-sandbox doctor --escape',
   ]

@@ -26,6 +26,7 @@ export const sandboxMaker = (options: Pick<ParsedSandboxOptions, 'rung'> = {}): 
 
 /** A sandbox as attempts use it. */
 export const asAttempted = (sandbox: Sandbox, timeoutMs = COMMAND_TIMEOUT_MS): AttemptSandbox => ({
+  ...(sandbox.enforcement.rung === undefined ? {} : { rung: sandbox.enforcement.rung }),
   run: async (argv, env) => (await sandbox.exec(argv, { env, timeoutMs, killGraceMs: 200 })).output,
   runOnTerminal: async (argv, env) => {
     const child = sandbox.spawn(argv, { env, tty: true, timeoutMs, killGraceMs: 200, output: { maxBytes: 1 << 20 } })

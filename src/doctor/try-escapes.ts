@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { SandboxError } from '../errors.js'
 import { takeSnapshot } from '../host/snapshot.js'
-import type { DegradationName } from '../platform/launch-plan.js'
+import type { DegradationName, Rung } from '../platform/launch-plan.js'
 import { presetPolicy } from '../policy/presets.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { type EscapeAttempt, findProgram, type Need, type Scene, textOf } from './escapes/attempt.js'
@@ -26,6 +26,8 @@ export interface AttemptResult {
 
 /** The little of a sandbox that attempts use; a test gives one that confines nothing. */
 export interface AttemptSandbox {
+  /** Absent where the back end knows no rungs. */
+  readonly rung?: Rung
   run(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<string>
   runOnTerminal(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<string>
   close(): Promise<void>
@@ -51,8 +53,8 @@ const HAS: Record<Need, { has: () => boolean; reason: string }> = {
 
 interface Stage {
   readonly scene: Scene
-  /** Makes the scene's sandbox; `scene.run` works from then on. */
-  open(): Promise<void>
+  /** Makes the scene's sandbox; `scene.run` works from then on. Returns the attempt as it is made there. */
+  open(): Promise<EscapeAttempt>
   /** Closes every sandbox of the scene. */
   close(): Promise<void>
 }
@@ -66,16 +68,17 @@ async function runAttack(attempt: EscapeAttempt, { scene, open, close }: Stage):
   const held = [scene.outside, ...(attempt.unchanged ?? []).map(path => `${scene.workspace}/${path}`)]
   const before = fileState(held)
   let refusal: string | undefined
+  let there = attempt
   try {
-    await open()
-    await attempt.attack(scene)
+    there = await open()
+    await there.attack(scene)
   } catch (error) {
     if (!(error instanceof SandboxError)) return { outcome: 'failed', reason: wordsOf(error) }
     refusal = error.message
   }
   await close()
   const leaked = textOf(scene.leak).trim()
-  const evidence = firstChange(before, fileState(held)) ?? (leaked === '' ? undefined : leaked.replaceAll('\n', '; ')) ?? await attempt.evidence?.(scene)
+  const evidence = firstChange(before, fileState(held)) ?? (leaked === '' ? undefined : leaked.replaceAll('\n', '; ')) ?? await there.evidence?.(scene)
   if (refusal !== undefined) return { outcome: 'refused', reason: refusal }
   return evidence === undefined ? { outcome: 'held' } : { outcome: 'escaped', evidence }
 }
@@ -84,8 +87,8 @@ async function runTwin(attempt: EscapeAttempt, { scene, open, close }: Stage): P
   let trouble = 'its command ran, but without the effect that it must have'
   try {
     await attempt.prepare?.(scene)
-    await open()
-    await attempt.can?.act(scene)
+    const { can } = await open()
+    await can?.act(scene)
   } catch (error) {
     trouble = wordsOf(error)
   }
@@ -136,7 +139,13 @@ async function onStage<Result>(attempt: EscapeAttempt, makeSandbox: MakeSandbox,
     open.clear()
   }
   try {
-    return await act(attempt, { scene, open: async () => { own = await make(attempt.policy?.(scene) ?? {}) }, close })
+    return await act(attempt, {
+      scene, close,
+      open: async () => {
+        own = await make(attempt.policy?.(scene) ?? {})
+        return own.rung === 'supervised' ? { ...attempt, ...attempt.supervised } : attempt
+      },
+    })
   } finally {
     await close()
     for (const step of undo.reverse()) await step()

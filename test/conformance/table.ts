@@ -19,6 +19,8 @@ export interface Group {
   readonly below?: '/tmp'
   readonly policy: (at: (path: string) => string) => Partial<SandboxPolicy>
   readonly allowDegraded?: readonly DegradationName[]
+  /** The field of the policy for which the supervised rung refuses it as a whole; absent: it holds there as well. */
+  readonly refusedSupervised?: string
   readonly rows: readonly Row[]
 }
 
@@ -270,7 +272,7 @@ export const TABLE: readonly Group[] = [
     ],
   },
   {
-    name: 'a workspace below a private /tmp', below: '/tmp', policy: () => ({ tmp: 'private' }),
+    name: 'a workspace below a private /tmp', below: '/tmp', policy: () => ({ tmp: 'private' }), refusedSupervised: 'tmp',
     rows: [
       allow('write', 'work/src/a.txt', 'the cwd is a writable root'),
       allow('create', 'work/new.txt', 'the cwd is a writable root'),

@@ -22,10 +22,12 @@ export const SUPERVISED: RungVariant = { name: 'supervised', rung: 'supervised' 
 export const SUPERVISED_BEFORE: RungVariant = { name: 'supervised, Landlock ABI 4, no pidfd_getfd', rung: 'supervised', abi: 4, makesSockets: true }
 
 /** Set by scripts/test.mjs, which runs the tables a second time in a container as Docker makes it. */
-const IN_CONTAINER = process.env['CODEX_SANDBOX_TEST_IN_CONTAINER'] !== undefined
+export const IN_CONTAINER = process.env['CODEX_SANDBOX_TEST_IN_CONTAINER'] !== undefined
 
 /** For whole tables: where no container can be made, the supervised rung is asked for on this machine. */
 export const TABLE_RUNGS: readonly RungVariant[] = IN_CONTAINER ? [{ name: 'in a container' }] : whyNoContainer() === undefined ? [NAMESPACES] : [NAMESPACES, SUPERVISED]
+
+export const isSupervised = ({ rung }: RungVariant): boolean => rung === 'supervised' || (rung === undefined && IN_CONTAINER)
 
 /** For tests of the launcher itself. */
 export const ALL_RUNGS: readonly RungVariant[] = [NAMESPACES, SUPERVISED, SUPERVISED_BEFORE]

@@ -1,6 +1,6 @@
 // Compilers, build tools, debuggers and the runtimes of other languages.
 import { expect } from 'vitest'
-import { lines, type Place, type Workload } from './workload.js'
+import { lines, type Place, withoutLoopback, type Workload } from './workload.js'
 
 const HELLO = '#include <stdio.h>\nint main(void) { puts("ok"); return 0; }\n'
 const c = (text: string) => (place: Place): void => place.write('a.c', text)
@@ -69,14 +69,16 @@ export const COMPILERS: readonly Workload[] = [
       place.write('Cargo.toml', '[package]\nname = "tiny"\nversion = "0.1.0"\nedition = "2021"\n')
       place.write('src/main.rs', 'use std::{thread, net::TcpListener}; fn main() { let l = TcpListener::bind("127.0.0.1:0").unwrap(); thread::spawn(move || drop(l)).join().unwrap(); println!("ok"); }\n#[test] fn works() {}\n')
     },
-    run: 'cargo build --offline --quiet; ./target/debug/tiny; cargo test --offline --quiet 2>&1 | grep -c "1 passed"', prints: 'ok\n1\n' },
+    run: 'cargo build --offline --quiet; ./target/debug/tiny; cargo test --offline --quiet 2>&1 | grep -c "1 passed"', prints: 'ok\n1\n',
+    ...withoutLoopback({ exits: 101, complains: /PermissionDenied/ }) },
   { name: 'rustc', needs: ['rustc', 'cc'], unless: hasToolchain, given: place => place.write('a.rs', 'fn main() { println!("ok"); }\n'), run: 'rustc a.rs; ./a', prints: 'ok\n' },
   { name: 'go build, with a server and goroutines', needs: ['go'],
     given: place => {
       place.write('go.mod', 'module tiny\n\ngo 1.18\n')
       place.write('main.go', 'package main\nimport ("fmt"; "net"; "os/exec")\nfunc main() { l, e := net.Listen("tcp", "127.0.0.1:0"); if e != nil { panic(e) }; c := make(chan string); go func() { s, _ := l.Accept(); s.Write([]byte("ok")); s.Close() }(); go func() { s, _ := net.Dial("tcp", l.Addr().String()); b := make([]byte, 9); n, _ := s.Read(b); c <- string(b[:n]) }(); fmt.Println(<-c); exec.Command("true").Run() }\n')
     },
-    env: { GOCACHE: '/tmp/go-cache', GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local' }, run: 'go vet .; go build; ./tiny', prints: 'ok\n' },
+    env: { GOCACHE: '/tmp/go-cache', GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local' }, run: 'go vet .; go build; ./tiny', prints: 'ok\n',
+    ...withoutLoopback({ exits: 2, complains: /bind: permission denied/ }) },
   { name: 'javac and java: threads, NIO selector, server and file channel, child process', needs: ['javac', 'java'],
     given: place => place.write('Main.java', lines`
       import java.net.*; import java.nio.*; import java.nio.channels.*; import java.nio.file.*; import java.util.concurrent.*;
@@ -97,13 +99,13 @@ export const COMPILERS: readonly Workload[] = [
         }
       }
     `),
-    run: 'javac Main.java; java -Xmx64m Main', prints: 'ok\n' },
+    run: 'javac Main.java; java -Xmx64m Main', prints: 'ok\n', ...withoutLoopback({ exits: 1, complains: /BindException: Permission denied/ }) },
   { name: 'perl: fork, pipes, sockets, in-place edit', needs: ['perl'], given: place => place.write('f', 'one\n'),
     run: `perl -e 'use Socket; socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die $!; if (my $p = fork) { close B; print <A>; waitpid $p, 0 } else { close A; print B qx(echo ok) }'; perl -pi -e 's/one/two/' f`, prints: 'ok\n',
     seen: place => expect(place.read('f')).toBe('two\n') },
   { name: 'tclsh: a server, an event loop and a child process', needs: ['tclsh'],
     given: place => place.write('a.tcl', 'set s [socket -server {apply {{c a p} {puts $c ok; close $c}}} -myaddr 127.0.0.1 0]\nset c [socket 127.0.0.1 [lindex [fconfigure $s -sockname] 2]]\nfileevent $c readable {gets $c line; set done 1}\nvwait done\nputs $line\nputs [exec echo child]\n'),
-    run: ['tclsh', 'a.tcl'], prints: 'ok\nchild\n' },
+    run: ['tclsh', 'a.tcl'], prints: 'ok\nchild\n', ...withoutLoopback({ exits: 1, complains: /couldn't open socket: permission denied/ }) },
   { name: 'ruby', needs: ['ruby'], run: ['ruby', '-e', 'r, w = IO.pipe; fork { w.puts "ok" }; w.close; Process.wait; puts r.read'], prints: 'ok\n' },
   { name: 'php', needs: ['php'], run: ['php', '-r', 'echo shell_exec("echo ok");'], prints: 'ok\n' },
 ]

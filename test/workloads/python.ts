@@ -1,6 +1,6 @@
 // Python, whose process pools, servers and shared memory are what filters break first.
 import { expect } from 'vitest'
-import { lines, type Workload } from './workload.js'
+import { lines, withoutLoopback, type Workload } from './workload.js'
 
 const python = (name: string, script: string, rest: Partial<Workload> = {}): Workload => ({ name: `python: ${name}`, needs: ['python3'], given: place => place.write('main.py', script), run: ['python3', 'main.py'], prints: 'ok\n', ...rest })
 
@@ -55,7 +55,7 @@ export const PYTHON: readonly Workload[] = [
         os.kill(os.getpid(), signal.SIGUSR1); await got.wait()
         print('ok')
     asyncio.run(main())
-  `),
+  `, withoutLoopback({ exits: 1, complains: /PermissionError: .* bind on address/ })),
   python('subprocess: pipes, time-outs, sessions, process groups, pass_fds', lines`
     import subprocess, os, signal
     assert subprocess.run(['tr', 'a-z', 'A-Z'], input='text', text=True, capture_output=True).stdout == 'TEXT'
@@ -146,6 +146,7 @@ export const PYTHON: readonly Workload[] = [
       kill $!; wait $! || true
     `,
     prints: 'ok\n', complains: /^(?:Terminated\n)?$/,
+    ...withoutLoopback({ run: 'python3 -m http.server 8000 --bind 127.0.0.1', exits: 1, complains: /PermissionError/ }),
   },
   {
     name: 'python: compiles its modules into the workspace', needs: ['python3'], given: place => place.write('own.py', 'word = "ok"'),

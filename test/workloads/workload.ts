@@ -35,7 +35,16 @@ export interface Workload {
   readonly tolerates?: RegExp
   /** Looks at what it did, after the sandbox is closed; throws where that is wrong. */
   readonly seen?: (place: Place) => void
+  /** What takes the place of the above on the supervised rung, and why. */
+  readonly supervised?: Partial<Omit<Workload, 'name' | 'needs' | 'supervised'>> & { readonly why: string }
 }
+
+/** What a name lookup meets: a resolver that nobody answers for; without a network namespace not even a socket to ask it by. */
+export const LOOKUP = 'connect .*:53|system-call socket\\(AF_INET6?, SOCK_DGRAM\\)'
+
+/** A row that serves on the loopback: on the supervised rung its program is told at once that there is none, and so is the caller. */
+export const withoutLoopback = (rest: Omit<NonNullable<Workload['supervised']>, 'why' | 'denied'>): Pick<Workload, 'supervised'> =>
+  ({ supervised: { why: 'with the network off there is no loopback without a network namespace', denied: true, prints: '', ...rest } })
 
 /** The workspace of one row, as the user who runs it has it. */
 export interface Place {

@@ -3,22 +3,24 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { TABLE_RUNGS } from '../support/rungs.js'
+import { reportLeftOut, shareOf } from '../support/container-share.js'
+import { isSupervised, TABLE_RUNGS } from '../support/rungs.js'
 import { WORKLOADS } from './table.js'
 import { type Outcome, otherUser, REPOSITORY, thisUser, type User, whyNoOtherUser } from './users.js'
 import type { Place, Workload } from './workload.js'
 
 const noOtherUser = whyNoOtherUser()
 
-describe.each(TABLE_RUNGS.flatMap(({ name: on, rung }) => [
-  { name: process.getuid?.() === 0 ? 'as root' : 'as this user', start: thisUser, absent: undefined },
-  { name: 'as another user', start: otherUser, absent: noOtherUser },
-].map(row => ({ ...row, on, rung }))))('$on, $name', ({ start, absent, rung }) => {
+describe.each(TABLE_RUNGS.flatMap(variant => [
+  { name: process.getuid?.() === 0 ? 'as root' : 'as this user', start: thisUser, absent: undefined, rows: WORKLOADS },
+  { name: 'as another user', start: otherUser, absent: noOtherUser, rows: shareOf(WORKLOADS) },
+].map(row => ({ ...row, on: variant.name, variant }))))('$on, $name', ({ start, absent, rows, variant }) => {
   let user: User | undefined
   beforeAll(async () => { if (absent === undefined) user = await start() })
   afterAll(() => user?.remove())
 
-  test.for(WORKLOADS)('$name', async (workload, { skip }) => {
+  test.for(rows)('$name', async (row, { skip }) => {
+    const workload = isSupervised(variant) ? { ...row, ...row.supervised } : row
     if (user === undefined) return skip(absent)
     // A container has no namespaces to give.
     if (workload.on !== undefined && workload.on !== (rung ?? 'supervised')) return skip(`only with ${workload.on}`)
@@ -32,13 +34,14 @@ describe.each(TABLE_RUNGS.flatMap(({ name: on, rung }) => [
 
     const { run, policy = 'workspace-write', env, stdin, terminal } = workload
     const outcome = await user.run({
-      cwd: place.path(), policy: typeof policy === 'function' ? policy(place) : policy, rung, stdin, terminal, env: { REPOSITORY, ...env }, argv: typeof run === 'string' ? ['sh', '-euc', run] : run,
+      cwd: place.path(), policy: typeof policy === 'function' ? policy(place) : policy, rung: variant.rung, stdin, terminal, env: { REPOSITORY, ...env }, argv: typeof run === 'string' ? ['sh', '-euc', run] : run,
     })
     expect(summaryOf(outcome, workload)).toEqual(expectedOf(workload))
     if (workload.denied === true) expect(outcome.denials).not.toEqual([])
     workload.seen?.(place)
     expect(readdirSync(place.path()).filter(name => ['.codex', '.agents'].includes(name)), 'left by the sandbox').toEqual([])
   })
+  if (rows !== WORKLOADS) reportLeftOut(WORKLOADS)
 })
 
 /** Strings are compared as wholes where the row has a string, and shown where it has an expression that does not fit. */

@@ -27,6 +27,13 @@ export interface EscapeAttempt {
   readonly evidence?: (scene: Scene) => string | undefined | Promise<string | undefined>
   /** What must work under the same policy, so that a sandbox in which all fails is noticed. It makes `$W/can`. */
   readonly can?: { readonly name: string; readonly act: Act }
+  /** What takes the place of the above on the supervised rung, which has no namespaces. Never asks for less than that rung promises. */
+  readonly supervised?: SupervisedForm
+}
+
+export interface SupervisedForm extends Partial<Pick<EscapeAttempt, 'attack' | 'evidence' | 'can'>> {
+  /** In which way that rung differs. */
+  readonly why: string
 }
 
 export type Need = 'python3' | 'git' | 'root' | 'x64' | 'macos'

@@ -143,6 +143,10 @@ for act in (lambda: os.chmod(path, 0o666), lambda: os.fchmod(fd, 0o666), lambda:
     attack: sh(`mkdir "$W/out"; for base in /proc/self/root /proc/thread-self/root /proc/1/root /proc/self/cwd/.. /proc/1/cwd; do cat "$base$W/private/key"; echo x > "$base$O/new"; echo x >> "$base$O/secret"; done > "$W/out/a"
 for base in /proc/[0-9]*; do cat "$base/root$W/private/key"; echo x > "$base/root$O/new"; done > "$W/out/b"; ${KEEP_IN_LEAK}`),
     can: { name: 'uses its own /proc', act: sh('test "$(readlink /proc/self/root)" = / && grep -q PPid /proc/self/status && echo x > /proc/self/root"$W/can"') },
+    supervised: {
+      why: 'a writable root with something closed in it is not written to by way of /proc/self',
+      can: { name: 'reads by its own /proc', act: sh('test "$(readlink /proc/self/root)" = / && grep -q PPid /proc/self/status && cat /proc/self/root"$O/secret" > "$W/can"') },
+    },
   },
   {
     name: 'reach the host through an inherited descriptor', failure: 'row 28: /proc/self/fd of what was open before',

@@ -31,6 +31,14 @@ export const KERNEL_ATTEMPTS: readonly EscapeAttempt[] = [
     // Only where process 1 is the sandbox's own: the host's must not be aimed at.
     attack: scene => sh(`if test "$(readlink /proc/self/ns/pid)" = '${readlinkSync('/proc/self/ns/pid')}'; then echo 'in the PID namespace of the host' >> "$LEAK"; else kill -9 1; kill -TERM 1; kill -STOP 1; kill -SEGV 1; sleep 0.1; fi; touch "$W/alive"`)(scene),
     evidence: scene => existsSync(`${scene.workspace}/alive`) ? undefined : 'the command did not outlive its signals to process 1',
+    supervised: {
+      why: 'process 1 is not the sandbox\'s: signals that harm nobody are sent to it, and all of them to the command\'s own init and to what started that',
+      attack: sh(`parent() { sed -n 's/^PPid:\\t//p' "/proc/$1/status"; }
+forker=$(parent $PPID); monitor=$(parent "$forker")
+for p in 1 "$monitor" "$(parent "$monitor")"; do for s in 0 CONT WINCH URG; do kill -$s "$p" && echo "signalled $p" >> "$LEAK"; done; done
+for p in $PPID "$forker"; do for s in 0 CONT STOP TERM SEGV KILL; do kill -$s "$p" && echo "signalled $p, of the sandbox" >> "$LEAK"; done; done
+sleep 0.1; touch "$W/alive"`),
+    },
   },
   {
     name: 'read or write the memory of process 1', failure: 'row 19: srt#183, ptrace and /proc/N/mem on an unfiltered helper', needs: ['python3'],
@@ -82,6 +90,35 @@ _, status = os.waitpid(child, 0)
 if os.WIFSTOPPED(status): open(W + '/can', 'w').close()
 os.kill(child, 9)
 `) },
+    supervised: {
+      why: 'there is one PID namespace: what is outside has a number inside too, and so have the launcher\'s own processes',
+      attack: scene => python(`
+def parent(pid): return int(next(line for line in open(f'/proc/{pid}/status') if line.startswith('PPid:')).split()[1])
+pids = [1, ${scene.notes.get('pid')}]
+at = os.getpid()
+while (at := parent(at)) > 1: pids.append(at)
+libc.ptrace.restype = ctypes.c_long
+for pid in pids:
+    # Not PTRACE_ATTACH on what must not be stopped.
+    for request in ((16, 0x4206) if pid == ${scene.notes.get('pid')} else (0x4206,)):
+        if libc.ptrace(request, pid, None, None) == 0: leak(f'traces {pid}')
+    try:
+        descriptor = os.pidfd_open(pid)
+        for number in range(8):
+            if syscall(438, descriptor, number, 0) >= 0: leak(f'took descriptor {number} of {pid}')
+    except (OSError, AttributeError): pass
+    # The head of its program: of what is not mapped there is nothing to read in any case.
+    for address in (0x400000, 0x555555554000, int(open('/proc/self/maps').read(12), 16)):
+        for number in (${process.arch === 'arm64' ? '270, 271' : '310, 311'}):
+            buffer = ctypes.create_string_buffer(8)
+            local = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 8)
+            remote = (ctypes.c_size_t * 2)(address, 8)
+            ctypes.set_errno(0)
+            result = syscall(number, pid, local, 1, remote, 1, 0)
+            # EFAULT: the kernel would have let it, had there been memory.
+            if result > 0 or ctypes.get_errno() == errno.EFAULT: leak(f'call {number} reached memory of {pid}')
+`)(scene),
+    },
   },
   {
     name: 'stay behind after the command ended', failure: 'row 29: what was started must end with it',
@@ -122,6 +159,10 @@ os.kill(child, 9)
     // Each is written with what it already holds, so that a success changes nothing.
     attack: sh('for f in /proc/sys/vm/swappiness /proc/sys/kernel/hostname /proc/sys/kernel/modprobe /proc/sys/fs/file-max /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/random/boot_id /sys/kernel/mm/transparent_hugepage/enabled /proc/irq/default_smp_affinity; do v=$(cat "$f") && echo "$v" > "$f" && echo "$f" >> "$LEAK"; done; for f in /proc/sysrq-trigger /proc/kcore /proc/kmem /dev/mem /sys/kernel/uevent_helper; do test -e "$f" && true >> "$f" && echo "$f" >> "$LEAK"; done; mkdir /sys/fs/cgroup/escape-attempt && echo cgroup >> "$LEAK"; :'),
     can: { name: 'reads kernel settings and writes its own oom_score_adj', act: sh('cat /proc/sys/vm/swappiness > "$W/s" && echo 1000 > /proc/self/oom_score_adj && touch "$W/can"') },
+    supervised: {
+      why: 'a command writes to no file of /proc, not even its own: Landlock knows one process\'s from another\'s only by names that come and go',
+      can: { name: 'reads kernel settings', act: sh('cat /proc/sys/vm/swappiness > "$W/can"') },
+    },
   },
   {
     name: 'push characters into a terminal', failure: 'row 35: CVE-2017-5226, CVE-2019-10063: TIOCSTI, also with high bits set', needs: ['python3'],

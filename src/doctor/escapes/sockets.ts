@@ -53,6 +53,9 @@ const server = net.createServer(socket => socket.end('hello')).listen(0, '127.0.
   net.connect(server.address().port, '127.0.0.1').on('data', () => { fs.writeFileSync(process.env.W + '/can', 'x'); process.exit() }).on('error', () => process.exit(1))
 })`) } as const
 
+/** Without a network namespace there is no loopback that could be given to commands. */
+const WITHOUT_LOOPBACK = { supervised: { why: 'with the network off there is no loopback of the sandbox\'s own', can: OWN_SOCKET } } as const
+
 /** A datagram server needs a program: Node has none for unix sockets. */
 async function listenDatagram(scene: Scene): Promise<void> {
   const server: ChildProcess = spawn(findProgram('python3') as string, ['-c', `
@@ -144,7 +147,7 @@ if ours.recv(5) == b'hello': open(W + '/can', 'w').close()
       const port = scene.notes.get(`port ${host}`)
       return port === undefined ? [] : [{ host, port: Number(port) }, { host: host === '::1' ? '::ffff:127.0.0.1' : '0.0.0.0', port: Number(port) }]
     })),
-    evidence: contacted, can: OWN_LOOPBACK,
+    evidence: contacted, can: OWN_LOOPBACK, ...WITHOUT_LOOPBACK,
   },
   {
     name: 'send UDP to the host', failure: 'row 23, row 8: name lookups and UDP past a proxy',
@@ -170,6 +173,6 @@ for family, address in ((socket.AF_INET, ('192.0.2.1', 9)), (socket.AF_INET6, ('
             s.connect(address)
             leak('a route to ' + address[0])
     except OSError: pass
-`), can: OWN_LOOPBACK,
+`), can: OWN_LOOPBACK, ...WITHOUT_LOOPBACK,
   },
 ]

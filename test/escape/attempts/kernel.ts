@@ -44,6 +44,7 @@ for name in ('oom_score_adj', 'oom_adj', 'clear_refs', 'coredump_filter', 'comm'
     except OSError: pass
 `),
     can: { name: 'writes to its own', act: sh('echo 1000 > /proc/self/oom_score_adj && echo 0x23 > /proc/self/coredump_filter && touch "$W/can"') },
+    supervised: { why: 'a command writes to no file of /proc', can: { name: 'reads its own', act: sh('cat /proc/self/oom_score_adj /proc/self/status > "$W/can"') } },
   },
   {
     name: 'open anything of /proc for writing that is not its own', failure: 'ours: as root, whatever no capability guards', needs: ['python3'],
@@ -53,7 +54,9 @@ for folder, folders, files in os.walk('/proc'):
     for name in files:
         path = folder + '/' + name
         if path.startswith('/proc/pressure/'): continue    # open to everybody: a process's own triggers
-        try: os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK)); leak(path)
+        try:
+            if os.stat(path).st_rdev == os.stat('/dev/null').st_rdev: continue    # as a container hides it
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK)); leak(path)
         except OSError: pass
 `),
     can: { name: 'reads what says how the machine does', act: sh('cat /proc/meminfo /proc/cpuinfo /proc/loadavg > "$W/can" && test -s "$W/can"') },
@@ -66,6 +69,14 @@ for folder, folders, files in os.walk('/proc'):
       }, 'touch "$W/alive"')
     },
     evidence: ({ workspace }) => existsSync(`${workspace}/alive`) ? undefined : 'the other command was ended',
+    supervised: {
+      why: 'all processes of the machine have numbers there: the other command alone is aimed at',
+      attack: async scene => {
+        await whileItWaits(scene, 'trap "echo signalled > \\"$LEAK\\"" TERM HUP USR1 CONT; echo $$ > "$W/pid"', async () => {
+          await sh('p=$(cat "$W/pid"); for s in 0 TERM USR1 CONT KILL; do kill -$s $p && echo "$s arrived" >> "$LEAK"; kill -$s -- -$p && echo "$s arrived at its group" >> "$LEAK"; done; :')(scene)
+        }, 'touch "$W/alive"')
+      },
+    },
   },
   {
     name: 'read or trace another command of the sandbox', failure: 'row 19, facts A5: a PID namespace for each', needs: ['python3'],
@@ -81,6 +92,30 @@ for name in os.listdir('/proc'):
         except OSError: pass
 `)(scene)
       }, 'kill %1 2>/dev/null; kill $(cat "$W/pid")')
+    },
+    supervised: {
+      why: 'all processes of the machine show with their arguments (a note of the report says so); what is in them does not',
+      attack: async scene => {
+        await whileItWaits(scene, 'SECRET_OF_ONE=escape-attempt-of-one; export SECRET_OF_ONE; sleep 60 & echo $! > "$W/pid"', async () => {
+          await python(`
+pid = int(open(W + '/pid').read())
+for name in os.listdir('/proc'):
+    if not name.isdigit() or int(name) == os.getpid(): continue
+    for file in ('environ', 'mem', 'maps', 'auxv', 'stack', 'syscall', 'exe', 'cwd/w', 'root/etc/passwd', 'fd/1', 'fdinfo/1', 'map_files', 'personality', 'io'):
+        try:
+            with open(f'/proc/{name}/{file}', 'rb') as opened:
+                # Some of them open for everybody, and are read by nobody.
+                text = opened.read(4096)
+                if b'escape-attempt-of-one' in text or int(name) == pid and text != b'': leak(f'read {name}/{file}: {text!r}')
+        except OSError: pass
+for request in (16, 0x4206):
+    if libc.ptrace(request, pid, None, None) == 0: leak(f'traces {pid}')
+try:
+    if syscall(438, os.pidfd_open(pid), 1, 0) >= 0: leak('took its output')
+except OSError: pass
+`)(scene)
+        }, 'kill %1 2>/dev/null; kill $(cat "$W/pid")')
+      },
     },
   },
   {

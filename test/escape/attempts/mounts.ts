@@ -75,6 +75,7 @@ export const MOUNT_ATTEMPTS: readonly HostileAttempt[] = [
       if (first instanceof Error) throw first
     },
     evidence: ({ workspace }) => ['.git', '.codex', '.agents'].find(name => existsSync(`${workspace}/${name}/hooks/planted`)),
+    supervised: { why: 'no placeholder is needed, so that the sandbox is not refused', can: { name: 'opens and uses its folder', act: sh('chmod 755 "$W" && echo x > "$W/can"') } },
   },
   {
     name: 'read and change what is denied in a folder that was closed at first', failure: 'ours: its owner opens the folder that kept the sandbox from looking',

@@ -71,6 +71,16 @@ for path in ('d/a.sock', 'l/b.sock', '../workspace/c.sock'):
     client = socket.socket(socket.AF_UNIX); client.connect(path); assert server.getsockname() == path
 open(W + '/can', 'w').close()
 `) },
+    supervised: {
+      why: 'a socket that is bound through a link or a relative path tells its real path (docs/launcher.md)',
+      can: { name: 'makes a socket by a relative path and by a link', act: python(`
+os.mkdir(W + '/d'); os.symlink('d', W + '/l'); os.chdir(W)
+for path, real in (('d/a.sock', 'd/a.sock'), ('l/b.sock', 'd/b.sock'), ('../workspace/c.sock', 'c.sock')):
+    server = socket.socket(socket.AF_UNIX); server.bind(path); server.listen()
+    client = socket.socket(socket.AF_UNIX); client.connect(path); assert server.getsockname() in (path, W + '/' + real), server.getsockname()
+open(W + '/can', 'w').close()
+`) },
+    },
   },
   {
     name: 'make a socket outside, with the network open', failure: 'ours: binds are carried out by the launcher, and it may not have more rights than the command', needs: ['python3'],

@@ -18,6 +18,13 @@ test('all is there', () => {
     '',
   ].join('\n'))
 })
+test.each([
+  { rung: 'namespaces', ok: true,  says: 'workspace-write is enforced here by linux-native, by namespaces (landlock).' },
+  { rung: 'supervised', ok: false, says: 'workspace-write is enforced here by linux-native, on the supervised rung (landlock); what is missing would give the stronger one, namespaces.' },
+] as const)('which rung holds is said: $rung', ({ rung, ok, says }) => {
+  const enforcement = { backend: 'linux-native', rung, layers: ['landlock'], degraded: [], limits: {}, notes: [] } as const
+  expect(formatDoctor(report({ ok, check: { ok: true, enforcement } })).split('\n')).toContain(says)
+})
 test('what is missing stands with the reason and what to do, once', () => {
   const reason = 'switched off by kernel.apparmor_restrict_unprivileged_userns'
   expect(formatDoctor(report({

@@ -1,0 +1,68 @@
+// One row of the table against the real kernel, in a scene of its own: what came of it, seen from outside.
+import { readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { SandboxError } from '../../src/errors.js'
+import { presetPolicy } from '../../src/policy/presets.js'
+import { type RungVariant, startParsedOn } from '../support/rungs.js'
+import { ATTEMPTS, exists, makeScene } from './attempts.js'
+import type { Group, Row } from './table.js'
+
+export interface RowOutcome {
+  /** `refused`: no sandbox starts with this policy here. */
+  readonly verdict: Row['verdict'] | 'refused'
+  /** Paths that are not as before, beside the one that an allowed access was about. */
+  readonly changed: readonly string[]
+  /** The field of the policy for which it was refused. */
+  readonly field?: string
+}
+
+export async function tryRow(group: Group, row: Row, variant: RungVariant): Promise<RowOutcome> {
+  const base = makeScene(group)
+  try {
+    const before = look(base)
+    const outcome = await attempt(group, row, variant, base)
+    const after = look(base)
+    const own = outcome.verdict === 'allow' ? realOf(base, pathOf(row, base)) : undefined
+    const changed = [...new Set([...before.keys(), ...after.keys()])].filter(path => path !== own && before.get(path) !== after.get(path)).sort()
+    return { ...outcome, changed }
+  } finally {
+    rmSync(base, { recursive: true, force: true })
+  }
+}
+
+async function attempt(group: Group, row: Row, variant: RungVariant, base: string): Promise<Omit<RowOutcome, 'changed'>> {
+  const changes = group.policy(each => join(base, each))
+  const starting = startParsedOn(variant, {
+    policy: { ...presetPolicy(changes.mode ?? 'workspace-write', 'reference'), ...changes }, cwd: join(base, 'work'), allowDegraded: group.allowDegraded ?? [],
+  })
+  const sandbox = await starting.catch((error: unknown) => {
+    if (!(error instanceof SandboxError) || error.code !== 'rule_not_enforceable') throw error
+    return error
+  })
+  if (sandbox instanceof SandboxError) return { verdict: 'refused', field: sandbox.field ?? '' }
+  try {
+    return { verdict: await ATTEMPTS[row.access]({ base, path: pathOf(row, base), sandbox }) ? 'allow' : 'deny' }
+  } finally {
+    await sandbox.close()
+  }
+}
+
+/** What the table says of a row where no namespaces can be made. */
+export const expectedOf = ({ refusedSupervised: field }: Group, { verdict }: Row, isSupervised: boolean): RowOutcome =>
+  isSupervised && field !== undefined ? { verdict: 'refused', field, changed: [] } : { verdict, changed: [] }
+
+const pathOf = ({ path }: Row, base: string): string => path.startsWith('/') ? path : join(base, path)
+
+/** Everything below a folder: each path with its kind and content. Sockets come and go with their servers. */
+function look(folder: string): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (entry.isSymbolicLink()) found.set(path, `link ${readlinkSync(path)}`)
+    else if (entry.isFile()) found.set(path, `file ${readFileSync(path, 'utf8')}`)
+    else if (entry.isDirectory()) found.set(path, 'directory')
+  }
+  return found
+}
+
+const realOf = (base: string, path: string): string => exists(dirname(path)) ? join(realpathSync(dirname(path)), path.slice(dirname(path).length)) : join(base, path)
