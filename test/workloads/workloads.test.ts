@@ -22,8 +22,7 @@ describe.each(TABLE_RUNGS.flatMap(variant => [
   test.for(rows)('$name', async (row, { skip }) => {
     const workload = isSupervised(variant) ? { ...row, ...row.supervised } : row
     if (user === undefined) return skip(absent)
-    // A container has no namespaces to give.
-    if (workload.on !== undefined && workload.on !== (rung ?? 'supervised')) return skip(`only with ${workload.on}`)
+    if (workload.on !== undefined && workload.on !== (isSupervised(variant) ? 'supervised' : 'namespaces')) return skip(`only with ${workload.on}`)
     const missing = workload.needs.find(program => !isThere(user as User, program))
     if (missing !== undefined) return skip(`${missing} is not there for this user`)
     const place = makePlace(user)
