@@ -6,6 +6,7 @@ import { SandboxError } from '../errors.js'
 import { currentFolder } from '../host/snapshot.js'
 import { combineNetwork } from '../policy/network-policy.js'
 import type { NetworkRules } from '../policy/domains.js'
+import { resolveText } from '../policy/path-syntax.js'
 import { presetPolicy } from '../policy/presets.js'
 import type { Limits, NetworkMode, SandboxMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { Options, Verb } from './options.js'
@@ -134,7 +135,9 @@ async function readPolicy(given: string, cwd: string): Promise<SandboxPolicy> {
 /** Against this process's cwd; `~/` is our home, since a shell leaves it alone in --option=~/path. */
 function absolute(cwd: string, home: string, path: string): string {
   if (path === '') throw new SandboxError('path_invalid', { field: 'path', value: path }, { detail: 'it is empty' })
-  return path === '~' || path.startsWith('~/') ? resolve(home, `.${path.slice(1)}`) : resolve(cwd, path)
+  // The policy may be for another system than this one.
+  const platform = cwd.startsWith('/') ? 'linux' : 'windows'
+  return path === '~' || path.startsWith('~/') ? resolveText(platform, home, `.${path.slice(1)}`) : resolveText(platform, cwd, path)
 }
 
 function limits(options: Options): Limits {

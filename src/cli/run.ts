@@ -7,8 +7,9 @@ import type { ParsedSandboxOptions, SpawnOptions } from '../exec/options.js'
 import type { ExecResult } from '../exec/result.js'
 import { createParsedSandbox, type Sandbox } from '../exec/sandbox.js'
 import { currentFolder, takeSnapshot } from '../host/snapshot.js'
-import { DEGRADATIONS, type DegradationName, RUNGS } from '../platform/launch-plan.js'
-import type { HostSnapshot } from '../policy/host-snapshot.js'
+import { DEGRADATIONS, type DegradationName, RUNGS, WINDOWS_MODES } from '../platform/launch-plan.js'
+import type { HostSnapshot, PlatformName } from '../policy/host-snapshot.js'
+import { resolveText } from '../policy/path-syntax.js'
 import type { Arguments } from './arguments.js'
 import { errorRecord } from './error-record.js'
 import { type Options, SYSTEM_WORDS } from './options.js'
@@ -120,10 +121,11 @@ async function optionsOfSandbox({ verb, options }: Arguments, other: HostSnapsho
   if (notices.length > 0 && options.quiet !== true) await print(process.stderr, notices.join(''))
   return {
     policy,
-    cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd),
+    cwd: options.cd === undefined ? cwd : other?.platform === 'windows' ? resolveText('windows', cwd, options.cd) : resolve(cwd, options.cd),
     allowDegraded: (options.allowDegraded ?? []).map(name => oneOf('--allow-degraded', name, Object.keys(DEGRADATIONS) as DegradationName[])),
     ...(options.logDenials === true ? { observe: 'reads' as const } : {}),
     ...(options.rung === undefined ? {} : { rung: oneOf('--rung', options.rung, RUNGS) }),
+    ...(options.windowsMode === undefined ? {} : { windowsMode: oneOf('--windows-mode', options.windowsMode, WINDOWS_MODES) }),
     // Naming it is the word that it needs.
     allowBroadRoots: policy.write.some(path => path === '/' || path === home),
   }
@@ -153,19 +155,20 @@ async function findOtherHost({ options, system }: Arguments): Promise<HostSnapsh
     if (options.host !== undefined || options.platform !== undefined) throw new SandboxError('option_invalid', { field, value }, { detail: 'it belongs to --print-plan', remedy: 'Leave it out: commands run on this machine.' })
     return undefined
   }
-  if (platform === 'macos' && (options.host !== undefined || platform !== here)) return readHost(options.host)
-  if (options.host !== undefined) throw new SandboxError('option_invalid', { field: '--host', value: options.host }, { detail: `it is for --platform macos, and this is ${platform}`, remedy: 'Add --platform macos, or leave it out.' })
+  if (platform !== 'linux' && (options.host !== undefined || platform !== here)) return readHost(platform, options.host)
+  if (options.host !== undefined) throw new SandboxError('option_invalid', { field: '--host', value: options.host }, { detail: `it is for --platform macos or windows, and this is ${platform}`, remedy: 'Add --platform macos, or leave it out.' })
   if (platform === here) return undefined
-  const detail = platform === 'linux' ? `the plan for linux is made from the files of a Linux machine, and this is ${here}` : `the compiler for ${platform} is not yet built`
-  throw new SandboxError('platform_unsupported', { field: '--platform', value: platform }, { detail, remedy: 'Leave it out, for the plan of this machine.' })
+  throw new SandboxError('platform_unsupported', { field: '--platform', value: platform }, { detail: `the plan for linux is made from the files of a Linux machine, and this is ${here}`, remedy: 'Leave it out, for the plan of this machine.' })
 }
 
-async function readHost(file: string | undefined): Promise<HostSnapshot> {
+async function readHost(platform: Exclude<PlatformName, 'linux'>, file: string | undefined): Promise<HostSnapshot> {
   const { readSnapshotFile } = await import('../host/snapshot-file.js')
-  if (file === undefined) return readSnapshotFile('--host', (await import('../host/example-mac.js')).EXAMPLE_MAC)
+  if (file === undefined) return readSnapshotFile('--host', platform === 'macos' ? (await import('../host/example-mac.js')).EXAMPLE_MAC : (await import('../host/example-windows.js')).EXAMPLE_WINDOWS)
   const { parseJson, readText } = await import('./read-file.js')
-  const text = readText('--host', resolve(currentFolder(), file), file, 'Name a file, or leave it out for an example of a Mac.')
-  return readSnapshotFile('--host', parseJson('--host', text, file, 'See docs/macos.md for the form of a host.'))
+  const text = readText('--host', resolve(currentFolder(), file), file, 'Name a file, or leave it out for an example.')
+  const host = readSnapshotFile('--host', parseJson('--host', text, file, `See docs/${platform}.md for the form of a host.`))
+  if (host.platform !== platform) throw new SandboxError('option_invalid', { field: '--host platform', value: host.platform }, { detail: `--platform says ${platform}`, remedy: 'Name the platform of the file.' })
+  return host
 }
 
 async function tellAfterwards(result: ExecResult, options: Options): Promise<void> {

@@ -3,6 +3,7 @@ import { SandboxError } from '../errors.js'
 import type { Enforcement, GroupLimit, LaunchPlan } from '../platform/launch-plan.js'
 import { groupLimits, limitMechanisms } from '../platform/linux/native/limits.js'
 import { limitMechanisms as macosLimitMechanisms, refuseUnheldLimits } from '../platform/macos/limits.js'
+import { limitMechanisms as windowsLimitMechanisms, refuseUnheldLimits as refuseUnheldWindowsLimits } from '../platform/windows/limits.js'
 import type { Limits } from '../policy/sandbox-policy.js'
 
 /** @throws SandboxError `option_invalid` where a limit is wider than the policy's */
@@ -51,6 +52,9 @@ function mechanismsOf(plan: LaunchPlan, asked: Limits): Enforcement['limits'] {
     case 'macos-seatbelt':
       refuseUnheldLimits(asked, new Set(plan.degraded))
       return macosLimitMechanisms(asked)
+    case 'windows-elevated': case 'windows-unelevated':
+      refuseUnheldWindowsLimits(asked, new Set(plan.degraded))
+      return windowsLimitMechanisms(asked)
     case 'unconfined': return absent(asked, plan)
     default: return plan satisfies never
   }

@@ -2,7 +2,7 @@
 import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
 import { SandboxError } from '../errors.js'
-import { DEGRADATIONS, type DegradationName, type Observation, RUNGS, type Rung } from '../platform/launch-plan.js'
+import { DEGRADATIONS, type DegradationName, type Observation, RUNGS, type Rung, WINDOWS_MODES, type WindowsMode } from '../platform/launch-plan.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Limits, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { PolicyInput } from '../policy/schema.js'
@@ -26,6 +26,8 @@ export interface SandboxOptions {
   readonly observe?: Observation
   /** Linux: hold the policy this way, and refuse where this machine cannot. Default: the strongest that it can. */
   readonly rung?: Rung
+  /** Windows: which of the two ways to confine. Default: `elevated`, which holds the network and denied reads as well, and has to be set up once. */
+  readonly windowsMode?: WindowsMode
   /** Refuse unless every limit that is asked for is held exactly: the policy's at the start, a command's own when it is run. */
   readonly requireLimits?: boolean
   /**
@@ -190,7 +192,7 @@ const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
   background: oneOf('kill', 'keep'), additionalPermissions: record, network: record,
 }
 const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
-  policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), rung: oneOf(...RUNGS), observe: oneOf('off', 'writes', 'reads'), requireLimits: boolean,
+  policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), rung: oneOf(...RUNGS), windowsMode: oneOf(...WINDOWS_MODES), observe: oneOf('off', 'writes', 'reads'), requireLimits: boolean,
   allowBroadRoots: boolean, launcherPath: string, launcherSha256: sha256, onApproval: callback, approvalTimeoutMs: milliseconds, javaProxy: boolean,
 }
 const EXEC_CHECKS: Record<keyof ExecOptions, Check> = { ...COMMAND_CHECKS, stdin: input, onOutput: callback }

@@ -54,7 +54,7 @@ export async function prepare(options: ParsedSandboxOptions, { recall = false } 
 async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promise<Preparation> {
   const launcher = namedLauncher(options, process.env)
   const host = snapshotFor(options)
-  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode), host.platform, launcher)
+  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode, options.windowsMode), host.platform, launcher)
   if (options.rung !== undefined && backend.name !== 'linux-native') {
     throw new SandboxError('option_invalid', { field: 'rung', value: options.rung }, { detail: `it is one of Linux's ways, and this is ${backend.name}`, remedy: 'Leave it out.' })
   }
@@ -114,7 +114,7 @@ export function prepareAgain({ options, caches, backend, layers }: Pick<Preparat
   return { policy, plan: { ...plan, enforcement: { ...plan.enforcement, notes: [...plan.enforcement.notes, ...notes] } } }
 }
 
-function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' | 'backend' | 'layers'>, policy: ResolvedPolicy, host: HostSnapshot, proxyPort: number): LaunchPlan {
+function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' | 'backend' | 'layers'>, policy: ResolvedPolicy, host: HostSnapshot, proxyPort: number, more: Partial<CompileOptions> = {}): LaunchPlan {
   const groups = policy.limits.memoryBytes === undefined && policy.limits.pids === undefined ? undefined : backend.findGroups?.()
   const plan = backend.compile(policy, layers, {
     allowDegraded: new Set(options.allowDegraded),
@@ -126,6 +126,8 @@ function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' |
     ...(groups === undefined ? {} : { groups }),
     ...(options.rung === undefined ? {} : { rung: options.rung }),
     ...endpointsOf(policy, proxyPort),
+    ...(host.windows === undefined ? {} : { windows: host.windows }),
+    ...more,
   })
   if (options.requireLimits === true) refuseInexactLimits(options.policy.limits, plan.enforcement)
   return plan
@@ -137,7 +139,7 @@ const USUAL_PROXY_PORT = 3128
 
 /** What of the host's loopback, and which of its sockets, a back end without a network namespace has to open. */
 function endpointsOf({ platform, network, networkRules, unixSockets = [] }: ResolvedPolicy, proxyPort: number): Pick<CompileOptions, 'endpoints'> {
-  if (platform !== 'macos' || networkRules === undefined) return {}
+  if (platform === 'linux' || networkRules === undefined) return {}
   const { httpPort, allowLocalPorts, allowLocalBinding } = networkRules
   const proxyPorts = [...(network === 'proxied' ? [httpPort ?? proxyPort] : []), ...allowLocalPorts]
   return {
@@ -150,11 +152,15 @@ function endpointsOf({ platform, network, networkRules, unixSockets = [] }: Reso
 
 /** The plan for another machine, as its snapshot has it: nobody asks it, and every layer is supposed to be there. */
 export async function planFor(options: ParsedSandboxOptions, host: HostSnapshot): Promise<LaunchPlan> {
-  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode), host.platform)
-  return compilePlan({ options, backend, layers: SUPPOSED_LAYERS[backend.name] ?? [] }, resolvePolicy(options, host), host, USUAL_PROXY_PORT)
+  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode, options.windowsMode), host.platform)
+  const seen = host.platform === 'windows' ? (await import('../platform/windows/host-facts.js')).withInheritedDescriptors(host) : host
+  return compilePlan({ options, backend, layers: SUPPOSED_LAYERS[backend.name] ?? [] }, resolvePolicy(options, seen), seen, USUAL_PROXY_PORT, { supposeSetUp: true })
 }
 
-const SUPPOSED_LAYERS: Partial<Record<BackendName, readonly LayerReport[]>> = { 'macos-seatbelt': [{ layer: 'seatbelt', available: true }] }
+const WINDOWS_THERE: readonly LayerReport[] = [{ layer: 'windows-addon', available: true }]
+const SUPPOSED_LAYERS: Partial<Record<BackendName, readonly LayerReport[]>> = {
+  'macos-seatbelt': [{ layer: 'seatbelt', available: true }], 'windows-elevated': WINDOWS_THERE, 'windows-unelevated': WINDOWS_THERE,
+}
 
 /** The program that was started for these options. */
 export const launcherFile = (options: Pick<ParsedSandboxOptions, 'launcherPath' | 'launcherSha256'>): string => findLauncher(namedLauncher(options, process.env))

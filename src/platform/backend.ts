@@ -1,6 +1,6 @@
 // All that the rest of the project knows of an operating system.
 import type { Server } from 'node:net'
-import type { FileIdentity } from '../policy/host-snapshot.js'
+import type { FileIdentity, WindowsFacts } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Limits } from '../policy/sandbox-policy.js'
 import type { BackendName, CommandPlan, DegradationName, Enforcement, GroupLimit, LaunchPlan, Observation, PlannedListener, Rung } from './launch-plan.js'
@@ -46,6 +46,10 @@ export interface CompileOptions {
   /** Absent: the strongest one that this host has. */
   readonly rung?: Rung
   readonly endpoints?: NetworkEndpoints
+  /** On Windows. */
+  readonly windows?: WindowsFacts
+  /** For a plan that is only looked at: what set-up would make is supposed to be there. */
+  readonly supposeSetUp?: boolean
 }
 
 export interface Backend {

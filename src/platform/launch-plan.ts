@@ -140,6 +140,11 @@ export const DEGRADATIONS = {
   'no-unix-socket-control': 'unix sockets made outside can be connected to by path',
   'no-own-proc': 'commands see the /proc of the host',
   'limits': 'a limit that this host cannot hold is only polled or held per process',
+  'network': 'the network is only advised against: a program that ignores its variables reaches it',
+  'denied-reads': 'what the policy denies can be read, and is only not written',
+  'restricted-reads': 'what every user of the machine may read can be read, whatever the policy restricts reading to',
+  'world-writable': 'what everybody may write outside of the roots can be written: folders that cannot be closed, and disks without access lists',
+  'absent-paths': 'a denied path that is not there, and that commands cannot make, is open once somebody else makes it',
 } as const satisfies Record<string, string>
 export type DegradationName = keyof typeof DEGRADATIONS
 
@@ -216,6 +221,102 @@ export interface MacosSeatbeltPlan {
   readonly enforcement: Enforcement
 }
 
+/** The two ways to confine on Windows: with the user's own account, or with accounts made for it. */
+export const WINDOWS_MODES = ['elevated', 'unelevated'] as const
+export type WindowsMode = (typeof WINDOWS_MODES)[number]
+
+/** `{session}` stands for a SID that is made for each sandbox, `{logon}` for that of the logon session. */
+export interface WindowsTokenPlan {
+  /** Whose: the user's own, or that of an account made by set-up. */
+  readonly account: string
+  /** Of CreateRestrictedToken. */
+  readonly flags: readonly string[]
+  /** Only denied by, from now on; those that the token has. */
+  readonly disable: readonly string[]
+  readonly restricting: readonly string[]
+  /** The one privilege that stays. */
+  readonly privileges: readonly string[]
+  readonly integrity: string
+  /** Of objects that a command makes and gives no list: SDDL. */
+  readonly defaultDacl: string
+  /** Asked of the system with the finished token, before anything runs with it: one other answer, and nothing does. */
+  readonly proofs: readonly WindowsProof[]
+}
+
+export interface WindowsProof {
+  readonly what: string
+  /** SDDL of an object that is made for the question only. */
+  readonly descriptor: string
+  /** An access mask. */
+  readonly desired: string
+  readonly granted: boolean
+}
+
+/** Entries that one file or folder gets, and that uninstalling takes from it again: these and no others. */
+export interface WindowsAccessEdit {
+  readonly path: string
+  /** Absent: whatever is there; it is known by its path alone. */
+  readonly identity?: FileIdentity
+  readonly kind: 'file' | 'directory'
+  /** In SDDL, in their order: they stand before all others that the object has of its own. */
+  readonly add: readonly string[]
+}
+
+export interface WindowsPlaceholder {
+  readonly path: string
+  readonly parent: FileIdentity
+  readonly kind: 'directory' | 'file'
+  readonly text?: string
+}
+
+export interface WindowsJobPlan {
+  readonly flags: readonly string[]
+  readonly userInterface: readonly string[]
+  readonly limits: Readonly<Record<string, number>>
+}
+
+export interface WindowsFirewallRule {
+  readonly name: string
+  readonly direction: 'in' | 'out'
+  readonly protocol: 'any' | 'tcp' | 'udp'
+  /** Absent: any. */
+  readonly remoteAddresses?: readonly string[]
+  readonly remotePorts?: string
+  /** SDDL: whom it is for. */
+  readonly localUser: string
+}
+
+export interface WindowsEnvironmentPlan {
+  /** `NAME=value`, over the command's own. */
+  readonly set: readonly string[]
+  /** `NAME=value`, where the command has no such variable. */
+  readonly unlessSet: readonly string[]
+  /** Programs that only say no, in a folder that comes first on PATH: name and text. */
+  readonly stubs: readonly { readonly name: string; readonly text: string }[]
+}
+
+export interface WindowsPlan {
+  readonly backend: 'windows-elevated' | 'windows-unelevated'
+  readonly platform: 'windows'
+  readonly token: WindowsTokenPlan
+  /** What is granted to whom: a SID for each writable root, and one that every sandbox has. */
+  readonly capabilities: readonly { readonly sid: string; readonly root?: string; readonly key: string }[]
+  readonly access: readonly WindowsAccessEdit[]
+  /** Made while commands run, at missing protected and denied names. */
+  readonly placeholders: readonly WindowsPlaceholder[]
+  readonly job: WindowsJobPlan
+  readonly desktop: 'own'
+  /** `blocked`: by the firewall; `advised`: by variables and stubs alone. */
+  readonly network: 'open' | 'blocked' | 'advised'
+  readonly environment: WindowsEnvironmentPlan
+  /** Made once by set-up, `elevated` only. */
+  readonly machine?: { readonly accounts: readonly { readonly name: string; readonly sid: string }[]; readonly group: string; readonly firewall: readonly WindowsFirewallRule[] }
+  readonly limits: Limits
+  readonly cwd: { readonly path: string; readonly identity: FileIdentity }
+  readonly degraded: readonly DegradationName[]
+  readonly enforcement: Enforcement
+}
+
 export interface UnconfinedPlan {
   readonly backend: 'unconfined'
   readonly platform: PlatformName
@@ -224,7 +325,7 @@ export interface UnconfinedPlan {
   readonly enforcement: Enforcement
 }
 
-export type LaunchPlan = LinuxNativePlan | MacosSeatbeltPlan | UnconfinedPlan
+export type LaunchPlan = LinuxNativePlan | MacosSeatbeltPlan | WindowsPlan | UnconfinedPlan
 
 /** One command, added to a plan. Pure data as well. */
 export interface CommandPlan {

@@ -26,9 +26,11 @@ export async function loadBackend(name: BackendName, platform: PlatformName, lau
       const { macosSeatbeltBackend } = await import('./macos/backend.js')
       return macosSeatbeltBackend()
     }
+    case 'windows-elevated': case 'windows-unelevated': {
+      const { windowsBackend } = await import('./windows/backend.js')
+      return windowsBackend(name === 'windows-elevated' ? 'elevated' : 'unelevated')
+    }
     case 'linux-bwrap':
-    case 'windows-elevated':
-    case 'windows-unelevated':
       throw new Error(`${name} is never selected`)
     default:
       return name satisfies never

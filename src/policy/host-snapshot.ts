@@ -39,6 +39,53 @@ export interface Mount {
   readonly point: string
 }
 
+/** A volume with a letter. */
+export interface WindowsDrive {
+  /** `C:` */
+  readonly letter: string
+  /** As Windows names it: `NTFS`, `ReFS`, `FAT32`, `exFAT`, `UDF`, … */
+  readonly fileSystem: string
+  readonly kind: 'fixed' | 'removable' | 'remote' | 'optical' | 'memory'
+}
+
+export interface WindowsAccount {
+  readonly name: string
+  readonly sid: string
+}
+
+/** What set-up has made on this machine, as its state file in the Codex home says. */
+export interface WindowsSetUp {
+  readonly version: number
+  /** Of `elevated` only. */
+  readonly accounts?: { readonly offline: WindowsAccount; readonly online: WindowsAccount; readonly group: WindowsAccount }
+  /** Ports of the loopback that the firewall leaves open for the offline account. */
+  readonly proxyPorts: readonly number[]
+  /** SIDs of capabilities by their key; see capability-sids.ts. */
+  readonly capabilities: Readonly<Record<string, string>>
+  /** Access lists that set-up has made and read back, by the fingerprint of what was planned and found. */
+  readonly prepared: readonly string[]
+}
+
+/** What a plan for Windows has to know beside the files themselves. Paths are normalised. */
+export interface WindowsFacts {
+  readonly drives: readonly WindowsDrive[]
+  readonly user: WindowsAccount
+  /** `C:\Windows`. */
+  readonly systemRoot: string
+  /** Folders and files directly in the user's profile. */
+  readonly profileEntries: readonly string[]
+  /** The security descriptor in SDDL, SIDs in full; undefined where nothing is or it cannot be read. */
+  descriptor(path: string): string | undefined
+  /** Of a link its own: a junction is a directory to its list, and so is a symbolic link to one. */
+  kind(path: string): 'file' | 'directory' | undefined
+  /** Folders that everybody may write by an entry of their own, as a bounded scan found them. */
+  readonly worldWritable: readonly string[]
+  /** What inherits nothing, or has allowing entries of its own, as set-up's walk of the roots and denied folders found it. */
+  readonly ownLists: readonly { readonly path: string; readonly kind: 'file' | 'directory' }[]
+  /** Undefined: never set up. */
+  readonly setUp: WindowsSetUp | undefined
+}
+
 export interface HostSnapshot {
   readonly platform: PlatformName
   /** The policy's cwd when the caller names none. */
@@ -55,4 +102,6 @@ export interface HostSnapshot {
   readonly files: FileSystemView
   /** In the order in which they were made. Absent: no file shows in two places. */
   readonly mounts?: readonly Mount[]
+  /** On Windows, where they could be read. */
+  readonly windows?: WindowsFacts
 }

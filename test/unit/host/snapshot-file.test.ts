@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { EXAMPLE_WINDOWS } from '../../../src/host/example-windows.js'
 import { EXAMPLE_MAC } from '../../../src/host/example-mac.js'
 import { readSnapshotFile } from '../../../src/host/snapshot-file.js'
 import { presetPolicy } from '../../../src/policy/presets.js'
@@ -56,5 +57,40 @@ test('the example is a Mac on which the default policy says what it should', () 
   expect(ignored).toEqual([])
   expect(paths.map(({ path, effect }) => `${effect} ${path}`)).toEqual(expect.arrayContaining([
     'write /private/tmp', 'write /Users/me/project', 'write /private/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T', 'read /Users/me/project/.git', 'deny /Users/me/.ssh', 'read /Users/me/.ssh/id_ed25519.pub', 'deny /Users/me/Library/Keychains',
+  ]))
+})
+
+const ME = 'S-1-5-21-1-2-3-1001'
+const readWindows = (files: object, windows: object = {}, rest: object = {}) => readSnapshotFile('--host', { platform: 'windows', cwd: 'C:\\w', home: 'C:\\Users\\me', windows: { user: { name: 'me', sid: ME }, ...windows }, files: { 'C:\\w\\': null, 'C:\\Users\\me\\x': '', ...files }, ...rest })
+
+test('Windows: files in any letters, facts of the machine, and lists by path', () => {
+  const { files, windows, codexHome, uid } = readWindows({ 'C:\\w\\a\\b.txt': 'text', 'D:\\x\\': null, 'C:\\w\\j': { link: 'D:\\x' } }, { lists: { 'c:\\W': 'D:(A;;FA;;;WD)' } })
+  expect(['c:\\W\\A\\B.TXT', 'C:\\w\\j', 'D:\\', 'D:\\nope'].map(path => files.entry(path)?.kind)).toEqual(['file', 'symlink', 'directory', undefined])
+  expect(windows).toMatchObject({ drives: [{ letter: 'C:', fileSystem: 'NTFS', kind: 'fixed' }, { letter: 'D:', fileSystem: 'NTFS', kind: 'fixed' }], systemRoot: 'C:\\Windows', profileEntries: ['C:\\Users\\me\\x'], setUp: undefined, ownLists: [{ path: 'C:\\W', kind: 'directory' }] })
+  expect([windows?.descriptor('C:\\w'), windows?.descriptor('C:\\w\\a'), windows?.kind('C:\\w'), windows?.kind('C:\\nope'), codexHome, uid]).toEqual(['D:(A;;FA;;;WD)', undefined, 'directory', undefined, 'C:\\Users\\me\\.codex', -1])
+})
+
+test.each([
+  { value: { platform: 'windows', cwd: 'C:\\w', files: {} }, field: '--host windows' },
+  { value: { platform: 'macos', cwd: '/w', windows: {}, files: {} }, field: '--host windows' },
+  { value: { platform: 'windows', cwd: '/w', windows: { user: { name: 'me', sid: ME } }, files: {} }, field: '--host cwd' },
+  { value: { platform: 'windows', cwd: 'C:\\w', windows: { user: { name: 'me' } }, files: {} }, field: '--host windows.user' },
+  { value: { platform: 'windows', cwd: 'C:\\w', windows: { user: { name: 'me', sid: 'me' } }, files: {} }, field: '--host windows.user' },
+  { value: { platform: 'windows', cwd: 'C:\\w', windows: { user: { name: 'me', sid: ME }, drive: [] }, files: {} }, field: '--host windows.drive' },
+  { value: { platform: 'windows', cwd: 'C:\\w', windows: { user: { name: 'me', sid: ME }, drives: [{ letter: 'C' }] }, files: {} }, field: '--host windows.drives' },
+  { value: { platform: 'windows', cwd: 'C:\\w', windows: { user: { name: 'me', sid: ME }, lists: { 'C:\\w.': 'D:' } }, files: {} }, field: '--host windows.lists' },
+  { value: { platform: 'windows', cwd: 'C:\\w', windows: { user: { name: 'me', sid: ME }, systemRoot: 'Windows' }, files: {} }, field: '--host windows.systemRoot' },
+  { value: { platform: 'windows', cwd: 'C:\\w', windows: { user: { name: 'me', sid: ME } }, files: { '/w': '' } }, field: '--host files' },
+  { value: { platform: 'windows', cwd: 'C:\\w', windows: { user: { name: 'me', sid: ME } }, files: { 'C:\\w\\a:b': '' } }, field: '--host files' },
+])('refused by name, Windows: $value', ({ value, field }) => {
+  expect(() => readSnapshotFile('--host', value)).toThrow(expect.objectContaining({ code: 'option_invalid', field }))
+})
+
+test('the example of Windows is a machine on which the default policy says what it should', () => {
+  const host = readSnapshotFile('example', EXAMPLE_WINDOWS)
+  const { paths, ignored } = resolve(presetPolicy('workspace-write', 'library'), host)
+  expect(ignored).toEqual([])
+  expect(paths.map(({ path, effect }) => `${effect} ${path}`)).toEqual(expect.arrayContaining([
+    'write C:\\Users\\me\\project', 'write C:\\Users\\me\\AppData\\Local\\Temp', 'read C:\\Users\\me\\project\\.git', 'deny C:\\Users\\me\\.ssh', 'read C:\\Users\\me\\.ssh\\id_ed25519.pub', 'deny C:\\Users\\me\\AppData\\Roaming\\GitHub CLI\\hosts.yml',
   ]))
 })

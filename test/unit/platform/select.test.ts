@@ -10,7 +10,7 @@ test.each([
   ['macos', 'workspace-write', 'macos-seatbelt'],
   ['macos', 'external-sandbox', 'unconfined'],
   ['macos', 'danger-full-access', 'unconfined'],
-  ['windows', 'read-only', 'unsupported'],
+  ['windows', 'read-only', 'windows-elevated'],
   ['windows', 'external-sandbox', 'unconfined'],
 ] as const)('%s, %s: %s', (platform, mode, backend) => {
   expect(selectBackend(platform, mode)).toBe(backend)
