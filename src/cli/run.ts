@@ -117,7 +117,7 @@ function optionsOfCommand({ timeout, idleTimeout, killGrace, background }: Optio
 async function optionsOfSandbox({ verb, options }: Arguments, other: HostSnapshot | undefined): Promise<ParsedSandboxOptions> {
   const [cwd, home] = other === undefined ? [currentFolder(), homedir()] : [other.cwd, other.home ?? '/']
   const notices: string[] = []
-  const policy = await policyFromOptions(verb, options, { cwd, home, onNotice: notice => notices.push(`codex-sandbox: ${notice}\n`) })
+  const policy = await policyFromOptions(verb, options, { cwd, home, ...(other === undefined ? {} : { config: { elsewhere: true as const } }), onNotice: notice => notices.push(`codex-sandbox: ${notice}\n`) })
   if (notices.length > 0 && options.quiet !== true) await print(process.stderr, notices.join(''))
   return {
     policy,

@@ -27,6 +27,8 @@ export interface LoadConfigOptions {
   readonly codexHome: string
   /** Absolute: the workspace, where the project is looked for. */
   readonly cwd: string
+  /** The cwd is a folder of another machine: no project of this one is read. */
+  readonly elsewhere?: true
   /** A profile by its name. Default: what `profile` says. */
   readonly profile?: string
   /** Each `KEY=VALUE`, as `-c` takes it; the later over the earlier. */
@@ -246,7 +248,8 @@ interface ProjectLayers {
 }
 
 /** Of folders that are not trusted nothing is read. */
-function projectLayers({ cwd, codexHome }: LoadConfigOptions, projects: Tree): ProjectLayers {
+function projectLayers({ cwd, elsewhere, codexHome }: LoadConfigOptions, projects: Tree): ProjectLayers {
+  if (elsewhere === true) return { layers: [], trust: undefined, files: [] }
   const folders = projectFolders(realFolder(cwd), projects)
   const files: string[] = []
   const layers = folders.flatMap(({ folder, trust }: ProjectFolder) => {
