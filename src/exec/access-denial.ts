@@ -9,7 +9,7 @@ import { isLoopback } from '../policy/decide-host.js'
 import { looksAbsolute, resolveText } from '../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Denial } from './denial.js'
-import { explainRefusedCall } from './refused-calls.js'
+import { explainRefusedCall, PAST_PROXY } from './refused-calls.js'
 
 type Refusal = Extract<Decision, { verdict: 'deny' }>
 
@@ -108,12 +108,9 @@ function localPortDenial(report: AccessReport, host: string, port: number): Deni
 /** Rules are the proxy's to judge: this one never asked it. */
 function pastProxyDenial(report: AccessReport, host: string, port: number): Denial {
   const what = port === PORT_OF_NAMES ? 'lookup of a name at' : 'connection to'
-  const text = report.program === 'node'
-    ? 'let it use the proxy that HTTPS_PROXY names: node\'s own fetch and http do so from 22.21 and 24.5 on, before that undici\'s EnvHttpProxyAgent does'
-    : 'let the program use the proxy that HTTPS_PROXY names, or CODEX_SANDBOX_SOCKS_PROXY'
   return {
-    kind: 'network', operation: 'connect', host, port, message: `${what} ${JSON.stringify(`${host}:${port}`)} denied: the program went past the proxy, which alone leads out. Instead: ${text}.`,
-    remedy: { text, flags: [], changes: [] }, ...origin(report),
+    kind: 'network', operation: 'connect', host, port, message: `${what} ${JSON.stringify(`${host}:${port}`)} denied: the program went past the proxy, which alone leads out. Instead: ${PAST_PROXY}.`,
+    remedy: { text: PAST_PROXY, flags: [], changes: [] }, ...origin(report),
   }
 }
 

@@ -31,9 +31,18 @@ const REFUSED_CALLS: readonly RefusedCallRow[] = [
 
 const OTHERS: Omit<RefusedCallRow, 'call'> = { because: 'it administers the host', instead: 'do it outside the sandbox' }
 
+/** Without a namespace there are no sockets but for what leads to the proxy; names, too, are looked up there. */
+function pastProxy(call: string): { message: string; remedy: Remedy } {
+  return { message: `system call ${call} denied: only the proxy leads out, by TCP, and it looks names up. Instead: ${PAST_PROXY}.`, remedy: { text: PAST_PROXY, flags: [], changes: [] } }
+}
+
+/** What to do with a program that goes past the proxy. */
+export const PAST_PROXY = 'let the program use the proxy that HTTPS_PROXY names, or CODEX_SANDBOX_SOCKS_PROXY (node\'s own fetch and http do so from 22.21 and 24.5 on, before that undici\'s EnvHttpProxyAgent does)'
+
 /** A denied call as one line, and what would help. */
 export function explainRefusedCall({ network }: ResolvedPolicy, call: string): { message: string; remedy: Remedy } {
   const { because, instead, network: byNetwork } = REFUSED_CALLS.find(row => row.call.test(call)) ?? OTHERS
+  if (byNetwork === true && network === 'proxied') return pastProxy(call)
   const opens = byNetwork === true && network === 'off'
   return {
     message: `system call ${call} denied: ${because}. ${opens ? 'To allow' : 'Instead'}: ${instead}.`,
