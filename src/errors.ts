@@ -46,6 +46,7 @@ export const ERRORS = {
   filter_too_large:      { message: 'makes a filter of more than 4096 instructions',  remedy: 'Use fewer rules or conditions.' },
   rules_invalid:         { message: 'is not understood',                              remedy: 'Correct it: until then nothing runs unasked.' },
   command_forbidden:     { message: 'may not run',                                    remedy: 'Run another command, or change the rules.' },
+  approval_cancelled:    { message: 'was cancelled',                                  remedy: 'Do not run it, nor what would come after it.' },
   approval_declined:     { message: 'was not approved',                               remedy: 'Do not run it, or ask again with a reason.' },
   profile_text_invalid:  { message: 'cannot be written in a sandbox profile',         remedy: 'Give text without NUL and symbols of the profile language.' },
   descriptor_invalid:    { message: 'is not understood as a security descriptor',     remedy: 'Write it in SDDL, with SIDs in full.' },

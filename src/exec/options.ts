@@ -1,12 +1,14 @@
 // The options of the public API, and their checks: an unknown, a wrong and a not yet supported one are errors, never ignored.
 import { constants } from 'node:os'
+import { isAbsolute } from 'node:path'
 import type { Readable } from 'node:stream'
 import { SandboxError } from '../errors.js'
 import { DEGRADATIONS, type DegradationName, type Observation, RUNGS, type Rung, WINDOWS_MODES, type WindowsMode } from '../platform/launch-plan.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Limits, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { PolicyInput } from '../policy/schema.js'
-import type { OnApproval } from '../approval/approval-request.js'
+import type { OnApproval, SandboxPermissions } from '../approval/approval-request.js'
+import type { CommandApprovalOptions } from '../approval/command-approvals.js'
 import type { Denial } from './denial.js'
 import type { CommandNetwork } from './network/narrowing.js'
 import type { Encoding, OutputOf } from './result.js'
@@ -36,6 +38,11 @@ export interface SandboxOptions {
    * public, are never asked about. While it waits, the command's own `timeoutMs` stands still.
    */
   readonly onApproval?: OnApproval
+  /**
+   * Commands are decided about before they run, by rules and an approval policy, and `onApproval` is asked about those that have to be:
+   * docs/approvals.md. Without it every command runs, as whoever calls `exec` decided already.
+   */
+  readonly approvals?: CommandApprovalOptions
   /** How long an answer may take. Default: 300,000. */
   readonly approvalTimeoutMs?: number
   /** Java programs are told of the proxy too, by JAVA_TOOL_OPTIONS; each of them says so on stderr. Default: false. */
@@ -113,6 +120,19 @@ export interface ExecOptions<E extends Encoding = Encoding> extends CommandOptio
   /** Default: at its end from the start. */
   readonly stdin?: string | Uint8Array | Readable | AsyncIterable<string | Uint8Array>
   readonly onOutput?: OutputListener<E>
+}
+
+/** Of `exec` and `shell` in a sandbox with `approvals`. */
+export interface ApprovalChoice {
+  /**
+   * `require_escalated`: without the sandbox, which is always asked about. `with_additional_permissions`: with `additionalPermissions`,
+   * which are asked about too. Default: that where there are any, else `use_default`.
+   */
+  readonly sandboxPermissions?: SandboxPermissions
+  /** Shown to whoever is asked. */
+  readonly justification?: string
+  /** The beginning of the command that a rule could be made of. */
+  readonly prefixRule?: readonly string[]
 }
 
 export interface SpawnOptions<E extends Encoding = Encoding> extends CommandOptions<E> {
@@ -193,7 +213,13 @@ const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
 }
 const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
   policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), rung: oneOf(...RUNGS), windowsMode: oneOf(...WINDOWS_MODES), observe: oneOf('off', 'writes', 'reads'), requireLimits: boolean,
-  allowBroadRoots: boolean, launcherPath: string, launcherSha256: sha256, onApproval: callback, approvalTimeoutMs: milliseconds, javaProxy: boolean,
+  allowBroadRoots: boolean, launcherPath: string, launcherSha256: sha256, onApproval: callback, approvals: record, approvalTimeoutMs: milliseconds, javaProxy: boolean,
+}
+const absolute: Check = value => typeof value === 'string' && isAbsolute(value) ? undefined : 'it must be an absolute path'
+/** `approvalPolicy` and `requiredRules` have checks of their own, where they are read. */
+const APPROVAL_CHECKS: Record<keyof CommandApprovalOptions, Check> = {
+  approvalPolicy: anything, codexHome: absolute, trustedFolders: value => Array.isArray(value) && value.every(each => absolute(each) === undefined) ? undefined : 'it must be a list of absolute paths',
+  requiredRules: value => Array.isArray(value) ? undefined : 'it must be a list of rules', allowLoginShell: boolean, answerWithinMs: milliseconds,
 }
 const EXEC_CHECKS: Record<keyof ExecOptions, Check> = { ...COMMAND_CHECKS, stdin: input, onOutput: callback }
 const SPAWN_CHECKS: Record<keyof SpawnOptions, Check> = { ...COMMAND_CHECKS, stdin: oneOf('pipe', 'empty'), tty: size }
@@ -201,7 +227,10 @@ const SESSION_CHECKS: Record<keyof SessionOptions, Check> = { cwd: string, env: 
 const SHELL_CHECKS: Record<keyof ShellChoice, Check> = { shell: string, login: boolean }
 
 /** @throws SandboxError `option_invalid`, `field` = the option */
-export const checkSandboxOptions = (options: SandboxOptions): void => checkAll(options, SANDBOX_CHECKS, '')
+export function checkSandboxOptions(options: SandboxOptions): void {
+  checkAll(options, SANDBOX_CHECKS, '')
+  if (options.approvals !== undefined) checkAll(options.approvals, APPROVAL_CHECKS, 'approvals.')
+}
 export const checkExecOptions = (options: ExecOptions): void => checkCommand(options, EXEC_CHECKS)
 export const checkSpawnOptions = (options: SpawnOptions): void => checkCommand(options, SPAWN_CHECKS)
 export const checkSessionOptions = (options: SessionOptions): void => checkCommand(options, SESSION_CHECKS)

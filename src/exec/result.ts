@@ -50,6 +50,8 @@ export interface ExecResult<E extends Encoding = 'text'> {
     readonly dropped: readonly string[]
   }
   readonly enforcement: Enforcement
+  /** Of a sandbox with `approvals`: whether somebody was asked, and whether it ran without the sandbox, at once or again after a denial. */
+  readonly approval?: { readonly asked: boolean; readonly escalated: boolean; readonly retried?: true; readonly warning?: string }
 }
 
 export interface LeftSession {

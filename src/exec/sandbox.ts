@@ -7,6 +7,7 @@ import type { Access, Decision } from '../policy/decision.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { CommandContext } from './command-run.js'
+import type { ApprovedCommands } from './approved-commands.js'
 import { placesFor, useCacheFolders } from './caches.js'
 import { Confinements, type Grant, type Recipe } from './confinements.js'
 import type { Explanation } from './decide-access.js'
@@ -17,7 +18,7 @@ import { makeFiles, type SandboxFiles } from './files/files.js'
 import { LauncherStarter } from './network/launcher-starter.js'
 import { NO_PROXY_VARIABLES, type ProxyVariables, proxyVariables } from './network/proxy-environment.js'
 import type { NetworkSeams, NetworkUpdate } from './network/sandbox-network.js'
-import { checkSandboxOptions, type ExecOptions, type ParsedSandboxOptions, type SandboxOptions, type ShellOptions, type SpawnOptions, type SpawnShellOptions } from './options.js'
+import { type ApprovalChoice, checkSandboxOptions, type ExecOptions, checkArguments, takeShellChoice, type ParsedSandboxOptions, type SandboxOptions, type ShellOptions, type SpawnOptions, type SpawnShellOptions } from './options.js'
 import { hostLooker, isStale, launcherFile, MOST_LOOKS, parseOptions, prepare, type LookAtHost, type Preparation } from './prepare.js'
 import type { Encoding, ExecResult } from './result.js'
 import { Sessions } from './sessions.js'
@@ -40,7 +41,9 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
 }
 
 /** For callers inside this package, which have parsed the policy already. */
-export async function createParsedSandbox(options: ParsedSandboxOptions): Promise<Sandbox> {
+export async function createParsedSandbox(given: ParsedSandboxOptions): Promise<Sandbox> {
+  // With their parsers only where they are asked for.
+  const options = given.approvals === undefined ? given : (await import('./approved-commands.js')).withRules(given, given.approvals)
   for (let looks = 1, recall = true; ; looks++) {
     const preparation = await prepare(options, { recall })
     try {
@@ -62,13 +65,24 @@ export async function startSandbox(preparation: Preparation, options: Pick<Parse
   // Before the launcher opens them, so that nobody removes them under it.
   const leaveCaches = caches === undefined ? undefined : useCacheFolders(caches)
   try {
-    const { onApproval, approvalTimeoutMs } = preparation.options
+    const approved = await approvedCommands(preparation)
+    const { onApproval, approvalTimeoutMs } = { ...preparation.options, ...(approved === undefined ? {} : { onApproval: approved.onApproval }) }
     const starter = new LauncherStarter(backend, policy.networkRules, { onApproval, approvalTimeoutMs, variables: env, seams })
-    return new Sandbox(policy, plan, await starter.start(plan), hostLooker({ ...options, cwd: policy.cwd }, preparation.host, env), preparation, leaveCaches, starter)
+    return new Sandbox(policy, plan, await starter.start(plan), hostLooker({ ...options, cwd: policy.cwd }, preparation.host, env), preparation, leaveCaches, starter, approved)
   } catch (error) {
     leaveCaches?.()
     throw error
   }
+}
+
+/** What was approved to leave the sandbox has its variables and its folder, and nothing that it held. */
+async function approvedCommands({ policy, options: { approvals, onApproval, policy: asked, launcherPath, launcherSha256 } }: Preparation): Promise<ApprovedCommands | undefined> {
+  if (approvals === undefined) return undefined
+  const [{ ApprovedCommands }, { presetPolicy }] = await Promise.all([import('./approved-commands.js'), import('../policy/presets.js')])
+  return new ApprovedCommands(approvals, onApproval, policy, asked, () => createParsedSandbox({
+    policy: { ...presetPolicy('danger-full-access', 'library'), env: asked.env }, cwd: policy.cwd,
+    ...(launcherPath === undefined ? {} : { launcherPath }), ...(launcherSha256 === undefined ? {} : { launcherSha256 }),
+  }))
 }
 
 /** Only commands of a proxied network are told of a proxy. The helper for ssh is the launcher's own program, where there is one. */
@@ -87,16 +101,20 @@ export class Sandbox implements AsyncDisposable {
   readonly #exposed = new Set<ExposedPort>()
   readonly #leaveCaches: (() => void) | undefined
   readonly #starter: LauncherStarter | undefined
+  readonly #approved: ApprovedCommands | undefined
   #closed: Promise<void> | undefined
 
   /** Made by `createSandbox`. */
-  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: LookAtHost, recipe?: Recipe, leaveCaches?: () => void, starter?: LauncherStarter) {
+  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: LookAtHost, recipe?: Recipe, leaveCaches?: () => void, starter?: LauncherStarter, approved?: ApprovedCommands) {
     this.sessions = new Sessions(async (argv, sessionOptions) => {
+      this.#refuseClosed(argv)
+      if (this.#approved !== undefined) await this.#approved.decide(argv, this.#folderOf(sessionOptions.cwd), sessionOptions)
       this.#refuseClosed(argv)
       return startSession(this.#contextFor(sessionOptions), argv, sessionOptions)
     })
     this.#leaveCaches = leaveCaches
     this.#starter = starter
+    this.#approved = approved
     const variables = { ...process.env }
     this.#confinements = new Confinements({ launcher, plan, policy }, recipe, lookAtHost, confined => {
       const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables), proxyVariablesFor(confined, recipe?.options))
@@ -132,7 +150,14 @@ export class Sandbox implements AsyncDisposable {
    * Runs a command and collects its output. Resolves whatever its exit code; rejects only where the sandbox failed, or with
    * what `onOutput` or a stdin source threw.
    */
-  async exec<E extends Encoding = 'text'>(argv: readonly string[], options: ExecOptions<E> = {}): Promise<ExecResult<E>> {
+  async exec<E extends Encoding = 'text'>(argv: readonly string[], options: ExecOptions<E> & ApprovalChoice = {}): Promise<ExecResult<E>> {
+    this.#refuseClosed(argv)
+    if (this.#approved === undefined) return this.#exec(argv, options)
+    checkArguments(argv)
+    return this.#approved.run(this, argv, this.#folderOf(options.cwd), options, (sandbox, rest) => sandbox.#exec(argv, rest))
+  }
+
+  async #exec<E extends Encoding>(argv: readonly string[], options: ExecOptions<E>): Promise<ExecResult<E>> {
     this.#refuseClosed(argv)
     const context = this.#contextFor(options)
     if (context.starting !== undefined) await context.starting
@@ -140,7 +165,15 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** The same for a script: `bash` carries it out, or `sh` where there is no `bash`. A script that is a single plain command needs no shell and gets none. */
-  async shell<E extends Encoding = 'text'>(script: string, options: ShellOptions<E> = {}): Promise<ExecResult<E>> {
+  async shell<E extends Encoding = 'text'>(script: string, options: ShellOptions<E> & ApprovalChoice = {}): Promise<ExecResult<E>> {
+    this.#refuseClosed([script])
+    if (this.#approved === undefined) return this.#shell(script, options)
+    const { choice, rest } = takeShellChoice(script, options)
+    const command = this.#context.shells.command(choice, script, rest.env?.['PATH'] !== undefined)
+    return this.#approved.run<E>(this, command, this.#folderOf(rest.cwd), rest as ExecOptions<E> & ApprovalChoice, (sandbox, more) => sandbox.#shell(script, { ...more, ...choice }))
+  }
+
+  async #shell<E extends Encoding>(script: string, options: ShellOptions<E>): Promise<ExecResult<E>> {
     this.#refuseClosed([script])
     const context = this.#contextFor(options)
     if (context.starting !== undefined) await context.starting
@@ -150,12 +183,20 @@ export class Sandbox implements AsyncDisposable {
   /** Runs a command with streams. `exited` is its result. */
   spawn<E extends Encoding = 'text'>(argv: readonly string[], options: SpawnOptions<E> = {}): SandboxChild<E> {
     this.#refuseClosed(argv)
+    if (this.#approved !== undefined) {
+      checkArguments(argv)
+      this.#approved.refuseUnasked(argv, this.#folderOf(options.cwd), options)
+    }
     return spawnCommand(this.#contextFor(options), argv, options)
   }
 
   /** The same for a script. */
   spawnShell<E extends Encoding = 'text'>(script: string, options: SpawnShellOptions<E> = {}): SandboxChild<E> {
     this.#refuseClosed([script])
+    if (this.#approved !== undefined) {
+      const { choice, rest } = takeShellChoice(script, options)
+      this.#approved.refuseUnasked(this.#context.shells.command(choice, script, rest.env?.['PATH'] !== undefined), this.#folderOf(rest.cwd), rest)
+    }
     return spawnScript(this.#contextFor(options), script, options)
   }
 
@@ -235,11 +276,16 @@ export class Sandbox implements AsyncDisposable {
     await this.#confinements.close(CLOSE_GRACE_MS)
     await Promise.all(exposed)
     await this.#starter?.close()
+    await this.#approved?.close()
     this.#leaveCaches?.()
   }
 
   get #context(): CommandContext {
     return this.#confinements.current
+  }
+
+  #folderOf(cwd: string | undefined): string {
+    return resolvePath(this.plan.cwd.path, cwd ?? '.')
   }
 
   /** Options that are none at all are refused with the others. */
