@@ -4,7 +4,7 @@ import { connect as connectTls } from 'node:tls'
 import { formatHostPort } from '../policy/host-name.js'
 import { ByteReader } from './byte-reader.js'
 import { findHeadEnd, parseResponseHead } from './http-syntax.js'
-import type { Address } from './judge.js'
+import type { Address } from './resolver.js'
 
 /** Opens one connection to exactly this address. Rejects where it cannot, or when aborted. */
 export type Dial = (to: Address & { readonly port: number }, options: { readonly signal: AbortSignal }) => Promise<Socket>

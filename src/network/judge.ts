@@ -4,12 +4,7 @@ import { isLocalhost, parseHost } from '../policy/host-name.js'
 import { classifyAddress } from '../policy/ip-address.js'
 import type { Approval, Approvals } from './approvals.js'
 import { fromVerdict, type Refusal, type RefusalReason } from './refusal.js'
-
-export interface Address {
-  readonly address: string
-  readonly family: 4 | 6
-}
-export type Resolve = (name: string) => Promise<readonly Address[]>
+import type { Address, Resolve } from './resolver.js'
 
 export type Admission =
   /** `throughUpstream`: by name to the upstream proxy. Otherwise one of `addresses` is dialled, and nothing else. */

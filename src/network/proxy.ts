@@ -1,5 +1,4 @@
 // The sandbox's only way to the network: takes connections, and serves HTTP, CONNECT or SOCKS5 on each, told apart by its first byte.
-import { lookup } from 'node:dns/promises'
 import type { Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { type CompiledDomains, decideName } from '../policy/domains.js'
@@ -9,7 +8,8 @@ import { ByteReader } from './byte-reader.js'
 import type { Client, NetworkDenial, Timeouts } from './client.js'
 import { type Dial, dialDirect, guarded } from './dial.js'
 import { serveHttp } from './http.js'
-import { createJudge, type Resolve } from './judge.js'
+import { createJudge } from './judge.js'
+import { createResolver, type Resolve } from './resolver.js'
 import { serveSocks5 } from './socks5.js'
 
 export interface ProxyOptions {
@@ -37,6 +37,8 @@ export interface ProxyOptions {
   readonly hostAddresses?: () => readonly string[]
   /** Connections beyond it are closed at once. Default: 8192. */
   readonly maxConnections?: number
+  /** Of them, those that are no tunnel: each may make the proxy hold a head of 64 KiB. Default: 1024. */
+  readonly maxUndecided?: number
   readonly timeouts?: Partial<Timeouts>
 }
 
@@ -56,9 +58,9 @@ export interface NetworkProxy {
   readonly stats: ProxyStats
 }
 
-const RESOLVE_TIMEOUT_MS = 10_000
 const INTERFACES_FOR_MS = 1_000
 const DEFAULT_MAX_CONNECTIONS = 8192
+const DEFAULT_MAX_UNDECIDED = 1024
 const DEFAULT_TIMEOUTS: Timeouts = { headMs: 60_000, idleMs: 300_000, endedMs: 60_000 }
 const SOCKS5 = 5
 
@@ -67,7 +69,7 @@ export function createProxy(options: ProxyOptions): NetworkProxy {
   const { rules, ask, onPrompt, onDenied, upstream } = options
   if (upstream !== undefined && upstream.protocol !== 'http:' && upstream.protocol !== 'https:') throw new TypeError(`an upstream proxy is http:// or https://, not ${upstream.protocol}`)
   const timeouts: Timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts }
-  const maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS
+  const { maxConnections = DEFAULT_MAX_CONNECTIONS, maxUndecided = DEFAULT_MAX_UNDECIDED } = options
   const hostAddresses = cachedSet(options.hostAddresses ?? interfaceAddresses)
   const own: Approvals | undefined = ask === undefined || options.approvals !== undefined ? undefined : createApprovals({
     ask,
@@ -75,7 +77,7 @@ export function createProxy(options: ProxyOptions): NetworkProxy {
     ...onPrompt !== undefined && { onPrompt },
   })
   const approvals = options.approvals ?? own
-  const judge = createJudge({ rules, approvals, resolve: options.resolve ?? resolveOnHost, hostAddresses, upstream: upstream !== undefined })
+  const judge = createJudge({ rules, approvals, resolve: options.resolve ?? createResolver(), hostAddresses, upstream: upstream !== undefined })
   const sockets = new Set<Socket>()
   const tunnels = new Set<Socket>()
   let denied = 0
@@ -115,7 +117,7 @@ export function createProxy(options: ProxyOptions): NetworkProxy {
   return {
     accept(socket, source) {
       guarded(socket)
-      if (closed || sockets.size >= maxConnections) return void socket.destroy()
+      if (closed || sockets.size >= maxConnections || sockets.size - tunnels.size >= maxUndecided) return void socket.destroy()
       sockets.add(socket)
       socket.once('close', () => {
         sockets.delete(socket)
@@ -138,19 +140,6 @@ export function createProxy(options: ProxyOptions): NetworkProxy {
     get stats() {
       return { connections: sockets.size, tunnels: tunnels.size, denied }
     },
-  }
-}
-
-async function resolveOnHost(name: string): ReturnType<Resolve> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(Object.assign(new Error('the resolver did not answer in time'), { code: 'ETIMEDOUT' })), RESOLVE_TIMEOUT_MS)
-  })
-  try {
-    const found = await Promise.race([lookup(name, { all: true }), late])
-    return found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }))
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -126,8 +126,11 @@ export function decideName(domains: CompiledDomains, request: HostRequest, hostA
   if (domains.within === undefined || verdict.verdict === 'deny') return verdict
   const narrower = decideNameBy(domains.within, request, hostAddresses)
   if (narrower.verdict === 'allow') return verdict
-  if (narrower.verdict === 'ask') return domains.within.onlyDenies === true ? verdict : { verdict: 'deny', because: 'no-rule' }
-  return domains.within.onlyDenies === true && narrower.because === 'local-address' ? verdict : narrower
+  const onlyDenies = domains.within.onlyDenies === true
+  if (narrower.verdict === 'ask') return onlyDenies ? verdict : { verdict: 'deny', because: 'no-rule' }
+  // Without a list of its own it can miss a rule only where its mode leaves nothing to ask about.
+  if (onlyDenies && narrower.because === 'no-rule') return { verdict: 'deny', because: 'method' }
+  return onlyDenies && narrower.because === 'local-address' ? verdict : narrower
 }
 
 function decideNameBy(domains: CompiledDomains, request: HostRequest, hostAddresses: ReadonlySet<string> | undefined): HostVerdict {

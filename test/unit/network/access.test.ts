@@ -173,6 +173,21 @@ describe('connections', () => {
     expect(await world.talk(get())).toMatch(/^HTTP\/1\.1 200 /)
   })
 
+  test('that are no tunnels are fewer than all', async () => {
+    await start({ maxUndecided: 2 })
+    const tunnel = async (): Promise<Socket> => {
+      const socket = await world.connect()
+      socket.write('CONNECT app.test:80 HTTP/1.1\r\nHost: app.test:80\r\n\r\n')
+      expect(await collect(socket, '\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /)
+      return socket
+    }
+    const tunnels = [await tunnel(), await tunnel(), await tunnel()]
+    const [one, two] = [await world.connect(), await world.connect()]
+    await expect.poll(() => world.proxy.stats).toEqual({ connections: 5, tunnels: 3, denied: 0 })
+    expect(await world.talk(get())).toBe('')
+    for (const socket of [...tunnels, one, two]) socket.destroy()
+  })
+
   test('end with the proxy, in whatever they are, and none is taken afterwards', async () => {
     await start({ ask: () => new Promise(() => {}) })
     const sockets = await Promise.all([1, 2, 3, 4].map(() => world.connect()))

@@ -134,6 +134,10 @@ describe('a head that two readers could read in two ways is refused, and nothing
     expect({ seen, looked: world.looked, dialled: world.dialled }).toEqual({ seen: [], looked: [], dialled: [] })
   })
 
+  test('a folded line is called one', async () => {
+    expect(await world.talk(post(['X-A: 1', ' folded']))).toMatch(/\r\n\r\nThis request was refused: a header line is folded\.\n$/)
+  })
+
   test.each([
     ['a method in small letters', SMUGGLED.replace('GET', 'get')],
     ['TLS', Buffer.from([22, 3, 1, 0, 5, 1, 0, 0, 1, 0])],

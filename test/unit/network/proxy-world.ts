@@ -1,7 +1,7 @@
 // A proxy on a loopback port, a resolver with the test's own names, and servers that seem to have public addresses.
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import type { Address, Resolve } from '../../../src/network/judge.js'
 import { createProxy, type NetworkProxy, type ProxyOptions } from '../../../src/network/proxy.js'
+import type { Address, Resolve } from '../../../src/network/resolver.js'
 import type { NetworkDenial } from '../../../src/network/client.js'
 import { compileDomains, type NetworkRules } from '../../../src/policy/domains.js'
 
