@@ -58,12 +58,13 @@ await main(async () => {
   await add('the supervised rung', () => supervised(makeWorkspace('supervised')))
   await add('creating and closing', () => creating(workspace))
   await add('the command line', () => commandLine(workspace))
+  await add('the service', () => service(workspace))
   await add('memory of the launcher', () => memory(workspace))
   await others.close()
 
   const page = [...facts(others.versions), '', ...tables(rows, others.skipped)].join('\n')
   console.log(`\n${page}`)
-  if (options.write) writePage(page)
+  if (options.write && options.only === undefined) writePage(page)
 })
 
 /* The cases. Each gives rows { name, base, ours, value, bar, met } or { other, base, ours, value }; times in milliseconds. */
@@ -241,6 +242,64 @@ async function commandLine(workspace) {
   ]
 }
 
+/** `command/exec` over standard streams, of a policy whose sandbox is kept; beside it codex' own service, where its binary is named. */
+async function service(workspace) {
+  const own = [process.execPath, CLI, 'app-server']
+  const server = openService(own, workspace)
+  const codex = CODEX === undefined ? undefined : openService([CODEX, 'app-server'], workspace)
+  const run = from => async () => {
+    const { exitCode } = await from.ask('command/exec', { command: TRUE, sandboxPolicy: { type: 'workspaceWrite' } })
+    if (exitCode !== 0) throw new Error(`/bin/true ended with ${exitCode}`)
+  }
+  const contenders = { bare: () => bare(TRUE, workspace), ours: run(server), ...(codex === undefined ? {} : { codex: run(codex) }) }
+  const times = await interleave(contenders, ROUNDS)
+  const batch = each => () => Promise.all(Array.from({ length: 8 }, each))
+  const flying = await interleave(mapValues(contenders, batch), Math.ceil(ROUNDS / 4))
+  for (const each of [server, codex]) await each?.close()
+  const starts = await interleave({
+    bare: () => bare([process.execPath, '-e', '0'], workspace),
+    ours: async () => {
+      const started = openService(own, workspace)
+      await started.ready
+      return () => started.close()
+    },
+  }, Math.max(3, Math.ceil(ROUNDS / 4)))
+  const value = flying.bare / flying.ours
+  const first = starts.ours - starts.bare
+  return [
+    atMost('`command/exec` of `/bin/true`, warm, over standard streams', times.bare, times.ours, 1.2),
+    { name: '`command/exec`, 8 in flight, throughput', base: flying.bare / 8, ours: flying.ours / 8, value, bar: '≥ 1.3', met: value >= 1.3 },
+    { name: 'first answer of the service, beyond `node -e 0`', base: starts.bare, ours: starts.ours, value: first, unit: ' ms', bar: '≤ 60 ms', met: first <= 60 },
+    ...(codex === undefined ? [] : [{ name: '`command/exec` of codex\' app-server', base: times.bare, ours: times.codex, value: times.codex / times.bare }]),
+  ]
+}
+
+/** `ready` resolves with the first answer. */
+function openService([program, ...words], cwd) {
+  const child = spawn(program, words, { cwd, env: ENV, stdio: ['pipe', 'pipe', 'ignore'] })
+  const waiting = new Map()
+  let [nextId, rest] = [0, '']
+  child.stdout.setEncoding('utf8').on('data', text => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop()
+    for (const line of lines) {
+      const { id, method, result, error } = JSON.parse(line)
+      if (method !== undefined) continue
+      const { resolve, reject } = waiting.get(id)
+      waiting.delete(id)
+      if (error === undefined) resolve(result)
+      else reject(new Error(error.message))
+    }
+  })
+  const ask = (method, params) => new Promise((resolve, reject) => {
+    waiting.set(nextId, { resolve, reject })
+    child.stdin.write(`${JSON.stringify({ id: nextId++, method, params })}\n`)
+  })
+  const ready = ask('initialize', { clientInfo: { name: 'bench', title: null, version: '1' } })
+  void ready.then(() => child.stdin.write('{"method":"initialized"}\n'))
+  return { ask, ready, close: () => new Promise(resolve => child.once('exit', resolve) && child.stdin.end()) }
+}
+
 /** Each process of an idle launcher; its pages count in full, though the processes share most of them. */
 async function memory(workspace) {
   const sandbox = await openSandbox(workspace)
@@ -340,8 +399,9 @@ async function interleave(contenders, rounds) {
   for (let round = -2; round < rounds; round++) { // two rounds to warm up
     for (const name of shuffle(names)) {
       const start = performance.now()
-      await contenders[name]()
+      const cleanUp = await contenders[name]()
       if (round >= 0) times[name].push(performance.now() - start)
+      if (typeof cleanUp === 'function') await cleanUp()
     }
   }
   return mapValues(times, median)

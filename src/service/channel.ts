@@ -146,16 +146,21 @@ export class Channel {
     if (this.#open.has(id)) return this.#sendError(id, invalidRequest(`duplicate request id ${JSON.stringify(id)}: the request before it is not answered yet`))
     this.#open.add(id)
     const after: (() => void)[] = []
+    let failure: RpcError | undefined
+    let result: unknown
     try {
       const returned = this.#events.request(id, method, params, then => after.push(then))
-      const result = isPromise(returned) ? await returned : returned
-      this.#open.delete(id)
-      this.#send({ id, result })
+      result = isPromise(returned) ? await returned : returned
     } catch (error) {
-      this.#open.delete(id)
-      this.#sendError(id, error as RpcError)
+      failure = error as RpcError
     }
+    this.#open.delete(id)
+    // The answer and what follows it in one piece.
+    this.#output.cork()
+    if (failure === undefined) this.#send({ id, result })
+    else this.#sendError(id, failure)
     for (const then of after) then()
+    this.#output.uncork()
   }
 
   #sendError(id: RequestId, { code, message, data }: RpcError): void {

@@ -14,6 +14,8 @@ export interface MarkedPaths {
   /** Followed to where they lead. */
   readonly roots: readonly string[]
   readonly variables: NodeJS.ProcessEnv
+  /** Folders that were seen with something in them: no placeholders, whatever becomes of them. */
+  readonly filled: Set<string>
 }
 
 /** The paths to compare for a policy, as they were given: links in them are followed each time. */
@@ -23,17 +25,17 @@ export function markedPaths(policy: SandboxPolicy, cwd: string, variables: NodeJ
   const home = variables['HOME'] ?? '/'
   const all = given.map(path => path === '~' || path.startsWith('~/') ? join(home, path.slice(1)) : resolvePath(cwd, path))
   const tmpdir = variables['TMPDIR']
-  return { roots: [...new Set(tmpdir === undefined || tmpdir === '' ? all : [...all, tmpdir])], variables }
+  return { roots: [...new Set(tmpdir === undefined || tmpdir === '' ? all : [...all, tmpdir])], variables, filled: new Set() }
 }
 
 /** Equal for two moments in which nothing of it differed. */
-export function takeMark({ roots, variables }: MarkedPaths): string {
+export function takeMark({ roots, variables, filled }: MarkedPaths): string {
   const files = realFiles()
   const parts: string[] = VARIABLES.map(name => `${name}=${variables[name] ?? ''}`)
   for (const root of roots) {
     const [identity, isFolder] = identityOf(root)
     parts.push(identity)
-    if (isFolder) for (const name of PROTECTED) parts.push(nameMark(files, join(root, name)))
+    if (isFolder) for (const name of PROTECTED) parts.push(nameMark(files, join(root, name), filled))
   }
   return parts.join('\n')
 }
@@ -49,11 +51,17 @@ function identityOf(path: string): [identity: string, isFolder: boolean] {
 }
 
 /** A placeholder is the same as nothing: it comes and goes with the commands. */
-function nameMark(files: FileSystemView, path: string): string {
+function nameMark(files: FileSystemView, path: string, filled: Set<string>): string {
   const entry = files.entry(path)
   if (entry === undefined) return '-'
   const own = `${entry.kind} ${entry.device}:${entry.inode}`
-  if (entry.kind === 'directory') return files.children(path)?.length === 0 ? '-' : `${own} ${pointer(files, join(path, 'commondir'))}`
+  if (entry.kind === 'directory') {
+    if (!filled.has(own)) {
+      if (files.children(path)?.length === 0) return '-'
+      filled.add(own)
+    }
+    return `${own} ${pointer(files, join(path, 'commondir'))}`
+  }
   if (entry.kind === 'symlink') return `${own} ${entry.target} ${identityOf(path)[0]}`
   const text = pointer(files, path)
   const folder = /^gitdir: (.*)$/m.exec(text)?.[1]
