@@ -251,10 +251,13 @@ static int mount_dev(const struct plan *plan, const int *trees)
 	for (size_t i = 0; i < sizeof DEVICE_LINKS / sizeof DEVICE_LINKS[0]; i++)
 		if (symlinkat(DEVICE_LINKS[i].target, tmpfs, DEVICE_LINKS[i].name + strlen("/dev/")) != 0)
 			return -1;
-	if (mkdirat(tmpfs, "pts", 0755) != 0 || mkdirat(tmpfs, "shm", 01777) != 0 || mkdirat(tmpfs, "git-operations", 01777) != 0 ||
+	if (mkdirat(tmpfs, "pts", 0755) != 0 || mkdirat(tmpfs, "shm", 01777) != 0 ||
 	    mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620") != 0 ||
-	    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") != 0 ||
-	    mount("tmpfs", GIT_OPERATIONS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=64m") != 0)
+	    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") != 0)
+		return -1;
+	/* Only where links lead there: else commands see the devices that they see elsewhere. */
+	if (has_git_operations(plan) && (mkdirat(tmpfs, "git-operations", 01777) != 0 ||
+	    mount("tmpfs", GIT_OPERATIONS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=64m") != 0))
 		return -1;
 	if (set_attributes(tmpfs, false, MOUNT_ATTR_RDONLY_, 0) != 0)
 		return -1;

@@ -291,7 +291,7 @@ describe.each(TRANSPORTS)('over %s', transport => {
       ].join('\n')
       const { result } = await exec(['python3', '-c', script])
       expect(result.stderr).toBe('')
-      expect(result.stdout).toBe('b\'x\'\ncore fd full git-sequencer null ptmx pts random shm stderr stdin stdout tty urandom zero\n[\'0000000000000000\', \'0000000000000000\', \'1\', \'2\']\n')
+      expect(result.stdout).toBe('b\'x\'\ncore fd full null ptmx pts random shm stderr stdin stdout tty urandom zero\n[\'0000000000000000\', \'0000000000000000\', \'1\', \'2\']\n')
     })
   })
 
