@@ -28,17 +28,19 @@ export interface SrtKey {
   readonly noteOfFalse?: Omit<SrtNote, 'key'>
 }
 
-const nothing = 'the network is off, so nothing outside can be reached at all'
-const offForNow: Omit<SrtNote, 'key'> = { effect: 'stricter', text: 'rules for single hosts are not built yet: the network is off' }
+const off = (text: string): Omit<SrtNote, 'key'> => ({ effect: 'stricter', text: `${text}, which is not done here: the network is off` })
 const macOnly = (text: string): Omit<SrtNote, 'key'> => ({ effect: 'stricter', text: `${text}: only macOS has it, and no back end for macOS is built yet` })
 const helper = (text: string): Omit<SrtNote, 'key'> => ({ effect: 'unused', text: `${text} is not used here` })
 
+/** They take the decision from the lists of domains. */
+export const SRT_PROXY_KEYS = ['httpProxyPort', 'socksProxyPort', 'mitmProxy', 'filterRequest', 'tlsTerminate', 'parentProxy'] as const
+
 export const SRT_KEYS: readonly SrtKey[] = [
-  { key: 'network.allowedDomains',           type: 'texts', required: true, note: offForNow },
-  { key: 'network.deniedDomains',            type: 'texts', required: true, note: { effect: 'same', text: nothing } },
+  { key: 'network.allowedDomains',           type: 'texts', required: true, note: { effect: 'stricter', text: 'a name that leads to an address which is not public is refused, unless a rule names that address too' } },
+  { key: 'network.deniedDomains',            type: 'texts', required: true },
   { key: 'network.deniedDomainReasons',      type: 'object', note: { effect: 'unused', text: 'denials have words of their own' } },
-  { key: 'network.strictAllowlist',          type: 'boolean', note: { effect: 'same', text: nothing } },
-  { key: 'network.deniedResolvedAddresses',  type: 'texts', note: { effect: 'same', text: nothing } },
+  { key: 'network.strictAllowlist',          type: 'boolean' },
+  { key: 'network.deniedResolvedAddresses',  type: 'texts' },
   { key: 'network.allowUnixSockets',         type: 'texts', note: { effect: 'stricter', text: 'sockets made outside the sandbox are not reachable; those that commands make are' } },
   { key: 'network.allowAllUnixSockets',      type: 'boolean', note: { effect: 'stricter', text: 'sockets made outside the sandbox are not reachable; those that commands make are' } },
   {
@@ -46,12 +48,12 @@ export const SRT_KEYS: readonly SrtKey[] = [
     noteOfFalse: { effect: 'same', text: 'commands can listen, but only on a loopback of the sandbox\'s own, where nobody outside reaches them' },
   },
   { key: 'network.allowMachLookup',          type: 'texts', note: macOnly('looking up Mach services') },
-  { key: 'network.httpProxyPort',            type: 'count', note: offForNow },
-  { key: 'network.socksProxyPort',           type: 'count', note: offForNow },
-  { key: 'network.mitmProxy',                type: 'object', note: offForNow },
-  { key: 'network.filterRequest',            type: 'any', note: offForNow },
-  { key: 'network.tlsTerminate',             type: 'object', note: offForNow },
-  { key: 'network.parentProxy',              type: 'object', note: offForNow },
+  { key: 'network.httpProxyPort',            type: 'count', note: off('it asks a proxy of your own about everything') },
+  { key: 'network.socksProxyPort',           type: 'count', note: off('it asks a proxy of your own about everything') },
+  { key: 'network.mitmProxy',                type: 'object', note: off('it reads what is encrypted') },
+  { key: 'network.filterRequest',            type: 'any', note: off('it judges requests one by one') },
+  { key: 'network.tlsTerminate',             type: 'object', note: off('it reads what is encrypted') },
+  { key: 'network.parentProxy',              type: 'object', note: off('it goes through a proxy of your own; for the one that HTTP_PROXY names there is network.allowUpstreamProxy') },
   { key: 'filesystem.disabled',              type: 'boolean' },
   { key: 'filesystem.denyRead',              type: 'texts', required: true },
   { key: 'filesystem.allowRead',             type: 'texts' },

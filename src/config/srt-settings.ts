@@ -1,13 +1,14 @@
 // The settings of @anthropic-ai/sandbox-runtime -> a policy that allows nothing more than they did, and what to say beside it.
 import { SandboxError } from '../errors.js'
 import { takeSnapshot } from '../host/snapshot.js'
+import { parseDomainPattern } from '../policy/domain-pattern.js'
 import { followLinks, followLinksToParent } from '../policy/follow-links.js'
 import { escapeGlob, type Glob, globMatches, parseGlob } from '../policy/glob.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import { foldName } from '../policy/letter-case.js'
 import { depth, isInside, joinPath, parentOf, resolveText, upwards } from '../policy/path-syntax.js'
 import type { PolicyObject } from '../policy/schema.js'
-import { readSrtSettings, type SrtNote, type SrtSettings } from './srt-keys.js'
+import { readSrtSettings, SRT_PROXY_KEYS, type SrtNote, type SrtSettings } from './srt-keys.js'
 
 export interface ConvertedSettings {
   /** For `createSandbox`. Its paths are absolute. */
@@ -51,7 +52,7 @@ export function convertSrtSettings(input: unknown, host: HostSnapshot, env: Read
   return {
     policy: {
       mode: 'read-only',
-      network: 'off',
+      network: makeNetwork(settings),
       write: rules.write.map(path => escapeGlob(host.platform, path)),
       read: rules.read.map(path => escapeGlob(host.platform, path)),
       deny: [...rules.deny.map(path => escapeGlob(host.platform, path)), ...lists.denyReadGlobs.map(({ glob }) => glob.pattern)],
@@ -63,6 +64,18 @@ export function convertSrtSettings(input: unknown, host: HostSnapshot, env: Read
     },
     notes: [...settings.notes, ...credentialNotes(settings), ...lists.notes, ...rules.notes],
   }
+}
+
+/** The same lists; off where a proxy there would decide, where nothing is allowed, and where everything is denied on some port. */
+function makeNetwork(settings: SrtSettings): PolicyObject['network'] {
+  const list = (name: string): readonly string[] => settings.texts(`network.${name}`)
+  const denied = [...list('deniedDomains').map((text, index) => [text, `network.deniedDomains[${index}]`] as const), ...list('deniedResolvedAddresses').map((text, index) => [text, `network.deniedResolvedAddresses[${index}]`] as const)]
+  const everything = denied.some(([text]) => /^\*(?::|$)/.test(text))
+  const elsewhere = settings.notes.some(({ key }) => SRT_PROXY_KEYS.some(name => key === `network.${name}`))
+  list('allowedDomains').forEach((text, index) => parseDomainPattern(text, 'allow', `network.allowedDomains[${index}]`))
+  for (const [text, field] of everything ? [] : denied) parseDomainPattern(text, 'deny', field)
+  if (everything || elsewhere || list('allowedDomains').length === 0) return 'off'
+  return { allowedDomains: [...list('allowedDomains')], deniedDomains: denied.map(([text]) => text), ...(settings.value('network.strictAllowlist') === true ? { strictAllowlist: true } : {}) }
 }
 
 /** Never writable there, in the folder and, where they exist, in the folders below it; here in every writable root. */

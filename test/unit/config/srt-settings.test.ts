@@ -1,5 +1,7 @@
 // The settings of sandbox-runtime as a policy: complete against its schema, and never weaker than they were.
 import fc from 'fast-check'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { SRT_FILE_KEYS, SRT_KEYS, SRT_VARIABLE_KEYS } from '../../../src/config/srt-keys.js'
 import { convertSrtSettings } from '../../../src/config/srt-settings.js'
@@ -61,10 +63,7 @@ describe('the table of keys', () => {
 describe('a key that no rule stands for is a note', () => {
   test.each([
     [{ network: { allowedDomains: ['example.com'] } },          'network.allowedDomains', 'stricter'],
-    [{ network: { deniedDomains: ['example.com'] } },           'network.deniedDomains', 'same'],
     [{ network: { deniedDomainReasons: { 'a.b': 'x' } } },      'network.deniedDomainReasons', 'unused'],
-    [{ network: { strictAllowlist: true } },                    'network.strictAllowlist', 'same'],
-    [{ network: { deniedResolvedAddresses: ['10.0.0.0/8'] } },  'network.deniedResolvedAddresses', 'same'],
     [{ network: { allowUnixSockets: ['/run/docker.sock'] } },   'network.allowUnixSockets', 'stricter'],
     [{ network: { allowAllUnixSockets: true } },                'network.allowAllUnixSockets', 'stricter'],
     [{ network: { allowLocalBinding: true } },                  'network.allowLocalBinding', 'same'],
@@ -109,6 +108,33 @@ describe('a key that no rule stands for is a note', () => {
   })
 })
 
+describe('the network', () => {
+  const network = (input: Settings['network']): unknown => convert(settings({ network: input! })).policy.network
+  test.each<{ name: string; input: object; policy: unknown }>([
+    { name: 'nothing allowed', input: {}, policy: 'off' },
+    { name: 'only denials', input: { deniedDomains: ['example.com'], strictAllowlist: true }, policy: 'off' },
+    { name: 'hosts, with denials and addresses that they may not lead to', input: { allowedDomains: ['*.example.com', 'localhost', 'a.b:8080', '[::1]:443'], deniedDomains: ['evil.example.com'], deniedResolvedAddresses: ['8.8.0.0/16'] },
+      policy: { allowedDomains: ['*.example.com', 'localhost', 'a.b:8080', '[::1]:443'], deniedDomains: ['evil.example.com', '8.8.0.0/16'] } },
+    { name: 'nobody asked', input: { allowedDomains: ['a.b'], strictAllowlist: true }, policy: { allowedDomains: ['a.b'], deniedDomains: [], strictAllowlist: true } },
+    { name: 'everything denied', input: { allowedDomains: ['a.b'], deniedDomains: ['*'] }, policy: 'off' },
+    { name: 'everything denied on one port', input: { allowedDomains: ['a.b'], deniedDomains: ['*:22'] }, policy: 'off' },
+    ...[{ httpProxyPort: 1 }, { socksProxyPort: 1 }, { mitmProxy: { socketPath: '/s', domains: ['a.b'] } }, { filterRequest: () => ({ action: 'allow' }) }, { tlsTerminate: {} }, { parentProxy: { http: 'http://p' } }]
+      .map(other => ({ name: `a proxy of its own (${Object.keys(other)[0]})`, input: { allowedDomains: ['a.b'], ...other }, policy: 'off' })),
+  ])('$name', ({ input, policy }) => expect(network(input)).toEqual(policy))
+
+  test('a host is allowed where it is there', async () => {
+    const { matchesDomainPatternWithPort } = await import(pathToFileURL(join(dirname(fileURLToPath(import.meta.resolve(PACKAGE))), 'sandbox/domain-pattern.js')).href) as { matchesDomainPatternWithPort: (host: string, port: number, pattern: string) => boolean }
+    const input = { allowedDomains: ['example.com', '*.example.org', 'ports.example.net:8443', 'XN--bcher-kva.example'], deniedDomains: ['deny.example.org', '*.evil.example.org'] }
+    const resolved = resolve(parsePolicy(convert(settings({ network: input })).policy), host)
+    for (const name of ['example.com', 'www.example.com', 'EXAMPLE.com', 'example.org', 'a.example.org', 'a.b.example.org', 'deny.example.org', 'x.deny.example.org', 'evil.example.org', 'x.evil.example.org', 'ports.example.net', 'example.com.evil.net', 'notexample.org', 'xn--bcher-kva.example']) {
+      for (const port of [443, 8443]) {
+        const there = input.allowedDomains.some(each => matchesDomainPatternWithPort(name, port, each)) && !input.deniedDomains.some(each => matchesDomainPatternWithPort(name, port, each))
+        expect([name, port, decide(resolved, { kind: 'connect', host: name, port }).verdict]).toEqual([name, port, there ? 'allow' : 'deny'])
+      }
+    }
+  })
+})
+
 describe('what would be weaker here is refused, and what is misspelt', () => {
   test.each([
     [{ filesystem: { disabled: true } },              'rule_not_enforceable', 'filesystem.disabled'],
@@ -117,6 +143,9 @@ describe('what would be weaker here is refused, and what is misspelt', () => {
     [{ filesystem: { denyRead: ['a', 'x[+-9]y'] } },  'glob_invalid', 'filesystem.denyRead[1]'],
     [{ filesystem: { denyRead: ['[!a]'] } },          'glob_invalid', 'filesystem.denyRead[0]'],
     [{ credentials: { files: [{ path: '**x', mode: 'deny' }] } }, 'glob_invalid', 'credentials.files[0].path'],
+    [{ network: { allowedDomains: ['https://a.b'] } }, 'policy_invalid_value', 'network.allowedDomains[0]'],
+    [{ network: { deniedDomains: ['a.*.b'] } },       'policy_invalid_value', 'network.deniedDomains[0]'],
+    [{ network: { deniedResolvedAddresses: ['10.0.0.0/99'] } }, 'policy_invalid_value', 'network.deniedResolvedAddresses[0]'],
     [{ filesystem: { denyWrites: [] } },              'policy_unknown_key', 'filesystem.denyWrites'],
     [{ filesytem: {} },                               'policy_unknown_key', 'filesytem'],
     [{ credentials: { injectHosts: [] } },            'policy_unknown_key', 'credentials.injectHosts'],
