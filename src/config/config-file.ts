@@ -1,5 +1,5 @@
 // Reads one file of configuration, as bytes that somebody may have put there: bounded, a plain file, valid UTF-8.
-import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync, realpathSync } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync } from 'node:fs'
 import path from 'node:path'
 import { SandboxError } from '../errors.js'
 import { MOST_BYTES, readToml, type TomlText } from './toml-text.js'
@@ -7,8 +7,10 @@ import { MOST_BYTES, readToml, type TomlText } from './toml-text.js'
 export interface ConfigFile {
   readonly path: string
   readonly text: TomlText
-  /** Every name that leads to it, links included, and the file itself: whoever may write one of them says what it holds. */
-  readonly names: readonly string[]
+  /** Where it really lies. */
+  readonly real: string
+  /** The links on the way to it, each by its real place: whoever may replace one says what is read. */
+  readonly links: readonly string[]
 }
 
 /** `refuse`: of a file that others than the user may have put there; a link could lead to any file, whose text errors would then print. */
@@ -21,7 +23,7 @@ const MOST_LINKS = 40
 /** @throws SandboxError `config_unreadable`, `config_invalid`, each with the file */
 export function readConfigFile(file: string, links: Links): ConfigFile | undefined {
   const bytes = readBytes(file, links)
-  return bytes === undefined ? undefined : { path: file, text: readToml(decode(bytes, file), file), names: namesOf(file) }
+  return bytes === undefined ? undefined : { path: file, text: readToml(decode(bytes, file), file), ...wayTo(file) }
 }
 
 function readBytes(file: string, links: Links): Buffer | undefined {
@@ -68,19 +70,32 @@ function decode(bytes: Buffer, file: string): string {
   }
 }
 
-function namesOf(file: string): string[] {
-  const names = [file]
-  for (let at = file; names.length <= MOST_LINKS;) {
-    let target: string
-    try {
-      target = readlinkSync(at)
-    } catch {
-      break
+/** Folders on the way may be links, too. */
+function wayTo(file: string): Pick<ConfigFile, 'real' | 'links'> {
+  const links: string[] = []
+  let real = path.parse(path.resolve(file)).root
+  for (let left = partsOf(path.resolve(file)); left.length > 0;) {
+    const [name = '', ...rest] = left
+    const at = path.join(real, name)
+    const target = linkTarget(at)
+    if (target === undefined) [real, left] = [at, rest]
+    else {
+      if (links.push(at) > MOST_LINKS) throw unreadable(file, 'it lies behind a loop of symbolic links')
+      const to = path.resolve(real, target)
+      ;[real, left] = [path.parse(to).root, [...partsOf(to), ...rest]]
     }
-    at = path.resolve(path.dirname(at), target)
-    names.push(at)
   }
-  return [...new Set([...names, realpathSync(file)])]
+  return { real, links }
+}
+
+const partsOf = (absolute: string): string[] => absolute.slice(path.parse(absolute).root.length).split(path.sep).filter(name => name !== '')
+
+function linkTarget(at: string): string | undefined {
+  try {
+    return readlinkSync(at)
+  } catch {
+    return undefined // no link, or gone meanwhile
+  }
 }
 
 const unreadable = (file: string, detail: string, cause?: unknown): SandboxError => new SandboxError('config_unreadable', { field: 'config file', value: file }, { detail, cause })

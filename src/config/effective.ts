@@ -151,16 +151,24 @@ function networkFields(config: EffectiveConfig): Pick<SandboxPolicy, 'network' |
 
 const snakeCase = (key: string): string => key.replaceAll(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
 
+/** Files that were believed: no command may write them, nor lead them elsewhere. */
+export interface Believed {
+  /** As rules of a policy have them. */
+  readonly files: readonly string[]
+  /** Links to them in a root, relative to it. */
+  readonly linksIn: (root: string) => readonly string[]
+  readonly rootsOf: (config: EffectiveConfig) => readonly string[]
+}
+
 export interface PolicyChoices {
   /** What the configuration has no key for. Default: as the reference has it. */
   readonly defaults?: DefaultsName
-  /** Files that were believed, which no command may write. */
-  readonly readOnly: readonly string[]
+  readonly believed: Believed
   /** Whether a layer says it; else the defaults' own word holds. */
   readonly isSaid: (key: string) => boolean
 }
 
-export function policyOf(config: EffectiveConfig, { defaults = 'reference', readOnly, isSaid }: PolicyChoices): SandboxPolicy {
+export function policyOf(config: EffectiveConfig, { defaults = 'reference', believed, isSaid }: PolicyChoices): SandboxPolicy {
   const { sandboxMode, workspaceWrite, shellEnvironmentPolicy: shell } = config
   const preset = presetPolicy(sandboxMode, defaults)
   const isWorkspace = sandboxMode === 'workspace-write'
@@ -171,7 +179,8 @@ export function policyOf(config: EffectiveConfig, { defaults = 'reference', read
       writableRoots: workspaceWrite.writableRoots,
       excludeTmpdirEnvVar: workspaceWrite.excludeTmpdirEnvVar,
       excludeSlashTmp: workspaceWrite.excludeSlashTmp,
-      read: readOnly,
+      read: believed.files,
+      protect: [...new Set(believed.rootsOf(config).flatMap(believed.linksIn))],
     } : {}),
     ...(sandboxMode === 'danger-full-access' ? {} : { deny: config.denyRead }),
     ...networkFields(config),

@@ -1,17 +1,18 @@
 // Configuration as a whole: every layer read and checked, merged, and held within the requirements.
 import { createHash } from 'node:crypto'
-import { realpathSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
 import { SandboxError, type TextPlace } from '../errors.js'
 import { currentPlatform } from '../host/snapshot.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
+import { escapeGlob } from '../policy/glob.js'
 import { isInside } from '../policy/path-syntax.js'
 import type { DefaultsName } from '../policy/presets.js'
 import type { NetworkMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import { boundConfig, boundRequest, refuseMode, type RequirementChange } from './bounds.js'
-import { readConfigFile } from './config-file.js'
-import { BUILT_IN, type ConfigSandboxMode, type EffectiveConfig, hasRules, networkOf, policyOf, readEffective } from './effective.js'
+import { type ConfigFile, readConfigFile } from './config-file.js'
+import { type Believed, BUILT_IN, type ConfigSandboxMode, type EffectiveConfig, hasRules, networkOf, policyOf, readEffective } from './effective.js'
 import { type CheckedLayer, checkLayer, type ConfigWarning, emptyLayer, type LayerName } from './layer.js'
 import { decodePreference, type ManagedPreferences, managedPreferences, PREFERENCE_DOMAIN, type PreferenceKey } from './managed-preferences.js'
 import { mergeLayers, type RootsOf } from './merge.js'
@@ -84,7 +85,7 @@ export interface LoadedConfig {
   /** What of `tables` the requirements changed. */
   readonly changes: readonly RequirementChange[]
   readonly warnings: readonly ConfigWarning[]
-  /** Files that were believed: no command may write them. */
+  /** Files that were believed, and links that lead to one: no command may write them. */
   readonly files: readonly string[]
   /**
    * The policy that it asks for.
@@ -107,11 +108,8 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
   const merged = mergeLayers(layers, rootsOf(options))
   const { config, changes } = boundConfig(readEffective(merged), sources.requirements)
   const shown = showLayers(layers, layer => project.layers.find(each => each.layer === layer)?.disabledReason)
-  const files = [...new Set([...sources.files, ...project.files])]
+  const files = [...sources.files, ...project.files]
   const isSaid = (key: string): boolean => merged.origins.has(key) && merged.origins.get(key)?.name !== 'built-in'
-  // It is protected as a whole, whatever the policy.
-  const homes = [options.codexHome, real(options.codexHome) ?? options.codexHome]
-  const isOwn = (file: string): boolean => homes.some(home => isInside(platformOf(options), home, file))
   return {
     config,
     tables: merged.tree,
@@ -122,9 +120,24 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
     requirements: sources.requirements,
     changes,
     warnings: [...layers.flatMap(({ warnings }) => warnings), ...merged.warnings, ...sources.warnings, ...unheld(readEffective(merged), networkOf(config), merged.origins)],
-    files,
-    policy: choices => policyOf(withMode(readEffective(merged), choices, sources.requirements, isSaid), { ...choices, readOnly: files.filter(file => !isOwn(file)), isSaid }),
+    files: [...new Set(files.flatMap(({ real, links }) => [...links.filter(link => !isFolder(link)), real]))],
+    policy: choices => policyOf(withMode(readEffective(merged), choices, sources.requirements, isSaid), { ...choices, believed: believedOf(options, files), isSaid }),
     bound: (policy, field) => boundRequest(policy, sources.requirements, field),
+  }
+}
+
+/** What of the files that were believed a policy has to hold by itself: CODEX_HOME is protected whatever the policy. */
+function believedOf(options: LoadConfigOptions, files: readonly ConfigFile[]): Believed {
+  const platform = platformOf(options)
+  const home = real(options.codexHome) ?? options.codexHome
+  const isOwnHome = options.codexHome === codexHomeOf()
+  const outside = files.map(file => file.real).filter(file => !isInside(platform, home, file))
+  const links = new Set(files.flatMap(file => file.links))
+  return {
+    files: [...new Set(isOwnHome ? outside : [...outside, home])].map(file => escapeGlob(platform, file)),
+    // A rule on a link is one on what it leads to, so links are held by their names.
+    linksIn: root => [...links].filter(link => link !== root && isInside(platform, root, link)).map(link => path.relative(root, link)),
+    rootsOf: config => rootPaths(options, config),
   }
 }
 
@@ -146,7 +159,7 @@ interface Sources {
   readonly above: readonly CheckedLayer[]
   readonly requirements: Requirements | null
   readonly warnings: readonly ConfigWarning[]
-  readonly files: readonly string[]
+  readonly files: readonly ConfigFile[]
 }
 
 const platformOf = (options: LoadConfigOptions): PlatformName => options.platform ?? currentPlatform()
@@ -155,11 +168,11 @@ async function readSources(options: LoadConfigOptions): Promise<Sources> {
   const platform = platformOf(options)
   const env = options.env ?? process.env
   const system = options.systemFolder ?? (platform === 'windows' ? path.win32.join(env['ProgramData'] ?? 'C:\\ProgramData', 'OpenAI', 'Codex') : '/etc/codex')
-  const files: string[] = []
+  const files: ConfigFile[] = []
   const file = (name: LayerName, at: string): CheckedLayer[] => {
     const found = readConfigFile(at, 'follow')
     if (found === undefined) return []
-    files.push(...found.names)
+    files.push(found)
     return [checkLayer({ name, path: at, config: found.text.value as Tree, place: found.text.place, baseDir: path.dirname(at) })]
   }
   const below = [...file('system', path.join(system, 'config.toml')), ...file('user', path.join(options.codexHome, 'config.toml'))]
@@ -178,7 +191,7 @@ async function readSources(options: LoadConfigOptions): Promise<Sources> {
   const required = (source: RequirementSource, text: { value: unknown; place: (path: readonly (string | number)[]) => TextPlace } | undefined): RequirementSet[] =>
     text === undefined ? [] : [readRequirements({ source, config: text.value as Tree, place: text.place })]
   const systemRequirements = readConfigFile(path.join(system, 'requirements.toml'), 'follow')
-  if (systemRequirements !== undefined) files.push(...systemRequirements.names)
+  if (systemRequirements !== undefined) files.push(systemRequirements)
   const sets = [
     ...required({ name: 'cloud' }, options.cloudRequirements === undefined ? undefined : readToml(options.cloudRequirements, 'requirements of the cloud')),
     ...required({ name: 'managed-preferences', path: `${PREFERENCE_DOMAIN}:requirements_toml_base64` }, await read('requirements_toml_base64')),
@@ -244,14 +257,14 @@ function chooseProfile({ profile }: LoadConfigOptions, own: readonly CheckedLaye
 interface ProjectLayers {
   readonly layers: readonly { readonly layer: CheckedLayer; readonly disabledReason?: string }[]
   readonly trust: TrustLevel | undefined
-  readonly files: readonly string[]
+  readonly files: readonly ConfigFile[]
 }
 
 /** Of folders that are not trusted nothing is read. */
 function projectLayers({ cwd, elsewhere, codexHome }: LoadConfigOptions, projects: Tree): ProjectLayers {
   if (elsewhere === true) return { layers: [], trust: undefined, files: [] }
   const folders = projectFolders(realFolder(cwd), projects)
-  const files: string[] = []
+  const files: ConfigFile[] = []
   const layers = folders.flatMap(({ folder, trust }: ProjectFolder) => {
     const at = path.join(folder, '.codex', 'config.toml')
     // The home folder's `.codex` is the user's own.
@@ -261,7 +274,7 @@ function projectLayers({ cwd, elsewhere, codexHome }: LoadConfigOptions, project
     }
     const found = readConfigFile(at, 'refuse')
     if (found === undefined) return []
-    files.push(...found.names)
+    files.push(found)
     return [{ layer: checkLayer({ name: 'project', path: at, config: found.text.value as Tree, place: found.text.place, baseDir: path.dirname(at) }) }]
   })
   return { layers, trust: folders.at(-1)?.trust, files }
@@ -277,6 +290,14 @@ function hasFile(file: string): boolean {
   return real(file) !== undefined
 }
 
+function isFolder(link: string): boolean {
+  try {
+    return statSync(link).isDirectory()
+  } catch {
+    return false
+  }
+}
+
 function real(file: string): string | undefined {
   try {
     return realpathSync(file)
@@ -290,22 +311,30 @@ const isSameFolder = (one: string, other: string): boolean => one === other || (
 /** Where commands may write under a tree: a root that is taken away must not lie in another one. Both as written and as links lead. */
 function rootsOf(options: LoadConfigOptions): RootsOf {
   const platform = platformOf(options)
-  const env = options.env ?? process.env
-  const home = env['HOME'] || homedir()
-  const both = (root: string): string[] => {
-    const written = root.startsWith('~') ? path.join(home, root.slice(1)) : path.resolve(root)
-    return [...new Set([written, real(written) ?? written])]
-  }
+  const { tmpdir, both } = placesOf(options)
   return tree => {
     const at = (key: string): unknown => valueAt(tree, ['sandbox_workspace_write', key])
-    const tmpdir = env['TMPDIR']
-    const places: Readonly<Record<string, string | undefined>> = { '/tmp': '/tmp', '$TMPDIR': tmpdir }
-    const roots = [options.cwd, ...at('writable_roots') as readonly string[], ...(at('exclude_slash_tmp') === true ? [] : ['/tmp']), ...(at('exclude_tmpdir_env_var') === true || !tmpdir ? [] : ['$TMPDIR'])]
-    const pathsOf = (root: string): string[] => {
-      const place = Object.hasOwn(places, root) ? places[root] : root
-      return place === undefined || place === '' ? [] : both(place)
-    }
+    const roots = [options.cwd, ...at('writable_roots') as readonly string[], ...(at('exclude_slash_tmp') === true ? [] : ['/tmp']), ...(at('exclude_tmpdir_env_var') === true || tmpdir === undefined ? [] : ['$TMPDIR'])]
+    const pathsOf = (root: string): string[] => root !== '$TMPDIR' ? both(root) : tmpdir === undefined ? [] : both(tmpdir)
     return { liesInOtherRoot: (root, without) => pathsOf(root).some(inner => roots.some(other => !without(other) && pathsOf(other).some(outer => isInside(platform, outer, inner)))) }
+  }
+}
+
+/** The real places of the roots of a policy. */
+function rootPaths(options: LoadConfigOptions, { workspaceWrite }: EffectiveConfig): string[] {
+  const { tmpdir, both } = placesOf(options)
+  const roots = [options.cwd, ...workspaceWrite.writableRoots, ...(workspaceWrite.excludeSlashTmp ? [] : ['/tmp']), ...(workspaceWrite.excludeTmpdirEnvVar || tmpdir === undefined ? [] : [tmpdir])]
+  return [...new Set(roots.map(root => both(root).at(-1) as string))]
+}
+
+function placesOf({ env = process.env }: LoadConfigOptions): { readonly tmpdir: string | undefined; readonly both: (root: string) => string[] } {
+  const home = env['HOME'] || homedir()
+  return {
+    tmpdir: env['TMPDIR'] || undefined,
+    both(root) {
+      const written = root.startsWith('~') ? path.join(home, root.slice(1)) : path.resolve(root)
+      return [...new Set([written, real(written) ?? written])]
+    },
   }
 }
 

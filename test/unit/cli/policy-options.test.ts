@@ -1,7 +1,7 @@
 // Options of the command line → the policy that they ask for.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
 import { parseArguments } from '../../../src/cli/arguments.js'
 import type { LoadConfigOptions } from '../../../src/config/load.js'
 import { policyFromOptions } from '../../../src/cli/policy-options.js'
@@ -11,6 +11,7 @@ import type { SandboxPolicy } from '../../../src/policy/sandbox-policy.js'
 const CWD = '/here/now'
 const folder = mkdtempSync(`${tmpdir()}/policy-options-`)
 afterAll(() => rmSync(folder, { recursive: true }))
+afterEach(() => void vi.unstubAllEnvs())
 
 async function policyOf(...words: string[]): Promise<SandboxPolicy> {
   return policyWith({}, ...words)
@@ -18,7 +19,9 @@ async function policyOf(...words: string[]): Promise<SandboxPolicy> {
 
 async function policyWith(config: Partial<LoadConfigOptions>, ...words: string[]): Promise<SandboxPolicy> {
   const { verb, options } = parseArguments(words)
-  return policyFromOptions(verb, options, { cwd: CWD, config: { codexHome: `${folder}/.codex`, systemFolder: `${folder}/etc`, cwd: folder, ...config } })
+  const { codexHome = `${folder}/.codex`, ...others } = config
+  vi.stubEnv('CODEX_HOME', codexHome)
+  return policyFromOptions(verb, options, { cwd: CWD, config: { systemFolder: `${folder}/etc`, cwd: folder, ...others } })
 }
 
 const LIBRARY = presetPolicy('workspace-write', 'library')

@@ -2,9 +2,11 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { configPlace, TRUSTED } from '../../support/config-place.js'
 import { failureOf } from '../../support/failure-of.js'
+
+afterEach(() => void vi.unstubAllEnvs())
 
 const FILES = ['home/.codex/config.toml', 'project/.codex/config.toml', 'system/config.toml', 'system/managed_config.toml', 'system/requirements.toml'] as const
 const place = () => configPlace({ 'home/.codex/config.toml': TRUSTED, 'project/.codex/x': '' })
@@ -79,6 +81,9 @@ describe('links', () => {
 describe('files that were believed', () => {
   test('stay read-only under workspace-write, but for those in CODEX_HOME, which is protected as a whole', async () => {
     const at = configPlace({ 'home/.codex/config.toml': `sandbox_mode = "workspace-write"\n${TRUSTED}`, 'project/.codex/config.toml': '', 'system/requirements.toml': '', 'system/config.toml': '', 'system/managed_config.toml': '' })
+    // Only the process's own is protected by every policy.
+    expect((await at.load()).policy().read).toContain(at.codexHome)
+    vi.stubEnv('CODEX_HOME', at.codexHome)
     const loaded = await at.load()
     expect(loaded.policy().read).toEqual(['system/config.toml', 'system/managed_config.toml', 'system/requirements.toml', 'project/.codex/config.toml'].map(path => join(at.folder, path)))
     expect(loaded.policy({ sandboxMode: 'read-only' }).read).toEqual([])
