@@ -63,6 +63,7 @@ async function run(client: Client, exchange: Exchange, server: UpstreamConnectio
   const onGone = (): void => { to.destroy() }
   client.reader.socket.on('close', onGone)
   let answered = false
+  let settled = false
   const ended: { timer?: NodeJS.Timeout } = {}
   const sent = send(client, exchange, to).then(() => {
     // It has said its last, or it is gone: who can tell. It may wait for its answer, but not for ever.
@@ -74,7 +75,7 @@ async function run(client: Client, exchange: Exchange, server: UpstreamConnectio
     // Half a request must not be taken for a whole one.
     if (!(error instanceof GoneError)) to.destroy()
     return error
-  })
+  }).finally(() => { settled = true })
   try {
     const outcome = await receive(client, exchange, server, () => { answered = true })
     if (outcome === 'tunnel') return 'tunnel'
@@ -95,7 +96,8 @@ async function run(client: Client, exchange: Exchange, server: UpstreamConnectio
   } catch (error) {
     to.destroy()
     if (client.reader.socket.destroyed) return 'close'
-    const cause = await sent
+    // What is still missing of the request has nobody to go to; the client may be waiting for an answer before it sends it.
+    const cause = settled ? await sent : client.reader.stop()
     if (answered) {
       // Part of a response has gone out: only a reset says that it is not all.
       client.reader.socket.resetAndDestroy()

@@ -1,12 +1,12 @@
 // Whom a request is for: its target, and the Host header that must agree with it.
-import { parseHost } from '../policy/host-name.js'
+import { formatHostPort, parseHost } from '../policy/host-name.js'
 import { HttpSyntaxError, type RequestHead } from './http-syntax.js'
 
 export interface Target {
-  /** As it was sent. */
+  /** In its normal form; as it was sent where it is no host. */
   readonly host: string
   readonly port: number
-  /** Host and port as they were sent: what the server is told in Host. */
+  /** Host and port as the server, or a proxy on the way, is told: what was judged, not how it was spelled. */
   readonly authority: string
   /** From the path on; `*` for OPTIONS of the whole server. */
   readonly path: string
@@ -22,12 +22,14 @@ export function parseAbsoluteTarget({ method, target }: RequestHead): Target {
   }
   const [, authority = '', path = ''] = found
   const rest = path.startsWith('?') ? `/${path}` : path
-  return { ...parseAuthority(authority, HTTP_PORT), authority, path: rest === '' ? method === 'OPTIONS' ? '*' : '/' : rest }
+  const { host, port } = parseAuthority(authority, HTTP_PORT)
+  return { host, port, authority: port === HTTP_PORT ? formatHostPort(host, port).replace(/:80$/, '') : formatHostPort(host, port), path: rest === '' ? method === 'OPTIONS' ? '*' : '/' : rest }
 }
 
 /** `host:port` of CONNECT. @throws HttpSyntaxError */
 export function parseConnectTarget({ target }: RequestHead): Target {
-  return { ...parseAuthority(target, undefined), authority: target, path: '' }
+  const { host, port } = parseAuthority(target, undefined)
+  return { host, port, authority: formatHostPort(host, port), path: '' }
 }
 
 /**
@@ -41,7 +43,7 @@ export function hostAgrees({ headers, version }: RequestHead, target: Target, po
   if (hosts.length > 1 || (first === undefined && version === '1.1')) throw new HttpSyntaxError(400, 'there must be one Host header')
   if (first === undefined) return true
   const named = parseAuthority(first.value, port)
-  return named.port === target.port && parseHost(named.host).text === parseHost(target.host).text
+  return named.port === target.port && named.host === target.host
 }
 
 function parseAuthority(text: string, defaultPort: number | undefined): { host: string; port: number } {
@@ -49,5 +51,5 @@ function parseAuthority(text: string, defaultPort: number | undefined): { host: 
   const found = /^(\[[^\]]*\]|[^:[\]]*)(?::([0-9]{1,5}))?$/.exec(text)
   const port = found?.[2] === undefined ? defaultPort : Number(found[2])
   if (found === null || found[1] === '' || port === undefined || port < 1 || port > 65_535) throw new HttpSyntaxError(400, 'it names no host and port')
-  return { host: found[1] ?? '', port }
+  return { host: parseHost(found[1] ?? '').text, port }
 }

@@ -291,6 +291,14 @@ describe('expectations and early answers', () => {
     expect(text.match(/^HTTP/gm)).toHaveLength(1)
   })
 
+  test('a server that fails while the client waits to send its body is told of at once', async () => {
+    serve = socket => { socket.once('data', () => socket.end('nonsense\r\n\r\n')) }
+    const head = 'PUT http://app.test/ HTTP/1.1\r\nHost: app.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n'
+    expect(await world.talk(head)).toMatch(/^HTTP\/1\.1 502 /)
+    serve = socket => { socket.once('data', () => socket.destroy()) }
+    expect(await world.talk(head)).toMatch(/^HTTP\/1\.1 502 /)
+  })
+
   test('a 403 is read by a client that sends its whole body first', async () => {
     const socket = await world.connect()
     const answer = collect(socket)

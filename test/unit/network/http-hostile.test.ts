@@ -164,6 +164,7 @@ describe('a body that does not hold to its framing never makes a whole request',
     ['an extension with a NUL', '3;\0\r\nabc\r\n0\r\n\r\n'],
     ['an extension without end', `3;${'a'.repeat(5000)}`],
     ['a chunk that is longer than its size', '3\r\nabcd\r\n0\r\n\r\n'],
+    ['a chunk that ends with two other bytes', '3\r\nabcXX0\r\n\r\n'],
     ['a chunk that ends with LF alone', '3\r\nabc\n0\r\n\r\n'],
     ['a chunk that ends with CR alone', '3\r\nabc\r0\r\n\r\n'],
     ['a folded trailer', '0\r\nX-A: 1\r\n folded\r\n\r\n'],
@@ -214,6 +215,14 @@ describe('headers that try to change what is passed on', () => {
   ])('%s', async (_name, bytes, ...expected) => {
     await world.talk(bytes)
     expect(seen).toEqual(expected)
+  })
+
+  test('the server is told the host that was judged, however it was spelled', async () => {
+    await world.close()
+    const { port } = origin.address() as { port: number }
+    world = await openWorld({ rules: { allowedDomains: ['app.test', '8.8.8.8:81'] }, names: { 'app.test': [PUBLIC] }, servers: { [`${PUBLIC}:80`]: port, '8.8.8.8:81': port } })
+    for (const [target, host] of [['APP.test.', 'app.test.:80'], ['010.8.8.8:81', '8.8.8.8:81'], ['0x8080808:81', '010.8.8.8:81']]) await world.talk(`GET http://${target}/ HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+    expect(seen).toEqual(['GET / app.test', 'GET / 8.8.8.8:81', 'GET / 8.8.8.8:81'])
   })
 
   test('h2c and other upgrades are not passed on', async () => {

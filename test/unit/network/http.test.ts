@@ -46,7 +46,7 @@ test('a request that a rule allows is passed on in origin form, and answered', a
   const text = await world.talk(get('http://App.Test/a?b=c', 'app.test', 'X-Own: 1', CLOSE))
   expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
   expect(text.endsWith('\r\n\r\nhello /a?b=c')).toBe(true)
-  expect(seen).toEqual([{ method: 'GET', url: '/a?b=c', host: 'App.Test', headers: ['Host', 'App.Test', 'X-Own', '1', 'Connection', 'keep-alive'], body: '', trailers: {} }])
+  expect(seen).toEqual([{ method: 'GET', url: '/a?b=c', host: 'app.test', headers: ['Host', 'app.test', 'X-Own', '1', 'Connection', 'keep-alive'], body: '', trailers: {} }])
   expect({ looked: world.looked, dialled: world.dialled, denials: world.denials }).toEqual({ looked: ['app.test'], dialled: [`${PUBLIC}:80`], denials: [] })
 })
 

@@ -59,7 +59,7 @@ export async function openWorld({ rules = {}, names = {}, servers = {}, ...optio
       })
     },
   })
-  const server = createServer({ allowHalfOpen: true }, socket => proxy.accept(socket, 'a command'))
+  const server = createServer(socket => proxy.accept(socket, 'a command'))
   const port = await listen(server)
   const open = (): Promise<Socket> => new Promise((done, reject) => {
     const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true }, () => done(socket))
