@@ -23,8 +23,8 @@ afterEach(async () => {
 /** Asks over the socket at its first argument, and prints what came back. */
 const CLIENT = [
   'import socket, sys', 's = socket.socket(socket.AF_UNIX)', 's.connect(sys.argv[1])',
-  's.sendall(b\'{"id":1,"method":"initialize","params":{"clientInfo":{"name":"p","version":"1"}}}\\n\')',
-  'try:', '  print(s.recv(1000).decode() or "nothing")', 'except ConnectionResetError:', '  print("nothing")',
+  'try:', '  s.sendall(b\'{"id":1,"method":"initialize","params":{"clientInfo":{"name":"p","version":"1"}}}\\n\')',
+  '  print(s.recv(1000).decode() or "nothing")', 'except (ConnectionResetError, BrokenPipeError):', '  print("nothing")',
 ].join('\n')
 
 interface Spoken {
@@ -78,6 +78,12 @@ test('a process in a sandbox does not reach the socket, and is refused where a r
   expect((await speak(path, run())).stderr).toContain('PermissionError')
   // Without a sandbox the same client is served.
   expect((await speak(path, run('--sandbox', 'danger-full-access'))).stdout).toContain('"userAgent"')
+  // The launcher connects on behalf of the command then, and is known.
+  const policy = JSON.stringify({ mode: 'workspace-write', network: { allowUnixSockets: [path] } })
+  for (const rung of ['namespaces', 'supervised']) {
+    expect((await speak(path, run('--rung', rung, '--policy', policy))).stdout).toBe('nothing\n')
+    expect(service.log().match(/refused a connection: its process \d+ runs in a sandbox/g)).toHaveLength(rung === 'namespaces' ? 1 : 2)
+  }
 })
 
 test('what runs below a launcher is refused', async () => {
