@@ -35,7 +35,12 @@ const SEEDS = [
   `GET http://app.test/ok HTTP/1.1\r\nHost: app.test\r\nX-A: 1\r\n\r\n`,
   `POST http://app.test/ok HTTP/1.1\r\nHost: app.test\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`,
   `POST http://app.test/ok HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0\r\nX-T: 1\r\n\r\n`,
-  `POST http://app.test/ok HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n${SMUGGLED}`,
+  // One reader takes the length, the other the chunks: what follows the last chunk is a body here and a request there.
+  ...['chunked', 'Chunked', 'xchunked', ' chunked', '\x0bchunked', 'chunked\x0c', '"chunked"', 'gzip, chunked', 'chunked, identity', 'identity, chunked']
+    .map(encoding => `POST http://app.test/ok HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: ${encoding}\r\nContent-Length: ${5 + SMUGGLED.length}\r\n\r\n0\r\n\r\n${SMUGGLED}`),
+  `POST http://app.test/ok HTTP/1.1\r\nHost: app.test\r\nContent-Length: ${SMUGGLED.length}\r\nContent-Length: 0\r\n\r\n${SMUGGLED}`,
+  `POST http://app.test/ok HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`,
+  `POST http://app.test/ok HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n5;a\nxx\r\n0\r\n\r\n${SMUGGLED}\r\n0\r\n\r\n`,
   `POST http://evil.test/ok HTTP/1.1\r\nHost: evil.test\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`,
   `GET http://app.test/ok HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
 ]
@@ -48,7 +53,7 @@ const PIECES = [
 const edit = fc.record({ at: fc.nat(400), remove: fc.nat(3), insert: fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...PIECES) }, fc.string({ unit: 'binary-ascii', maxLength: 4 })) })
 
 test('no server sees a request that was not judged', async () => {
-  await fc.assert(fc.asyncProperty(fc.constantFrom(...SEEDS), fc.array(edit, { minLength: 1, maxLength: 4 }), fc.nat(400), async (seed, edits, cut) => {
+  await fc.assert(fc.asyncProperty(fc.constantFrom(...SEEDS), fc.array(edit, { maxLength: 4 }), fc.nat(400), async (seed, edits, cut) => {
     let bytes = seed
     for (const { at, remove, insert } of edits) bytes = bytes.slice(0, at % (bytes.length + 1)) + insert + bytes.slice(at % (bytes.length + 1) + remove)
     seen.length = 0
@@ -61,6 +66,6 @@ test('no server sees a request that was not judged', async () => {
     // A request that the edit itself made whole, in absolute form and for that host, is an ordinary one.
     expect(seen.filter(request => !request.startsWith('app.test') && !/^app\.test\.?(?::0*80)? /i.test(request))).toEqual([])
     if (!bytes.includes('http://app.test/smuggled')) expect(seen.filter(request => request.includes('smuggled'))).toEqual([])
-  }), { numRuns: RUNS })
+  }), { numRuns: RUNS, examples: SEEDS.map(seed => [seed, [], 400]) })
   await expect.poll(() => world.proxy.stats.connections, { timeout: 5000 }).toBe(0)
 }, 600_000)
