@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { SandboxError } from '../errors.js'
 import { type AdditionalPermissions, keyOfPermissions } from '../policy/additional-permissions.js'
-import type { SandboxMode } from '../policy/sandbox-policy.js'
+import type { SandboxMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import { type ApprovalDecision, type CommandApprovalRequest, decisionOf, type OnApproval, type SandboxPermissions } from './approval-request.js'
 import { type ApprovalPolicy, assess, settingOf } from './assess.js'
 import { mergeRules } from './command-rules.js'
@@ -32,6 +32,9 @@ export interface CommandPlace {
   readonly deniesReading: boolean
   readonly platform: 'linux' | 'macos' | 'windows'
 }
+
+/** As the policy was asked for: what it denies counts, whether it is there today or not. */
+export const deniesReading = ({ denySecrets, deny, readAccess }: SandboxPolicy): boolean => denySecrets !== false || deny.length > 0 || readAccess.kind === 'restricted'
 
 export interface CommandToApprove {
   readonly command: readonly string[]
@@ -76,10 +79,11 @@ export class CommandApprovals {
   /**
    * Decides about one command, and asks where it has to. Rules are read anew each time, so that a mended or amended file counts at once.
    *
-   * @param signal  whoever wanted it does not any more
+   * @param signal      whoever wanted it does not any more
+   * @param onApproval  asked in the place of the session's own
    * @throws SandboxError `argument_invalid`, `option_invalid`
    */
-  async decide(asked: CommandToApprove, signal?: AbortSignal): Promise<ApprovalOutcome> {
+  async decide(asked: CommandToApprove, signal?: AbortSignal, onApproval = this.#onApproval): Promise<ApprovalOutcome> {
     const escalated = asked.sandboxPermissions === 'require_escalated' && (this.#place.sandboxMode === 'read-only' || this.#place.sandboxMode === 'workspace-write')
     const result = this.#assess(asked)
     if ('run' in result) return { outcome: 'run', asked: false, escalated: false }
@@ -87,7 +91,7 @@ export class CommandApprovals {
     const key = keyOf(asked)
     if (this.#session.has(key)) return { outcome: 'run', asked: false, escalated }
     const amendment = this.#options.codexHome === undefined ? undefined : result.amendment
-    const decision = await this.#ask(asked, 'first', result.ask, amendment, signal)
+    const decision = await this.#ask(onApproval, asked, 'first', result.ask, amendment, signal)
     const outcome = this.#outcomeOf(decision, result.ask, escalated, key)
     if (typeof decision !== 'object' || !('acceptWithExecpolicyAmendment' in decision)) return outcome
     return { outcome: 'run', asked: true, escalated, ...await this.#amend(decision.acceptWithExecpolicyAmendment.execpolicy_amendment) }
@@ -99,17 +103,17 @@ export class CommandApprovals {
    *
    * @returns undefined where that is not asked under this approval policy, or the policy denies reading something
    */
-  async decideRetry(asked: CommandToApprove, signal?: AbortSignal): Promise<ApprovalOutcome | undefined> {
+  async decideRetry(asked: CommandToApprove, signal?: AbortSignal, onApproval = this.#onApproval): Promise<ApprovalOutcome | undefined> {
     const setting = settingOf(this.#options.approvalPolicy)
     const confined = this.#place.sandboxMode === 'read-only' || this.#place.sandboxMode === 'workspace-write'
-    if ((setting !== 'untrusted' && setting !== 'on-failure') || this.#place.deniesReading || !confined || this.#onApproval === undefined) return undefined
+    if ((setting !== 'untrusted' && setting !== 'on-failure') || this.#place.deniesReading || !confined || onApproval === undefined) return undefined
     // The rules may have changed since, and forbid it now.
     const escalation: CommandToApprove = { ...asked, sandboxPermissions: 'require_escalated' }
     const { additionalPermissions: _, ...plain } = escalation
     const result = this.#assess(plain)
     if ('forbidden' in result) return { outcome: 'forbidden', reason: result.forbidden }
     const reason = 'command failed; retry without sandbox?'
-    return this.#outcomeOf(await this.#ask(plain, 'retry', reason, undefined, signal, ['accept', 'decline', 'cancel']), reason, true, undefined)
+    return this.#outcomeOf(await this.#ask(onApproval, plain, 'retry', reason, undefined, signal, ['accept', 'decline', 'cancel']), reason, true, undefined)
   }
 
   #assess({ command, sandboxPermissions, additionalPermissions, prefixRule }: CommandToApprove) {
@@ -136,8 +140,8 @@ export class CommandApprovals {
     }
   }
 
-  async #ask(asked: CommandToApprove, attempt: 'first' | 'retry', reason: string, amendment: readonly string[] | undefined, signal: AbortSignal | undefined, words: readonly ApprovalDecision[] = ['accept', 'acceptForSession', 'decline', 'cancel']): Promise<ApprovalDecision> {
-    if (this.#onApproval === undefined) return 'decline'
+  async #ask(onApproval: OnApproval | undefined, asked: CommandToApprove, attempt: 'first' | 'retry', reason: string, amendment: readonly string[] | undefined, signal: AbortSignal | undefined, words: readonly ApprovalDecision[] = ['accept', 'acceptForSession', 'decline', 'cancel']): Promise<ApprovalDecision> {
+    if (onApproval === undefined) return 'decline'
     const availableDecisions: ApprovalDecision[] = words.flatMap(word => word === 'decline' && amendment !== undefined ? [{ acceptWithExecpolicyAmendment: { execpolicy_amendment: amendment } }, word] : [word])
     const request: CommandApprovalRequest = {
       kind: 'command', approvalId: randomUUID(), reason, availableDecisions, command: [...asked.command], cwd: asked.cwd, attempt, sandboxPermissions: asked.sandboxPermissions ?? 'use_default',
@@ -145,7 +149,7 @@ export class CommandApprovals {
       ...(asked.additionalPermissions === undefined ? {} : { additionalPermissions: structuredClone(asked.additionalPermissions) }),
       ...(amendment === undefined ? {} : { proposedExecpolicyAmendment: [...amendment] }),
     }
-    return decisionOf(await answerOf(this.#onApproval, request, signal, this.#options.answerWithinMs ?? ANSWER_WITHIN_MS), availableDecisions)
+    return decisionOf(await answerOf(onApproval, request, signal, this.#options.answerWithinMs ?? ANSWER_WITHIN_MS), availableDecisions)
   }
 
   /** The command was approved whether or not the rule can be written; that it could not is told. */

@@ -1,5 +1,5 @@
 // Commands of a sandbox that has an approval policy: each is decided about before it runs, and one that may leave the sandbox leaves it here.
-import { CommandApprovals, type CommandApprovalOptions, type ApprovalOutcome, type CommandToApprove } from '../approval/command-approvals.js'
+import { CommandApprovals, type CommandApprovalOptions, type ApprovalOutcome, type CommandToApprove, deniesReading } from '../approval/command-approvals.js'
 import { approveHosts, deniedHosts } from '../approval/approve-hosts.js'
 import type { OnApproval } from '../approval/approval-request.js'
 import { SandboxError } from '../errors.js'
@@ -33,8 +33,7 @@ export class ApprovedCommands {
    * @param makeUnconfined  a sandbox that holds nothing, for what was approved to run without one
    */
   constructor(options: CommandApprovalOptions, onApproval: OnApproval | undefined, policy: ResolvedPolicy, asked: SandboxPolicy, makeUnconfined: () => Promise<Sandbox>) {
-    const deniesReading = asked.denySecrets !== false || asked.deny.length > 0 || asked.readAccess.kind === 'restricted'
-    this.#approvals = new CommandApprovals(options, { sandboxMode: policy.mode, deniesReading, platform: policy.platform }, onApproval)
+    this.#approvals = new CommandApprovals(options, { sandboxMode: policy.mode, deniesReading: deniesReading(asked), platform: policy.platform }, onApproval)
     this.onApproval = approveHosts(options, onApproval)
     this.#policy = policy
     this.#makeUnconfined = makeUnconfined

@@ -59,6 +59,11 @@ export class Approvals {
     return (request, options) => this.ask(request, options)
   }
 
+  /** The same, about one command: its questions are shown under its ids. */
+  about(origin: Origin): OnApproval {
+    return (request, options) => this.ask(request, options, origin)
+  }
+
   #open(key: string, request: ApprovalRequest, origin: Origin): Prompt {
     const { id, answer } = this.#channel.ask(METHOD, paramsOf(request, this.#threadId, origin))
     let settle!: (decision: ApprovalDecision) => void

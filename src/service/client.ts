@@ -6,6 +6,8 @@ import type { Sandbox } from '../exec/sandbox.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { Approvals } from './approvals.js'
+import type { CommandApprovals } from '../approval/command-approvals.js'
+import { SessionApprovals } from './approved-command.js'
 import { Channel } from './channel.js'
 import { type CommandHost, Commands } from './command-exec.js'
 import type { Configuration, ReadConfig } from './configuration.js'
@@ -69,6 +71,7 @@ export class Client implements CommandHost {
   /** Set by `initialized`. */
   isReady = false
   readonly #channel: Channel
+  readonly #sessionApprovals = new SessionApprovals()
   readonly #silenced = new Set<string>()
   readonly #policies = new Map<string, KnownPolicy>()
   /** What was granted, by policy. */
@@ -136,6 +139,11 @@ export class Client implements CommandHost {
   async borrow(given: CommandExecParams['sandboxPolicy']): Promise<Lease<Sandbox>> {
     const { recipe } = await this.policy(given)
     return this.shared.sandboxes.borrow(this, recipe)
+  }
+
+  /** What decides about commands in the sandbox of a policy of the wire. @throws RpcError */
+  async commandApprovals(given: CommandExecParams['sandboxPolicy']): Promise<CommandApprovals> {
+    return this.#sessionApprovals.of(this, (await this.policy(given)).policy)
   }
 
   /** A policy of the wire, checked. @throws RpcError */

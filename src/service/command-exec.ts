@@ -33,6 +33,9 @@ export interface CommandHost {
 /** What a command told, for `sandbox/commandReport`. */
 export type Report = (result: ExecResult<'bytes'>, sandbox: Sandbox) => void
 
+/** What was approved for one command. */
+type More = Pick<CommandOptions, 'additionalPermissions'>
+
 class ActiveCommand {
   /** Resolves with the command once it runs with streams; undefined: it never will. */
   readonly started: Promise<SandboxChild<'bytes'> | undefined>
@@ -67,7 +70,7 @@ export class Commands {
   }
 
   /** Runs a command, and resolves with the answer when its last delta was sent. */
-  async exec(params: CommandExecParams, report: Report): Promise<CommandExecResult> {
+  async exec(params: CommandExecParams, report: Report, more: More = {}): Promise<CommandExecResult> {
     const asked = check(params)
     const { processId } = params
     if (typeof processId === 'string' && this.#named.has(processId)) throw invalidRequest(`duplicate active command/exec process id: ${JSON.stringify(processId)}`)
@@ -77,7 +80,7 @@ export class Commands {
     this.#all.add(active)
     try {
       if (turn !== undefined) await turn
-      return await this.#run(params, asked, active, report)
+      return await this.#run(params, asked, active, report, more)
     } catch (error) {
       throw rpcError(error)
     } finally {
@@ -122,13 +125,13 @@ export class Commands {
     for (const active of this.#all) if (all || active.streams) active.abort.abort()
   }
 
-  async #run(params: CommandExecParams, asked: Asked, active: ActiveCommand, report: Report): Promise<CommandExecResult> {
+  async #run(params: CommandExecParams, asked: Asked, active: ActiveCommand, report: Report, more: More): Promise<CommandExecResult> {
     for (let attempt = 1; ; attempt++) {
       if (this.#host.isGone) throw invalidRequest('the client is gone')
       const lease = await this.#host.borrow(params.sandboxPolicy)
       let broken = false
       try {
-        return await this.#runIn(lease.sandbox, params, asked, active, report)
+        return await this.#runIn(lease.sandbox, params, asked, active, report, more)
       } catch (error) {
         broken = isUnfit(error)
         // Nothing of the command has run: a sandbox of the host as it is now may have it.
@@ -139,11 +142,12 @@ export class Commands {
     }
   }
 
-  async #runIn(sandbox: Sandbox, params: CommandExecParams, asked: Asked, active: ActiveCommand, report: Report): Promise<CommandExecResult> {
+  async #runIn(sandbox: Sandbox, params: CommandExecParams, asked: Asked, active: ActiveCommand, report: Report, more: More): Promise<CommandExecResult> {
     if (this.#host.isGone) throw invalidRequest('the client is gone')
     if (active.abort.signal.aborted) return TERMINATED
     const { command, cwd, env } = params
     const options: CommandOptions<'bytes'> = {
+      ...more,
       killGraceMs: 0, signal: active.abort.signal, output: { maxBytes: asked.capBytes, keep: 'head', encoding: 'bytes' },
       ...(typeof cwd === 'string' ? { cwd } : undefined), ...(env === undefined || env === null ? undefined : { env }),
       ...(asked.timeoutMs === undefined ? undefined : { timeoutMs: asked.timeoutMs }),

@@ -1,6 +1,7 @@
 // What the configuration says, as the service needs it: the policy where a request names none, what requirements bound, and the answers
 // of config/read and configRequirements/read. Read once; the files are believed, so no command may write them.
 import type { ApprovalSetting } from '../approval/approval-setting.js'
+import type { CommandApprovalOptions } from '../approval/command-approvals.js'
 import type { ConfigLayer, LoadedConfig, LoadConfigOptions } from '../config/load.js'
 import type { LayerName } from '../config/layer.js'
 import type { Requirements, Sourced } from '../config/requirements.js'
@@ -17,6 +18,8 @@ export interface Configuration {
   readonly mayAsk: boolean
   /** Of an empty poll of a background terminal, in milliseconds. */
   readonly longestPollMs: number
+  /** How commands are approved that `sandbox/runCommand` runs. */
+  readonly approvals: CommandApprovalOptions
   /** What a reader should know: values that were ignored, or changed by requirements. */
   readonly warnings: readonly string[]
   /** Files that were believed. */
@@ -36,8 +39,11 @@ export function configReader(choice: ConfigurationChoice = {}): ReadConfig {
   }
 }
 
-export function configurationOf(loaded: LoadedConfig): Configuration {
+/** @param cwd  what `loaded` was read for */
+export async function configurationOf(loaded: LoadedConfig, cwd: string): Promise<Configuration> {
+  const [{ approvalsOf }, { codexHomeOf }] = await Promise.all([import('../config/approvals.js'), import('../config/load.js')])
   return {
+    approvals: approvalsOf(loaded, { codexHome: codexHomeOf(), cwd }),
     policy: () => loaded.policy(),
     bound: (policy, field) => loaded.bound(policy, field),
     mayAsk: mayAsk(loaded.config.approvalPolicy),

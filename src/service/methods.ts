@@ -115,6 +115,15 @@ export const METHODS: Readonly<Record<string, Method>> = {
       return requirementsAnswer(await client.shared.readConfig(client.shared.cwd))
     },
   }),
+  'sandbox/runCommand': method({
+    name: 'SandboxRunCommand', phase: 'ready', work: true, strict: true, params: protocol.runCommandParams, result: protocol.runCommandResult,
+    async handler(client, params, request) {
+      const { runApproved } = await import('./approved-command.js')
+      return runApproved(client, params, (result, sandbox) => request.after(() => {
+        if (client.hears('sandbox/commandReport')) client.notify('sandbox/commandReport', reportOf(request.id, params.processId ?? null, result, sandbox))
+      }), request)
+    },
+  }),
   'sandbox/explain': method({
     name: 'SandboxExplain', phase: 'ready', work: true, strict: true, params: protocol.explainParams, result: protocol.explainResult,
     async handler(client, { access, sandboxPolicy }) {

@@ -70,7 +70,8 @@ export function sandboxOptionsOf(policy: SandboxPolicy, { cwd, selfPaths, config
 export function recipeOf(policy: SandboxPolicy, context: PolicyContext): Recipe<Sandbox> {
   const options: ParsedSandboxOptions = {
     ...sandboxOptionsOf(policy, context),
-    ...(policy.network === 'proxied' && context.configuration.mayAsk ? { onApproval: context.onApproval } : {}),
+    // Rules answer first, and also where nobody may be asked.
+    ...(policy.network === 'proxied' ? { onApproval: onApprovalOf(context) } : {}),
   }
   const hasGlobs = [...policy.read, ...policy.write, ...policy.deny].some(path => hasGlobSyntax(context.platform, path))
   return {
@@ -78,7 +79,8 @@ export function recipeOf(policy: SandboxPolicy, context: PolicyContext): Recipe<
     marked: hasGlobs ? undefined : markedPaths(policy, context.cwd, process.env),
     async make() {
       const { createParsedSandbox } = await import('../exec/sandbox.js')
-      const sandbox = await createParsedSandbox(options)
+      const { withRules } = await import('../exec/approved-commands.js')
+      const sandbox = await createParsedSandbox(withRules(options, context.configuration.approvals))
       try {
         for (const permissions of context.granted()) await sandbox.grant(permissions)
         return sandbox
@@ -88,6 +90,10 @@ export function recipeOf(policy: SandboxPolicy, context: PolicyContext): Recipe<
       }
     },
   }
+}
+
+function onApprovalOf({ configuration: { approvals, mayAsk }, onApproval }: PolicyContext): OnApproval {
+  return async (request, options) => (await import('../approval/approve-hosts.js')).approveHosts(approvals, mayAsk ? onApproval : undefined)(request, options)
 }
 
 /** The same for the same policy. */

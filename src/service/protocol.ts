@@ -53,6 +53,33 @@ export const commandResizeParams = z.object({ processId: z.string(), size: termi
 export const commandTerminateParams = z.object({ processId: z.string() })
 export const outputDelta = z.object({ processId: z.string(), stream: outputStream, deltaBase64: z.string(), capReached: z.boolean() })
 
+/* Ours: a command that is decided about first. */
+
+export const runCommandParams = z.extend(commandExecParams, {
+  turnId: maybe(z.string()),
+  itemId: maybe(z.string()),
+  sandboxPermissions: maybe(z.enum(['use_default', 'require_escalated', 'with_additional_permissions'])),
+  additionalPermissions: maybe(additionalPermissions),
+  justification: maybe(z.string()),
+  prefixRule: maybe(z.array(z.string())),
+})
+export const runCommandResult = z.object({
+  outcome: z.enum(['ran', 'forbidden', 'declined', 'cancelled']),
+  reason: z.nullable(z.string()),
+  asked: z.boolean(),
+  escalated: z.boolean(),
+  retried: z.boolean(),
+  warning: z.nullable(z.string()),
+  exec: z.nullable(commandExecResult),
+})
+export const itemNotification = z.object({
+  threadId: z.string(), turnId: z.string(),
+  item: z.object({
+    type: z.literal('commandExecution'), id: z.string(), command: z.array(z.string()), cwd: z.string(),
+    status: z.enum(['inProgress', 'completed', 'failed', 'declined']), exitCode: z.nullable(z.int()),
+  }),
+})
+
 /* Windows */
 
 const windowsMode = z.enum(['elevated', 'unelevated'])
@@ -171,6 +198,8 @@ export const NOTIFICATIONS = {
   'windowsSandbox/setupCompleted': { name: 'WindowsSandboxSetupCompletedNotification', params: setupCompleted },
   'windows/worldWritableWarning': { name: 'WindowsWorldWritableWarningNotification', params: worldWritableWarning },
   'configWarning':                { name: 'ConfigWarningNotification', params: configWarning },
+  'item/started':                 { name: 'ItemStartedNotification', params: itemNotification },
+  'item/completed':               { name: 'ItemCompletedNotification', params: itemNotification },
   'serverRequest/resolved':       { name: 'ServerRequestResolvedNotification', params: requestResolved },
   'sandbox/commandReport':        { name: 'SandboxCommandReportNotification', params: commandReport },
 } as const
@@ -186,6 +215,8 @@ export type ServerRequestName = keyof typeof SERVER_REQUESTS
 export type RequestId = string | number
 export type CommandExecParams = z.infer<typeof commandExecParams>
 export type CommandExecResult = z.infer<typeof commandExecResult>
+export type RunCommandParams = z.infer<typeof runCommandParams>
+export type RunCommandResult = z.infer<typeof runCommandResult>
 export type CommandDecision = z.infer<typeof commandDecision>
 export type ApprovalParams = z.infer<typeof requestApprovalParams>
 export type SessionResult = z.infer<typeof sessionResult>

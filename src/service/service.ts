@@ -55,7 +55,7 @@ export class Service implements Shared {
   }
 
   configuration(): Promise<Configuration> {
-    this.#configuration ??= this.readConfig(this.cwd).then(configurationOf)
+    this.#configuration ??= this.readConfig(this.cwd).then(loaded => configurationOf(loaded, this.cwd))
     return this.#configuration
   }
 

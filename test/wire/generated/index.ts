@@ -164,6 +164,56 @@ export type ConfigRequirementsReadResponse = {
   } | null
 }
 
+export type SandboxRunCommandParams = {
+  command: string[]
+  processId?: string | null
+  tty?: boolean | null
+  size?: {
+    rows: number
+    cols: number
+  } | null
+  streamStdin?: boolean | null
+  streamStdoutStderr?: boolean | null
+  outputBytesCap?: number | null
+  disableOutputCap?: boolean | null
+  timeoutMs?: number | null
+  disableTimeout?: boolean | null
+  cwd?: string | null
+  env?: Record<string, string | null> | null
+  sandboxPolicy?: SandboxPolicy | null
+  turnId?: string | null
+  itemId?: string | null
+  sandboxPermissions?: "use_default" | "require_escalated" | "with_additional_permissions" | null
+  additionalPermissions?: {
+    fileSystem?: {
+      read?: string[] | null
+      write?: string[] | null
+      [more: string]: unknown
+    } | null
+    network?: {
+      enabled?: boolean | null
+      [more: string]: unknown
+    } | null
+    [more: string]: unknown
+  } | null
+  justification?: string | null
+  prefixRule?: string[] | null
+}
+
+export type SandboxRunCommandResponse = {
+  outcome: "ran" | "forbidden" | "declined" | "cancelled"
+  reason: string | null
+  asked: boolean
+  escalated: boolean
+  retried: boolean
+  warning: string | null
+  exec: {
+    exitCode: number
+    stdout: string
+    stderr: string
+  } | null
+}
+
 export type SandboxExplainParams = {
   access: {
     kind: "read" | "write" | "create" | "remove" | "execute" | "unix-connect"
@@ -417,6 +467,32 @@ export type ConfigWarningNotification = {
   details: string | null
 }
 
+export type ItemStartedNotification = {
+  threadId: string
+  turnId: string
+  item: {
+    type: "commandExecution"
+    id: string
+    command: string[]
+    cwd: string
+    status: "inProgress" | "completed" | "failed" | "declined"
+    exitCode: number | null
+  }
+}
+
+export type ItemCompletedNotification = {
+  threadId: string
+  turnId: string
+  item: {
+    type: "commandExecution"
+    id: string
+    command: string[]
+    cwd: string
+    status: "inProgress" | "completed" | "failed" | "declined"
+    exitCode: number | null
+  }
+}
+
 export type ServerRequestResolvedNotification = {
   threadId: string
   requestId: string | number
@@ -477,6 +553,7 @@ export interface ClientRequests {
   "windowsSandbox/readiness": { params: WindowsSandboxReadinessParams; response: WindowsSandboxReadinessResponse }
   "config/read": { params: ConfigReadParams; response: ConfigReadResponse }
   "configRequirements/read": { params: ConfigRequirementsReadParams; response: ConfigRequirementsReadResponse }
+  "sandbox/runCommand": { params: SandboxRunCommandParams; response: SandboxRunCommandResponse }
   "sandbox/explain": { params: SandboxExplainParams; response: SandboxExplainResponse }
   "sandbox/checkHost": { params: SandboxCheckHostParams; response: SandboxCheckHostResponse }
   "sandbox/grant": { params: SandboxGrantParams; response: SandboxGrantResponse }
@@ -499,6 +576,8 @@ export interface ServerNotifications {
   "windowsSandbox/setupCompleted": WindowsSandboxSetupCompletedNotification
   "windows/worldWritableWarning": WindowsWorldWritableWarningNotification
   "configWarning": ConfigWarningNotification
+  "item/started": ItemStartedNotification
+  "item/completed": ItemCompletedNotification
   "serverRequest/resolved": ServerRequestResolvedNotification
   "sandbox/commandReport": SandboxCommandReportNotification
 }

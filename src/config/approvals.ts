@@ -1,0 +1,30 @@
+// What the configuration says of approvals: the policy, whose rules count, and what requirements add. In the form that `createSandbox` takes.
+import { realpathSync } from 'node:fs'
+import type { CommandApprovalOptions } from '../approval/command-approvals.js'
+import { currentFolder } from '../host/snapshot.js'
+import type { LoadedConfig } from './load.js'
+import { noticesOf, type LoadPolicyOptions } from './load-policy.js'
+import { projectFolders } from './project.js'
+
+/**
+ * Reads config.toml in all its layers and the requirements, for `createSandbox({ approvals })`.
+ *
+ * @throws SandboxError `config_invalid`, `config_unreadable`, `profile_not_found`
+ */
+export async function loadApprovals({ onNotice, ...options }: LoadPolicyOptions = {}): Promise<CommandApprovalOptions> {
+  const { codexHomeOf, loadConfig } = await import('./load.js')
+  const given = { codexHome: codexHomeOf(options.env), cwd: currentFolder(), ...options }
+  const loaded = await loadConfig(given)
+  for (const notice of noticesOf(loaded)) onNotice?.(notice)
+  return approvalsOf(loaded, given)
+}
+
+/** @param place  what `loaded` was read for */
+export function approvalsOf({ config, requirements, tables }: Pick<LoadedConfig, 'config' | 'requirements' | 'tables'>, { codexHome, cwd }: { readonly codexHome: string; readonly cwd: string }): CommandApprovalOptions {
+  const required = requirements?.prefixRules
+  return {
+    approvalPolicy: config.approvalPolicy, allowLoginShell: config.allowLoginShell, codexHome,
+    trustedFolders: projectFolders(realpathSync(cwd), tables['projects']).filter(({ trust }) => trust === 'trusted').map(({ folder }) => folder),
+    ...(required === undefined ? {} : { requiredRules: required.value }),
+  }
+}
