@@ -3,10 +3,10 @@
 // table into docs/bench.md.
 import { build } from 'esbuild'
 import { fork, spawn } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
 import { connect, createServer } from 'node:net'
-import { cpus, loadavg, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -18,6 +18,8 @@ const MARKS = ['<!-- written by npm run bench:network: begin -->', '<!-- written
 const PROXY_BUNDLE = join(ROOT, 'build/bench-proxy.mjs')
 const DOMAINS_BUNDLE = join(ROOT, 'build/bench-domains.mjs')
 const MIB = 1024 * 1024
+/** What is downloaded, by one or all together. */
+const TOTAL_MIB = 128
 const RULES = 10_000
 const IDLE_TUNNELS = 5_000
 /** Stands for the proxy that the environment names, with its password. */
@@ -25,6 +27,10 @@ const FROM_ENVIRONMENT = 'environment'
 
 const { values: options } = parseArgs({ options: { write: { type: 'boolean' }, rounds: { type: 'string', default: '7' }, role: { type: 'string' }, job: { type: 'string' } } })
 const ROUNDS = Number(options.rounds)
+
+/** For srt; gone afterwards. */
+const scratch = options.role === undefined ? realpathSync(mkdtempSync(join(tmpdir(), 'codex-sandbox-bench-'))) : undefined
+if (scratch !== undefined) process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
 
 const ROLES = { server: serve, proxy: serveProxy, client: () => work(JSON.parse(options.job)) }
 if (options.role !== undefined) await ROLES[options.role]()
@@ -43,13 +49,13 @@ async function bench() {
   const ways = { direct: job => runClient({ ...job, ...server.ports }), proxy: job => runClient({ ...job, ...server.ports, via: proxy.ports.proxy }), ...srt.run === undefined ? {} : { srt: job => srt.run({ ...job, ...server.ports, via: FROM_ENVIRONMENT }) } }
 
   say(`one tunnel, ${ROUNDS} rounds…`)
-  const one = await interleave(ways, { job: 'download', tunnels: 1, bytes: 1024 * MIB })
+  const one = await interleave(ways, { job: 'download', tunnels: 1, bytes: TOTAL_MIB * MIB })
   say('32 tunnels…')
-  const many = await interleave(ways, { job: 'download', tunnels: 32, bytes: 32 * MIB })
+  const many = await interleave(ways, { job: 'download', tunnels: 32, bytes: TOTAL_MIB / 32 * MIB })
   say('small requests…')
-  const small = await interleave(ways, { job: 'requests', count: 2000 })
+  const small = await interleave(ways, { job: 'requests', count: 500 })
   say('opening tunnels…')
-  const opening = await interleave(ways, { job: 'open', count: 500 })
+  const opening = await interleave(ways, { job: 'open', count: 200 })
   say(`${RULES} rules…`)
   const deciding = await decide()
   say(`${IDLE_TUNNELS} idle tunnels…`)
@@ -57,10 +63,10 @@ async function bench() {
   for (const each of [server, proxy]) each.child.disconnect()
   await srt.close?.()
 
-  const rate = ms => `${Math.round(1024 / ms * 1000)} MiB/s`
+  const rate = ms => `${Math.round(TOTAL_MIB / ms * 1000)} MiB/s`
   const rows = [
-    row('one CONNECT tunnel, 1 GiB', rate(one.direct), rate(one.proxy), one.direct / one.proxy, 'x', '≥ 0.3x', value => value >= 0.3, one.srt && `${rate(one.srt)}, ${(one.direct / one.srt).toFixed(2)}x`),
-    row('32 tunnels, 32 MiB each, in sum, against one tunnel', rate(one.proxy), rate(many.proxy), one.proxy / many.proxy, 'x', '≥ 0.9x', value => value >= 0.9, many.srt && rate(many.srt)),
+    row(`one CONNECT tunnel, ${TOTAL_MIB} MiB`, rate(one.direct), rate(one.proxy), one.direct / one.proxy, 'x', '≥ 0.3x', value => value >= 0.3, one.srt && `${rate(one.srt)}, ${(one.direct / one.srt).toFixed(2)}x`),
+    row(`32 tunnels, ${TOTAL_MIB / 32} MiB each, in sum, against one tunnel`, rate(one.proxy), rate(many.proxy), one.proxy / many.proxy, 'x', '≥ 0.9x', value => value >= 0.9, many.srt && rate(many.srt)),
     row('the same without a proxy', rate(one.direct), rate(many.direct), one.direct / many.direct, 'x'),
     row('a small HTTP request on a connection that stays', `${small.direct.toFixed(3)} ms`, `${small.proxy.toFixed(3)} ms`, small.proxy - small.direct, ' ms more', '≤ 0.5 ms more', value => value <= 0.5, small.srt && `${small.srt.toFixed(3)} ms`),
     row('a new connection, CONNECT and one byte there and back', `${opening.direct.toFixed(3)} ms`, `${opening.proxy.toFixed(3)} ms`, opening.proxy - opening.direct, ' ms more', '', undefined, opening.srt && `${opening.srt.toFixed(3)} ms`),
@@ -302,6 +308,8 @@ async function openSrt(server) {
   const { SandboxManager } = await import('@anthropic-ai/sandbox-runtime')
   const { errors = [] } = SandboxManager.checkDependencies()
   if (errors.length > 0) throw new Error(errors.join('; '))
+  // It leaves files in the current folder while it runs.
+  process.chdir(scratch)
   await SandboxManager.initialize({ network: { allowedDomains: ['localhost'], deniedDomains: [] }, filesystem: { denyRead: [], allowWrite: ['/tmp'], denyWrite: [] } })
   const { version } = JSON.parse(readFileSync(join(ROOT, 'node_modules/@anthropic-ai/sandbox-runtime/package.json'), 'utf8'))
   const quote = word => `'${word.replaceAll("'", "'\\''")}'`
