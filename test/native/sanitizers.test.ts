@@ -1,4 +1,5 @@
 // The launcher built with AddressSanitizer and UBSan does everything that a launcher does: an error in its memory ends it.
+import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
@@ -122,3 +123,20 @@ test('sockets inside are connected to, one outside is not', async () => {
 })
 
 const pick = ({ exitCode, stdout, stderr }: { exitCode: number; stdout: string; stderr: string }): object => ({ exitCode, stdout, stderr })
+
+test('git operations of several steps, and calls that are none of theirs', async () => {
+  const author = { GIT_AUTHOR_NAME: 'A', GIT_AUTHOR_EMAIL: 'a@example.org', GIT_COMMITTER_NAME: 'A', GIT_COMMITTER_EMAIL: 'a@example.org', GIT_CONFIG_GLOBAL: '/dev/null' }
+  const workspace = makeWorkspace()
+  const launcher = ownLauncher('sanitizers', { ASAN_OPTIONS: 'detect_leaks=0' })
+  execFileSync('git', ['init', '-q', '-b', 'main', workspace.path])
+  const sandbox = await createSandbox({ cwd: workspace.path, launcherPath: launcher.path, policy: { git: 'commits', env: { set: author } } })
+  onTestFinished(() => sandbox.close())
+  const long = 'x'.repeat(4000)
+  expect(await sandbox.exec(sh(`
+    for i in 1 2 3; do echo $i > f$i; git add .; git commit -qm $i; done; git switch -qc other HEAD~1; echo x > f3; git add .; git commit -qm x
+    git rebase -q main >/dev/null 2>&1; test -d .git/rebase-merge && git rebase --abort; test -e .git/rebase-merge || git cherry-pick HEAD~2..HEAD~1 HEAD~1..HEAD >/dev/null 2>&1; git cherry-pick --abort 2>/dev/null
+    mkdir ${long}/sequencer / '' sequencer/ //sequencer .git/sequencer/. 2>/dev/null; rmdir ${long}/rebase-merge .git/sequencer/// .git/rebase-merge/ 2>/dev/null; rm -rf /dev/git-operations/*; mkdir .git/rebase-merge && rmdir .git/rebase-merge && echo done`)))
+    .toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/done\n$/) })
+  await sandbox.close()
+  await expectNone(launcher.processes)
+})
