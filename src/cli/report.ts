@@ -21,7 +21,7 @@ function endLines({ timedOut, timedOutBy, limit, changedPath, gitOperations = []
     ...(timedOutBy === 'idleTimeoutMs' ? [`ended: it wrote nothing for ${idleTimeout}`] : timedOut ? [`timed out${timeout === undefined ? '' : ` after ${timeout}`}`] : []),
     ...(limit === undefined ? [] : [`ended by its limit ${limit}`]),
     ...(changedPath === undefined ? [] : [`ended, because ${JSON.stringify(changedPath)} was changed from outside while it ran`]),
-    ...gitOperations.map(path => `the git operation of ${JSON.stringify(path)} did not end, and its state is gone with the sandbox: no later command can continue it. Continue in the same command, or go back with git switch`),
+    ...gitOperations.map(path => `the git operation of ${JSON.stringify(path)} did not end, and its state is gone with the sandbox: no later command can continue it. Continue in the same command, or go back with git switch -f BRANCH`),
   ]
 }
 

@@ -24,6 +24,10 @@ test.each([
   { name: 'an idle time-out says so',                      result: result({ exitCode: 124, timedOut: true, timedOutBy: 'idleTimeoutMs' }), options: { timeout: '30s', idleTimeout: '5s' }, lines: ['codex-sandbox: ended: it wrote nothing for 5s'] },
   { name: 'a limit says which',                            result: result({ exitCode: 137, limit: 'memoryBytes' }), options: {}, lines: ['codex-sandbox: ended by its limit memoryBytes'] },
   { name: 'a change from outside says where',              result: result({ exitCode: 137, changedPath: '/w/.git\n' }), options: {}, lines: ['codex-sandbox: ended, because "/w/.git\\n" was changed from outside while it ran'] },
+  {
+    name: 'a git operation that did not end says what becomes of it', options: {}, result: result({ exitCode: 1, gitOperations: ['/w/.git/rebase-merge'] }),
+    lines: ['codex-sandbox: the git operation of "/w/.git/rebase-merge" did not end, and its state is gone with the sandbox: no later command can continue it. Continue in the same command, or go back with git switch -f BRANCH'],
+  },
   { name: '--log-denials prints nothing where nothing was denied', result: result({}), options: { logDenials: true } as const, lines: [] },
   {
     name: '--log-denials prints all, by kind, also after success', options: { logDenials: true } as const,
