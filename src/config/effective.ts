@@ -130,11 +130,11 @@ function readNetwork(tree: Readonly<Tree>): NetworkConfig {
  */
 export function networkOf({ sandboxMode, workspaceWrite, network }: EffectiveConfig): NetworkMode {
   if (sandboxMode === 'danger-full-access') return 'open'
-  // The table waits until its mode is chosen.
-  const access = sandboxMode === 'workspace-write' ? workspaceWrite.networkAccess : undefined
-  if (access === false || network.enabled === false) return 'off'
+  // What closes holds in every mode, or a narrower mode would open what a wider one had closed.
+  if (workspaceWrite.networkAccess === false || network.enabled === false) return 'off'
   if (network.enabled === true) return 'proxied'
-  return access === true ? hasRules(network) ? 'proxied' : 'open' : 'off'
+  // What opens waits until its mode is chosen.
+  return sandboxMode === 'workspace-write' && workspaceWrite.networkAccess === true ? hasRules(network) ? 'proxied' : 'open' : 'off'
 }
 
 /** Rules that an open network would pass by. */

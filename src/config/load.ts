@@ -344,7 +344,7 @@ function unheld({ network, workspaceWrite, sandboxMode, features }: EffectiveCon
   if (hasRules(network) && held === 'off' && network.enabled === undefined && workspaceWrite.networkAccess !== false) found.push([network.allowedDomains === undefined ? 'network.denied_domains' : 'network.allowed_domains', 'opens nothing: the network is off until network.enabled is true'])
   if (sandboxMode === 'danger-full-access' && (network.enabled !== undefined || hasRules(network))) found.push(['network.enabled', 'has no effect: danger-full-access enforces nothing'])
   if (workspaceWrite.networkAccess === true && network.enabled === false) found.push(['sandbox_workspace_write.network_access', 'has no effect: network.enabled is false'])
-  if (workspaceWrite.networkAccess === false && network.enabled === true && sandboxMode === 'workspace-write') found.push(['network.enabled', 'has no effect: sandbox_workspace_write.network_access is false'])
+  if (workspaceWrite.networkAccess === false && network.enabled === true && sandboxMode !== 'danger-full-access') found.push(['network.enabled', 'has no effect: sandbox_workspace_write.network_access is false'])
   if (features['use_linux_sandbox_bwrap'] === true) found.push(['features.use_linux_sandbox_bwrap', 'has no effect: the way over bwrap is not built yet'])
   if (origins.has('shell_environment_policy.experimental_use_profile')) found.push(['shell_environment_policy.experimental_use_profile', 'has no effect: a profile is read by the shell that is asked to, with a login shell'])
   return found.map(([key, text]) => {

@@ -112,6 +112,10 @@ describe('a trusted project only narrows', () => {
     const place = configPlace({ [USER]: `sandbox_mode = "workspace-write"\n${TRUSTED}`, [PROJECT]: '[network]\nmode = "limited"\ndenied_domains = ["a.org"]\n' })
     expect((await place.load()).policy().network).toBe('off')
   })
+  test('a narrower mode does not open a network that a wider one had closed', async () => {
+    const place = configPlace({ [USER]: `sandbox_mode = "workspace-write"\nsandbox_workspace_write.network_access = false\nnetwork.enabled = true\n${TRUSTED}`, [PROJECT]: 'sandbox_mode = "read-only"\n' })
+    expect((await place.load()).policy()).toMatchObject({ mode: 'read-only', network: 'off' })
+  })
   test('-c and what is managed are the user\'s and the organisation\'s own, and stand above it', async () => {
     const place = configPlace({ [USER]: `sandbox_mode = "workspace-write"\n${TRUSTED}`, [PROJECT]: 'sandbox_mode = "read-only"\n' })
     expect((await place.load({ overrides: ['sandbox_mode=workspace-write'] })).config.sandboxMode).toBe('workspace-write')
