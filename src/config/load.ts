@@ -16,6 +16,7 @@ import { type Believed, BUILT_IN, type ConfigSandboxMode, type EffectiveConfig, 
 import { type CheckedLayer, checkLayer, type ConfigWarning, emptyLayer, type LayerName } from './layer.js'
 import { decodePreference, type ManagedPreferences, managedPreferences, PREFERENCE_DOMAIN, type PreferenceKey } from './managed-preferences.js'
 import { mergeLayers, type RootsOf } from './merge.js'
+import type { RootName } from './narrowing.js'
 import { parseOverride } from './override.js'
 import { type ProjectFolder, projectFolders, type TrustLevel } from './project.js'
 import type { RequirementSource } from './requirement-source.js'
@@ -314,9 +315,13 @@ function rootsOf(options: LoadConfigOptions): RootsOf {
   const { tmpdir, both } = placesOf(options)
   return tree => {
     const at = (key: string): unknown => valueAt(tree, ['sandbox_workspace_write', key])
-    const roots = [options.cwd, ...at('writable_roots') as readonly string[], ...(at('exclude_slash_tmp') === true ? [] : ['/tmp']), ...(at('exclude_tmpdir_env_var') === true || tmpdir === undefined ? [] : ['$TMPDIR'])]
-    const pathsOf = (root: string): string[] => root !== '$TMPDIR' ? both(root) : tmpdir === undefined ? [] : both(tmpdir)
-    return { liesInOtherRoot: (root, without) => pathsOf(root).some(inner => roots.some(other => !without(other) && pathsOf(other).some(outer => isInside(platform, outer, inner)))) }
+    const roots = new Map<RootName, readonly string[]>([['workspace', both(options.cwd)]])
+    for (const root of at('writable_roots') as readonly string[]) roots.set(`listed ${root}`, both(root))
+    if (at('exclude_slash_tmp') !== true) roots.set('/tmp', both('/tmp'))
+    if (at('exclude_tmpdir_env_var') !== true && tmpdir !== undefined) roots.set('$TMPDIR', both(tmpdir))
+    return {
+      liesInOtherRoot: (root, without) => [...roots].some(([name, outer]) => name !== root && !without(name) && outer.some(one => roots.get(root)?.some(inner => isInside(platform, one, inner)))),
+    }
   }
 }
 

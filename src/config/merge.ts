@@ -1,7 +1,7 @@
 // Layers, the lower first → one tree, and which layer each value in it is from.
 import { CONFIG_KEYS, isTable } from './keys.js'
 import type { CheckedLayer, ConfigWarning } from './layer.js'
-import { NARROWINGS } from './narrowing.js'
+import { type Narrowing, NARROWINGS } from './narrowing.js'
 import { copyTree, emptyTree, keyName, type KeyPath, leavesOf, setAt, type Tree, valueAt } from './trees.js'
 
 export interface Merged {
@@ -12,7 +12,7 @@ export interface Merged {
 }
 
 /** The folders in which commands may write under a tree, as text: the policy's cwd, the roots, and the temporary folders that count. */
-export type RootsOf = (tree: Readonly<Tree>) => { readonly liesInOtherRoot: (root: string, without: (root: string) => boolean) => boolean }
+export type RootsOf = (tree: Readonly<Tree>) => Pick<Narrowing, 'liesInOtherRoot'>
 
 /** Said whole, not merged key by key: half of one approval policy and half of another is neither. */
 const isWhole = (path: KeyPath): boolean => path.length === 1 && path[0] === 'approval_policy'

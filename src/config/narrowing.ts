@@ -1,12 +1,15 @@
 // What a project's file may do with a key: only what lets less happen than without it. Pure.
 import { approvalSetting, isNarrowerApproval } from '../approval/approval-setting.js'
 
+/** A root of a policy: one of `writable_roots` by its text, the workspace, or a temporary folder. The same folder may have several of them. */
+export type RootName = `listed ${string}` | 'workspace' | '/tmp' | '$TMPDIR'
+
 /** What holds without the project's file, and what it says. Both are of the key's type; `below` is the built-in value where no layer says one. */
 export interface Narrowing {
   readonly below: unknown
   readonly said: unknown
   /** Whether a root would still lie in a writable one if it were none itself: its `.git` would open then. */
-  readonly liesInOtherRoot: (root: string, without: (root: string) => boolean) => boolean
+  readonly liesInOtherRoot: (root: RootName, without: (root: RootName) => boolean) => boolean
 }
 
 /** `keeps`: the value from then on. `refused`: why some or all of it is ignored. */
@@ -69,7 +72,8 @@ const TABLE = {
     const [below, said] = [list(given.below), list(given.said)]
     const added = said.find(root => !below.includes(root))
     const dropped = (root: string): boolean => below.includes(root) && !said.includes(root)
-    const kept = below.filter(root => dropped(root) && given.liesInOtherRoot(root, dropped))
+    const goes = new Set<RootName>(below.filter(dropped).map(root => `listed ${root}` as const))
+    const kept = below.filter(root => dropped(root) && given.liesInOtherRoot(`listed ${root}`, name => goes.has(name)))
     const keeps = below.filter(root => said.includes(root) || kept.includes(root))
     if (added !== undefined) return { keeps, refused: `${WIDER}: ${JSON.stringify(added)} is not in the list below it` }
     return kept.length === 0 ? { keeps } : { keeps, refused: `${JSON.stringify(kept[0])} lies in another writable folder: without being a root of its own, its .git would be writable` }

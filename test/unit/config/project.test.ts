@@ -135,6 +135,14 @@ describe('a root is not left out where its .git would open', () => {
   test('in the workspace', async () => {
     expect(await roots(user('"$PLACE/project/sub"'), 'sandbox_workspace_write.writable_roots = []')).toMatchObject({ roots: ['/project/sub'] })
   })
+  test('in the workspace, which is named as well', async () => {
+    expect(await roots(user('"$PLACE/project/sub", "$PLACE/project"'), 'sandbox_workspace_write.writable_roots = []')).toMatchObject({ roots: ['/project/sub', '/project'] })
+  })
+  test('/tmp, which is protected less as the temporary folder that it stays', async () => {
+    const open = { [USER]: `sandbox_mode = "workspace-write"\nsandbox_workspace_write.writable_roots = ["/tmp"]\n${TRUSTED}` }
+    expect(await roots(open, 'sandbox_workspace_write.writable_roots = []')).toMatchObject({ roots: ['/tmp'] })
+    expect(await roots(open, 'sandbox_workspace_write.exclude_slash_tmp = true')).toMatchObject({ roots: ['/tmp'], excluded: [false, false] })
+  })
   test('behind a link', async () => {
     const place = configPlace({ ...user('"$PLACE/link"'), [PROJECT]: 'sandbox_workspace_write.writable_roots = []\n' })
     mkdirSync(join(place.project, 'sub'))
