@@ -23,6 +23,9 @@ const DIAL_TIMEOUT_MS = 30_000
 /** Where there is another address to try. */
 const FIRST_DIAL_TIMEOUT_MS = 4_000
 
+/** Of one name. */
+const MOST_ADDRESSES = 8
+
 /** `allowHalfOpen`: an end in one direction is passed on and leaves the other open. */
 export const dialDirect: Dial = ({ address, family, port }, { signal }) =>
   settled(connect({ host: address, port, family, allowHalfOpen: true, noDelay: true, autoSelectFamily: false }), 'connect', signal)
@@ -30,8 +33,9 @@ export const dialDirect: Dial = ({ address, family, port }, { signal }) =>
 /** Tries one address after the other. @throws DialError */
 export async function dialFirst(dial: Dial, addresses: readonly Address[], port: number, signal: AbortSignal): Promise<{ socket: Socket; address: string }> {
   let code = 'no address'
-  for (const [index, address] of addresses.entries()) {
-    const late = AbortSignal.timeout(index < addresses.length - 1 ? FIRST_DIAL_TIMEOUT_MS : DIAL_TIMEOUT_MS)
+  const tried = addresses.slice(0, MOST_ADDRESSES)
+  for (const [index, address] of tried.entries()) {
+    const late = AbortSignal.timeout(index < tried.length - 1 ? FIRST_DIAL_TIMEOUT_MS : DIAL_TIMEOUT_MS)
     try {
       const socket = await dial({ ...address, port }, { signal: AbortSignal.any([signal, late]) })
       return { socket: guarded(socket), address: address.address }

@@ -154,8 +154,9 @@ async function receive(client: Client, exchange: Exchange, server: UpstreamConne
   const clientStays = request.version === '1.1' && !closes && framing.kind !== 'until-close'
   onAnswer()
   await write(to, formatHead(head, [
-    // HEAD and 304 tell the length of a body that they do not have.
-    ...framing.kind === 'length' ? [`Content-Length: ${framing.length}`] : framing.kind === 'none' ? head.headers.filter(({ key }) => key === 'content-length').map(({ value }) => `Content-Length: ${value}`) : [],
+    ...framing.kind === 'length' ? [`Content-Length: ${framing.length}`] : [],
+    // These two tell the length of a body that they do not have; of others a client would wait for it.
+    ...framing.kind === 'none' && (request.method === 'HEAD' || head.status === 304) ? head.headers.filter(({ key }) => key === 'content-length').map(({ value }) => `Content-Length: ${value}`) : [],
     ...asChunks ? ['Transfer-Encoding: chunked'] : [],
     `Connection: ${clientStays ? 'keep-alive' : 'close'}`,
   ]), 'latin1')

@@ -66,6 +66,6 @@ test('no server sees a request that was not judged', async () => {
     // A request that the edit itself made whole, in absolute form and for that host, is an ordinary one.
     expect(seen.filter(request => !request.startsWith('app.test') && !/^app\.test\.?(?::0*80)? /i.test(request))).toEqual([])
     if (!bytes.includes('http://app.test/smuggled')) expect(seen.filter(request => request.includes('smuggled'))).toEqual([])
-  }), { numRuns: RUNS, examples: SEEDS.map(seed => [seed, [], 400]) })
+  }), { numRuns: RUNS, examples: SEEDS.map((seed): [string, never[], number] => [seed, [], 400]) })
   await expect.poll(() => world.proxy.stats.connections, { timeout: 5000 }).toBe(0)
 }, 600_000)
