@@ -88,11 +88,12 @@ function judge(command: readonly string[], parts: CommandParts, rules: CommandRu
   const judged = parts.segments.map((segment, index) => judgeSegment(segment, index, parts, rules, setting, options))
   const hidden = parts.found.flatMap(({ command: each, segment }) => judgeFound(each, segment === undefined ? undefined : judged[segment]?.allowed, rules, setting, options))
   const broken: Reason[] = rules.broken.slice(0, 1).map(text => ({ question: 'rules', text: `command rules cannot be relied on: ${text}` }))
+  const unread: Reason[] = parts.unread ? [{ question: 'sandbox_approval', text: `${shown(command)} is too much to be read` }] : []
   const wider = judgePermissions(command, options)
   return {
     forbidden: [...judged, ...hidden, wider].flatMap(({ forbidden }) => forbidden).concat(parts.loginShell && options.allowLoginShell === false ? [`${shown(command)} is a login shell, which allow_login_shell = false refuses`] : []),
     // What rules say comes first: it has the better words.
-    asks: [...judged, ...hidden, { forbidden: [], asks: broken }, wider].flatMap(({ asks }) => asks).sort((a, b) => Number(b.question === 'rules') - Number(a.question === 'rules')),
+    asks: [...judged, ...hidden, { forbidden: [], asks: [...broken, ...unread] }, wider].flatMap(({ asks }) => asks).sort((a, b) => Number(b.question === 'rules') - Number(a.question === 'rules')),
   }
 }
 

@@ -1,7 +1,7 @@
 // An argument vector → what it runs, as far as words can tell: the commands of a shell's script, and those behind wrappers such as sudo. Pure.
 import { programName } from './command-rules.js'
 import { SHELLS, trustedName, WRAPPERS } from './programs.js'
-import { readScript, type ScriptCommand, type ScriptWord } from './shell-script.js'
+import { readScript, type Script, type ScriptCommand, type ScriptWord } from './shell-script.js'
 
 export interface CommandParts {
   /**
@@ -14,12 +14,16 @@ export interface CommandParts {
   readonly found: readonly { readonly command: ScriptCommand; readonly segment: number | undefined }[]
   /** A shell in it reads the user's profile first. */
   readonly loginShell: boolean
+  /** There is more in it than was looked at: what must not run may be there. */
+  readonly unread: boolean
 }
 
 /** Shells in wrappers in shells. */
 const MOST_LAYERS = 6
 /** All commands that are looked at; more are not approved by their words. */
 const MOST_FOUND = 500
+/** Words at which the command behind a wrapper with unknown options may begin, and words that may be a shell's script. */
+const MOST_CANDIDATES = 50
 
 const fixedWords = (argv: readonly string[]): ScriptCommand => argv.map(text => ({ text, fixed: true, head: text }))
 
@@ -32,8 +36,9 @@ export function partsOf(argv: readonly string[], windows = false): CommandParts 
     found.add(whole, 0)
     return { kind: 'plain', segments: [whole], ...found.result }
   }
-  found.sawShell(shell)
-  const script = shell.script === undefined ? undefined : readScript(shell.script, shell.dialect)
+  const [first, ...others] = shell.scripts
+  const script = first === undefined ? undefined : readScript(first, shell.dialect)
+  found.sawShell(shell, script)
   const plain = shell.exact && shell.dialect !== undefined ? script?.plain : undefined
   const prefix = shell.exact && shell.dialect === 'bash' ? script?.withHereDocument : undefined
   const segments = plain ?? (prefix === undefined ? [whole] : [prefix])
@@ -41,11 +46,13 @@ export function partsOf(argv: readonly string[], windows = false): CommandParts 
   if (kind === 'whole') found.add(whole, 0, false)
   if (kind !== 'whole') for (const [index, segment] of segments.entries()) found.add(segment, index)
   if (kind !== 'plain') for (const command of script?.found ?? []) found.add(command, undefined)
+  for (const text of others) found.addScript(text, shell.dialect, undefined)
   return { kind, segments, ...found.result }
 }
 
 interface ShellScript {
-  readonly script: string | undefined
+  /** The words that it may be: options that are not known may take the first of them. Empty: no script was given by `-c`. */
+  readonly scripts: readonly string[]
   readonly dialect: 'bash' | 'zsh' | undefined
   /** Nothing but `-c` or `-lc` and the script. */
   readonly exact: boolean
@@ -60,11 +67,11 @@ function shellScript(command: ScriptCommand, windows: boolean): ShellScript | un
   const shell = Object.hasOwn(SHELLS, name) ? SHELLS[name] : undefined
   if (shell === undefined) return undefined
   const options = rest.slice(0, lengthOfOptions(rest))
-  const withScript = options.findIndex(({ text }) => /^-[A-Za-z]*c[A-Za-z]*$/.test(text))
-  const script = withScript === -1 ? undefined : rest[options.length]
+  const withScript = rest.findIndex(({ text }) => /^-[A-Za-z]*c[A-Za-z]*$/.test(text))
+  const scripts = withScript === -1 ? [] : rest.slice(withScript + 1).filter(({ text }) => !/^[-+][A-Za-z]*$/.test(text)).map(({ text }) => text)
   const [only, text, ...more] = rest
   return {
-    script: script?.fixed === true ? script.text : undefined,
+    scripts: scripts.slice(0, MOST_CANDIDATES),
     dialect: trustedName(program.text) === name ? shell.dialect : undefined,
     exact: (only?.text === '-c' || only?.text === '-lc') && text?.fixed === true && more.length === 0,
     login: program.text.startsWith('-') || options.some(option => /^-[A-Za-z]*l[A-Za-z]*$|^--login$/.test(option.text)),
@@ -77,42 +84,66 @@ function lengthOfOptions(words: readonly ScriptWord[]): number {
   return length
 }
 
-/** Collects commands, and what is behind wrappers and shells in them. */
+/** Collects commands, and what is behind wrappers and shells in them. What is too much is said to be there. */
 class Finder {
   readonly #found: { command: ScriptCommand; segment: number | undefined }[] = []
   #loginShell = false
+  #unread = false
   readonly #windows: boolean
 
   constructor(windows: boolean) {
     this.#windows = windows
   }
 
-  get result(): Pick<CommandParts, 'found' | 'loginShell'> {
-    return { found: this.#found, loginShell: this.#loginShell }
+  get result(): Pick<CommandParts, 'found' | 'loginShell' | 'unread'> {
+    return { found: this.#found, loginShell: this.#loginShell, unread: this.#unread }
   }
 
-  sawShell({ login }: ShellScript): void {
+  sawShell({ login }: ShellScript, script: Script | undefined): void {
     this.#loginShell ||= login
+    this.#unread ||= script?.unread === true
+  }
+
+  addScript(text: string, dialect: ShellScript['dialect'], segment: number | undefined, layers = 0): void {
+    const script = readScript(text, dialect)
+    this.#unread ||= script.unread === true
+    for (const command of script.found) this.add(command, segment, true, layers)
   }
 
   add(command: ScriptCommand, segment: number | undefined, intoShells = true, layers = 0): void {
-    if (command.length === 0 || this.#found.length >= MOST_FOUND) return
+    if (command.length === 0) return
+    if (this.#found.length >= MOST_FOUND || layers > MOST_LAYERS) {
+      this.#unread = true
+      return
+    }
     this.#found.push({ command, segment })
-    if (layers >= MOST_LAYERS) return
     const shell = intoShells ? shellScript(command, this.#windows) : undefined
-    if (shell !== undefined) this.sawShell(shell)
-    if (shell?.script !== undefined) for (const inner of readScript(shell.script, shell.dialect).found) this.add(inner, segment, true, layers + 1)
-    for (const inner of behindWrapper(command, this.#windows)) this.add(inner, segment, true, layers + 1)
-    for (const inner of behindFind(command, this.#windows)) this.add(inner, segment, true, layers + 1)
+    if (shell !== undefined) this.sawShell(shell, undefined)
+    for (const text of shell?.scripts ?? []) this.addScript(text, shell?.dialect, segment, layers + 1)
+    const { commands, text, unread } = behindWrapper(command, this.#windows)
+    this.#unread ||= unread === true
+    if (text !== undefined) this.addScript(text, 'bash', segment, layers + 1)
+    for (const inner of commands ?? []) this.add(inner, segment, true, layers + 1)
+    const searches = behindFind(command, this.#windows)
+    this.#unread ||= searches.length > MOST_CANDIDATES
+    for (const inner of searches.slice(0, MOST_CANDIDATES)) this.add(inner, segment, true, layers + 1)
   }
 }
 
-/** The command that a wrapper runs; each that it could be, where its options are not known. */
-function behindWrapper([program, ...rest]: ScriptCommand, windows: boolean): ScriptCommand[] {
+interface Behind {
+  /** One, or each that it could be where the wrapper's options are not known. */
+  readonly commands?: readonly ScriptCommand[]
+  /** A script. */
+  readonly text?: string
+  readonly unread?: true
+}
+
+/** What a wrapper runs. */
+function behindWrapper([program, ...rest]: ScriptCommand, windows: boolean): Behind {
   const name = program === undefined ? '' : programName(program.text, windows)
   const wrapper = Object.hasOwn(WRAPPERS, name) ? WRAPPERS[name] : undefined
-  if (wrapper === undefined) return []
-  if (name === 'eval') return readScript(rest.map(({ text }) => text).join(' ')).found.slice(0, MOST_FOUND)
+  if (wrapper === undefined) return {}
+  if (name === 'eval') return { text: rest.map(({ text }) => text).join(' ') }
   let at = 0
   for (; at < rest.length; at++) {
     const { text } = rest[at] as ScriptWord
@@ -123,18 +154,25 @@ function behindWrapper([program, ...rest]: ScriptCommand, windows: boolean): Scr
     if (wrapper.values.includes(text)) at++
     else if (wrapper.flags.includes(text) || wrapper.values.some(value => text.startsWith(value.startsWith('--') ? `${value}=` : value))) continue
     else if (wrapper.assignments === true && /^[A-Za-z_][A-Za-z0-9_]*=/.test(text)) continue
-    else if (text.startsWith('-') && text !== '-') return rest.slice(at + 1).map((_, index) => rest.slice(at + 1 + index))
+    else if (text.startsWith('-') && text !== '-') return eachOf(rest.slice(at + 1))
     else break
   }
   const splits = rest.findIndex(({ text }) => text === '-S' || text === '--split-string')
-  if (name === 'env' && splits !== -1) return readScript(rest.slice(splits + 1).map(({ text }) => text).join(' ')).found.slice(0, MOST_FOUND)
+  if (name === 'env' && splits !== -1) return { text: rest.slice(splits + 1).map(({ text }) => text).join(' ') }
   const inner = rest.slice(at + (wrapper.skip ?? 0))
-  return inner.length === 0 ? [] : [inner]
+  return { commands: [inner] }
+}
+
+/** Every command that could begin in these words. */
+function eachOf(words: ScriptCommand): Behind {
+  const commands = words.slice(0, MOST_CANDIDATES).map((_, index) => words.slice(index, MOST_CANDIDATES))
+  return words.length > MOST_CANDIDATES ? { commands, unread: true } : { commands }
 }
 
 /** `find … -exec COMMAND ;` */
 function behindFind(command: ScriptCommand, windows: boolean): ScriptCommand[] {
   const [program] = command
   if (program === undefined || programName(program.text, windows) !== 'find') return []
-  return command.flatMap(({ text }, index) => /^-(?:exec|execdir|ok|okdir)$/.test(text) ? [command.slice(index + 1)] : []).filter(inner => inner.length > 0)
+  const starts = command.flatMap(({ text }, index) => /^-(?:exec|execdir|ok|okdir)$/.test(text) ? [index + 1] : [])
+  return starts.slice(0, MOST_CANDIDATES + 1).map(start => command.slice(start)).filter(inner => inner.length > 0)
 }

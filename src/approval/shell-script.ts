@@ -19,6 +19,8 @@ export interface Script {
   readonly withHereDocument: ScriptCommand | undefined
   /** Every command that stands anywhere in it, in substitutions and functions too, as far as it was understood. */
   readonly found: readonly ScriptCommand[]
+  /** It is too much to be read: anything may stand in it. */
+  readonly unread?: true
 }
 
 const NOTHING_KNOWN: Script = { plain: undefined, withHereDocument: undefined, found: [] }
@@ -31,7 +33,7 @@ const MOST_OPENINGS = 200
  * @param dialect  `zsh` is not what the parser reads: there only words without any special character are plain
  */
 export function readScript(text: string, dialect: 'bash' | 'zsh' = 'bash'): Script {
-  if (text.length > MOST_CHARACTERS || text.includes('\0') || (text.match(/[({`]|\$\{/g)?.length ?? 0) > MOST_OPENINGS) return NOTHING_KNOWN
+  if (text.length > MOST_CHARACTERS || text.includes('\0') || (text.match(/[({`]|\$\{/g)?.length ?? 0) > MOST_OPENINGS) return { ...NOTHING_KNOWN, unread: true }
   const script = parse(text)
   const found: ScriptCommand[] = []
   let wrong = (script.errors?.length ?? 0) > 0

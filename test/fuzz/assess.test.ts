@@ -10,7 +10,7 @@ import { type CommandRules, matchPrefixes, NO_RULES, type PrefixRule, RULE_DECIS
 import { readScript } from '../../src/approval/shell-script.js'
 
 /** A longer run: FUZZ_RUNS=100000 npx vitest run test/fuzz/assess.test.ts */
-const numRuns = Number(process.env['FUZZ_RUNS'] ?? 2000)
+const numRuns = Number(process.env['FUZZ_RUNS'] ?? 1000)
 
 const WORDS = ['git', 'push', 'rm', '-f', 'ls', 'npm', 'sudo', '/bin/git', './git', 'bash', '-c', '-lc', 'ls; git push', 'x']
 const word = fc.constantFrom(...WORDS)

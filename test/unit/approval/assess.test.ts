@@ -24,6 +24,8 @@ const KINDS = {
   prompt:    'a a a f a a f f',
   forbidden: 'f f f f f f f f',
   allowed:   'r r r r r r r r',
+  // More than is read: what is forbidden may stand in it.
+  unread:    'a a a f a f a f',
   // A rule asks, and what is dangerous asks too.
   both:      'a a a f a f f f',
 } as const
@@ -78,7 +80,8 @@ const COMMANDS: readonly (readonly [kind: Kind, command: string | readonly strin
   ['dangerous', ['sudo', '-n', 'A=1', 'rm', '-f', 'x']], ['dangerous', ['sudo', '--unknown', 'x', 'rm', '-f', 'y']], ['dangerous', ['env', 'A=1', 'rm', '-f', 'x']], ['dangerous', ['env', '-i', 'rm', '-f', 'x']],
   ['dangerous', ['env', '-S', 'rm -f x']], ['dangerous', ['nohup', 'nice', '-n', '5', 'rm', '-f', 'x']], ['dangerous', ['timeout', '5', 'rm', '-f', 'x']], ['dangerous', ['timeout', '-k', '1', '5', 'rm', '-f', 'x']],
   ['dangerous', ['xargs', '-n', '1', 'rm', '-f']], ['dangerous', ['xargs', '-0', 'rm', '-rf']], ['dangerous', ['find', '.', '-exec', 'rm', '-f', '{}', '+']], ['dangerous', ['busybox', 'rm', '-rf', 'x']],
-  ['dangerous', ['bash', '-c', 'bash -c "rm -rf x"']], ['dangerous', ['sudo', 'bash', '-c', 'rm -f x']], ['dangerous', ['dash', '-c', 'rm -rf x']], ['dangerous', ['bash', '-ec', 'rm -rf x']], ['dangerous', ['bash', '-o', 'pipefail', '-c', 'rm -f x']],
+  ['dangerous', ['bash', '-c', 'bash -c "rm -rf x"']], ['dangerous', ['sudo', 'bash', '-c', 'rm -f x']], ['dangerous', ['dash', '-c', 'rm -rf x']], ['dangerous', ['bash', '-ec', 'rm -rf x']], ['dangerous', ['bash', '-o', 'pipefail', '-c', 'rm -f x']], ['dangerous', ['bash', '-c', '--', 'rm -f x']], ['dangerous', ['bash', '--rcfile', 'x', '-c', 'rm -f x']], ['dangerous', ['bash', '-c', '-e', 'rm -f x']], ['dangerous', ['bash', '-c', '-o', 'pipefail', 'rm -f x']],
+  ['dangerous', ['zsh', '-c', 'nocorrect rm -f x']], ['dangerous', ['zsh', '-c', 'noglob rm -f *']], ['dangerous', ['zsh', '-c', 'repeat 3 rm -f x']], ['dangerous', ['zsh', '-c', '- rm -f x']], ['dangerous', ['xargs', '--unknown', 'x', 'rm', '-f']],
   ['dangerous', 'rm -rf x'], ['dangerous', 'ls && rm -rf x'], ['dangerous', 'ls | xargs rm -f'], ['dangerous', 'echo $(rm -f x)'], ['dangerous', 'echo `rm -f x`'], ['dangerous', '(rm -f x)'], ['dangerous', '{ rm -f x; }'],
   ['dangerous', 'if true; then rm -f x; fi'], ['dangerous', 'for i in a b; do rm -f $i; done'], ['dangerous', 'f() { rm -rf x; }; f'], ['dangerous', 'rm -rf *'], ['dangerous', 'rm -rf "$HOME"'], ['dangerous', 'rm -rf x &'],
   ['dangerous', '! rm -f x'], ['dangerous', 'A=1 rm -f x'], ['dangerous', 'rm -f x > log'], ['dangerous', 'cat <(rm -f x)'], ['dangerous', '"rm" \'-f\' x'], ['dangerous', 'r\\m -f x'], ['dangerous', 'r"m" -\'f\' x'], ['dangerous', '$\'rm\' -f x'],
@@ -93,7 +96,8 @@ const COMMANDS: readonly (readonly [kind: Kind, command: string | readonly strin
   ['other', 'echo `pwd`'], ['other', 'echo $((1 + 1))'], ['other', '(ls)'], ['other', '{ ls; }'], ['other', 'if true; then ls; fi'], ['other', 'A=1 ls'], ['other', 'A=1'], ['other', 'ls |& cat'], ['other', 'cat <(ls)'], ['other', 'echo {a,b}'],
   ['other', 'echo {1..3}'], ['other', 'ls # all'], ['other', '# ls'], ['other', ''], ['other', 'ls &&'], ['other', '&& ls'], ['other', 'ls ;; pwd'], ['other', '"ls'], ['other', 'l? -a'], ['other', '~/ls'], ['other', '$x'], ['other', 'echo $\'a\''],
   ['other', 'echo $"a"'], ['other', '[[ a ]]'], ['other', '(( 1 ))'], ['other', 'f() { ls; }'], ['other', 'coproc ls'], ['other', 'select x in a; do ls; done'], ['other', 'cat <<EOF\nx\nEOF'], ['other', 'cat <<< x'], ['other', 'echo @(a|b)'],
-  ['other', `ls ${'x'.repeat(20_000)}`], ['other', 'ls \0 x'], ['other', `echo ${'$('.repeat(150)}`],
+  ['unread', `ls ${'x'.repeat(20_000)}`], ['unread', `ls; ${'ls;'.repeat(600)} ls`], ['unread', ['xargs', '--unknown', ...Array<string>(60).fill('x')]], ['unread', `echo ${'$('.repeat(250)}`], ['unread', ['eval', 'x'.repeat(20_000)]],
+  ['unread', ['sudo', 'sudo', 'sudo', 'sudo', 'sudo', 'sudo', 'sudo', 'sudo', 'ls']], ['other', `echo ${'$('.repeat(150)}`],
   // Shells that are not read, or not so.
   ['safe', ['bash', '-c', 'ls']], ['safe', ['sh', '-c', 'ls && pwd']], ['safe', ['/bin/bash', '-lc', 'ls']], ['safe', ['zsh', '-lc', 'ls -la | grep x']], ['other', ['zsh', '-c', 'ls *']], ['other', ['zsh', '-c', 'ls =x']], ['other', ['zsh', '-c', 'ls *(e:x:)']],
   ['other', ['./bash', '-c', 'ls']], ['other', ['/work/bash', '-lc', 'ls']], ['other', ['bash', '-lc', 'ls', 'arg0']], ['other', ['bash', '-xc', 'ls']], ['other', ['bash', 'script.sh']], ['other', ['bash']], ['other', ['bash', '-i', '-c', 'ls']],
@@ -263,4 +267,13 @@ test.each([[[]], ['ls' as unknown as string[]], [[3 as unknown as string]]])('%j
 })
 test('an approval policy that there is none of', () => {
   expect(() => assess(['ls'], { ...base, approvalPolicy: 'always' as 'never' })).toThrow('approvalPolicy "always"')
+})
+
+// What an asker can send is judged in a bounded number of steps; a mistake here shows as a test that does not end.
+test.each<[name: string, command: readonly string[]]>([
+  ['quotes', ['bash', '-lc', '"'.repeat(16_000)]], ['pipes', ['bash', '-lc', 'a|'.repeat(8000)]], ['here-documents', ['bash', '-lc', 'a <<x '.repeat(2500)]], ['substitutions', ['bash', '-lc', `${'$('.repeat(199)}${')'.repeat(199)}`]],
+  ['a million substitutions', ['bash', '-lc', '$('.repeat(1_000_000)]], ['patterns', ['bash', '-lc', '*?['.repeat(5000)]], ['words behind a wrapper', ['xargs', '--unknown', ...Array<string>(100_000).fill('x')]], ['eval', ['bash', '-c', 'eval '.repeat(3000)]],
+  ['find', ['find', ...Array<string>(50_000).fill('-exec')]], ['scripts', ['bash', '-c', ...Array<string>(30_000).fill('ls; ls')]], ['if', ['bash', '-lc', 'if a; then '.repeat(1400)]], ['shells', ['bash', '-c', 'bash -c "bash -c \\"bash -c x\\""; '.repeat(400)]],
+])('ends: %s', (_, command) => {
+  expect(['run', 'ask']).toContain(Object.keys(assess(command, base))[0])
 })
