@@ -106,6 +106,28 @@ export const PROTECTED_ATTEMPTS: readonly EscapeAttempt[] = [
     can: { name: 'commits', act: sh('cd "$W" && echo x > f && git add f && git commit -qm second && git log --oneline | grep -q second && touch can') },
   },
   {
+    name: 'leave a line that git on the host carries out when it goes on with a rebase', failure: 'ours: `exec` lines in the list of a rebase that was opened for git\'s sake', needs: ['git'],
+    prepare: realRepository, policy: () => ({ git: 'commits' }),
+    // A rebase that stops, in the repository itself and in a copy of it, whose state is then put into the place of the first one's.
+    attack: sh([
+      'cd "$W"; export GIT_SEQUENCE_EDITOR="sed -i \'\\$a exec $W/evil.sh\'" GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@example.org GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@example.org',
+      'git clone -q . copy; stop() { git checkout -q -b one; echo 1 > f; git add f; git commit -q -m one; git checkout -q -b two HEAD~1; echo 2 > f; git add f; git commit -q -m two; git rebase -i one; }',
+      '(cd copy; stop); git fetch -q copy one two; stop; echo 3 > f; git add f',
+      'for at in rebase-merge rebase-apply sequencer; do mkdir .git/$at; cp -r copy/.git/rebase-merge/. .git/$at/; mv -T copy/.git/rebase-merge .git/$at; ln -sfnT "$W/copy/.git/rebase-merge" .git/$at; mv --exchange -T copy/.git/rebase-merge .git/$at; done',
+      'echo "exec $W/evil.sh" >> .git/rebase-merge/git-rebase-todo',
+    ].join('; ')),
+    evidence: async scene => {
+      const git = findProgram('git') as string
+      for (const words of [['rebase', '--continue'], ['rebase', '--skip'], ['am', '--continue'], ['cherry-pick', '--continue'], ['rebase', '--abort']]) await onHost(scene, git, words)
+      return existsSync(`${scene.outside}/evil-ran`) ? 'git on the host ran a program of the sandbox\'s choice' : undefined
+    },
+    can: { name: 'rebases', act: sh('cd "$W" && echo x > g && git add g && git commit -qm third && git checkout -q -b side HEAD~1 && git commit -q --allow-empty -m fourth && git rebase -q main && git log --format=%s | grep -q third && touch can') },
+    supervised: {
+      why: 'inside and outside are one place, so there is no rebase',
+      can: { name: 'commits', act: sh('cd "$W" && echo x > g && git add g && git commit -qm third && touch can') },
+    },
+  },
+  {
     name: 'write into a .git that the host swaps in during the command', failure: 'ours: a mount follows its inode, so a new .git would be open', ...IN_REPOSITORY, unchanged: [],
     attack: duringCommand('i=0; while [ ! -e "$W/go" ] && [ $i -lt 200 ]; do sleep 0.02; i=$((i+1)); done; echo x > "$W/.git/hooks/pre-commit"; echo x >> "$W/.git/config"; mkdir "$W/.git/made"', scene => {
       renameSync(`${scene.workspace}/.git`, `${scene.workspace}/.git-before`)
