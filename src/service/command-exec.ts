@@ -166,23 +166,23 @@ export class Commands {
     })
     active.start(child)
     child.stdin?.on('error', () => {})
-    const streams = (['stdout', 'stderr'] as const).flatMap(name => {
-      const stream = child[name]
-      if (stream === null) return []
-      if (asked.streamsOutput) return [this.#sendDeltas(processId as string, name, stream, asked.capBytes)]
-      stream.resume()
-      return []
-    })
-    const result = await child.exited
-    await Promise.all(streams)
-    return result
+    if (!asked.streamsOutput) {
+      child.stdout.resume()
+      child.stderr?.resume()
+      return child.exited
+    }
+    const send = (name: 'stdout' | 'stderr') => child[name] === null ? 0 : this.#sendDeltas(processId as string, name, child[name], asked.capBytes)
+    const [result, stdout, stderr] = await Promise.all([child.exited, send('stdout'), send('stderr')])
+    return { ...result, dropped: { stdout, stderr } }
   }
 
-  /** Resolves when all of the stream was sent. A client that does not read makes the command wait. */
-  async #sendDeltas(processId: string, stream: 'stdout' | 'stderr', from: AsyncIterable<Buffer>, capBytes: number): Promise<void> {
+  /** Resolves with how many bytes of the stream were not sent, when it is over. A client that does not read makes the command wait. */
+  async #sendDeltas(processId: string, stream: 'stdout' | 'stderr', from: AsyncIterable<Buffer>, capBytes: number): Promise<number> {
     let left = capBytes
     let capped = false
+    let total = 0
     for await (const chunk of from) {
+      total += chunk.length
       // The command runs on, and what it writes is nobody's.
       for (let at = 0; at < chunk.length && !capped; at += LARGEST_DELTA_BYTES) {
         const piece = chunk.subarray(at, Math.min(at + LARGEST_DELTA_BYTES, at + left, chunk.length))
@@ -193,6 +193,7 @@ export class Commands {
         if (read !== undefined) await read
       }
     }
+    return total - (capBytes - left)
   }
 
   #find(processId: string): ActiveCommand {

@@ -134,8 +134,9 @@ describe.each(TRANSPORTS)('over %s', transport => {
       expect(deltasOf('s1')).toEqual([{ processId: 's1', stream: 'stderr', deltaBase64: base64('two\n'), capReached: false }])
     })
     test('the chunk that reaches the cap says so and is the last, while the command runs on', async () => {
-      const { result } = await shell('printf abcdef; printf ghi; exit 4', { processId: 's2', streamStdoutStderr: true, outputBytesCap: 4 })
-      expect(result).toEqual({ exitCode: 4, stdout: '', stderr: '' })
+      const id = client.begin('command/exec', { command: ['sh', '-c', 'printf abcdef; printf ghi; exit 4'], processId: 's2', streamStdoutStderr: true, outputBytesCap: 4 })
+      expect((await client.answer(id)).result).toEqual({ exitCode: 4, stdout: '', stderr: '' })
+      expect((await client.notification('sandbox/commandReport', ({ requestId }) => requestId === id)).report.dropped).toEqual({ stdout: 5, stderr: 0 })
       const deltas = deltasOf('s2')
       expect(text(deltas)).toBe('abcd')
       expect(deltas.map(({ capReached }) => capReached)).toEqual([...deltas.slice(1).map(() => false), true])
