@@ -113,7 +113,7 @@ export const PROTECTED_ATTEMPTS: readonly EscapeAttempt[] = [
       'cd "$W"; export GIT_SEQUENCE_EDITOR="sed -i \'\\$a exec $W/evil.sh\'" GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@example.org GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@example.org',
       'git clone -q . copy; stop() { git checkout -q -b one; echo 1 > f; git add f; git commit -q -m one; git checkout -q -b two HEAD~1; echo 2 > f; git add f; git commit -q -m two; git rebase -i one; }',
       '(cd copy; stop); git fetch -q copy one two; stop; echo 3 > f; git add f',
-      'for at in rebase-merge rebase-apply sequencer; do mkdir .git/$at; cp -r copy/.git/rebase-merge/. .git/$at/; mv -T copy/.git/rebase-merge .git/$at; ln -sfnT "$W/copy/.git/rebase-merge" .git/$at; mv --exchange -T copy/.git/rebase-merge .git/$at; done',
+      'at=.git/rebase-merge; mkdir $at && cp -r copy/.git/rebase-merge/. $at/; mv -T copy/.git/rebase-merge $at; ln -sfnT "$W/copy/.git/rebase-merge" $at; mv --exchange -T copy/.git/rebase-merge $at',
       'echo "exec $W/evil.sh" >> .git/rebase-merge/git-rebase-todo',
     ].join('; ')),
     evidence: async scene => {
