@@ -139,8 +139,8 @@ function everySpelling({ policy, parameters, spell }: Context, path: string, rol
 /** The outermost folder at or above `path` in which letter case makes no other name. */
 const foldingRoot = ({ caseInsensitiveRoots }: ResolvedPolicy, path: string): string | undefined => caseInsensitiveRoots.find(root => isInside('macos', root, path))
 
-/** @param inside  where all that is matched below `folder` lies */
-const prefix = (folder: string, inside = folder): string => `${FIRMLINKS.some(place => isInside('macos', place, inside)) ? DATA_VOLUME : ''}${folder === '/' ? '' : quoteRegex(folder)}`
+/** @param inside  where all that is matched below `folder` lies: in a firmlink, or above one, as where a glob begins with a star */
+const prefix = (folder: string, inside = folder): string => `${FIRMLINKS.some(place => isInside('macos', place, inside) || isInside('macos', inside, place)) ? DATA_VOLUME : ''}${folder === '/' ? '' : quoteRegex(folder)}`
 
 /** Whatever `glob` names at `folder` or below it. */
 const globFilters = (context: Context, glob: Glob, folder: string): Expression[] =>

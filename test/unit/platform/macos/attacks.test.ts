@@ -29,6 +29,8 @@ function model(changes: Partial<SandboxPolicy> = {}, { on = HOST, endpoints }: {
 
 const DENIED = model({ deny: ['deep/er/secret.txt', '**/*.pem', 'vault'], read: ['src'] })
 const PLAIN = model()
+/** Its pattern begins above every firmlink. */
+const KEYS = model({ deny: ['/*/*/*.key'] })
 const FRESH = model({}, { on: NO_GIT })
 const OPEN = model({ network: 'open' })
 const PROXIED = model({ network: 'open' }, { endpoints: { proxyPorts: [8888] } })
@@ -56,6 +58,10 @@ const attempts: readonly Attempt[] = [
   {
     name: 'the same, if the kernel kept that path', escapes: () => ['/deep/er/secret.txt', '/DEEP/er/secret.txt', '/x/y.pem'].some(path => DENIED.operation('file-read-data', `/System/Volumes/Data${W}${path}`)),
     works: () => DENIED.operation('file-read-data', `/System/Volumes/Data${W}/id.key`),
+  },
+  {
+    name: 'the same, where a glob begins with a star', escapes: () => KEYS.operation('file-read-data', '/Users/me/a.key') || KEYS.operation('file-read-data', '/System/Volumes/Data/Users/me/a.key'),
+    works: () => KEYS.operation('file-read-data', '/System/Volumes/Data/Users/me/a.txt') && KEYS.operation('file-read-data', `/System/Volumes/Data${W}/id.key`),
   },
   { name: 'read it in other letters', escapes: () => DENIED.open('/users/ME/WORK/Deep/ER/SECRET.TXT', 'read'), works: () => DENIED.open('/users/ME/WORK/ID.KEY', 'read') },
   { name: 'make what a glob denies', escapes: () => DENIED.create(`${W}/src/../x.PEM`), works: () => DENIED.create(`${W}/x.pen`) },
