@@ -48,14 +48,17 @@ export interface LayerText {
 const UNHELD = ['default_permissions', 'permissions'] as const
 const TOP_NAMES = [...new Set([...CONFIG_KEYS, ...TOP_KEYS].map(({ key }) => key.split('.')[0] as string)), 'profiles']
 
-/** @throws SandboxError `config_invalid` with the place, for a wrong type of a key that is known here */
-export function checkLayer(layer: LayerText): CheckedLayer {
+/**
+ * @param keys  what it may say; of a profile fewer
+ * @throws SandboxError `config_invalid` with the place, for a wrong type of a key that is known here
+ */
+export function checkLayer(layer: LayerText, keys: readonly ConfigKey[] = [...CONFIG_KEYS, ...TOP_KEYS]): CheckedLayer {
   const warnings: ConfigWarning[] = []
   const warn: Warn = (kind, path, text, near) => {
     warnings.push({ kind, key: keyName(path), layer: layer.name, ...(layer.path === undefined ? {} : { path: layer.path }), text, ...(near === undefined ? {} : { near: keyName(near) }) })
   }
   const normal = copyTree(layer.config)
-  normalize(layer, normal, [], [...CONFIG_KEYS, ...TOP_KEYS], warn)
+  normalize(layer, normal, [], keys, warn)
   tellUnheld(normal, warn)
   const profiles = tableAt(layer, normal, ['profiles'])
   for (const [name, profile] of Object.entries(profiles ?? {})) {

@@ -13,9 +13,10 @@ import type { NetworkMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import { boundConfig, boundRequest, refuseMode, type RequirementChange } from './bounds.js'
 import { type ConfigFile, readConfigFile } from './config-file.js'
 import { type Believed, BUILT_IN, type ConfigSandboxMode, type EffectiveConfig, hasRules, networkOf, policyOf, readEffective } from './effective.js'
+import { CONFIG_KEYS } from './keys.js'
 import { type CheckedLayer, checkLayer, type ConfigWarning, emptyLayer, type LayerName } from './layer.js'
 import { decodePreference, type ManagedPreferences, managedPreferences, PREFERENCE_DOMAIN, type PreferenceKey } from './managed-preferences.js'
-import { mergeLayers, type RootsOf } from './merge.js'
+import { type Merged, mergeLayers, type RootsOf } from './merge.js'
 import type { RootName } from './narrowing.js'
 import { parseOverride } from './override.js'
 import { type ProjectFolder, projectFolders, type TrustLevel } from './project.js'
@@ -109,7 +110,7 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
   const merged = mergeLayers(layers, rootsOf(options))
   const { config, changes } = boundConfig(readEffective(merged), sources.requirements)
   const shown = showLayers(layers, layer => project.layers.find(each => each.layer === layer)?.disabledReason)
-  const files = [...sources.files, ...project.files]
+  const files = [...sources.files, ...(chosen?.file === undefined ? [] : [chosen.file]), ...project.files]
   const isSaid = (key: string): boolean => merged.origins.has(key) && merged.origins.get(key)?.name !== 'built-in'
   return {
     config,
@@ -120,7 +121,7 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
     trust: project.trust,
     requirements: sources.requirements,
     changes,
-    warnings: [...layers.flatMap(({ warnings }) => warnings), ...merged.warnings, ...sources.warnings, ...unheld(readEffective(merged), networkOf(config), merged.origins)],
+    warnings: [...layers.flatMap(({ warnings }) => warnings), ...merged.warnings, ...sources.warnings, ...unheld(readEffective(merged), networkOf(config), merged)],
     files: [...new Set(files.flatMap(({ real, links }) => [...links.filter(link => !isFolder(link)), real]))],
     policy: choices => policyOf(withMode(readEffective(merged), choices, sources.requirements, isSaid), { ...choices, believed: believedOf(options, files), isSaid }),
     bound: (policy, field) => boundRequest(policy, sources.requirements, field),
@@ -236,23 +237,31 @@ function merge(own: readonly CheckedLayer[], keyPath: readonly string[]): Tree {
 
 const projectsOf = (own: readonly CheckedLayer[]): Tree => merge(own, ['projects'])
 
-/** The profile stands right above the user's file, whoever chose it. */
-function chooseProfile({ profile }: LoadConfigOptions, own: readonly CheckedLayer[]): { name: string; layer: CheckedLayer } | undefined {
+interface ChosenProfile {
+  readonly name: string
+  readonly layer: CheckedLayer
+  readonly file?: ConfigFile
+}
+
+/** The profile stands right above the user's file, whoever chose it. Later generations keep it in a file of its own. */
+function chooseProfile({ profile, codexHome }: LoadConfigOptions, own: readonly CheckedLayer[]): ChosenProfile | undefined {
   const chooser = own.findLast(({ normal }) => normal['profile'] !== undefined)
   const name = profile ?? chooser?.normal['profile'] as string | undefined
   if (name === undefined) return undefined
   const holders = own.filter(({ normal }) => isPlainTable(valueAt(normal, ['profiles', name])))
-  if (holders.length === 0) {
+  const [holder] = holders
+  if (holder === undefined) {
+    const file = /^[\w-]+$/.test(name) ? readConfigFile(path.join(codexHome, `${name}.config.toml`), 'follow') : undefined
+    if (file !== undefined) return { name, file, layer: checkLayer({ name: 'profile', path: file.path, config: file.text.value as Tree, place: file.text.place, baseDir: codexHome }, CONFIG_KEYS) }
     const known = Object.keys(merge(own, ['profiles']))
     throw new SandboxError('profile_not_found', { field: 'profile', value: name }, { detail: known.length === 0 ? 'there is none' : `there are ${known.join(', ')}` })
   }
   const tables = (of: 'config' | 'normal'): Tree => {
     const all = emptyTree()
-    for (const holder of holders) mergeInto(all, (valueAt(holder[of], ['profiles', name]) ?? {}) as Tree)
+    for (const each of holders) mergeInto(all, (valueAt(each[of], ['profiles', name]) ?? {}) as Tree)
     return all
   }
-  const [holder] = holders
-  return { name, layer: { name: 'profile', ...(holder?.path === undefined ? {} : { path: holder.path }), config: tables('config'), normal: tables('normal'), warnings: [] } }
+  return { name, layer: { name: 'profile', ...(holder.path === undefined ? {} : { path: holder.path }), config: tables('config'), normal: tables('normal'), warnings: [] } }
 }
 
 interface ProjectLayers {
@@ -344,14 +353,15 @@ function placesOf({ env = process.env }: LoadConfigOptions): { readonly tmpdir: 
 }
 
 /** What is asked for and has no effect. */
-function unheld({ network, workspaceWrite, sandboxMode, features }: EffectiveConfig, held: NetworkMode, origins: ReadonlyMap<string, CheckedLayer>): ConfigWarning[] {
+function unheld({ network, workspaceWrite, sandboxMode, features }: EffectiveConfig, held: NetworkMode, { tree, origins }: Merged): ConfigWarning[] {
+  const usesProfile = valueAt(tree, ['shell_environment_policy', 'experimental_use_profile']) === true
   const found: (readonly [key: string, text: string])[] = []
   if (hasRules(network) && held === 'off' && network.enabled === undefined && workspaceWrite.networkAccess !== false) found.push([network.allowedDomains === undefined ? 'network.denied_domains' : 'network.allowed_domains', 'opens nothing: the network is off until network.enabled is true'])
   if (sandboxMode === 'danger-full-access' && (network.enabled !== undefined || hasRules(network))) found.push(['network.enabled', 'has no effect: danger-full-access enforces nothing'])
   if (workspaceWrite.networkAccess === true && network.enabled === false) found.push(['sandbox_workspace_write.network_access', 'has no effect: network.enabled is false'])
   if (workspaceWrite.networkAccess === false && network.enabled === true && sandboxMode !== 'danger-full-access') found.push(['network.enabled', 'has no effect: sandbox_workspace_write.network_access is false'])
   if (features['use_linux_sandbox_bwrap'] === true) found.push(['features.use_linux_sandbox_bwrap', 'has no effect: the way over bwrap is not built yet'])
-  if (origins.has('shell_environment_policy.experimental_use_profile')) found.push(['shell_environment_policy.experimental_use_profile', 'has no effect: a profile is read by the shell that is asked to, with a login shell'])
+  if (usesProfile) found.push(['shell_environment_policy.experimental_use_profile', 'has no effect: a profile is read by the shell that is asked to, with a login shell'])
   return found.map(([key, text]) => {
     const layer = origins.get(key)
     return { kind: 'no-effect' as const, key, layer: layer?.name ?? 'built-in', ...(layer?.path === undefined ? {} : { path: layer.path }), text }

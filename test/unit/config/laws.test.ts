@@ -11,6 +11,8 @@ import { makeEnvironment } from '../../../src/exec/environment.js'
 import { realFiles } from '../../../src/host/snapshot.js'
 import { compileDomains, decideName } from '../../../src/policy/domains.js'
 import { decide } from '../../../src/policy/decide.js'
+import { parsePolicy } from '../../../src/policy/parse.js'
+import { policyObject } from '../../../src/policy/policy-object.js'
 import { resolve } from '../../../src/policy/resolve.js'
 import type { SandboxPolicy } from '../../../src/policy/sandbox-policy.js'
 import { configTables, requirementTables } from '../../support/random-config.js'
@@ -272,4 +274,11 @@ describe('each value is its layer\'s', () => {
       }
     }), { numRuns: RUNS })
   })
+})
+
+test('a policy from configuration can be written down, and is the same when it is read again', { timeout }, async () => {
+  await fc.assert(fc.asyncProperty(tables, requirementTables, async (user, requirements) => {
+    const policy = (await load({ user, requirements })).policy()
+    expect(parsePolicy(JSON.parse(JSON.stringify(policyObject(policy))))).toEqual(policy)
+  }), { numRuns: RUNS * 2 })
 })

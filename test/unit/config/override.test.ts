@@ -58,3 +58,23 @@ test('a profile that is not there is an error that names those that are', async 
   expect(error).toMatchObject({ code: 'profile_not_found' })
   expect(error.message).toContain('there are a, b')
 })
+
+/* A profile in a file of its own, as later generations have it. */
+
+test('NAME.config.toml beside the user\'s file is a profile, too', async () => {
+  const place = configPlace({ 'home/.codex/config.toml': 'sandbox_mode = "workspace-write"\n', 'home/.codex/careful.config.toml': 'sandbox_mode = "read-only"\n' })
+  const { config, layers, origins, files } = await place.load({ profile: 'careful' })
+  expect(config.sandboxMode).toBe('read-only')
+  expect(layers.map(({ name, path }) => [name, path?.replace(place.folder, '')])).toEqual([['built-in', undefined], ['user', '/home/.codex/config.toml'], ['profile', '/home/.codex/careful.config.toml']])
+  expect(origins.get('sandbox_mode')?.name).toBe('profile')
+  expect(files).toContain(`${place.codexHome}/careful.config.toml`)
+})
+test('a table of that name comes first, and a name with a path in it is no file', async () => {
+  const place = configPlace({ 'home/.codex/config.toml': '[profiles.p]\nsandbox_mode = "workspace-write"\n', 'home/.codex/p.config.toml': 'sandbox_mode = "danger-full-access"\n', 'home/x.config.toml': '' })
+  expect((await place.load({ profile: 'p' })).config.sandboxMode).toBe('workspace-write')
+  expect(await failureOf(() => place.load({ profile: '../x' }))).toMatchObject({ code: 'profile_not_found' })
+})
+test('one that is wrong is an error with its place', async () => {
+  const place = configPlace({ 'home/.codex/p.config.toml': '\nsandbox_mode = 1\n' })
+  expect(await failureOf(() => place.load({ profile: 'p' }))).toMatchObject({ code: 'config_invalid', source: { file: `${place.codexHome}/p.config.toml`, line: 2, column: 16 } })
+})
