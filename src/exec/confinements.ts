@@ -9,6 +9,7 @@ import { isPlaceholderLink } from '../policy/git-paths.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { NarrowingRules, NetworkRules } from '../policy/domains.js'
+import type { ConfinedNetwork } from './network/sandbox-network.js'
 import { NO_NETWORK_RULES } from '../policy/network-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { CacheFolders } from './caches.js'
@@ -46,8 +47,8 @@ export interface Grant {
 /** Makes a context of a plan; `Sandbox` knows how. */
 export type MakeContext = (confined: Pick<CommandContext, 'launcher' | 'plan' | 'policy' | 'running'>) => CommandContext
 
-/** Starts a launcher for a plan, with the way to the network that it has. `own`: rules in place of the sandbox's. */
-export type StartLauncher = (plan: LaunchPlan, network: { readonly own?: NetworkRules; readonly narrowing?: NarrowingRules }) => Promise<Launcher>
+/** Starts a launcher for a plan, with the way to the network that it has. */
+export type StartLauncher = (plan: LaunchPlan, network: ConfinedNetwork) => Promise<Launcher>
 
 const neverStarts: StartLauncher = () => Promise.reject(new Error('a sandbox without a recipe starts no other launcher'))
 
@@ -61,6 +62,8 @@ export class Confinements {
   readonly #lookAtHost: () => HostSnapshot
   readonly #recipe: Recipe | undefined
   readonly #start: StartLauncher
+  /** Told of rules that hold from now on. */
+  readonly #granted: (rules: NetworkRules) => Promise<void>
   #policy: SandboxPolicy | undefined
   #current: CommandContext
   /** By their permissions; the most recently used one last. */
@@ -72,8 +75,9 @@ export class Confinements {
   #granting: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor(first: Pick<CommandContext, 'launcher' | 'plan' | 'policy'>, recipe: Recipe | undefined, lookAtHost: () => HostSnapshot, makeContext: MakeContext, start: StartLauncher = neverStarts) {
+  constructor(first: Pick<CommandContext, 'launcher' | 'plan' | 'policy'>, recipe: Recipe | undefined, lookAtHost: () => HostSnapshot, makeContext: MakeContext, start: StartLauncher = neverStarts, granted: (rules: NetworkRules) => Promise<void> = async () => {}) {
     this.#start = start
+    this.#granted = granted
     this.#makeContext = makeContext
     this.#lookAtHost = lookAtHost
     this.#recipe = recipe
@@ -128,6 +132,11 @@ export class Confinements {
     return granted
   }
 
+  /** What commands are widened from now on has these rules. */
+  updateNetwork(networkRules: NetworkRules): void {
+    if (this.#policy !== undefined) this.#policy = { ...this.#policy, networkRules }
+  }
+
   /** Ends all commands, and resolves when everything is gone. */
   async close(graceMs: number): Promise<void> {
     this.#closed = true
@@ -158,6 +167,7 @@ export class Confinements {
     }
     this.#policy = wider.policy
     this.#current = wider.context
+    if (wider.policy.networkRules !== undefined && wider.hosts.length > 0) await this.#granted(wider.policy.networkRules)
     // They were wider than what is no more.
     for (const key of [...this.#kept.keys()]) this.#letGo(key)
     this.#retire(old)
@@ -165,7 +175,7 @@ export class Confinements {
   }
 
   /** Undefined where a command may run in the current one as well. */
-  #confine(permissions: AdditionalPermissions, narrowing?: NarrowingRules): { context: CommandContext; started: Promise<void>; policy: SandboxPolicy; notes: readonly string[] } | undefined {
+  #confine(permissions: AdditionalPermissions, narrowing?: NarrowingRules): { context: CommandContext; started: Promise<void>; policy: SandboxPolicy; hosts: readonly string[]; notes: readonly string[] } | undefined {
     this.#refuseClosed()
     const { policy: current } = this.#current
     // Nothing is enforced there: everything is permitted already. The shape is checked all the same.
@@ -179,7 +189,7 @@ export class Confinements {
     const base = this.#policy
     const look = (): { widening: Widening; policy: ResolvedPolicy; plan: LaunchPlan } | undefined => {
       const host = this.#lookAtHost()
-      const widened = widen(base, current, permissions, host) ?? (narrows(base, narrowing) ? { policy: base, asked: [], notes: [] } : undefined)
+      const widened = widen(base, current, permissions, host) ?? (narrows(base, narrowing) ? { policy: base, asked: [], hosts: [], notes: [] } : undefined)
       if (widened === undefined) return undefined
       const widening = { ...widened, policy: proxiedBy(widened.policy, narrowing) }
       const prepared = underAskedNames(widening.asked, () => prepareAgain({ ...recipe, options: { ...recipe.options, policy: widening.policy, cwd: current.cwd } }, host, widening.notes))
@@ -192,12 +202,14 @@ export class Confinements {
     const named = new Set(widening.asked.map(each => each.path))
     const held = current.paths.filter(({ path, kind, effect }) => named.has(path) && kind === 'missing' && effect === 'read').map(({ path }) => path)
     const own = base.network === 'open' && widening.policy.network === 'proxied' ? widening.policy.networkRules : undefined
-    const start = (plan: LaunchPlan): Promise<Launcher> => this.#start(plan, { ...(own === undefined ? {} : { own }), ...(narrowing === undefined ? {} : { narrowing }) })
+    const start = (plan: LaunchPlan): Promise<Launcher> => this.#start(plan, {
+      ...(own === undefined ? {} : { own }), ...(narrowing === undefined ? {} : { narrowing }), ...(widening.hosts.length === 0 ? {} : { more: { hosts: widening.hosts, isAll: base.network === 'off' } }),
+    })
     const starting = held.length === 0 ? startLooking(start, first, look) : this.#freed(held).then(() => startLooking(start, look() ?? first, look))
     const context = this.#contextOf({ launcher: new PendingLauncher(starting, plan.enforcement), plan, policy })
     const started = starting.then(() => {})
     started.catch(() => this.#forget(context))
-    return { context: { ...context, starting: started }, started, policy: widening.policy, notes: widening.notes }
+    return { context: { ...context, starting: started }, started, policy: widening.policy, hosts: widening.hosts, notes: widening.notes }
   }
 
   /** Resolves when no placeholder stands at `paths` any more, which nothing but running commands keeps there. */

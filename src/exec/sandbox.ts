@@ -119,7 +119,7 @@ export class Sandbox implements AsyncDisposable {
     this.#confinements = new Confinements({ launcher, plan, policy }, recipe, lookAtHost, confined => {
       const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables), proxyVariablesFor(confined, recipe?.options))
       return { ...confined, lookAtHost, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment), requireLimits: recipe?.options.requireLimits === true }
-    }, starter?.start)
+    }, starter?.start, starter === undefined ? undefined : rules => starter.update(rules))
     this.files = makeFiles(plan.backend, () => {
       this.#refuseClosed(['files'])
       return this.#context
@@ -242,7 +242,9 @@ export class Sandbox implements AsyncDisposable {
       throw new SandboxError('option_invalid', { field: 'updateNetwork', value: this.policy.network }, { detail: `the network is ${this.policy.network}, which no list of hosts changes`, remedy: 'Create the sandbox with network: "proxied", or with allowedDomains.' })
     }
     const { updatedRules } = await import('./network/update.js')
-    await this.#starter.update(updatedRules(this.#starter.rules, rules))
+    const updated = updatedRules(this.#starter.rules, rules)
+    await this.#starter.update(updated)
+    this.#confinements.updateNetwork(updated)
   }
 
   /**

@@ -1,9 +1,12 @@
 // What widens a policy for one command, or from now on: the wire's `additionalPermissions`, which denials propose as well. Pure.
 import { SandboxError } from '../errors.js'
+import { parseDomainPattern } from './domain-pattern.js'
+import { expandDomains, isDomainPreset } from './domain-presets.js'
 import { followLinks, followLinksToParent } from './follow-links.js'
 import { escapeGlob } from './glob.js'
 import type { HostSnapshot } from './host-snapshot.js'
 import { nearestName } from './nearest-name.js'
+import { NO_NETWORK_RULES } from './network-policy.js'
 import { isInside, normalizePath, parentOf } from './path-syntax.js'
 import type { Effect, PathRule, ResolvedPolicy } from './resolved-policy.js'
 import { type Layer, layer, ruleOf, STRICTNESS } from './rule-order.js'
@@ -12,7 +15,8 @@ import type { SandboxPolicy } from './sandbox-policy.js'
 /** The shape of the wire. Paths are absolute and taken literally: no globs. */
 export interface AdditionalPermissions {
   readonly fileSystem?: { readonly read?: readonly string[] | null; readonly write?: readonly string[] | null } | null
-  readonly network?: { readonly enabled?: boolean | null } | null
+  /** `allowedDomains` is ours: hosts beside those that the policy's rules permit, through the proxy. Presets and patterns as in a policy. */
+  readonly network?: { readonly enabled?: boolean | null; readonly allowedDomains?: readonly string[] | null } | null
 }
 
 /** A path that was asked for, and what stands there now. */
@@ -32,12 +36,14 @@ interface Asked {
 export interface Widening {
   readonly policy: SandboxPolicy
   readonly asked: readonly Asked[]
+  /** Patterns of hosts that are permitted beside those of the rules. */
+  readonly hosts: readonly string[]
   /** What a reader should know: paths that are closed for a reason of their own, and are open now since they were named. */
   readonly notes: readonly string[]
 }
 
 const FIELD = 'additionalPermissions'
-const KNOWN = { '': ['fileSystem', 'network'], fileSystem: ['read', 'write'], network: ['enabled'] } as const
+const KNOWN = { '': ['fileSystem', 'network'], fileSystem: ['read', 'write'], network: ['enabled', 'allowedDomains'] } as const
 
 /** The same for the same permissions, in whatever order; empty where nothing is asked for. @throws SandboxError as `widen` */
 export function keyOfPermissions(permissions: AdditionalPermissions): string {
@@ -45,7 +51,8 @@ export function keyOfPermissions(permissions: AdditionalPermissions): string {
   const list = (values: readonly string[] | null | undefined) => [...new Set(values ?? [])].sort()
   const [read, write] = [list(permissions.fileSystem?.read), list(permissions.fileSystem?.write)]
   const open = permissions.network?.enabled === true
-  return read.length + write.length === 0 && !open ? '' : JSON.stringify([read, write, open])
+  const hosts = list(permissions.network?.allowedDomains)
+  return read.length + write.length + hosts.length === 0 && !open ? '' : JSON.stringify([read, write, open, ...(hosts.length === 0 ? [] : [hosts])])
 }
 
 /**
@@ -70,13 +77,28 @@ export function widen(policy: SandboxPolicy, current: ResolvedPolicy, permission
   }))
   for (const each of asked) refuseOwn(current, each)
   const opens = permissions.network?.enabled === true && current.network === 'off'
-  if (asked.length === 0 && !opens) return undefined
+  const hosts = opens || current.network === 'open' ? [] : hostsAsked(policy, permissions)
+  if (asked.length === 0 && !opens && hosts.length === 0) return undefined
   const add = (list: 'read' | 'write') => asked.filter(each => each.list === list).map(({ value }) => escapeGlob(host.platform, value))
   return {
-    policy: { ...policy, read: [...policy.read, ...add('read')], write: [...policy.write, ...add('write')], network: opens ? 'open' : policy.network },
+    policy: { ...policy, read: [...policy.read, ...add('read')], write: [...policy.write, ...add('write')], ...(opens ? { network: 'open' as const } : withHosts(policy, hosts)) },
     asked,
+    hosts,
     notes: asked.flatMap(({ path }) => noteOf(current, path)),
   }
+}
+
+/** With the network off these are all that is reached, and nobody is asked about others. */
+function withHosts({ network, networkRules }: SandboxPolicy, hosts: readonly string[]): Pick<SandboxPolicy, 'network' | 'networkRules'> {
+  if (hosts.length === 0) return { network, ...(networkRules === undefined ? {} : { networkRules }) }
+  const rules = networkRules ?? NO_NETWORK_RULES
+  return { network: 'proxied', networkRules: { ...rules, allowedDomains: [...rules.allowedDomains ?? [], ...hosts], ...(network === 'off' ? { strictAllowlist: true as const } : {}) } }
+}
+
+/** Those that no rule names word for word. */
+function hostsAsked({ networkRules }: SandboxPolicy, { network }: AdditionalPermissions): string[] {
+  const known = networkRules?.allowedDomains ?? []
+  return expandDomains(network?.allowedDomains ?? [], `${FIELD}.network.allowedDomains`).filter(host => !known.includes(host))
 }
 
 /**
@@ -158,6 +180,10 @@ function checkShape(permissions: unknown): asserts permissions is AdditionalPerm
     for (const [name, value] of Object.entries(fields)) {
       if (value === undefined || value === null) continue
       const field = `${FIELD}.${part}.${name}`
+      if (name === 'allowedDomains') {
+        checkHosts(field, value)
+        continue
+      }
       if (part === 'network') {
         if (typeof value !== 'boolean') throw new SandboxError('policy_invalid_value', { field, value }, { detail: 'it must be true or false', remedy: 'Correct it or leave it out.' })
         continue
@@ -168,6 +194,12 @@ function checkShape(permissions: unknown): asserts permissions is AdditionalPerm
       }
     }
   }
+}
+
+function checkHosts(field: string, value: unknown): void {
+  if (!Array.isArray(value) || !value.every(each => typeof each === 'string')) throw new SandboxError('policy_invalid_value', { field, value }, { detail: 'it must be a list of hosts', remedy: 'Correct it or leave it out.' })
+  value.forEach((text, index) => { if (!isDomainPreset(text)) parseDomainPattern(text, 'allow', `${field}[${index}]`) })
+  expandDomains(value, field)
 }
 
 function checkObject(part: keyof typeof KNOWN, value: unknown): Record<string, unknown> {

@@ -27,7 +27,7 @@ export interface Remedy {
   /** The same as edits of the policy; all of them together permit the access. Empty where nothing does. */
   readonly changes?: readonly PolicyChange[]
   /** For `additionalPermissions` and `grant`, where these can say it. */
-  readonly additionalPermissions?: { readonly fileSystem?: { readonly read?: readonly string[]; readonly write?: readonly string[] }; readonly network?: { readonly enabled: boolean } }
+  readonly additionalPermissions?: { readonly fileSystem?: { readonly read?: readonly string[]; readonly write?: readonly string[] }; readonly network?: { readonly enabled?: boolean; readonly allowedDomains?: readonly string[] } }
 }
 
 export type Decision =

@@ -31,6 +31,7 @@ const allow = (patterns: readonly string[]): Remedy => ({
   text: `add ${patterns.map(each => JSON.stringify(each)).join(' and ')} to network.allowedDomains`,
   flags: patterns.flatMap(each => ['--allow-domain', each]),
   changes: patterns.map(value => ({ operation: 'add', field: 'network.allowedDomains', value })),
+  additionalPermissions: { network: { allowedDomains: patterns } },
 })
 
 /** As the end of `connection to "x:1" denied: …`. */

@@ -4,10 +4,10 @@ import { SandboxError } from '../../errors.js'
 import type { OnApproval } from '../../approval/approval-request.js'
 import type { Backend, HeldListener, Launcher } from '../../platform/backend.js'
 import type { LaunchPlan, MacosSeatbeltPlan } from '../../platform/launch-plan.js'
-import type { NarrowingRules, NetworkRules } from '../../policy/domains.js'
+import type { NetworkRules } from '../../policy/domains.js'
 import { NO_NETWORK_RULES } from '../../policy/network-policy.js'
 import type { Variables } from '../environment.js'
-import type { NetworkSeams, SandboxNetwork } from './sandbox-network.js'
+import type { ConfinedNetwork, NetworkSeams, SandboxNetwork } from './sandbox-network.js'
 
 export interface StarterOptions {
   readonly onApproval?: OnApproval | undefined
@@ -42,7 +42,7 @@ export class LauncherStarter {
   }
 
   /** @throws SandboxError what `Backend.start` throws; then nothing is left */
-  readonly start = async (plan: LaunchPlan, network: { readonly own?: NetworkRules; readonly narrowing?: NarrowingRules } = {}): Promise<Launcher> => {
+  readonly start = async (plan: LaunchPlan, network: ConfinedNetwork = {}): Promise<Launcher> => {
     if (plan.backend === 'linux-native' && plan.listeners !== undefined) {
       const served = await this.#loaded()
       const launcher = await this.#backend.start(plan)

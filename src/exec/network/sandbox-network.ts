@@ -29,6 +29,16 @@ export type NetworkUpdate = Partial<Pick<NetworkRules, 'mode' | 'allowedDomains'
 /** 256 bits. */
 const TOKEN_BYTES = 32
 
+/** In what a confinement differs from the sandbox's own rules. */
+export interface ConfinedNetwork {
+  /** Rules in their place. */
+  readonly own?: NetworkRules
+  /** Hosts beside those that they permit; `isAll`: there are no others, as the sandbox's own network is off. */
+  readonly more?: { readonly hosts: readonly string[]; readonly isAll: boolean }
+  /** Of all that only what these permit as well. */
+  readonly narrowing?: NarrowingRules
+}
+
 export class SandboxNetwork {
   readonly #options: SandboxNetworkOptions
   readonly #approvals: Approvals | undefined
@@ -59,20 +69,16 @@ export class SandboxNetwork {
     this.#rules = rules
   }
 
-  /**
-   * Serves what `launcher` listens on.
-   *
-   * @param own        rules of that confinement alone, where it has others than the sandbox
-   * @param narrowing  of those, only what these permit as well
-   */
-  attach(launcher: Launcher, plan: LaunchPlan, listeners: readonly HeldListener[], { own, narrowing }: { readonly own?: NetworkRules; readonly narrowing?: NarrowingRules } = {}): Launcher {
+  /** Serves what `launcher` listens on. */
+  attach(launcher: Launcher, plan: LaunchPlan, listeners: readonly HeldListener[], { own, more, narrowing }: ConfinedNetwork = {}): Launcher {
     const compiled = own === undefined ? undefined : compileDomains(own)
+    const base = more === undefined ? () => compiled ?? this.#compiled : keptWhile(() => this.#rules, rules => compileDomains(withMore(rules, more)))
     const { resolve, dial, hostAddresses } = this.#options.seams ?? {}
     const upstream = (own ?? this.#rules).allowUpstreamProxy ? upstreamOf(this.#options.variables) : undefined
     // The private namespace is the credential; a listener that others on the host can reach wants a token.
     const token = plan.backend === 'linux-native' && plan.network === 'private' ? undefined : randomBytes(TOKEN_BYTES).toString('hex')
     const proxy = createProxy({
-      rules: narrowed(() => compiled ?? this.#compiled, narrowing),
+      rules: narrowing === undefined ? base : keptWhile(base, wide => narrowDomains(wide, narrowing)),
       ...(token === undefined ? {} : { token }),
       ...(this.#approvals === undefined ? {} : { approvals: this.#approvals }),
       ...(upstream === undefined ? {} : { upstream }),
@@ -103,16 +109,18 @@ export class SandboxNetwork {
   }
 }
 
-/** Compiled again only when the wider rules are others. */
-function narrowed(rules: () => CompiledDomains, narrowing: NarrowingRules | undefined): () => CompiledDomains {
-  if (narrowing === undefined) return rules
-  let kept: { readonly of: CompiledDomains; readonly narrow: CompiledDomains } | undefined
+/** Made again only when what it is made of is another. */
+function keptWhile<From, Made>(read: () => From, make: (from: From) => Made): () => Made {
+  let kept: { readonly from: From; readonly made: Made } | undefined
   return () => {
-    const wide = rules()
-    if (kept?.of !== wide) kept = { of: wide, narrow: narrowDomains(wide, narrowing) }
-    return kept.narrow
+    const from = read()
+    if (kept === undefined || kept.from !== from) kept = { from, made: make(from) }
+    return kept.made
   }
 }
+
+const withMore = (rules: NetworkRules, { hosts, isAll }: NonNullable<ConfinedNetwork['more']>): NetworkRules =>
+  ({ ...rules, allowedDomains: [...rules.allowedDomains ?? [], ...hosts], ...(isAll ? { strictAllowlist: true as const } : {}) })
 
 /** @throws SandboxError `rule_not_enforceable` where there is one that no proxy of ours can speak to */
 function upstreamOf(variables: Variables): URL | undefined {
