@@ -21,7 +21,7 @@ export function compilePrograms(folder: string): boolean {
   if (compiler === undefined) return false
   const sources = fileURLToPath(new URL('../programs', import.meta.url))
   mkdirSync(folder, { recursive: true })
-  for (const name of readdirSync(sources)) {
+  for (const name of readdirSync(sources).filter(each => each.endsWith('.c'))) {
     execFileSync(compiler, ['-D_GNU_SOURCE', '-O1', '-w', '-pthread', '-o', join(folder, name.replace(/\.c$/, '')), join(sources, name)], { stdio: ['ignore', 'ignore', 'inherit'] })
   }
   return true
