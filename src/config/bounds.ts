@@ -168,6 +168,9 @@ function boundRules({ network, networkRules }: SandboxPolicy, { value: bounds, s
   const socket = bounds.allowUnixSockets === undefined ? undefined : networkRules.allowUnixSockets.find(path => bounds.allowUnixSockets?.includes(path) !== true)
   if (socket !== undefined) throw refuse('network.allowUnixSockets', socket, `network.allow_unix_sockets is ${JSON.stringify(bounds.allowUnixSockets)}`)
   if (bounds.allowUnixSockets !== undefined && networkRules.dangerouslyAllowAllUnixSockets) throw refuse('network.dangerouslyAllowAllUnixSockets', true, 'network.allow_unix_sockets names those that are allowed')
+  // A port of this machine is a local address, and its servers reach what they like.
+  const closesLocal = bounds.enabled === false ? 'network.enabled' : bounds.allowLocalBinding === false ? 'network.allow_local_binding' : undefined
+  if (closesLocal !== undefined && networkRules.allowLocalPorts.length > 0) throw refuse('network.allowLocalPorts', networkRules.allowLocalPorts, `${closesLocal} is false`)
   for (const [key, name] of ONLY_FALSE) if (bounds[name] === false && networkRules[name]) throw refuse(`network.${name}`, true, `network.${key} is false`)
   return {
     network,
