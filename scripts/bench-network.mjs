@@ -60,6 +60,8 @@ async function bench() {
   const deciding = await decide()
   say(`${IDLE_TUNNELS} idle tunnels…`)
   const memory = await idleTunnels(server)
+  // Of the proxy's own process: what it costs is told apart from what client and server take of the same cores.
+  const cpu = await cpuPerGiB(server, proxy)
   for (const each of [server, proxy]) each.child.disconnect()
   await srt.close?.()
 
@@ -68,6 +70,7 @@ async function bench() {
     row(`one CONNECT tunnel, ${TOTAL_MIB} MiB`, rate(one.direct), rate(one.proxy), one.direct / one.proxy, 'x', '≥ 0.3x', value => value >= 0.3, one.srt && `${rate(one.srt)}, ${(one.direct / one.srt).toFixed(2)}x`),
     row(`32 tunnels, ${TOTAL_MIB / 32} MiB each, in sum, against one tunnel`, rate(one.proxy), rate(many.proxy), one.proxy / many.proxy, 'x', '≥ 0.9x', value => value >= 0.9, many.srt && rate(many.srt)),
     row('the same without a proxy', rate(one.direct), rate(many.direct), one.direct / many.direct, 'x'),
+    row("processor time of the proxy for 1 GiB, by 32 tunnels against by one", `${cpu.one.toFixed(0)} ms`, `${cpu.many.toFixed(0)} ms`, cpu.one / cpu.many, 'x'),
     row('a small HTTP request on a connection that stays', `${small.direct.toFixed(3)} ms`, `${small.proxy.toFixed(3)} ms`, small.proxy - small.direct, ' ms more', '≤ 0.5 ms more', value => value <= 0.5, small.srt && `${small.srt.toFixed(3)} ms`),
     row('a new connection, CONNECT and one byte there and back', `${opening.direct.toFixed(3)} ms`, `${opening.proxy.toFixed(3)} ms`, opening.proxy - opening.direct, ' ms more', '', undefined, opening.srt && `${opening.srt.toFixed(3)} ms`),
     row(`one decision with ${RULES.toLocaleString('en')} rules, the slowest of ${deciding.kinds} kinds`, '', `${deciding.slowest.toFixed(2)} µs`, deciding.slowest, ' µs', '≤ 5 µs', value => value <= 5),
@@ -127,7 +130,8 @@ async function serveProxy() {
   process.send({ proxy: await listen(server) })
   process.on('message', () => {
     globalThis.gc?.()
-    process.send({ rss: process.memoryUsage.rss() / MIB, ...proxy.stats })
+    const { user, system } = process.cpuUsage()
+    process.send({ rss: process.memoryUsage.rss() / MIB, cpuMs: (user + system) / 1000, ...proxy.stats })
   })
   await new Promise(resolve => process.once('disconnect', resolve))
   process.exit()
@@ -283,19 +287,32 @@ async function decide() {
   return { kinds: kinds.length, slowest: Math.max(...times) }
 }
 
+async function cpuPerGiB(server, proxy) {
+  const sums = { one: [], many: [] }
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [name, tunnels] of [['one', 1], ['many', 32]]) {
+      const before = await measure(proxy)
+      await runClient({ job: 'download', tunnels, bytes: TOTAL_MIB / tunnels * MIB, ...server.ports, via: proxy.ports.proxy })
+      sums[name].push(((await measure(proxy)).cpuMs - before.cpuMs) * 1024 / TOTAL_MIB)
+    }
+  }
+  return { one: median(sums.one), many: median(sums.many) }
+}
+
+function measure(proxy) {
+  proxy.child.send('measure')
+  return answerOf(proxy.child)
+}
+
 async function idleTunnels(server) {
   const proxy = await startRole('proxy')
-  const ask = () => {
-    proxy.child.send('measure')
-    return answerOf(proxy.child)
-  }
-  const before = await ask()
+  const before = await measure(proxy)
   const client = spawn(process.execPath, clientWords({ job: 'hold', tunnels: IDLE_TUNNELS, ...server.ports, via: proxy.ports.proxy }), { stdio: ['pipe', 'pipe', 'inherit'] })
   await new Promise((resolve, reject) => {
     client.stdout.once('data', resolve)
     client.once('exit', code => reject(new Error(`the client with idle tunnels ended with ${code}`)))
   })
-  const after = await ask()
+  const after = await measure(proxy)
   if (after.tunnels !== IDLE_TUNNELS) throw new Error(`${after.tunnels} tunnels stand instead of ${IDLE_TUNNELS}`)
   client.removeAllListeners('exit').stdin.end()
   await new Promise(resolve => client.once('exit', resolve))

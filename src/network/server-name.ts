@@ -2,15 +2,12 @@
 import type { HostRequest } from '../policy/domains.js'
 import { parseHost } from '../policy/host-name.js'
 import { type Client, report } from './client.js'
-import type { FirstMessage } from './tunnel.js'
+import type { Check, FirstMessage } from './tunnel.js'
 
-/**
- * For a name: that name, or none. For an address, whose rule speaks of no name: any that no rule denies.
- * @returns what `joinChecked` asks
- */
-export function serverNameCheck(client: Client, request: HostRequest): (first: FirstMessage) => boolean {
+/** For a name: that name, or none. For an address, whose rule speaks of no name: any that no rule denies. */
+export function serverNameCheck(client: Client, request: HostRequest): Check {
   const asked = parseHost(request.host)
-  return first => {
+  const permits = (first: FirstMessage): boolean => {
     if (first === 'invalid') {
       report(client, request, { because: 'server-name-mismatch', detail: 'the first message of TLS is not readable' })
       return false
@@ -22,4 +19,5 @@ export function serverNameCheck(client: Client, request: HostRequest): (first: F
     if (!permitted) report(client, request, { because: 'server-name-mismatch', detail: `TLS names ${JSON.stringify(named.text)}` })
     return permitted
   }
+  return { permits, timeoutMs: client.timeouts.headMs }
 }

@@ -7,9 +7,6 @@ import { parseClientHello } from './client-hello.js'
 const OTHER = Symbol('the other end of a tunnel')
 type End = Socket & { [OTHER]?: End }
 
-/** How long a client that began with TLS may take until its first message is complete. */
-const HELLO_TIMEOUT_MS = 30_000
-
 /** Passes everything on in both directions, from now on. */
 export function join(a: ByteReader, b: ByteReader): void {
   tie(a.socket, b.socket)
@@ -20,16 +17,22 @@ export function join(a: ByteReader, b: ByteReader): void {
 /** What a client that began with TLS said: `invalid` where it is nothing that a TLS client says. */
 export type FirstMessage = { readonly serverName: string | undefined } | 'invalid'
 
+export interface Check {
+  /** Whether a client that speaks TLS may go on; where not, both are closed. Called at most once. */
+  readonly permits: (first: FirstMessage) => boolean
+  /** From the first byte of TLS until its message is complete. Before, a client may be silent for as long as it likes. */
+  readonly timeoutMs: number
+}
+
 /**
  * Joins a client with the server that was dialled for it, and watches the client's first bytes. Resolves once it is clear what they are.
- * @param permits  whether a client that speaks TLS may go on; where not, both are closed. Called at most once.
  */
-export async function joinChecked(client: ByteReader, server: Socket, permits: (first: FirstMessage) => boolean): Promise<void> {
+export async function joinChecked(client: ByteReader, server: Socket, { permits, timeoutMs }: Check): Promise<void> {
   const { socket } = client
   tie(socket, server)
   // Servers that speak first (ssh, mail) are heard at once.
   passOn(server)
-  const first = await firstMessage(client)
+  const first = await firstMessage(client, timeoutMs)
   if (socket.destroyed || server.destroyed || (first !== 'other' && !permits(first))) {
     socket.destroy()
     server.destroy()
@@ -39,9 +42,9 @@ export async function joinChecked(client: ByteReader, server: Socket, permits: (
 }
 
 /** Reads without taking. */
-async function firstMessage(client: ByteReader): Promise<'other' | FirstMessage> {
+async function firstMessage(client: ByteReader, timeoutMs: number): Promise<'other' | FirstMessage> {
   if (client.bytes.length === 0) await client.more()
-  const deadline = setTimeout(() => client.socket.destroy(), HELLO_TIMEOUT_MS).unref()
+  const deadline = setTimeout(() => client.socket.destroy(), timeoutMs).unref()
   try {
     for (;;) {
       const hello = parseClientHello(client.bytes)

@@ -93,3 +93,21 @@ test('not a byte of a message reaches the server before its name is known, howev
     expect({ at, text }).toEqual({ at, text: `${ESTABLISHED}got ${good.length}` })
   }
 })
+
+test('a first message that does not go on ends the tunnel; a client that is silent before it does not', async () => {
+  const { port } = origin.address() as { port: number }
+  await world.close()
+  world = await openWorld({ rules: { allowedDomains: ['app.test'] }, names: { 'app.test': [PUBLIC] }, servers: { [`${PUBLIC}:443`]: port }, timeouts: { headMs: 80 } })
+  const silent = await world.connect()
+  silent.write(connectTo('app.test'))
+  expect(await collect(silent, '\r\n\r\n')).toBe(ESTABLISHED)
+  const slow = await world.connect()
+  const all = collect(slow)
+  slow.write(Buffer.concat([connectTo('app.test'), Buffer.from([22])]))
+  expect(await all).toBe(ESTABLISHED)
+  await expect.poll(() => world.proxy.stats.tunnels).toBe(1)
+  const later = collect(silent)
+  silent.write(tlsStart('app.test'))
+  silent.end()
+  expect(await later).toBe(`got ${tlsStart('app.test').length}`)
+})
