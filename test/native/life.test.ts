@@ -164,7 +164,7 @@ describe.each(ALL_RUNGS)('$name: a command', variant => {
   })
 
   test.each([
-    { name: 'a session of its own',        script: 'setsid "$T" "$0" & until pgrep -f "$T $0" >/dev/null; do :; done',                       left: ['sleeper'] },
+    { name: 'a session of its own',        script: 'setsid "$T" "$0" & until pgrep -f "^./sleeper ./$T $0" >/dev/null; do :; done',                       left: ['sleeper'] },
     { name: 'a double fork',               script: '(setsid sh -c \'"$T" "$0" & sleep 0.2\' "$0" &) ; until pgrep -f "$T $0" >/dev/null; do :; done', left: ['sleeper'] },
     { name: 'a process that ignores what it can', script: 'sh -c \'trap "" TERM HUP INT; "$T" "$0" & wait\' "$0" & until pgrep -f "$T $0" >/dev/null; do :; done', left: ['sleeper'] },
   ])('leaves $name: it ends with the command, and is named', async ({ script, left }) => {

@@ -1,5 +1,5 @@
 // The command line as on a Mac, all of it but the kernel: `process.platform` says darwin, and in a mount namespace a program that
-// confines nothing stands at /usr/bin/sandbox-exec.
+// confines nothing stands at /usr/bin/sandbox-exec, and one that knows no preferences at /usr/bin/defaults.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,6 +15,11 @@ done
 shift
 exec "$@"
 `
+/** Of a Mac that nobody manages. */
+const DEFAULTS = `#!/bin/sh
+echo "The domain/default pair of ($2, $3) does not exist" >&2
+exit 1
+`
 let folder: string
 let work: string
 
@@ -23,6 +28,7 @@ beforeAll(() => {
   work = join(folder, 'work')
   for (const each of [join(work, '.git'), join(folder, 'bin')]) mkdirSync(each, { recursive: true })
   writeFileSync(join(folder, 'bin/sandbox-exec'), SANDBOX_EXEC, { mode: 0o755 })
+  writeFileSync(join(folder, 'bin/defaults'), DEFAULTS, { mode: 0o755 })
   writeFileSync(join(folder, 'darwin.mjs'), 'Object.defineProperty(process, "platform", { value: "darwin" })\n')
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
