@@ -1,7 +1,7 @@
 // The package as it is released and installed: packed in a copy of this clone by `npm pack` with all that it runs before, and installed from
 // the tarball with nothing from the network, on a PATH that has Node and a shell, and no compiler.
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -28,7 +28,8 @@ export function makeRelease(): Release {
   const path = makePath(join(folder, 'bin'))
   const tarball = pack(folder, copyOfClone(folder))
   // From elsewhere: npm obeys the `devEngines` of the folder that it is called in.
-  const dependencies = ['zod', 'smol-toml'].map(name => pack(folder, join(ROOT, 'node_modules', name), '--ignore-scripts'))
+  const { dependencies: needed } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { dependencies: Record<string, string> }
+  const dependencies = Object.keys(needed).map(name => pack(folder, join(ROOT, 'node_modules', name), '--ignore-scripts'))
   const project = join(folder, 'project')
   mkdirSync(project)
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'an-agent', version: '1.0.0', private: true }))
