@@ -122,3 +122,14 @@ describe.each(ARCHITECTURES.flatMap(arch => NETWORKS.map(network => ({ arch, net
 test('the mark is the launcher\'s', () => {
   expect(readFileSync('native/linux/raw.h', 'utf8')).toContain(`#define OWN_MARK 0x${OWN_MARK.toString(16)}\n`)
 })
+
+test.each(ARCHITECTURES)('%s: for git operations without an observer, what makes and removes their folders comes to the launcher, and files that are made', arch => {
+  const program = listenerFilter({ arch, network: 'private', bind: false, gitOperations: true, observe: 'off' })
+  const handedOver = Object.entries(SYSTEM_CALLS[arch]).filter(([, number]) => judge(program, arch, number) === 'user_notification').map(([name]) => name)
+  expect(handedOver.sort()).toEqual(['connect', 'mkdir', 'mkdirat', 'rmdir', 'unlinkat'].filter(name => Object.hasOwn(SYSTEM_CALLS[arch], name)).sort())
+  const O_CREAT = 0x40
+  if (arch === 'x64') expect([0, 1, O_CREAT, O_CREAT | 1].map(flags => judge(program, arch, 'open', 0, flags))).toEqual(['allow', 'allow', 'user_notification', 'user_notification'])
+  expect([0, 1, O_CREAT, O_CREAT | 1].map(flags => judge(program, arch, 'openat', 0, 0, flags))).toEqual(['allow', 'allow', 'user_notification', 'user_notification'])
+  // With one these come to it anyway, and what it looks at beside them still does.
+  expect(listenerFilter({ arch, network: 'private', bind: false, gitOperations: true, observe: 'writes' })).toEqual(listenerFilter({ arch, network: 'private', bind: false, observe: 'writes' }))
+})
