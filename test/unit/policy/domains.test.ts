@@ -1,10 +1,10 @@
 // Which hosts may be reached, as a table: pattern, host, port, address -> verdict.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { compileDomains, decideAddress, decideName, type HostRequest, type HostVerdict, type NetworkRules } from '../../../src/policy/domains.js'
+import { compileDomains, decideAddress, decideName, type HostRequest, type HostVerdict, narrowDomains, type NarrowingRules, type NetworkRules } from '../../../src/policy/domains.js'
 import { parseHost } from '../../../src/policy/host-name.js'
 
-type Lists = Partial<Pick<NetworkRules, 'mode' | 'allowedDomains' | 'deniedDomains'>>
+type Lists = Partial<Pick<NetworkRules, 'mode' | 'allowedDomains' | 'deniedDomains' | 'strictAllowlist'>>
 const compile = (lists: Lists) => compileDomains({ mode: 'full', allowedDomains: undefined, deniedDomains: [], ...lists })
 
 /** `allow RULE`, `ask`, `deny REASON`, with the rule or the class behind it. */
@@ -96,6 +96,9 @@ describe('which lists there are', () => {
     { name: 'an empty allow list: nothing, and nobody is asked', lists: { allowedDomains: [] }, host: 'example.com', answer: 'deny no-rule' },
     { name: 'an empty allow list and a literal', lists: { allowedDomains: [] }, host: '1.1.1.1', answer: 'deny no-rule' },
     { name: 'an allow list: what it does not name is asked about', lists: { allowedDomains: ['a.test'] }, host: 'example.com', answer: 'ask' },
+    { name: 'a strict list: what it does not name is denied, and nobody is asked', lists: { allowedDomains: ['a.test'], strictAllowlist: true as const }, host: 'example.com', answer: 'deny no-rule' },
+    { name: 'and what it names is allowed', lists: { allowedDomains: ['a.test'], strictAllowlist: true as const }, host: 'a.test', answer: 'allow a.test' },
+    { name: 'strict without a list: nothing', lists: { strictAllowlist: true as const }, host: 'example.com', answer: 'deny no-rule' },
     { name: 'deny rules hold without an allow list', lists: { deniedDomains: ['bad.test'] }, host: 'bad.test', answer: 'deny denied bad.test' },
     { name: 'a local address is never asked about', lists: {}, host: '10.0.0.1', answer: 'deny local-address private' },
     { name: 'nor is the loopback', lists: {}, host: '127.0.0.1', answer: 'deny local-address loopback' },
@@ -234,6 +237,41 @@ describe('the limited mode', () => {
   })
 })
 
+describe('rules of one command, which only narrow', () => {
+  const narrow = (lists: Lists, narrowing: NarrowingRules, text: string, more: Partial<HostRequest> = {}): string =>
+    word(decideName(narrowDomains(compile(lists), narrowing), { host: text, port: 443, protocol: 'https', ...more }))
+  test.each([
+    { narrowing: { allowedDomains: ['a.test'] },                     host: 'a.test',    answer: 'allow *.test' },
+    { narrowing: { allowedDomains: ['a.test'] },                     host: 'b.test',    answer: 'deny no-rule' },
+    { narrowing: { allowedDomains: ['*'] },                          host: 'b.test',    answer: 'allow *.test' },
+    { narrowing: { allowedDomains: ['*'] },                          host: 'other.org', answer: 'ask' },
+    { narrowing: { allowedDomains: ['a.test'] },                     host: 'other.org', answer: 'deny no-rule' },
+    { narrowing: { allowedDomains: ['bad.test'] },                   host: 'bad.test',  answer: 'deny denied bad.test' },
+    { narrowing: { allowedDomains: [] },                             host: 'a.test',    answer: 'deny no-rule' },
+    { narrowing: { allowedDomains: ['10.0.0.1'] },                   host: '10.0.0.1',  answer: 'deny local-address private' },
+    { narrowing: { deniedDomains: ['a.test'] },                      host: 'a.test',    answer: 'deny denied a.test' },
+    { narrowing: { deniedDomains: ['a.test'] },                      host: 'b.test',    answer: 'allow *.test' },
+    { narrowing: { deniedDomains: ['a.test'] },                      host: 'other.org', answer: 'ask' },
+    { narrowing: { deniedDomains: ['a.test'] },                      host: '127.0.0.1', answer: 'allow localhost' },
+    { narrowing: { deniedDomains: ['127.0.0.0/8'] },                 host: '127.0.0.1', answer: 'deny denied 127.0.0.0/8' },
+    { narrowing: { mode: 'limited' },                                host: 'a.test',    answer: 'deny method' },
+    { narrowing: { mode: 'limited', allowedDomains: ['a.test'] },    host: 'a.test',    answer: 'deny method' },
+  ] as const)('$narrowing, $host: $answer', ({ narrowing, host, answer }) => {
+    expect(narrow({ allowedDomains: ['*.test', 'localhost'], deniedDomains: ['bad.test'] }, narrowing, host)).toBe(answer)
+  })
+
+  test('the limited mode of a command permits plain GET', () => {
+    expect(narrow({ allowedDomains: ['*.test'] }, { mode: 'limited' }, 'a.test', { protocol: 'http', method: 'GET' })).toBe('allow *.test')
+  })
+
+  test('an address that only the command denies is not dialled', () => {
+    const domains = narrowDomains(compile({ allowedDomains: ['*.test'] }), { deniedDomains: ['93.184.0.0/16'] })
+    expect(word(decideAddress(domains, { address: '93.184.216.34', port: 443 }))).toBe('deny denied 93.184.0.0/16')
+    expect(word(decideAddress(domains, { address: '93.185.0.1', port: 443 }))).toBe('allow')
+    expect(word(decideAddress(domains, { address: '10.0.0.1', port: 443 }))).toBe('deny local-address private')
+  })
+})
+
 describe('patterns that are refused, each with its field and what to write instead', () => {
   test.each([
     ['', 'is empty'], ['.', 'is empty'], ['a b', 'character'], ['https://example.com', 'URL'], ['example.com/path', 'range'], ['*.*', '*'], ['**', '*'], ['*example.com', '*'], ['a.*.com', '*'], ['*.', 'is empty'],
@@ -281,6 +319,17 @@ describe('laws', () => {
       const before = of({ allowedDomains, deniedDomains })
       expect(of({ allowedDomains, deniedDomains: [...deniedDomains, added] })).toBeLessThanOrEqual(before)
       expect(of({ allowedDomains: [...allowedDomains, added], deniedDomains })).toBeGreaterThanOrEqual(before)
+    }), { numRuns: 1000 })
+  })
+
+  test('a command never reaches what its sandbox may not', () => {
+    const rank = { deny: 0, ask: 1, allow: 2 }
+    fc.assert(fc.property(fc.array(pattern, { maxLength: 4 }), fc.array(pattern, { maxLength: 3 }), fc.option(fc.array(pattern, { maxLength: 4 }), { nil: undefined }), fc.array(pattern, { maxLength: 3 }), fc.oneof(name, address), (allowedDomains, deniedDomains, allowed, deny, host) => {
+      const wide = compile({ allowedDomains, deniedDomains })
+      const narrowed = narrowDomains(wide, { ...(allowed !== undefined && { allowedDomains: allowed }), deniedDomains: deny })
+      const request = { host, port: 443, protocol: 'https' } as const
+      expect(rank[decideName(narrowed, request).verdict]).toBeLessThanOrEqual(rank[decideName(wide, request).verdict])
+      expect(rank[decideName(narrowed, request).verdict]).toBeLessThanOrEqual(allowed === undefined ? 2 : rank[decideName(compile({ allowedDomains: allowed, deniedDomains: deny }), request).verdict])
     }), { numRuns: 1000 })
   })
 
