@@ -69,9 +69,9 @@ static _Noreturn void end_without_monitor(const struct forker *forker)
 		end_descendants(true);
 		end_everything();
 	}
-	for (;;)
-		if (wait4(-1, NULL, __WALL, NULL) < 0)
-			pause();
+	while (wait4(-1, NULL, __WALL, NULL) >= 0 || errno != ECHILD)
+		;
+	end_everything();
 }
 
 static void flush(struct forker *forker)

@@ -62,7 +62,7 @@ static struct answer open_later(const struct call *call, void *state)
 	return answer;
 }
 
-/* Hands over what may block: a FIFO that nobody reads, a lease that another process holds. */
+/* Hands over what may block: a FIFO that nobody reads, a lease that another process holds, a server that does not answer. */
 static struct answer hand_over(struct place *place, uint64_t flags)
 {
 	struct later_open *later = malloc(sizeof *later);
@@ -78,7 +78,7 @@ static struct answer open_regular(struct place *place, uint64_t flags)
 {
 	int fd;
 
-	if ((flags & O_TRUNC) && place->status.st_size > LARGE_FILE)
+	if (((flags & O_TRUNC) && place->status.st_size > LARGE_FILE) || is_served(place->object))
 		return hand_over(place, flags);
 	/* Not blocking even for a lease. */
 	fd = open_again(place->object, flags | O_NONBLOCK);

@@ -83,6 +83,9 @@ bool holds_monitors_name(const struct place *place);
 /* What is held on file systems of the kernel's own (procfs, sysfs, …) depends on who opens it: the monitor never does. */
 bool is_kernels_own(int fd);
 
+/* Whether opening a file there may wait for somebody else's word: a file system with a server behind it, on a network or in a process. */
+bool is_served(int fd);
+
 /* The rules; once, before the first call. */
 void set_rules(struct supervised_rules *rules);
 const struct supervised_rules *get_rules(void);

@@ -5,6 +5,7 @@ import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createSandbox, type Sandbox } from '../../src/exec/sandbox.js'
+import { startOn, SUPERVISED, SUPERVISED_BEFORE } from '../support/rungs.js'
 import { expectNone } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
@@ -137,6 +138,38 @@ test('git operations of several steps, and calls that are none of theirs', async
     git rebase -q main >/dev/null 2>&1; test -d .git/rebase-merge && git rebase --abort; test -e .git/rebase-merge || git cherry-pick HEAD~2..HEAD~1 HEAD~1..HEAD >/dev/null 2>&1; git cherry-pick --abort 2>/dev/null
     mkdir ${long}/sequencer / '' sequencer/ //sequencer .git/sequencer/. 2>/dev/null; rmdir ${long}/rebase-merge .git/sequencer/// .git/rebase-merge/ 2>/dev/null; rm -rf /dev/git-operations/*; mkdir .git/rebase-merge && rmdir .git/rebase-merge && echo done`)))
     .toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/done\n$/) })
+  await sandbox.close()
+  await expectNone(launcher.processes)
+})
+
+test.each([SUPERVISED, SUPERVISED_BEFORE])('files, folders on the way to denied ones, sockets, terminals, shared memory and signals: $name', { timeout: 120_000 }, async variant => {
+  const workspace = makeWorkspace('.git', 'src', 'secret')
+  const launcher = ownLauncher('sanitizers', { ASAN_OPTIONS: 'detect_leaks=0' })
+  const sandbox = await startOn(variant, { cwd: workspace.path, launcherPath: launcher.path, policy: { mode: 'workspace-write', deny: ['secret'] } })
+  onTestFinished(() => sandbox.close())
+  const files = await sandbox.exec(sh(`
+echo one > a; mkdir -p d/e; mv a d/e/a; ln d/e/a hard; ln -s d/e/a soft; cat soft; chmod 600 hard; touch -d @1000 hard; stat -c '%a %Y %h' hard; cp -a d copy; rm -r d; mkfifo p; cat p & echo two > p; wait
+echo x > .git/new; mkdir .codex; cat secret/x; ls secret; echo x >> /etc/hostname; chmod 777 /etc/hostname; truncate -s 5 hard; rm hard; ls; printf '#!/bin/sh\\necho ran' > tool; chmod +x tool
+`))
+  expect(files.stdout).toBe('one\n600 1000 2\ntwo\ncopy\np\nsecret\nsoft\nsrc\n')
+  expect(files.denials.length).toBeGreaterThan(3)
+  expect((await sandbox.exec(['./tool'])).stdout).toBe('ran\n')
+  const { stdout, stderr } = await sandbox.exec(['python3', '-c', `
+import os, pty, signal, socket, multiprocessing
+for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+    server = socket.socket(socket.AF_UNIX, kind); server.bind('s%d' % kind); server.listen()
+    client = socket.socket(socket.AF_UNIX, kind); client.connect('s%d' % kind); peer, _ = server.accept(); client.send(b'hello'); print(peer.recv(9))
+for call in (lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), lambda: socket.socket(17, 3), lambda: socket.create_connection(('192.0.2.1', 9)), lambda: os.kill(1, 0), lambda: os.setpriority(os.PRIO_PROCESS, 1, 3)):
+    try: call(); print('done')
+    except OSError: pass
+for i in range(200): socket.socket(socket.AF_UNIX).close()
+main, terminal = pty.openpty(); os.write(os.open(os.ttyname(terminal), os.O_RDWR), b'x'); print(os.read(main, 9))
+print(multiprocessing.Pool(2).map(abs, [-1]))
+child = os.fork()
+if child == 0: signal.pause()
+os.kill(child, 9); print(os.waitpid(child, 0)[1])
+`])
+  expect(`${stdout}${stderr}`).toBe('b\'hello\'\nb\'hello\'\nb\'x\'\n[1]\n9\n')
   await sandbox.close()
   await expectNone(launcher.processes)
 })

@@ -96,7 +96,11 @@ export function supervisionNotes({ network, networkRules, paths }: ResolvedPolic
   return [
     'no namespaces: Landlock holds what may be read and written, and the launcher carries out calls that touch a writable root with something protected or denied in it',
     'other processes of this machine show in /proc with their names and arguments; commands can neither signal them nor look into them',
-    ...(isDenied ? ['what is denied can still be asked for by path: whether it exists, its size and its times (Landlock does not cover these)'] : []),
+    'of shared memory (/dev/shm) and terminals, which are the machine\'s, commands reach those that the sandbox made; System V IPC and message queues are refused',
+    ...(isDenied ? [
+      'what is denied can still be asked for by path: whether it exists, its size and its times (Landlock does not cover these)',
+      'what a command makes in a folder on the way to something denied is written and read through the launcher, and a program made there runs from the next command on',
+    ] : []),
     ...(network === 'off' && !reaches ? ['with the network off there is no loopback either: commands cannot serve or reach 127.0.0.1'] : []),
     ...(network === 'proxied' || (network === 'off' && reaches) ? ['there is no loopback of the sandbox\'s own: of 127.0.0.1 commands reach only the proxy and the local ports that are allowed, and cannot serve'] : []),
     ...(network !== 'open' && networkRules?.allowLocalBinding === true ? ['allowLocalBinding is not held here: without a network namespace commands cannot listen at all'] : []),
