@@ -15,11 +15,6 @@ done
 shift
 exec "$@"
 `
-/** Of a Mac that nobody manages. */
-const DEFAULTS = `#!/bin/sh
-echo "The domain/default pair of ($2, $3) does not exist" >&2
-exit 1
-`
 let folder: string
 let work: string
 
@@ -28,7 +23,8 @@ beforeAll(() => {
   work = join(folder, 'work')
   for (const each of [join(work, '.git'), join(folder, 'bin')]) mkdirSync(each, { recursive: true })
   writeFileSync(join(folder, 'bin/sandbox-exec'), SANDBOX_EXEC, { mode: 0o755 })
-  writeFileSync(join(folder, 'bin/defaults'), DEFAULTS, { mode: 0o755 })
+  // Managed preferences are the files of that name, as base64.
+  writeFileSync(join(folder, 'bin/defaults'), `#!/bin/sh\nbase64 < ${folder}/preferences/"$3" 2>/dev/null && exit\necho "The domain/default pair of ($2, $3) does not exist" >&2\nexit 1\n`, { mode: 0o755 })
   writeFileSync(join(folder, 'darwin.mjs'), 'Object.defineProperty(process, "platform", { value: "darwin" })\n')
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -77,6 +73,17 @@ describe('on a Mac', () => {
     { name: 'a program that is not there', words: ['--', 'no-such-program'], done: { status: 127, stderr: 'codex-sandbox: no-such-program: not found\n' } },
   ])('$name', ({ words, done }) => {
     expect(inMac(words)).toMatchObject(done)
+  })
+  test('managed preferences are read, and their requirements hold', () => {
+    mkdirSync(join(folder, 'preferences'))
+    writeFileSync(join(folder, 'preferences/requirements_toml_base64'), 'allowed_sandbox_modes = ["read-only"]\n')
+    writeFileSync(join(folder, 'preferences/config_toml_base64'), 'sandbox_mode = "workspace-write"\n[shell_environment_policy.set]\nMANAGED = "yes"\n')
+    try {
+      expect(inMac(['sandbox', '--', 'sh', '-c', 'echo $MANAGED'])).toMatchObject({ status: 0, stdout: 'yes\n', stderr: expect.stringContaining('sandbox_mode "workspace-write" is not allowed here: "read-only" holds') as string })
+      expect(inMac(['sandbox', '--full-auto', '--', 'true'])).toMatchObject({ status: 125, stderr: expect.stringContaining('sandbox_mode "workspace-write" is not allowed by the requirements of this machine') as string })
+    } finally {
+      rmSync(join(folder, 'preferences'), { recursive: true })
+    }
   })
   test('doctor', () => {
     const { status, stdout } = inMac(['doctor'])
