@@ -1,4 +1,5 @@
 // The token that commands run with, as data: a restricted form of the user's own, or of an account's that set-up made. Pure.
+import { SandboxError } from '../../errors.js'
 import type { WindowsAccount } from '../../policy/host-snapshot.js'
 import type { WindowsProof, WindowsTokenPlan } from '../launch-plan.js'
 import type { Token } from './access-check.js'
@@ -50,6 +51,19 @@ function proofs(account: string, capability: string): WindowsProof[] {
     { what: 'writing what is closed, though everybody may', descriptor: `${own}D:(D;;${hex(EVERY_CHANGE)};;;${capability})(A;;FA;;;WD)`, desired: hex(FILE_RIGHTS.writeData), granted: false },
     { what: 'what is only for administrators', descriptor: 'O:BAG:BAD:(A;;FA;;;BA)', desired: hex(FILE_RIGHTS.readData), granted: false },
   ]
+}
+
+/**
+ * Puts a plan's proofs to the system.
+ *
+ * @param ask     the system's own answer for the finished token: whether it gets `desired` to an object with `descriptor`
+ * @throws        SandboxError `set_up_failed`, `step` = `token_proof`, for the first answer that is another one than the plan's
+ */
+export function refuseUnproven(proofs: readonly WindowsProof[], ask: (descriptor: string, desired: number) => boolean): void {
+  for (const { what, descriptor, desired, granted } of proofs) {
+    if (ask(descriptor, Number(desired)) === granted) continue
+    throw new SandboxError('set_up_failed', { step: 'token_proof', errno: 'EACCES', path: what }, { detail: `this system ${granted ? 'denies' : 'grants'} it to a token that was made to ${granted ? 'have' : 'lack'} it`, remedy: 'This version of Windows does not confine as this package needs it: run `codex-sandbox doctor`, and report it.' })
+  }
 }
 
 /** The groups that each account has in its token, beside those of set-up. */

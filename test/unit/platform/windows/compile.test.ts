@@ -9,7 +9,7 @@ import { assignCapabilities, EMPTY_STORE, READ_ONLY_KEY } from '../../../../src/
 import { compileWindows } from '../../../../src/platform/windows/compile.js'
 import { parseDescriptor, printDescriptor } from '../../../../src/platform/windows/sddl.js'
 import { fingerprint, SET_UP_VERSION, setUpCommand } from '../../../../src/platform/windows/set-up.js'
-import { modelToken } from '../../../../src/platform/windows/token.js'
+import { modelToken, refuseUnproven } from '../../../../src/platform/windows/token.js'
 import { SUPPOSED_ACCOUNTS } from '../../../../src/platform/windows/users.js'
 import type { CompileOptions } from '../../../../src/platform/backend.js'
 import type { HostSnapshot, WindowsFacts, WindowsSetUp } from '../../../../src/policy/host-snapshot.js'
@@ -205,6 +205,15 @@ describe('the token', () => {
     expect(differing.map(({ what }) => what)).toEqual(expect.arrayContaining(['delete on what is the account\'s', 'writeDac on what is the account\'s', 'changing the list of an own object']))
     const unrestricted = { ...token, restricting: [] }
     expect(plan.token.proofs.filter(({ descriptor, desired, granted }) => isGranted(unrestricted, parseDescriptor(descriptor, ''), Number(desired)) !== granted).length).toBeGreaterThan(8)
+  })
+
+  test('a system whose answers differ is refused, by the proof that it fails', () => {
+    const { token } = compile('elevated', {})
+    const model = modelToken(token, { logon: LOGON, session: SESSION, groups: [SUPPOSED_ACCOUNTS.group.sid] })
+    expect(() => refuseUnproven(token.proofs, (descriptor, desired) => isGranted(model, parseDescriptor(descriptor, ''), desired))).not.toThrow()
+    expect(() => refuseUnproven(token.proofs, (descriptor, desired) => isGranted(model, parseDescriptor(descriptor, ''), desired, 'generic-write'))).toThrow(expect.objectContaining({ code: 'set_up_failed', step: 'token_proof', path: expect.stringContaining('deleteChild') }))
+    expect(() => refuseUnproven(token.proofs, () => true)).toThrow(expect.objectContaining({ step: 'token_proof' }))
+    expect(() => refuseUnproven(token.proofs, () => false)).toThrow(expect.objectContaining({ step: 'token_proof', path: 'reading what is the account\'s' }))
   })
 
   test.each(['elevated', 'unelevated'] as const)('%s: what one sandbox makes is closed to another of the same root', mode => {

@@ -1,0 +1,226 @@
+// The addon's functions, one a step. No policy here: what they are given is a plan that was compiled and judged before. Each failure is an
+// Error with `step` and `code`, the error of Windows, 0 where a step did not read back.
+#include <napi.h>
+
+#include <memory>
+
+#include "access_list.h"
+#include "failure.h"
+#include "process.h"
+#include "secret.h"
+#include "token.h"
+
+namespace {
+
+std::wstring wide(const Napi::Value &value)
+{
+	std::u16string text = value.As<Napi::String>().Utf16Value();
+	return std::wstring(text.begin(), text.end());
+}
+
+Napi::String text(Napi::Env env, const std::wstring &value)
+{
+	return Napi::String::New(env, std::u16string(value.begin(), value.end()));
+}
+
+std::vector<std::wstring> list(const Napi::Value &value)
+{
+	auto array = value.As<Napi::Array>();
+	std::vector<std::wstring> texts;
+	for (uint32_t i = 0; i < array.Length(); i++)
+		texts.push_back(wide(array.Get(i)));
+	return texts;
+}
+
+std::string bytes(const Napi::Value &value)
+{
+	auto buffer = value.As<Napi::Buffer<char>>();
+	return std::string(buffer.Data(), buffer.Length());
+}
+
+double number(const Napi::Object &object, const char *name, double otherwise = 0)
+{
+	Napi::Value value = object.Get(name);
+	return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : otherwise;
+}
+
+Napi::Error failure(Napi::Env env, const std::string &message, const std::string &step, DWORD code)
+{
+	auto error = Napi::Error::New(env, message);
+	error.Set("step", Napi::String::New(env, step));
+	error.Set("code", Napi::Number::New(env, code));
+	return error;
+}
+
+/* A step's failure as an Error of JavaScript. */
+template <typename Step> auto guarded(Napi::Env env, Step step)
+{
+	try {
+		return step();
+	} catch (const StepFailure &error) {
+		throw failure(env, error.what(), error.step(), error.code());
+	}
+}
+
+HANDLE token_of(const Napi::Value &value)
+{
+	return value.IsExternal() ? value.As<Napi::External<Handle>>().Data()->get() : nullptr;
+}
+
+Napi::Value RestrictToken(const Napi::CallbackInfo &info)
+{
+	auto given = info[0].As<Napi::Object>();
+	TokenSpec spec;
+	spec.flags = static_cast<DWORD>(number(given, "flags"));
+	spec.disable = list(given.Get("disable"));
+	spec.restricting = list(given.Get("restricting"));
+	spec.privileges = list(given.Get("privileges"));
+	spec.integrity = wide(given.Get("integrity"));
+	spec.default_dacl = wide(given.Get("defaultDacl"));
+	auto token = guarded(info.Env(), [&] { return std::make_unique<Handle>(restrict_token(spec)); });
+	return Napi::External<Handle>::New(info.Env(), token.release(), [](Napi::Env, Handle *owned) { delete owned; });
+}
+
+Napi::Value LogonSid(const Napi::CallbackInfo &info)
+{
+	return text(info.Env(), guarded(info.Env(), logon_sid));
+}
+
+Napi::Value AskAccess(const Napi::CallbackInfo &info)
+{
+	auto descriptor = wide(info[1]);
+	auto desired = info[2].As<Napi::Number>().Uint32Value();
+	return Napi::Boolean::New(info.Env(), guarded(info.Env(), [&] { return ask_access(token_of(info[0]), descriptor, desired); }));
+}
+
+Napi::Value ReadAccessList(const Napi::CallbackInfo &info)
+{
+	auto path = wide(info[0]);
+	return text(info.Env(), guarded(info.Env(), [&] { return read_access_list(path); }));
+}
+
+Napi::Value WriteAccessList(const Napi::CallbackInfo &info)
+{
+	auto path = wide(info[0]), sddl = wide(info[1]);
+	guarded(info.Env(), [&] {
+		write_access_list(path, sddl);
+		return 0;
+	});
+	return info.Env().Undefined();
+}
+
+Napi::Value ProtectSecret(const Napi::CallbackInfo &info)
+{
+	auto secret = bytes(info[0]);
+	auto blob = guarded(info.Env(), [&] { return protect_secret(secret); });
+	return Napi::Buffer<char>::Copy(info.Env(), blob.data(), blob.size());
+}
+
+Napi::Value UnprotectSecret(const Napi::CallbackInfo &info)
+{
+	auto blob = bytes(info[0]);
+	auto secret = guarded(info.Env(), [&] { return unprotect_secret(blob); });
+	return Napi::Buffer<char>::Copy(info.Env(), secret.data(), secret.size());
+}
+
+/* Starts and waits off the main thread. */
+class Run : public Napi::AsyncWorker {
+public:
+	Run(Napi::Env env, std::shared_ptr<Command> command, CommandSpec spec, const Napi::Value &token)
+		: Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), command_(std::move(command)), spec_(std::move(spec)), token_(token_of(token))
+	{
+		if (token_ != nullptr)
+			held_ = Napi::Persistent(token.As<Napi::External<Handle>>());
+	}
+	Napi::Promise promise() const { return deferred_.Promise(); }
+
+	void Execute() override
+	{
+		try {
+			command_->start(token_, spec_);
+			result_ = command_->wait();
+		} catch (const StepFailure &error) {
+			step_ = error.step();
+			code_ = error.code();
+			SetError(error.what());
+		}
+	}
+
+	void OnOK() override
+	{
+		auto done = Napi::Object::New(Env());
+		done.Set("exitCode", Napi::Number::New(Env(), result_.exit_code));
+		done.Set("timedOut", Napi::Boolean::New(Env(), result_.timed_out));
+		done.Set("stdout", Napi::Buffer<char>::Copy(Env(), result_.output.data(), result_.output.size()));
+		done.Set("stderr", Napi::Buffer<char>::Copy(Env(), result_.errors.data(), result_.errors.size()));
+		deferred_.Resolve(done);
+	}
+
+	void OnError(const Napi::Error &error) override { deferred_.Reject(failure(Env(), error.Message(), step_, code_).Value()); }
+
+private:
+	Napi::Promise::Deferred deferred_;
+	std::shared_ptr<Command> command_;
+	CommandSpec spec_;
+	HANDLE token_;
+	/* As long as this runs, nobody collects the token. */
+	Napi::Reference<Napi::External<Handle>> held_;
+	CommandResult result_;
+	std::string step_;
+	DWORD code_ = 0;
+};
+
+/* { done: Promise, kill(): void } */
+Napi::Value RunCommand(const Napi::CallbackInfo &info)
+{
+	auto env = info.Env();
+	auto given = info[1].As<Napi::Object>();
+	auto job = given.Get("job").As<Napi::Object>();
+	CommandSpec spec;
+	spec.application = wide(given.Get("application"));
+	spec.line = wide(given.Get("commandLine"));
+	spec.cwd = wide(given.Get("cwd"));
+	spec.environment = list(given.Get("environment"));
+	if (given.Get("input").IsBuffer())
+		spec.input = bytes(given.Get("input"));
+	spec.timeout_ms = static_cast<DWORD>(number(given, "timeoutMs", static_cast<double>(INFINITE)));
+	spec.most_bytes = static_cast<size_t>(number(given, "maxBytes", 1 << 20));
+	spec.job.flags = static_cast<DWORD>(number(job, "flags"));
+	spec.job.user_interface = static_cast<DWORD>(number(job, "userInterface"));
+	spec.job.memory = static_cast<SIZE_T>(number(job, "memory"));
+	spec.job.processes = static_cast<DWORD>(number(job, "processes"));
+	spec.job.user_time = static_cast<LONGLONG>(number(job, "userTime"));
+	auto command = std::make_shared<Command>();
+	auto *run = new Run(env, command, std::move(spec), info[0]);
+	auto running = Napi::Object::New(env);
+	running.Set("done", run->promise());
+	running.Set("kill", Napi::Function::New(env, [command](const Napi::CallbackInfo &) { command->kill(); }));
+	run->Queue();
+	return running;
+}
+
+Napi::Value HandleCount(const Napi::CallbackInfo &info)
+{
+	DWORD count = 0;
+	if (!GetProcessHandleCount(GetCurrentProcess(), &count))
+		throw failure(info.Env(), "handle_count failed", "handle_count", GetLastError());
+	return Napi::Number::New(info.Env(), count);
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports)
+{
+	exports.Set("restrictToken", Napi::Function::New(env, RestrictToken));
+	exports.Set("logonSid", Napi::Function::New(env, LogonSid));
+	exports.Set("askAccess", Napi::Function::New(env, AskAccess));
+	exports.Set("readAccessList", Napi::Function::New(env, ReadAccessList));
+	exports.Set("writeAccessList", Napi::Function::New(env, WriteAccessList));
+	exports.Set("protectSecret", Napi::Function::New(env, ProtectSecret));
+	exports.Set("unprotectSecret", Napi::Function::New(env, UnprotectSecret));
+	exports.Set("runCommand", Napi::Function::New(env, RunCommand));
+	exports.Set("handleCount", Napi::Function::New(env, HandleCount));
+	return exports;
+}
+
+} // namespace
+
+NODE_API_MODULE(codex_sandbox, Init)

