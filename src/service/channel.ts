@@ -3,10 +3,12 @@
 import type { Readable, Writable } from 'node:stream'
 import { LineReader, LONGEST_LINE_BYTES } from './lines.js'
 import type { RequestId } from './protocol.js'
-import { invalidRequest, type RpcError } from './rpc-error.js'
+import { invalidRequest, overloaded, type RpcError } from './rpc-error.js'
 
 /** Waiting to be read by the client. Above it nothing more is taken from it, and what streams to it waits. */
 const MOST_UNREAD_BYTES = 4 << 20
+/** Not answered yet, of one client: the commands that may wait, and much else. */
+const MOST_OPEN_REQUESTS = 2048
 /** Shown of what a client sent, in a log. */
 const SHOWN_CHARACTERS = 120
 
@@ -144,6 +146,7 @@ export class Channel {
 
   async #answer(id: RequestId, method: string, params: unknown): Promise<void> {
     if (this.#open.has(id)) return this.#sendError(id, invalidRequest(`duplicate request id ${JSON.stringify(id)}: the request before it is not answered yet`))
+    if (this.#open.size >= MOST_OPEN_REQUESTS) return this.#sendError(id, overloaded(`${this.#open.size} requests of this client are not answered yet`))
     this.#open.add(id)
     const after: (() => void)[] = []
     let failure: RpcError | undefined

@@ -12,8 +12,8 @@ const DEFAULT_TIMEOUT_MS = 10_000
 /** setTimeout takes no more: 24 days. */
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1
 const DEFAULT_CAP_BYTES = 1 << 20
-/** Kept of one stream where the client wants all of it: an answer is one line, and one string. */
-const LARGEST_CAP_BYTES = 64 << 20
+/** Kept of one stream where the client wants all of it. An answer is one string: of control characters alone it is six times as long, and V8 has a bound. */
+const LARGEST_CAP_BYTES = 32 << 20
 /** Of one `outputDelta`. */
 const LARGEST_DELTA_BYTES = 64 << 10
 

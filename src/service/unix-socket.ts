@@ -8,6 +8,8 @@ import { SandboxError } from '../errors.js'
 /** sun_path, less the final NUL. */
 const LONGEST_PATH_BYTES = 107
 const MODE = 0o600
+/** Connections of which it is not known yet whose they are: each costs a process. */
+const MOST_UNKNOWN = 512
 const OTHERS_WRITE = 0o022
 const STICKY = 0o1000
 
@@ -28,9 +30,18 @@ export interface SocketOptions {
 export async function listenOnSocket({ path, refuse, accept, log }: SocketOptions): Promise<Server> {
   checkPlace(path)
   await removeStale(path)
+  let unknown = 0
+  const look = async (socket: Socket): Promise<string | undefined> => {
+    unknown++
+    try {
+      return await refuse(socket)
+    } finally {
+      unknown--
+    }
+  }
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, socket => void (async () => {
     socket.on('error', () => {})
-    const reason = await refuse(socket)
+    const reason = unknown >= MOST_UNKNOWN ? `${unknown} others are being looked at` : await look(socket)
     if (socket.destroyed) return
     if (reason !== undefined) {
       log(`refused a connection: ${reason}`)

@@ -53,6 +53,8 @@ export class WarmSandboxes<Kept extends Keepable> {
   readonly #entries = new Map<object, Map<string, Entry<Kept>>>()
   readonly #idle = new Set<Entry<Kept>>()
   readonly #closing = new Set<Promise<void>>()
+  /** Owners that are gone: what of theirs is still being made or used is not kept. */
+  readonly #gone = new WeakSet<object>()
 
   constructor(limits: KeepLimits = KEEP_LIMITS) {
     this.#limits = limits
@@ -77,6 +79,7 @@ export class WarmSandboxes<Kept extends Keepable> {
 
   /** The owner is gone: what of its is not in use is closed, the rest when it is released. */
   forget(owner: object): void {
+    this.#gone.add(owner)
     for (const entry of [...this.#entries.get(owner)?.values() ?? []]) this.#retire(entry)
   }
 
@@ -106,7 +109,7 @@ export class WarmSandboxes<Kept extends Keepable> {
         if (!open) return
         open = false
         entry.users--
-        if (broken && !entry.retired) return this.#retire(entry)
+        if ((broken || this.#gone.has(entry.owner)) && !entry.retired) return this.#retire(entry)
         if (entry.users > 0) return
         if (entry.retired) this.#end(entry)
         else this.#keep(entry)

@@ -20,7 +20,8 @@ export class RawClient {
   readonly #input: Readable
   readonly #output: Writable
   #nextId = 1
-  #rest = ''
+  /** Of a line that has not ended. */
+  #parts: string[] = []
   #isOver = false
   readonly #waiting = new Set<() => void>()
 
@@ -31,9 +32,12 @@ export class RawClient {
     input.setEncoding('utf8')
     input.on('error', () => {})
     input.on('data', (text: string) => {
-      const lines = (this.#rest + text).split('\n')
-      this.#rest = lines.pop() as string
-      for (const line of lines) this.messages.push(JSON.parse(line))
+      const pieces = text.split('\n')
+      this.#parts.push(pieces[0] as string)
+      for (const piece of pieces.slice(1)) {
+        this.messages.push(JSON.parse(this.#parts.join('')))
+        this.#parts = [piece]
+      }
       this.#wake()
     })
     const over = (): void => {

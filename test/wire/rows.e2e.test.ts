@@ -66,6 +66,11 @@ describe.each(TRANSPORTS)('over %s', transport => {
       const { result: capped } = await shell(script)
       expect([capped.exitCode, capped.stdout.length]).toEqual([0, 1 << 20])
     })
+    test('of all output an answer holds 32 MiB of each stream', async () => {
+      const script = 'head -c 34000000 /dev/zero | tr "\\0" x; head -c 34000000 /dev/zero | tr "\\0" y >&2'
+      const { result } = await shell(script, { disableOutputCap: true, disableTimeout: true })
+      expect([result.exitCode, result.stdout.length, result.stderr.length]).toEqual([0, 32 << 20, 32 << 20])
+    }, 60_000)
     test('without a time-out of its own a command has ten seconds', async () => {
       const { result } = await shell('sleep 60')
       expect(result.exitCode).toBe(124)

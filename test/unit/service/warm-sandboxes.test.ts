@@ -171,6 +171,17 @@ test('an idle one goes after its time; forget and close end what is idle', async
   await vi.advanceTimersByTimeAsync(0)
   expect(made[2]?.closed).toBe(1)
 })
+test('what is made for an owner who has gone meanwhile is closed when it is given back', async () => {
+  const { pool, made, recipe } = make()
+  const owner = {}
+  const coming = pool.borrow(owner, recipe())
+  pool.forget(owner)
+  const lease = await coming
+  const later = await pool.borrow(owner, recipe('other'))
+  lease.release()
+  later.release()
+  await vi.waitFor(() => expect(made.map(({ closed }) => closed)).toEqual([1, 1]))
+})
 test('a FIFO at a protected name holds nobody up', () => {
   const { variables } = make()
   const paths = markedPaths(presetPolicy('workspace-write', 'reference'), folder, variables)
