@@ -1,13 +1,14 @@
 // Decides accesses to the network and to unix sockets.
 import type { Access, Decision, FileAccess } from './decision.js'
 import { compileDomains, decideName } from './domains.js'
+import { parseHost } from './host-name.js'
 import { hostRemedy } from './host-remedy.js'
 import { isInside, normalizePath } from './path-syntax.js'
 import type { ResolvedPolicy } from './resolved-policy.js'
 import { ROOT_SOCKETS } from './unix-socket-rules.js'
 
 const ALLOWED: Decision = { verdict: 'allow', rule: undefined }
-const NETWORK_OFF: Decision = {
+const NETWORK_OFF: Extract<Decision, { because: 'network-off' | 'unix-socket' }> = {
   verdict: 'deny',
   because: 'network-off',
   remedy: {
@@ -30,10 +31,15 @@ export function decideHost(policy: ResolvedPolicy, access: Exclude<Access, { kin
     case 'bind': return policy.network === 'open' || ownLoopback || policy.networkRules?.allowLocalBinding === true ? ALLOWED : NETWORK_OFF
     case 'connect':
       if (policy.network === 'open' || ownLoopback && isLoopback(access.host)) return ALLOWED
-      return policy.network === 'proxied' ? decideProxied(policy, access) : NETWORK_OFF
+      return policy.network === 'proxied' ? decideProxied(policy, access) : networkOff(access)
     case 'unix-connect': return decideSocket(policy, access.path)
     default: return access satisfies never
   }
+}
+
+/** One name is less than the whole network; an address is what a program connects to that knows of no proxy. */
+function networkOff({ host, port }: { readonly host: string; readonly port: number }): Decision {
+  return parseHost(host).kind === 'name' ? { ...NETWORK_OFF, remedy: hostRemedy({ host, port }, { verdict: 'ask' }) } : NETWORK_OFF
 }
 
 function decideProxied({ networkRules }: ResolvedPolicy, { host, port }: { readonly host: string; readonly port: number }): Decision {

@@ -97,7 +97,7 @@ describe('one command', () => {
     const sandbox = await start(makeWorkspace())
     const connect = [process.execPath, '-e', `require('node:net').connect(${port}, '127.0.0.1').on('data', d => process.stdout.write(d)).on('error', e => { console.log(e.code); process.exit(1) })`]
     expect(await sandbox.exec(connect)).toMatchObject({ exitCode: 1, stdout: 'ECONNREFUSED\n' })
-    const denied = await sandbox.decide({ kind: 'connect', host: 'example.org', port: 443 })
+    const denied = await sandbox.decide({ kind: 'connect', host: '192.0.2.1', port: 443 })
     if (denied.verdict !== 'deny') throw new Error('the network is open')
     expect(await sandbox.exec(connect, { additionalPermissions: denied.remedy.additionalPermissions! })).toMatchObject({ exitCode: 0, stdout: 'hello' })
     expect((await sandbox.exec(['sh', '-c', 'echo $CODEX_SANDBOX_NETWORK_DISABLED'], { additionalPermissions: { network: { enabled: true } } })).stdout).toBe('\n')

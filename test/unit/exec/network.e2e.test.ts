@@ -304,6 +304,15 @@ for path in sys.argv[1:]:
   })
 })
 
+test('a port for the proxy that somebody has is refused by its name', async () => {
+  const taken = await listen()
+  await expect(start(SUPERVISED, { policy: { network: { allowedDomains: ['a.test'], httpPort: taken } } })).rejects.toMatchObject({ code: 'port_taken', field: 'network.httpPort' })
+  // In a namespace nobody else has it.
+  const sandbox = await start(NAMESPACES, { policy: { network: { allowedDomains: ['a.test', '127.0.0.1'], httpPort: taken, socksPort: 1080 } } })
+  expect((await sandbox.shell('echo "$HTTP_PROXY $CODEX_SANDBOX_SOCKS_PROXY"')).stdout).toMatch(new RegExp(`^http://\\S+@127\\.0\\.0\\.1:${taken} socks5h://\\S+@127\\.0\\.0\\.1:1080\\n$`))
+  expect(await sandbox.exec(curl('a.test'))).toMatchObject(HELLO)
+})
+
 test('an idle sandbox with a proxy does not keep Node alive, and closes', () => {
   const program = `
     import { createSandbox } from ${JSON.stringify(join(process.cwd(), 'dist/index.js'))}

@@ -171,8 +171,9 @@ describe('network', () => {
   ])('the socket %s: %s', (path, verdict) => {
     expect(short(decide(policyOf(parsePolicy({ network: { allowUnixSockets: ['/run/db.sock', '/run/pool'] } })), { kind: 'unix-connect', path }))).toBe(verdict)
   })
-  test('the remedy turns it on', () => {
-    expect(decide(policyOf(), { kind: 'connect', host: 'x', port: 1 })).toMatchObject({ remedy: { additionalPermissions: { network: { enabled: true } } } })
+  test('the remedy turns it on, for a name as little as there is', () => {
+    expect(decide(policyOf(), { kind: 'connect', host: 'x.org', port: 1 })).toMatchObject({ remedy: { flags: ['--allow-domain', 'x.org:1'], additionalPermissions: { network: { allowedDomains: ['x.org:1'] } } } })
+    expect(decide(policyOf(), { kind: 'connect', host: '192.0.2.1', port: 1 })).toMatchObject({ remedy: { additionalPermissions: { network: { enabled: true } } } })
   })
 })
 
@@ -224,7 +225,7 @@ describe('one line for people', () => {
     [{ kind: 'create', path: `${W}/.codex` }, `creation of "${W}/.codex" denied: "${W}/.codex" is protected in the writable root "${W}". To allow: add "${W}/.codex" to write.`],
     [{ kind: 'read', path: `${W}/keys/a\nb` }, `read of "${W}/keys/a\\nb" denied: deny[0] "${W}/keys" denies it. To allow: remove deny[0].`],
     [{ kind: 'read', path: '/home/user/.npmrc' }, 'read of "/home/user/.npmrc" denied: "/home/user/.npmrc" is a place of keys or tokens (denySecrets). To allow: add "/home/user/.npmrc" to read.'],
-    [{ kind: 'connect', host: 'example.com', port: 443 }, 'connection to "example.com:443" denied: the network is off. To allow: turn the network on: networkAccess.'],
+    [{ kind: 'connect', host: 'example.com', port: 443 }, 'connection to "example.com:443" denied: the network is off. To allow: add "example.com:443" to network.allowedDomains.'],
     [{ kind: 'unix-connect', path: '/run/docker.sock' }, 'connection to socket "/run/docker.sock" denied: the socket was made outside the sandbox. To allow: nothing: through it a command gets the whole machine.'],
     [{ kind: 'write', path: `${W}/a.txt` }, `write to "${W}/a.txt" allowed: cwd "${W}".`],
     [{ kind: 'read', path: '/etc/hosts' }, 'read of "/etc/hosts" allowed.'],

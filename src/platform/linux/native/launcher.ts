@@ -249,6 +249,7 @@ class NativeLauncher implements Launcher {
     if (id !== 0) throw new MalformedFrame(`command ${id} before the set-up`)
     if (type === FROM_LAUNCHER.FAILED) {
       const { step, errno, path } = readFailure(payload)
+      if (step === 'make_listener' && errno === 'EADDRINUSE') return this.#fail(this.#portTaken())
       return this.#fail(new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) }))
     }
     if (type !== FROM_LAUNCHER.READY) throw new MalformedFrame(`type ${type} before the set-up`)
@@ -264,6 +265,12 @@ class NativeLauncher implements Launcher {
 
   #kindOf(index: number): PlannedListener['kind'] {
     return this.#plan.listeners?.[index]?.kind ?? 'proxy'
+  }
+
+  /** Without a namespace, one that was asked for by its number may be somebody's. */
+  #portTaken(): SandboxError {
+    const ports = this.#planned.map(({ port }) => port).filter(port => port !== 0)
+    return new SandboxError('port_taken', { field: 'network.httpPort', value: ports.join(', ') }, { remedy: 'Name another one, or none: then any that is free is taken.' })
   }
 
   /** What is not exactly the listener that was planned leaves a place empty, and then nothing starts. */

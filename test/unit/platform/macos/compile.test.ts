@@ -9,6 +9,7 @@ import { parseForms } from '../../../../src/platform/macos/sbpl/parse.js'
 import { parseProfile } from '../../../../src/platform/macos/sbpl/profile.js'
 import { staysDenied, template, type TemplateName } from '../../../../src/platform/macos/templates.js'
 import { TEMPLATES } from '../../../../src/platform/macos/templates.generated.js'
+import { parsePolicy } from '../../../../src/policy/parse.js'
 import { presetPolicy } from '../../../../src/policy/presets.js'
 import { resolve } from '../../../../src/policy/resolve.js'
 import type { SandboxPolicy } from '../../../../src/policy/sandbox-policy.js'
@@ -39,6 +40,13 @@ describe('golden profiles', () => {
     const { policy } = resolveCase({ name: '', policy: { mode: 'read-only', limits: { openFiles: 64 } } })
     await expect(printPlan(compileSeatbelt(policy, SEATBELT_THERE, compileOptions({ observe: 'reads' })))).toMatchFileSnapshot('../../../golden/seatbelt/read-only-plan.json')
   })
+})
+
+test('a proxied network: the proxy\'s port and the local ones, and nothing else', () => {
+  const policy = resolve(parsePolicy({ network: { allowedDomains: ['example.com'], allowLocalPorts: [5432] } }), macHost())
+  const plan = compileSeatbelt(policy, SEATBELT_THERE, compileOptions({ endpoints: { proxyPorts: [50_000, 5432] } }))
+  expect([plan.proxyPort, plan.profile.filter(line => line.includes('localhost:')).map(line => line.trim())]).toEqual([50_000, ['(allow network-outbound (remote tcp "localhost:5432") (remote tcp "localhost:50000"))']])
+  expect(() => compileSeatbelt(policy, SEATBELT_THERE, compileOptions({}))).toThrow('a port for its proxy')
 })
 
 describe('the templates', () => {
