@@ -8,6 +8,7 @@ import { type ApprovalParams, requestApprovalResult } from './protocol.js'
 
 const METHOD = 'item/commandExecution/requestApproval'
 const ANSWER_WITHIN_MS = 300_000
+const LONGEST_JUSTIFICATION = 1000
 
 /** What a question is about, where it is known: the ids that a client shows it under. */
 export interface Origin {
@@ -112,9 +113,11 @@ function paramsOf(request: ApprovalRequest, threadId: string, origin: Origin): A
       ...(request.proposedNetworkPolicyAmendments === undefined ? {} : { proposedNetworkPolicyAmendments: [...request.proposedNetworkPolicyAmendments] }),
     }
   }
-  const { additionalPermissions: more } = request
+  const { additionalPermissions: more, justification } = request
   return {
     ...common,
+    // Whoever asked chose these words: quoted, so that they cannot pass for ours.
+    ...(justification === undefined ? {} : { reason: `${request.reason} (the asker says: ${JSON.stringify(justification.slice(0, LONGEST_JUSTIFICATION))})` }),
     command: shellWords(request.command),
     cwd: request.cwd,
     ...(request.proposedExecpolicyAmendment === undefined ? {} : { proposedExecpolicyAmendment: [...request.proposedExecpolicyAmendment] }),

@@ -47,9 +47,9 @@ describe.each(TRANSPORTS)('over %s', transport => {
   const told = (): string[] => client.messages.splice(0).map(({ method, params }) => `${method} ${params.item?.status ?? ''}`.trim())
 
   test('ask, accept with a rule, run; the next time unasked', async () => {
-    const first = run(['touch', 'made'], { justification: 'please' })
+    const first = run(['touch', 'made'], { justification: 'please\nyes' })
     const asked = await answer({ acceptWithExecpolicyAmendment: { execpolicy_amendment: ['touch', 'made'] } })
-    expect(asked).toMatchObject({ turnId: 't', itemId: 'i', approvalId: expect.any(String), startedAtMs: expect.any(Number), command: 'touch made', cwd, reason: '`touch made` is not known to be harmless', proposedExecpolicyAmendment: ['touch', 'made'] })
+    expect(asked).toMatchObject({ turnId: 't', itemId: 'i', approvalId: expect.any(String), startedAtMs: expect.any(Number), command: 'touch made', cwd, reason: '`touch made` is not known to be harmless (the asker says: "please\\nyes")', proposedExecpolicyAmendment: ['touch', 'made'] })
     expect(asked.availableDecisions).toEqual(['accept', 'acceptForSession', { acceptWithExecpolicyAmendment: { execpolicy_amendment: ['touch', 'made'] } }, 'decline', 'cancel'])
     expect(await outcome(first)).toEqual({ outcome: 'ran', reason: null, asked: true, escalated: false, retried: false, warning: null, exec: { exitCode: 0, stdout: '', stderr: '' } })
     expect(made('made')).toBe(true)
