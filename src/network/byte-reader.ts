@@ -13,6 +13,7 @@ export class ByteReader {
   ended: boolean
   #grown: Buffer = EMPTY
   #waiting: ((arrived: boolean) => void) | undefined
+  #released = false
   #watch: { readonly abort: AbortController; readonly until: 'end' | 'close' } | undefined
   readonly #onData = (chunk: Buffer): void => this.#take(chunk)
   readonly #onEnd = (): void => this.#end('end')
@@ -58,6 +59,8 @@ export class ByteReader {
   watch(until: 'end' | 'close'): AbortSignal {
     const abort = new AbortController()
     if (this.socket.destroyed || (this.ended && until === 'end')) abort.abort()
+    // The socket is somebody else's.
+    if (this.#released) return abort.signal
     this.#watch = { abort, until }
     if (this.bytes.length < MOST_WATCHED) this.socket.resume()
     return abort.signal
@@ -71,6 +74,7 @@ export class ByteReader {
 
   /** Gives the socket back, paused, with the bytes that were not taken. */
   release(): Buffer {
+    this.#released = true
     this.#watch = undefined
     this.socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
     this.socket.pause()

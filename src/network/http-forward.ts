@@ -80,8 +80,7 @@ async function run(client: Client, exchange: Exchange, server: UpstreamConnectio
     const outcome = await receive(client, exchange, server, () => { answered = true })
     if (outcome === 'tunnel') return 'tunnel'
     // A response may come before the request is sent; what is left of it has nobody to go to.
-    const unsent = await Promise.race([sent, Promise.resolve('unfinished')]).then(result => result)
-    if (unsent !== undefined || !outcome.clientStays) {
+    if (!settled || await sent !== undefined || !outcome.clientStays) {
       to.destroy()
       return 'close'
     }

@@ -60,7 +60,8 @@ export function createJudge({ rules, approvals, resolve, hostAddresses, upstream
     }
     const judged = found.map(({ address }) => ({ address, verdict: decideAddress(rules(), { address, port: normal.port, hostAddresses: own }) }))
     const permitted = judged.filter(({ verdict }) => verdict.verdict === 'allow').map(({ address }) => canonical(address))
-    if (permitted.length === 0) return refused(describeRefused(judged))
+    // Addresses that are refused are left out; but which one an upstream proxy takes for a name is not ours to say.
+    if (permitted.length === 0 || (upstream && permitted.length < judged.length)) return refused(describeRefused(judged))
     const public_ = permitted.every(({ address }) => isPublic(address, own))
     return { kind: 'admitted', host: host.text, addresses: permitted, throughUpstream: upstream && public_ }
   }

@@ -140,9 +140,9 @@ describe('the upstream proxy', () => {
     expect(await world.talk(get())).toMatch(/^HTTP\/1\.1 502 [\s\S]*upstream proxy: ECONNREFUSED/)
   })
 
-  test('is asked for nothing that no rule allows, nor for a name that is known to be private', async () => {
-    await start({ upstream: through(), rules: { allowedDomains: ['inner.test'] } })
-    for (const host of ['other.test', 'inner.test', '10.0.0.1', 'localhost']) expect(await world.talk(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 403 /)
+  test('is asked for nothing that no rule allows, nor for a name that is known to be private, be it by one of its addresses', async () => {
+    await start({ upstream: through(), rules: { allowedDomains: ['inner.test', 'mixed.test'] }, names: { 'inner.test': ['10.0.0.1'], 'mixed.test': [PUBLIC, '10.0.0.1'] } })
+    for (const host of ['other.test', 'inner.test', 'mixed.test', '10.0.0.1', 'localhost']) expect(await world.talk(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 403 /)
     expect(upstreamSaw).toEqual([])
   })
 
