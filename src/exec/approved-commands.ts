@@ -5,7 +5,7 @@ import type { OnApproval } from '../approval/approval-request.js'
 import { SandboxError } from '../errors.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
-import type { ApprovalChoice, ExecOptions, ParsedSandboxOptions } from './options.js'
+import { type ApprovalChoice, checkExecOptions, type ExecOptions, type ParsedSandboxOptions } from './options.js'
 import type { Encoding, ExecResult } from './result.js'
 import type { Sandbox } from './sandbox.js'
 
@@ -47,6 +47,9 @@ export class ApprovedCommands {
    */
   async run<E extends Encoding>(sandbox: Sandbox, command: readonly string[], cwd: string, given: ExecOptions<E> & ApprovalChoice, run: Run<E>): Promise<ExecResult<E>> {
     const { choice, options } = takeApprovalChoice(given)
+    // Nobody is asked about what could not be run.
+    checkExecOptions(options)
+    if (choice.sandboxPermissions === 'require_escalated' && options.background === 'keep') throw new SandboxError('option_invalid', { field: 'background', value: 'keep' }, { detail: 'what runs without the sandbox leaves nothing behind that the sandbox could keep', remedy: 'Leave it out.' })
     const asked = toApprove(command, cwd, options, choice)
     const first = allow(await this.#approvals.decide(asked, options.signal), command)
     const approval = { asked: first.asked, escalated: first.escalated, ...(first.warning === undefined ? {} : { warning: first.warning }) }
@@ -81,9 +84,9 @@ export class ApprovedCommands {
 }
 
 /** A retry runs the same again: what was read from a stream is gone. Connections are asked about while they are made. */
-function mayRunAgain<E extends Encoding>(result: ExecResult<E>, { stdin }: ExecOptions<E>): boolean {
+function mayRunAgain<E extends Encoding>(result: ExecResult<E>, { stdin, background }: ExecOptions<E>): boolean {
   const whole = stdin === undefined || typeof stdin === 'string' || stdin instanceof Uint8Array
-  return whole && result.exitCode !== 0 && !result.timedOut && !result.cancelled && result.limit === undefined && result.denials.some(({ kind }) => kind !== 'network')
+  return whole && background !== 'keep' && result.exitCode !== 0 && !result.timedOut && !result.cancelled && result.limit === undefined && result.denials.some(({ kind }) => kind !== 'network')
 }
 
 function toApprove(command: readonly string[], cwd: string, { additionalPermissions }: Pick<ExecOptions, 'additionalPermissions'>, choice: ApprovalChoice): CommandToApprove {

@@ -54,6 +54,14 @@ test('what is declined, cancelled or forbidden does not run', async () => {
   expect(['a', 'b', 'c', 'd', 'log'].map(name => existsSync(join(workspace.path, name)))).toEqual([false, false, true, false, false])
 })
 
+test('nobody is asked about what could not be run', async () => {
+  const { sandbox, asked } = await start(['accept'])
+  for (const [argv, options] of [[['touch', 'a'], { timeoutMs: -1 }], [['touch', 'a'], { sandboxPermissions: 'require_escalated', background: 'keep' }], [['touch', 'a'], { sandboxPermissions: 'all' }], [['touch', 'a'], { prefixRule: 'touch' }], [['touch', 'a'], { justificaton: 'x' }], [[], {}], [['a\0b'], {}]] as const) {
+    expect(await failureOf(() => sandbox.exec(argv, options as object))).toMatchObject({ code: argv[0] === 'touch' ? 'option_invalid' : 'argument_invalid' })
+  }
+  expect(asked).toEqual([])
+})
+
 test('without an approval policy nothing is asked', async () => {
   const workspace = makeWorkspace()
   const sandbox = await createSandbox({ cwd: workspace.path, onApproval: () => { throw new Error('asked') } })
