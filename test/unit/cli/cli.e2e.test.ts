@@ -49,7 +49,7 @@ describe('exit codes', () => {
     { name: 'a word that is no verb',         words: ['git', 'status'],                    code: 125, stderr: /^codex-sandbox: [^\n]*codex-sandbox -- git[^\n]*\n$/ },
     { name: 'a folder that is missing',       words: ['-C', '/no/such', '--', 'true'],     code: 125, stderr: /^codex-sandbox: [^\n]*"\/no\/such" does not exist[^\n]*\n$/ },
     { name: 'another system',                 words: ['sandbox', 'windows', 'true'],       code: 125, stderr: /^codex-sandbox: [^\n]*this machine is linux[^\n]*\n$/ },
-    { name: 'what a mode of Windows cannot hold', words: ['--print-plan', '--platform', 'windows', '--windows-mode', 'unelevated'], code: 125, stderr: /^codex-sandbox: [^\n]*nothing holds the network[^\n]*allowDegraded[^\n]*\n$/ },
+    { name: 'what a mode of Windows cannot hold', words: ['--print-plan', '--platform', 'windows', '--windows-mode', 'unelevated'], code: 125, stderr: /^codex-sandbox: [^\n]*nothing holds the network[^\n]*--allow-degraded network\.[^\n]*\n$/ },
     { name: 'a degradation that is unknown',  words: ['--allow-degraded', 'x', '--', 'true'], code: 125, stderr: /^codex-sandbox: --allow-degraded "x" is not valid/ },
   ])('$name: $code', ({ words, code, stderr }) => {
     const outcome = cli(words)
