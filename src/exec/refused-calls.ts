@@ -7,8 +7,8 @@ interface RefusedCallRow {
   readonly call: RegExp
   readonly because: string
   readonly instead: string
-  /** With the network open it is not refused. */
-  readonly network?: true
+  /** With the network open it is not refused; of what sends, the proxy is the better way. */
+  readonly network?: 'sends' | 'serves'
 }
 
 const REFUSED_CALLS: readonly RefusedCallRow[] = [
@@ -24,8 +24,10 @@ const REFUSED_CALLS: readonly RefusedCallRow[] = [
   { call: /^(?:kill|fcntl\(F_SETOWN\)|prlimit64|setpriority|ioprio_set|sched_\w+)$/, because: 'it is about a process outside of the command', instead: 'leave other processes alone' },
   { call: /\(S_ISUID\)$/, because: 'a set-user-ID program would run as this user for everybody on the host', instead: 'leave the bit out, or set it outside the sandbox' },
   { call: /^socket\w*\(AF_UNIX, /, because: 'unix datagrams reach sockets outside without a connection', instead: 'use SOCK_STREAM or SOCK_SEQPACKET' },
-  { call: /^socket\(AF_INET6?, SOCK_DGRAM/, because: 'the network is off', instead: 'turn the network on: networkAccess', network: true },
-  { call: /^socket\(AF_INET6?, SOCK_STREAM/, because: 'the network is off, and this kernel\'s Landlock cannot keep TCP inside', instead: 'turn the network on: networkAccess', network: true },
+  { call: /^socket\(AF_INET6?, SOCK_DGRAM/, because: 'the network is off', instead: 'turn the network on: networkAccess', network: 'sends' },
+  { call: /^socket\(AF_INET6?, SOCK_STREAM/, because: 'the network is off, and this kernel\'s Landlock cannot keep TCP inside', instead: 'turn the network on: networkAccess', network: 'sends' },
+  { call: /^(?:bind\(|listen$)/, because: 'without a network namespace there is no loopback of the sandbox\'s own to serve on',
+    instead: 'serve on a unix socket, run it where namespaces can be made (codex-sandbox doctor says what is missing), or turn the network on: networkAccess', network: 'serves' },
   { call: /^socket\w*\(/, because: 'only unix, TCP, UDP and route netlink sockets are known to stay inside', instead: 'do without it' },
 ]
 
@@ -42,8 +44,8 @@ export const PAST_PROXY = 'let the program use the proxy that HTTPS_PROXY names,
 /** A denied call as one line, and what would help. */
 export function explainRefusedCall({ network }: ResolvedPolicy, call: string): { message: string; remedy: Remedy } {
   const { because, instead, network: byNetwork } = REFUSED_CALLS.find(row => row.call.test(call)) ?? OTHERS
-  if (byNetwork === true && network === 'proxied') return pastProxy(call)
-  const opens = byNetwork === true && network === 'off'
+  if (byNetwork === 'sends' && network === 'proxied') return pastProxy(call)
+  const opens = byNetwork !== undefined && network === 'off'
   return {
     message: `system call ${call} denied: ${because}. ${opens ? 'To allow' : 'Instead'}: ${instead}.`,
     remedy: opens

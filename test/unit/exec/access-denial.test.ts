@@ -60,6 +60,8 @@ test.each([
   { call: 'clone(CLONE_NEWPID)', words: '--no-sandbox' },
   { call: 'seccomp(SECCOMP_FILTER_FLAG_NEW_LISTENER)', words: 'EBUSY' },
   { call: 'socket(AF_UNIX, SOCK_DGRAM)', words: 'SOCK_STREAM' },
+  { call: 'bind(127.0.0.1:8000)', words: 'no loopback of the sandbox\'s own to serve on. To allow: serve on a unix socket' },
+  { call: 'listen', words: 'serve on a unix socket' },
   { call: 'reboot', words: 'administers the host' },
 ])('$call: why, and what to do instead', ({ call, words }) => {
   const denial = denialOf({ policy, host, cwd: '/w' }, report('system-call', call, { refused: true }))
