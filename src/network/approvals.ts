@@ -2,12 +2,10 @@
 import type { HostRequest } from '../policy/domains.js'
 import { parseHost } from '../policy/host-name.js'
 
-/** Same spellings as the wire's. `host`: normal form. */
-export type ApprovalAnswer =
-  | 'accept' | 'acceptForSession' | 'decline' | 'cancel'
-  | { readonly applyNetworkPolicyAmendment: { readonly network_policy_amendment: { readonly host: string; readonly action: 'allow' | 'deny' } } }
-
-/** `source`: of the connection that wanted to know first. */
+/**
+ * Answers `accept`, `acceptForSession`, `decline`, `cancel` or `{ applyNetworkPolicyAmendment: { network_policy_amendment: { host, action } } }`, as on
+ * the wire; all else refuses. `request.host` is in its normal form. `source`: of the connection that wanted to know first.
+ */
 export type Ask = (request: HostRequest, options: { readonly signal: AbortSignal; readonly source: unknown }) => Promise<unknown>
 
 export interface ApprovalOptions {

@@ -20,7 +20,7 @@ export interface UpstreamConnection {
   readonly port: number
 }
 
-export interface Exchange {
+interface Exchange {
   readonly head: RequestHead
   readonly target: Target
   readonly framing: Framing

@@ -37,7 +37,7 @@ export class HttpSyntaxError extends Error {
   }
 }
 
-export const MOST_HEAD_BYTES = 64 * 1024
+const MOST_HEAD_BYTES = 64 * 1024
 const MOST_HEADERS = 256
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
