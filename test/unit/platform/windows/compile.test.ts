@@ -235,6 +235,15 @@ describe('the machine', () => {
     expect(compile('elevated', { network: 'open' }, { options: { endpoints: { proxyPorts: [8080] } } }).token.account).toBe(SUPPOSED_ACCOUNTS.offline.sid)
   })
 
+  test('a proxied network is blocked but for the proxy; unelevated it is advised, by the proxy\'s own variables', () => {
+    const endpoints = { proxyPorts: [3128] }
+    const elevated = compile('elevated', { network: 'proxied' }, { options: { endpoints } })
+    expect([elevated.network, elevated.token.account, elevated.machine?.firewall.at(-1)?.remotePorts]).toEqual(['blocked', SUPPOSED_ACCOUNTS.offline.sid, '1-3127,3129-65535'])
+    expect(() => compile('unelevated', { network: 'proxied' }, { options: { endpoints } })).toThrow(expect.objectContaining({ code: 'rule_not_enforceable', field: 'network' }))
+    const unelevated = compile('unelevated', { network: 'proxied' }, { options: { endpoints }, allowDegraded: ['network'] })
+    expect([unelevated.network, unelevated.degraded, unelevated.environment.set, unelevated.environment.stubs]).toEqual(['advised', ['network'], [], []])
+  })
+
   test('elevated: keys and tokens stay closed to the accounts, though the policy says nothing of them', () => {
     const host = winHost()
     const model = new WindowsModel(host, compile('elevated', {}, { host }))

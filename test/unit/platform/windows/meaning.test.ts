@@ -25,7 +25,7 @@ import { compileOptions } from '../../../support/linux-layers.js'
 import { EVERYBODYS, ME, ONLY_MINE, WIN_TREE, WINDOWS_THERE, winHost } from '../../../support/windows-host.js'
 import { WindowsModel } from '../../../support/windows-model.js'
 
-const RUNS = Number(process.env['WINDOWS_RUNS'] ?? 300)
+const RUNS = Number(process.env['WINDOWS_RUNS'] ?? 200)
 const parameters = { numRuns: RUNS, ...(process.env['WINDOWS_SEED'] === undefined ? {} : { seed: Number(process.env['WINDOWS_SEED']) }) }
 const KINDS: readonly FileAccess[] = ['read', 'write', 'create', 'remove', 'execute']
 const ALL_DEGRADED = new Set(Object.keys(DEGRADATIONS) as DegradationName[])
