@@ -30,6 +30,9 @@ const WITH_NAMESPACES = [
   'test/**/*.e2e.test.ts', 'test/unit/platform/linux/native/mounts.test.ts',
 ]
 
+/** Tables take the rung that the host chooses. */
+const TABLES_AS_CHOSEN = { CODEX_SANDBOX_TEST_IN_CONTAINER: '1' }
+
 await main(async () => {
   checkNode()
   const patterns = process.argv.slice(2)
@@ -72,9 +75,6 @@ function runVitest(patterns, totals, { rung, reason }) {
   const words = [...excluded.flatMap(files => ['--exclude', files]), ...patterns]
   addSummary(totals, vitest(words, ([program, ...args], env) => run(program, args, rung === 'supervised' ? { ...env, ...TABLES_AS_CHOSEN } : env)))
 }
-
-/** Tables take the rung that the host chooses. */
-const TABLES_AS_CHOSEN = { CODEX_SANDBOX_TEST_IN_CONTAINER: '1' }
 
 /** The tables once more, where no namespaces can be made: as root all of their rows, as a user a share of them. */
 async function runInContainer(patterns, totals) {
@@ -143,7 +143,9 @@ function printTotals({ passed, failed, skipped }) {
   console.log(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped`)
 }
 
-const runTool = (script, ...words) => run(process.execPath, [join(ROOT, script), ...words], process.env)
+function runTool(script, ...words) {
+  return run(process.execPath, [join(ROOT, script), ...words], process.env)
+}
 
 function run(program, words, env) {
   const { error, status } = spawnSync(program, words, { cwd: ROOT, stdio: 'inherit', env })
