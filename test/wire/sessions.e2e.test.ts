@@ -24,7 +24,7 @@ describe.each(TRANSPORTS)('over %s', transport => {
     if (error !== undefined) throw new Error(`${error.code} ${error.message}`)
     return result
   }
-  const start = (script: string, more: object = {}): Promise<Message> => ask('start', { command: ['sh', '-c', script], yieldTimeMs: 300, ...more })
+  const start = (script: string, more: object = {}): Promise<Message> => ask('start', { command: ['sh', '-c', script], yieldTimeMs: 1000, ...more })
 
   test('one that ends at once answers with all of it, before the time is over, and is gone', async () => {
     const result = await start('echo out; echo err >&2; exit 3', { yieldTimeMs: 30_000 })
@@ -34,12 +34,12 @@ describe.each(TRANSPORTS)('over %s', transport => {
   test('one that goes on: yield, write, poll, end', async () => {
     const { sessionId, state, output } = await start('echo ready; while read line; do echo "got $line"; done; echo bye; exit 5')
     expect([state, output]).toEqual(['running', 'ready\n'])
-    expect(await ask('write', { sessionId, chars: 'one\n', yieldTimeMs: 500 })).toMatchObject({ state: 'running', exitCode: null, output: 'got one\n' })
+    expect(await ask('write', { sessionId, chars: 'one\n', yieldTimeMs: 1500 })).toMatchObject({ state: 'running', exitCode: null, output: 'got one\n' })
     expect(await ask('write', { sessionId, deltaBase64: Buffer.from('two\n').toString('base64'), closeStdin: true, yieldTimeMs: 30_000 })).toMatchObject({ state: 'ended', exitCode: 5, output: 'got two\nbye\n' })
   })
   test('what is written between two polls comes with the next one, and nothing comes twice', async () => {
-    const { sessionId } = await start('sleep 0.6; echo later; sleep 1000')
-    expect(await ask('poll', { sessionId, yieldTimeMs: 1500 })).toMatchObject({ state: 'running', output: 'later\n' })
+    const { sessionId } = await start('sleep 1.5; echo later; sleep 1000', { yieldTimeMs: 250 })
+    expect(await ask('poll', { sessionId, yieldTimeMs: 3000 })).toMatchObject({ state: 'running', output: 'later\n' })
     expect(await ask('poll', { sessionId, yieldTimeMs: 100 })).toMatchObject({ state: 'running', output: '' })
     expect(await ask('kill', { sessionId, graceMs: 0 })).toEqual({ exitCode: null, signal: 'SIGKILL' })
   })
@@ -50,7 +50,7 @@ describe.each(TRANSPORTS)('over %s', transport => {
     await ask('kill', { sessionId, graceMs: 0 })
   })
   test('a terminal, its size, and ctrl-C', async () => {
-    const { sessionId, output } = await ask('start', { command: ['sh', '-c', 'stty size; trap "echo int; exit 9" INT; while :; do sleep 0.1; done'], tty: true, size: { rows: 22, cols: 88 }, yieldTimeMs: 500 })
+    const { sessionId, output } = await ask('start', { command: ['sh', '-c', 'stty size; trap "echo int; exit 9" INT; while :; do sleep 0.1; done'], tty: true, size: { rows: 22, cols: 88 }, yieldTimeMs: 1500 })
     expect(output).toBe('22 88\r\n')
     expect(await client.ask('sandbox/session/resize', { sessionId, size: { rows: 10, cols: 20 } })).toMatchObject({ result: {} })
     expect(await ask('write', { sessionId, chars: '\u0003', yieldTimeMs: 20_000 })).toMatchObject({ state: 'ended', exitCode: 9, output: expect.stringContaining('int') })
@@ -101,7 +101,7 @@ test('`codex-sandbox sessions` lists those of all clients, and ends one; another
     const [one, two] = [await service.connect(), await service.connect()]
     await one.initialize()
     await two.initialize()
-    const { result: { sessionId } } = await one.ask('sandbox/session/start', { command: ['sh', '-c', 'printf "first\\nlast\\033[31m\\n"; sleep 1000'], yieldTimeMs: 300 })
+    const { result: { sessionId } } = await one.ask('sandbox/session/start', { command: ['sh', '-c', 'printf "first\\nlast\\033[31m\\n"; sleep 1000'], yieldTimeMs: 1000 })
     expect(sessions().stdout).toMatch(new RegExp(`^${sessionId}  runs since \\S+Z, of raw in ${cwd}: sh -c "printf .*"\n    first\n    last\n$`))
     expect(JSON.parse(sessions('--json').stdout)).toEqual([expect.objectContaining({ sessionId, own: false, client: 'raw' })])
     expect((await two.ask('sandbox/session/list', {})).result.sessions).toEqual([])

@@ -149,6 +149,17 @@ test('a socket of a service that was killed is replaced; a file, and a service t
   writeFileSync(join(folder, 'file'), 'mine')
   expect(await refusal(`unix://${folder}/file`)).toContain('something else is there')
 })
+test('the usual place is below XDG_STATE_HOME, and `sessions` looks there', async () => {
+  const env = { ...ENV, XDG_STATE_HOME: join(folder, 'state') }
+  // A path of nothing means the usual place.
+  const child = spawn(process.execPath, [CLI, 'app-server', '--listen', 'unix://'], { env, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+  const said = await new Promise<string>(resolve => child.stderr.once('data', chunk => resolve(String(chunk))))
+  expect(said).toBe(`codex-sandbox: listening on ${folder}/state/codex-sandbox/service.sock\n`)
+  expect((lstatSync(join(folder, 'state/codex-sandbox')).mode & 0o777).toString(8)).toBe('700')
+  expect(spawnSync(process.execPath, [CLI, 'sessions', '--json'], { env, encoding: 'utf8' })).toMatchObject({ status: 0, stdout: '[]\n', stderr: '' })
+  child.kill('SIGTERM')
+  expect(await new Promise(resolve => child.once('exit', resolve))).toBe(0)
+})
 test('whoever connects and says nothing holds nobody up', async () => {
   service = await startService('unix', { cwd: folder, env: ENV, socketPath: join(folder, 's.sock') })
   const silent = await service.connect()
