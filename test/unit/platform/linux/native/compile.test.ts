@@ -218,3 +218,22 @@ test('a policy that confines nothing has no plan here', () => {
   const policy = resolve(presetPolicy('danger-full-access', 'reference'), HOST)
   expect(() => compileLinuxNative(policy, linuxLayers(), compileOptions())).toThrow('danger-full-access has nothing to enforce')
 })
+
+describe('a proxied network', () => {
+  const { network, networkRules } = PROXIED
+  const proxied = { network, ...(networkRules === undefined ? {} : { networkRules }) }
+  test('needs a namespace, or the launcher to connect on behalf: without notification it is refused', () => {
+    for (const rung of ['supervised', undefined] as const) {
+      const layers = linuxLayers({ missing: ['network-namespace', 'user-notification'] })
+      expect(() => compile(proxied, { layers, allow: ['no-unix-socket-control'], ...(rung === undefined ? {} : { rung }) })).toThrow(expect.objectContaining({ code: 'layer_missing' }))
+    }
+    expect(compile(proxied, { layers: linuxLayers({ missing: ['network-namespace'] }) })).toMatchObject({ rung: 'supervised', network: 'none' })
+    expect(compile(proxied, { layers: linuxLayers({ missing: ['user-notification'] }), allow: ['no-unix-socket-control'] })).toMatchObject({ rung: 'namespaces', network: 'private' })
+  })
+  test('is one listener, two where two ports are named, and one for each local port', () => {
+    const listeners = (table: object) => compile(parsePolicy({ network: table })).listeners
+    expect([{ allowedDomains: [] }, { allowedDomains: [], httpPort: 80 }, { allowedDomains: [], socksPort: 80 }, { allowedDomains: [], httpPort: 80, socksPort: 80 }, { allowLocalPorts: [9, 7] }, { enabled: true }].map(listeners)).toEqual([
+      [{ kind: 'proxy', port: 0 }], [{ kind: 'proxy', port: 80 }], [{ kind: 'proxy', port: 80 }], [{ kind: 'proxy', port: 80 }], [{ kind: 'local-port', port: 7 }, { kind: 'local-port', port: 9 }], undefined,
+    ])
+  })
+})
