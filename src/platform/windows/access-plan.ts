@@ -57,14 +57,14 @@ export function accessEdits(context: AccessContext): WindowsAccessEdit[] {
   const add = (path: string, kind: WindowsAccessEdit['kind'], ...aces: readonly string[]) => edits.add(path, kind, identities(path), aces)
 
   for (const rule of policy.paths) {
-    if (rule.kind === 'missing' && !isPlaceholder(rules, rule)) continue
+    if (rule.kind === 'missing' && !isPlaceholder(rules, facts, rule)) continue
     const aces = acesOfRule(context, rules, rule)
     if (aces.length > 0) add(rule.path, kindOf(rule), ...aces)
   }
   if (accounts !== undefined) for (const rule of deniedByNothingElse(policy, rules)) add(rule.path, kindOf(rule), entry('D', kindOf(rule) === 'directory' ? ALL_BELOW : '', EVERY_READ, accounts.group))
   for (const path of movable(policy, rules)) {
     const capability = capabilityOf(context, path)
-    if (capability !== undefined) add(path, 'directory', entry('D', '', MOVES, capability))
+    if (capability !== undefined) add(path, facts.kind(path) ?? 'directory', entry('D', '', MOVES, capability))
   }
   for (const { path, kind } of facts.ownLists) add(path, kind, ...acesWithoutInheritance(context, rules, path, kind))
   for (const path of facts.worldWritable) add(path, 'directory', ...acesAgainstEverybody(context, rules, path))
@@ -87,8 +87,9 @@ export function knownIdentities({ paths, directories = [] }: ResolvedPolicy): (p
   return path => exact.get(path) ?? folded.get(foldName(path))
 }
 
-/** A missing name that commands could make: something stands there while they run. */
-export const isPlaceholder = (rules: Layer, { path, kind }: PathRule): boolean => kind === 'missing' && rules.effectAt(parentOf('windows', path)) === 'write'
+/** A missing name that commands could make: something stands there while they run. In what is a file nothing can be made, and it stays one. */
+export const isPlaceholder = (rules: Layer, { kind: kindAt }: Pick<WindowsFacts, 'kind'>, { path, kind }: PathRule): boolean =>
+  kind === 'missing' && rules.effectAt(parentOf('windows', path)) === 'write' && kindAt(parentOf('windows', path)) !== 'file'
 
 /** Of what is missing, what a placeholder will be. */
 export const kindOf = ({ kind, placeholder }: PathRule): 'file' | 'directory' => kind === 'directory' || (kind === 'missing' && placeholder === undefined) ? 'directory' : 'file'
@@ -133,10 +134,10 @@ const opened = (capability: string, group: string | undefined, isDirectory: bool
 const deniedByNothingElse = ({ base, shadowed = [] }: ResolvedPolicy, rules: Layer): readonly PathRule[] =>
   base !== 'deny' ? [] : shadowed.filter(({ effect, kind, path }) => effect === 'deny' && kind !== 'missing' && rules.effectAt(path) === 'deny' && ruleOf(rules, path)?.effect !== 'deny')
 
-/** Folders in a root in which something closed lies, and which could be moved together with it. */
+/** What lies in a root, has something closed in it, and could be moved together with it: a folder, or a file where a rule wants one. */
 export function movable({ paths, directories = [] }: ResolvedPolicy, rules: Layer): string[] {
   const closed = paths.filter(({ effect }) => effect !== 'write').map(({ path }) => path)
-  const candidates = [...directories.map(({ path }) => path), ...paths.filter(({ effect, kind }) => effect === 'write' && kind === 'directory').map(({ path }) => path)]
+  const candidates = [...directories.map(({ path }) => path), ...paths.filter(({ effect }) => effect === 'write').map(({ path }) => path)]
   return [...new Set(candidates)].filter(path => {
     const parent = parentOf('windows', path)
     return parent !== path && rules.effectAt(path) === 'write' && rules.effectAt(parent) === 'write' && closed.some(other => other !== path && isInside('windows', path, other))

@@ -54,7 +54,7 @@ export function compileWindows(policy: ResolvedPolicy, mode: WindowsMode, layers
   if (mode === 'unelevated') refuseForeignLists(access, policy, facts)
   const sids = [...capabilities.map(({ sid }) => sid), readOnlySid]
   const token = tokenPlan(account, sids, mode === 'elevated')
-  const placeholders = placeholdersOf(policy)
+  const placeholders = placeholdersOf(policy, facts)
   if (options.supposeSetUp !== true) {
     const inToken = new Set([...token.restricting, account.sid, ...COMMON_GROUPS, ...(accounts === undefined ? [] : [accounts.group.sid])])
     const pending = firstPending(access, new Set(placeholders.map(({ path }) => path)), facts, setUp, inToken)
@@ -150,8 +150,8 @@ function findDegradations(policy: ResolvedPolicy, mode: WindowsMode, facts: Wind
   const isElevated = mode === 'elevated'
   const rules = layer(policy)
   const denied = policy.paths.find(({ effect }) => effect === 'deny')
-  const absent = policy.paths.find(rule => rule.effect === 'deny' && rule.kind === 'missing' && !isPlaceholder(rules, rule))
-  const link = policy.paths.find(rule => rule.placeholder === 'symlink' && isPlaceholder(rules, rule))
+  const absent = policy.paths.find(rule => rule.effect === 'deny' && rule.kind === 'missing' && !isPlaceholder(rules, facts, rule))
+  const link = policy.paths.find(rule => rule.placeholder === 'symlink' && isPlaceholder(rules, facts, rule))
   if (link !== undefined) throw notEnforceable(link.field ?? 'git', link.path, 'what would hold this name while it is missing is a symbolic link, which only administrators make', 'Say git: "protected".')
   const open = drivesWithoutLists(facts)
   const [glob] = policy.globs
@@ -219,10 +219,10 @@ function supposedSetUp(keys: readonly string[], { endpoints }: CompileOptions): 
 }
 
 /** Made before the first command, with their entries, and removed after the last where they are still the same and empty. */
-function placeholdersOf(policy: ResolvedPolicy): WindowsPlaceholder[] {
+function placeholdersOf(policy: ResolvedPolicy, facts: WindowsFacts): WindowsPlaceholder[] {
   const identities = knownIdentities(policy)
   const rules = layer(policy)
-  return policy.paths.filter(rule => isPlaceholder(rules, rule)).map(rule => {
+  return policy.paths.filter(rule => isPlaceholder(rules, facts, rule)).map(rule => {
     const parent = identities(parentOf('windows', rule.path))
     if (parent === undefined) throw new Error(`the folder of ${rule.path} is not known`)
     return { path: rule.path, parent, kind: kindOf(rule), ...(rule.placeholderText === undefined ? {} : { text: rule.placeholderText }) }

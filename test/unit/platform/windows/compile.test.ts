@@ -229,6 +229,16 @@ describe('the token', () => {
   })
 })
 
+test('a denied path below what is a file: the file stays, so that no folder comes in its place', () => {
+  const host = winHost()
+  for (const write of [[], [`${W}\\src\\a.ts`]]) {
+    const plan = compile('elevated', { write, deny: [`${W}\\src\\a.ts\\key`] }, { host, allowDegraded: ['absent-paths'] })
+    const model = new WindowsModel(host, plan)
+    expect(plan.placeholders.map(({ path }) => path)).not.toContain(`${W}\\src\\a.ts\\key`)
+    expect([model.allows('remove', `${W}\\src\\a.ts`), model.allows('remove', `${W}\\src`), model.allows('write', `${W}\\src\\a.ts`)]).toEqual([false, false, true])
+  }
+})
+
 describe('the machine', () => {
   test('elevated: the offline account where the network is closed, the other where it is open', () => {
     expect([compile('elevated', {}).token.account, compile('elevated', { network: 'open' }).token.account]).toEqual([SUPPOSED_ACCOUNTS.offline.sid, SUPPOSED_ACCOUNTS.online.sid])
