@@ -1,7 +1,7 @@
 // On the supervised rung the launcher makes files for commands: what goes wrong there reaches the command that asked, as the kernel would say it, and
 // no other one. A full disk, more waiting FIFOs than there are threads, file systems that do not answer, a command that is killed in the middle.
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
@@ -10,7 +10,16 @@ import { makeWorkspace, type Workspace } from './workspace.js'
 
 beforeEach(context => { if (process.platform !== 'linux') context.skip('the launcher is for Linux') })
 
-const noMounts = process.getuid?.() === 0 ? undefined : 'only root can mount a file system'
+const noMounts = whyNoMounts()
+
+function whyNoMounts(): string | undefined {
+  if (process.getuid?.() !== 0) return 'only root can mount a file system'
+  const folder = mkdtempSync('/var/tmp/supervised-faults-')
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', folder])
+  if (status === 0) spawnSync('umount', [folder])
+  rmSync(folder, { recursive: true })
+  return status === 0 ? undefined : 'root may not mount a file system here'
+}
 
 interface Started { readonly workspace: Workspace; readonly sandbox: Sandbox; readonly sh: (script: string) => Promise<string> }
 
