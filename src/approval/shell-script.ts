@@ -96,14 +96,19 @@ const AFTER = /^[ \t\n]*;?[ \t\n]*$/
 function isPlainWord(word: Word, dialect: 'bash' | 'zsh'): boolean {
   // Patterns of zsh can run code, and `=name` is a path there.
   if (dialect === 'zsh' && !/^[A-Za-z0-9_./:@%+,-][A-Za-z0-9_./:@%+,=-]*$|^'[^'\n]*'$/.test(word.text)) return false
-  return word.parts === undefined || word.parts.every(isPlainPart)
+  // A line that goes on inside a word can make an expansion that no part shows: `$`, a backslash and a line end before a name.
+  if (word.text.includes('\\\n')) return false
+  return word.parts === undefined ? isLiteral(word.text) : word.parts.every(isPlainPart)
 }
+
+/** No `$` or backquote but escaped ones: what the parser took for itself may be more to a shell. */
+const isLiteral = (text: string): boolean => !/[$`]/.test(text.replace(/\\./gs, ''))
 
 function isPlainPart(part: WordPart): boolean {
   switch (part.type) {
-    case 'Literal':
     case 'SingleQuoted': return true
-    case 'DoubleQuoted': return part.parts.every(({ type }) => type === 'Literal')
+    case 'Literal':      return isLiteral(part.text)
+    case 'DoubleQuoted': return part.parts.every(each => each.type === 'Literal' && isLiteral(each.text))
     case 'Glob':         return part.parts === undefined || part.parts.every(isPlainPart)
     default:             return false
   }

@@ -119,7 +119,8 @@ function runAll(shell: string, scripts: readonly string[]): { script: string; ra
   try {
     // Names that the pieces can make are functions that note their words; bash asks one function for all others.
     const names = ['a', 'b', 'c1', 'ab', 'ba', 'aa', 'bb', 'ac1', 'bc1']
-    const note = 'note() { for word in "$@"; do printf "%s\\0" "$word"; done >> "$LOG"; printf "\\1\\0" >> "$LOG"; }'
+    // One write a command: those of a pipeline write at once.
+    const note = 'END="$(printf "\\1")"; note() { printf "%s\\0" "$@" "$END" >> "$LOG"; }'
     const functions = ['command_not_found_handle() { note "$@"; }', ...names.map(name => `${name}() { note ${name} "$@"; return 0; }`)].join('\n')
     for (const [index, script] of scripts.entries()) {
       // As it would be run, by -c: a backslash at its end is followed by nothing.
