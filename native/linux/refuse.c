@@ -93,8 +93,8 @@ static struct { bool streams, others; } network = { true, true };
 void prepare_refusing(const struct plan *plan)
 {
 	network.others = !(plan->flags & PLAN_NO_NETWORK);
-	/* Without a network Landlock refuses a stream its addresses, where it knows TCP. */
-	network.streams = network.others || plan->handled_net != 0;
+	/* Without a network Landlock refuses a stream its addresses, where it knows TCP; to the proxy it leads in any case. */
+	network.streams = network.others || plan->handled_net != 0 || plan->n_listeners > 0;
 }
 
 /* As the command filter's cases have it; test/native/supervised-sockets.test.ts compares them. */

@@ -25,7 +25,9 @@ def attempt(name, call):
 
 interface Started { readonly sandbox: Sandbox; readonly python: (program: string) => Promise<string>; readonly told: () => readonly string[] }
 
-async function start(variant: RungVariant, network: 'off' | 'open' = 'off', options: Partial<SandboxOptions> = {}): Promise<Started> {
+type Network = 'off' | 'open' | { readonly allowedDomains: readonly string[] }
+
+async function start(variant: RungVariant, network: Network = 'off', options: Partial<SandboxOptions> = {}): Promise<Started> {
   const sandbox = await startOn(variant, { cwd: makeWorkspace().path, policy: { mode: 'workspace-write', network }, ...options })
   onTestFinished(() => sandbox.close())
   let told: readonly string[] = []
@@ -46,15 +48,15 @@ for family in [*range(18), 29, 30, 31, 38, 40, 44, 45]:
             print(family, kind, protocol, 'made' if fd >= 0 else errno.errorcode[ctypes.get_errno()])
             if fd >= 0: os.close(fd)
 `
-  test.each([4, 3].flatMap(abi => (['off', 'open'] as const).flatMap(network => (['writes', 'off'] as const).map(observe => ({ abi, network, observe })))))(
-    'Landlock ABI $abi, network $network, observer $observe: the same, made by the kernel or by the launcher', async ({ abi, network, observe }) => {
+  test.each([4, 3].flatMap(abi => ([['off', 'off'], ['open', 'open'], ['by rules', { allowedDomains: ['example.com'] }]] as const satisfies readonly (readonly [string, Network])[]).flatMap(([name, network]) => (['writes', 'off'] as const).map(observe => ({ abi, name, network, observe })))))(
+    'Landlock ABI $abi, network $name, observer $observe: the same, made by the kernel or by the launcher', async ({ abi, network, observe }) => {
       const taken = await start({ name: 'taken', rung: 'supervised', abi }, network, { observe })
       const made = await start({ name: 'made', rung: 'supervised', abi, makesSockets: true }, network, { observe })
       const expected = await taken.python(program)
       expect(await made.python(program)).toBe(expected)
       expect(expected).toContain('\n1 1 0 made\n')
       expect(expected).toContain('\n1 2 0 EPROTONOSUPPORT\n')
-      expect(expected).toContain(`\n2 1 0 ${network === 'open' || abi >= 4 ? 'made' : 'EACCES'}\n`)
+      expect(expected).toContain(`\n2 1 0 ${network !== 'off' || abi >= 4 ? 'made' : 'EACCES'}\n`)
       expect(expected).toContain(`\n2 2 0 ${network === 'open' ? 'made' : 'EACCES'}\n`)
       expect(expected).toContain('\n2 3 1 EPERM\n')
     })
