@@ -73,6 +73,7 @@ function parseCidr(text: string, wrong: (detail: string, remedy: string) => Sand
   const [address = '', length = '', ...more] = text.split('/')
   const host = parseHost(address)
   const prefix = /^[0-9]{1,3}$/.test(length) ? Number(length) : Number.NaN
+  if (host.kind === 'name') throw wrong('it has a path', 'Write the host alone, with :port where one port is meant.')
   if (more.length > 0 || host.kind !== 'address' || !(prefix <= host.address.bytes.length * 8)) throw wrong('it is no range of addresses', 'Write 10.0.0.0/8 or fd00::/8.')
   const network = maskBytes(host.address.bytes, prefix)
   if (!sameNetwork(network, host.address.bytes, network.length * 8)) throw wrong('it has bits beyond its length', 'Write the first address of the range, such as 10.0.0.0/8.')

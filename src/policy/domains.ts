@@ -128,9 +128,9 @@ export function decideName(domains: CompiledDomains, request: HostRequest, hostA
   if (narrower.verdict === 'allow') return verdict
   const onlyDenies = domains.within.onlyDenies === true
   if (narrower.verdict === 'ask') return onlyDenies ? verdict : { verdict: 'deny', because: 'no-rule' }
-  // Without a list of its own it can miss a rule only where its mode leaves nothing to ask about.
-  if (onlyDenies && narrower.because === 'no-rule') return { verdict: 'deny', because: 'method' }
-  return onlyDenies && narrower.because === 'local-address' ? verdict : narrower
+  // Without a list of its own it misses a rule only for what nobody would be asked about; its mode holds there as well.
+  if (onlyDenies && (narrower.because === 'no-rule' || narrower.because === 'local-address')) return permittedByMode(domains.within, request) ? verdict : { verdict: 'deny', because: 'method' }
+  return narrower
 }
 
 function decideNameBy(domains: CompiledDomains, request: HostRequest, hostAddresses: ReadonlySet<string> | undefined): HostVerdict {
@@ -179,10 +179,14 @@ function judgeAddress(domains: CompiledDomains, address: IpAddress, port: number
   return range.class === 'public' ? undefined : { verdict: 'deny', because: 'local-address', class: range.class }
 }
 
-function withMode({ limited, asks }: CompiledDomains, request: HostRequest, rule: string | undefined): HostVerdict {
-  const refused = limited && (request.protocol !== 'http' || request.upgrade === true || !LIMITED_METHODS.has(request.method ?? ''))
-  if (rule !== undefined) return refused ? { verdict: 'deny', because: 'method' } : { verdict: 'allow', rule }
-  return asks && !refused ? { verdict: 'ask' } : { verdict: 'deny', because: 'no-rule' }
+function withMode(domains: CompiledDomains, request: HostRequest, rule: string | undefined): HostVerdict {
+  const permitted = permittedByMode(domains, request)
+  if (rule !== undefined) return permitted ? { verdict: 'allow', rule } : { verdict: 'deny', because: 'method' }
+  return domains.asks && permitted ? { verdict: 'ask' } : { verdict: 'deny', because: 'no-rule' }
+}
+
+function permittedByMode({ limited }: CompiledDomains, { protocol, upgrade, method = '' }: HostRequest): boolean {
+  return !limited || (protocol === 'http' && upgrade !== true && LIMITED_METHODS.has(method))
 }
 
 function findName(set: PatternSet, name: string, port: number): string | undefined {

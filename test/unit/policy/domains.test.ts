@@ -256,12 +256,26 @@ describe('rules of one command, which only narrow', () => {
     { narrowing: { deniedDomains: ['127.0.0.0/8'] },                 host: '127.0.0.1', answer: 'deny denied 127.0.0.0/8' },
     { narrowing: { mode: 'limited' },                                host: 'a.test',    answer: 'deny method' },
     { narrowing: { mode: 'limited', allowedDomains: ['a.test'] },    host: 'a.test',    answer: 'deny method' },
+    { narrowing: { mode: 'limited' },                                host: '127.0.0.1', answer: 'deny method' },
+    { narrowing: { mode: 'limited' },                                host: 'localhost', answer: 'deny method' },
+    { narrowing: { mode: 'limited' },                                host: '10.0.0.1',  answer: 'deny local-address private' },
   ] as const)('$narrowing, $host: $answer', ({ narrowing, host, answer }) => {
     expect(narrow({ allowedDomains: ['*.test', 'localhost'], deniedDomains: ['bad.test'] }, narrowing, host)).toBe(answer)
   })
 
   test('the limited mode of a command permits plain GET', () => {
     expect(narrow({ allowedDomains: ['*.test'] }, { mode: 'limited' }, 'a.test', { protocol: 'http', method: 'GET' })).toBe('allow *.test')
+  })
+
+  test.each([
+    { host: '127.0.0.1', method: 'GET',  answer: 'allow localhost' },
+    { host: 'localhost', method: 'GET',  answer: 'allow localhost' },
+    { host: '10.0.0.1',  method: 'GET',  answer: 'allow 10.0.0.1' },
+    { host: '127.0.0.1', method: 'POST', answer: 'deny method' },
+    { host: 'localhost', method: 'POST', answer: 'deny method' },
+    { host: '10.0.0.1',  method: 'POST', answer: 'deny method' },
+  ])('the limited mode of a command holds for addresses that are not public too: $method $host: $answer', ({ host, method, answer }) => {
+    expect(narrow({ allowedDomains: ['localhost', '10.0.0.1'] }, { mode: 'limited' }, host, { protocol: 'http', method })).toBe(answer)
   })
 
   test('an address that only the command denies is not dialled', () => {
@@ -274,7 +288,7 @@ describe('rules of one command, which only narrow', () => {
 
 describe('patterns that are refused, each with its field and what to write instead', () => {
   test.each([
-    ['', 'is empty'], ['.', 'is empty'], ['a b', 'character'], ['https://example.com', 'URL'], ['example.com/path', 'range'], ['*.*', '*'], ['**', '*'], ['*example.com', '*'], ['a.*.com', '*'], ['*.', 'is empty'],
+    ['', 'is empty'], ['.', 'is empty'], ['a b', 'character'], ['https://example.com', 'URL'], ['example.com/path', 'path'], ['10.0.0.0/path', 'range'], ['10.0.0.1/8/x', 'range'], ['*.*', '*'], ['**', '*'], ['*example.com', '*'], ['a.*.com', '*'], ['*.', 'is empty'],
     ['**.', 'is empty'], ['***.com', '*'], ['example.com:', 'port'], ['example.com:0', 'port'], ['example.com:65536', 'port'], ['example.com:90-80', 'port'], ['example.com:80-', 'port'], ['example.com:http', 'port'],
     ['example.com:80:90', 'IPv6'], ['10.0.0.0/33', 'range'], ['10.0.0.1/8', 'bits'], ['10.0.0.0/', 'range'], ['10.0.0.0/8/8', 'range'], ['fd00::/129', 'range'], ['fd00::1/64', 'bits'], ['::ffff:10.0.0.0/104', 'range'],
     ['*.10.0.0.1', 'subdomains'], ['[example.com]', 'IPv6'], ['[example.com]:80', 'IPv6'], ['a..b', 'label'], ['exa%6dple.com', 'character'], ['user@example.com', 'character'], ['256.1.1.1', 'number'],
