@@ -76,8 +76,11 @@ export type SandboxPermissions = (typeof SANDBOX_PERMISSIONS)[number]
  * Amendments are compared whole: who answers may take a proposal, and not write another one.
  */
 export function decisionOf(answer: unknown, available: readonly ApprovalDecision[]): ApprovalDecision {
-  return available.find(decision => sameData(decision, answer)) ?? 'decline'
+  return offeredDecision(answer, available) ?? 'decline'
 }
+
+/** The same, and undefined for what was not offered. */
+export const offeredDecision = (answer: unknown, available: readonly ApprovalDecision[]): ApprovalDecision | undefined => available.find(decision => sameData(decision, answer))
 
 /** Equal as data; whatever a getter or a proxy does, it is no decision. */
 function sameData(decision: unknown, answer: unknown): boolean {

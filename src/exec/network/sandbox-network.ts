@@ -1,7 +1,7 @@
 // The network of one sandbox: its rules as they stand now, who is asked about hosts that no rule names, and a proxy for each launcher.
 import { randomBytes, randomUUID } from 'node:crypto'
 import { SandboxError } from '../../errors.js'
-import { type ApprovalDecision, decisionOf, type NetworkApprovalRequest, type OnApproval } from '../../approval/approval-request.js'
+import { type ApprovalDecision, offeredDecision, type NetworkApprovalRequest, type OnApproval } from '../../approval/approval-request.js'
 import { type Approvals, createApprovals } from '../../network/approvals.js'
 import { createProxy, type ProxyOptions } from '../../network/proxy.js'
 import type { HeldListener, Launcher } from '../../platform/backend.js'
@@ -94,7 +94,7 @@ export class SandboxNetwork {
     this.#approvals?.close()
   }
 
-  async #ask(onApproval: OnApproval, { host, port, protocol }: HostRequest, signal: AbortSignal, source: ConnectionSource): Promise<ApprovalDecision> {
+  async #ask(onApproval: OnApproval, { host, port, protocol }: HostRequest, signal: AbortSignal, source: ConnectionSource): Promise<ApprovalDecision | undefined> {
     const amendments = (['allow', 'deny'] as const).map(action => ({ host, action }))
     const command = source.launcher.commandOf(source)
     const availableDecisions: readonly ApprovalDecision[] = [
@@ -105,7 +105,7 @@ export class SandboxNetwork {
       networkApprovalContext: { host, protocol }, port, availableDecisions, proposedNetworkPolicyAmendments: amendments,
       ...(command === undefined ? {} : { command: command.argv, cwd: command.cwd.path }),
     }
-    return decisionOf(await onApproval(request, { signal }), availableDecisions)
+    return offeredDecision(await onApproval(request, { signal }), availableDecisions)
   }
 }
 

@@ -155,6 +155,15 @@ describe('who is asked about a host', () => {
     }])
   })
 
+  test('is told that an answer which was not offered is none; a decline is one', async () => {
+    for (const [answer, sentence] of [['yes', 'got no valid answer'], [undefined, 'got no valid answer'], ['decline', 'declined']] as const) {
+      const sandbox = await start(NAMESPACES, { onApproval: answering(() => answer) })
+      const result = await sandbox.exec(curl('c.test'))
+      expect(result).toMatchObject(refused('c.test'))
+      expect(result.denials[0]!.message).toContain(sentence)
+    }
+  })
+
   test('is asked once for what is wanted at the same time, of whatever command, and again for another port', async () => {
     const seen: string[] = []
     let answer!: (decision: string) => void
