@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Message, type RawClient, type RunningService, startService, TRANSPORTS } from './raw-client.js'
+import { ENV, type Message, type RawClient, type RunningService, startService, TRANSPORTS } from './raw-client.js'
 
 /** Asks for a page, and prints the answer's status. The hosts do not exist: an allowed one is looked for in vain (502), a denied one is refused (403). */
 const FETCH = ['import sys, urllib.request, urllib.error', 'try:', '  print(urllib.request.urlopen(sys.argv[1]).status)', 'except urllib.error.HTTPError as error:', '  print(error.code)'].join('\n')
@@ -15,7 +15,7 @@ describe.each(TRANSPORTS)('over %s', transport => {
   beforeAll(async () => {
     mkdirSync(codexHome)
     writeFileSync(join(codexHome, 'config.toml'), '[network]\nenabled = true\nallowed_domains = ["allowed.invalid"]\ndenied_domains = ["denied.invalid"]\n')
-    service = await startService(transport, { cwd, env: { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: codexHome } })
+    service = await startService(transport, { cwd, env: { ...ENV, CODEX_HOME: codexHome } })
     client = await service.connect()
     await client.initialize({ optOutNotificationMethods: ['sandbox/commandReport'] })
   })
@@ -77,7 +77,7 @@ describe.each(TRANSPORTS)('over %s', transport => {
 test('under approval_policy = "never" nobody is asked', async () => {
   const cwd = realpathSync(mkdtempSync('/var/tmp/cs-approvals-'))
   writeFileSync(join(cwd, 'config.toml'), 'approval_policy = "never"\n[network]\nenabled = true\nallowed_domains = ["allowed.invalid"]\n')
-  const service = await startService('stdio', { cwd, env: { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: cwd } })
+  const service = await startService('stdio', { cwd, env: { ...ENV, CODEX_HOME: cwd } })
   try {
     const client = await service.connect()
     await client.initialize({ optOutNotificationMethods: ['sandbox/commandReport'] })

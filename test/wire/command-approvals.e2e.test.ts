@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Message, type RawClient, type RunningService, startService, TRANSPORTS } from './raw-client.js'
+import { ENV, type Message, type RawClient, type RunningService, startService, TRANSPORTS } from './raw-client.js'
 
 const WORKSPACE = { type: 'workspaceWrite', excludeSlashTmp: true, excludeTmpdirEnvVar: true }
 const RULES = `prefix_rule(["mkdir"], "forbidden", justification="no folders today")
@@ -25,7 +25,7 @@ describe.each(TRANSPORTS)('over %s', transport => {
     for (const folder of [cwd, join(codexHome, 'rules')]) mkdirSync(folder, { recursive: true })
     writeFileSync(join(codexHome, 'config.toml'), 'approval_policy = "untrusted"\n')
     writeFileSync(rulesFile, RULES)
-    service = await startService(transport, { cwd, env: { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: codexHome } })
+    service = await startService(transport, { cwd, env: { ...ENV, CODEX_HOME: codexHome } })
     client = await start()
   })
   afterAll(async () => {
@@ -171,7 +171,7 @@ describe('hosts', () => {
     mkdirSync(join(codexHome, 'rules'), { recursive: true })
     writeFileSync(join(codexHome, 'config.toml'), '[network]\nenabled = true\nallowed_domains = ["listed.invalid", "plain.invalid"]\n')
     writeFileSync(rulesFile, RULES)
-    service = await startService('stdio', { cwd, env: { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: codexHome } })
+    service = await startService('stdio', { cwd, env: { ...ENV, CODEX_HOME: codexHome } })
     client = await service.connect()
     await client.initialize({ optOutNotificationMethods: ['sandbox/commandReport'] })
   })
@@ -196,7 +196,7 @@ describe('hosts', () => {
     expect(await status(id)).toBe('502')
     expect(readFileSync(rulesFile, 'utf8')).toBe(`${RULES}network_rule(host="asked.invalid", protocol="http", decision="allow")\n`)
     await service.stop()
-    service = await startService('stdio', { cwd, env: { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: codexHome } })
+    service = await startService('stdio', { cwd, env: { ...ENV, CODEX_HOME: codexHome } })
     client = await service.connect()
     await client.initialize({ optOutNotificationMethods: ['sandbox/commandReport'] })
     expect(await status(fetch('asked.invalid'))).toBe('502')

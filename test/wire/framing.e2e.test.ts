@@ -2,9 +2,8 @@
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Message, type RunningService, startService, TRANSPORTS } from './raw-client.js'
+import { ENV, type Message, type RunningService, startService, TRANSPORTS } from './raw-client.js'
 
-const ENV = { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: '/var/tmp/cs-wire-home' }
 const INITIALIZE = { clientInfo: { name: 'raw', title: null, version: '1' }, capabilities: null }
 
 /** Processes whose command line has this text. */

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type Message, type RawClient, type RunningService, startService } from './raw-client.js'
+import { ENV, type Message, type RawClient, type RunningService, startService } from './raw-client.js'
 
 let cwd: string
 let service: RunningService
@@ -11,7 +11,7 @@ let client: RawClient
 beforeEach(async () => {
   cwd = realpathSync(mkdtempSync('/var/tmp/cs-kept-'))
   mkdirSync(join(cwd, 'root'))
-  service = await startService('stdio', { cwd, env: { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: '/var/tmp/cs-wire-home' } })
+  service = await startService('stdio', { cwd, env: ENV })
   client = await service.connect()
   await client.initialize({ optOutNotificationMethods: ['sandbox/commandReport'] })
 })

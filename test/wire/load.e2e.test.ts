@@ -4,11 +4,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type Message, type RawClient, type RunningService, startService } from './raw-client.js'
+import { ENV, type Message, type RawClient, type RunningService, startService } from './raw-client.js'
 
 const FULL = process.env['CODEX_SANDBOX_LOAD'] === 'full'
 const [CLIENTS, COMMANDS_EACH] = FULL ? [200, 25] : [16, 10]
-const ENV = { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: '/var/tmp/cs-wire-home' }
 
 /** What each command is, and what its answer has to be. */
 const KINDS = [

@@ -1,13 +1,20 @@
 // A client that knows nothing but lines of JSON: what a program in any language would write from the documentation alone. It shares no
 // code and no type with the server.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { afterAll } from 'vitest'
 
 export const CLI = fileURLToPath(new URL('../../dist/cli.cjs', import.meta.url))
+
+/** Journal and configuration of a test file's services, empty at its start and gone afterwards. */
+const place = realpathSync(mkdtempSync('/var/tmp/cs-wire-'))
+afterAll(() => rmSync(place, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
+mkdirSync(join(place, 'codex-home'))
+export const ENV = { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: join(place, 'state'), CODEX_HOME: join(place, 'codex-home') }
 
 // biome-ignore lint/suspicious/noExplicitAny: a message is whatever came
 export type Message = any

@@ -3,9 +3,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSy
 import { join } from 'node:path'
 import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { type Message, type RawClient, type RunningService, startService, TRANSPORTS } from './raw-client.js'
+import { ENV, type Message, type RawClient, type RunningService, startService, TRANSPORTS } from './raw-client.js'
 
-const ENV = { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', MARK: 'of the service', OPENAI_API_KEY: 'sk-secret', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: '/var/tmp/cs-wire-home' }
+const SERVICE_ENV = { ...ENV, MARK: 'of the service', OPENAI_API_KEY: 'sk-secret' }
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
 const text = (deltas: readonly Message[]): string => Buffer.concat(deltas.map(({ deltaBase64 }) => Buffer.from(deltaBase64, 'base64'))).toString()
@@ -18,9 +18,8 @@ describe.each(TRANSPORTS)('over %s', transport => {
   beforeAll(async () => {
     work = realpathSync(mkdtempSync('/var/tmp/cs-wire-'))
     mkdirSync(join(work, 'sub'))
-    mkdirSync(ENV.CODEX_HOME, { recursive: true })
     writeFileSync(join(work, 'not-executable'), 'text\n')
-    service = await startService(transport, { cwd: work, env: ENV })
+    service = await startService(transport, { cwd: work, env: SERVICE_ENV })
     client = await service.connect()
     await client.initialize()
   })

@@ -2,9 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { CLI, type Message, type RawClient, type RunningService, startService, TRANSPORTS } from './raw-client.js'
+import { CLI, ENV, type Message, type RawClient, type RunningService, startService, TRANSPORTS } from './raw-client.js'
 
-const ENV = { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: '/var/tmp/cs-wire-home' }
 
 describe.each(TRANSPORTS)('over %s', transport => {
   const cwd = realpathSync(mkdtempSync('/var/tmp/cs-sessions-'))

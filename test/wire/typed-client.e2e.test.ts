@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { METHODS } from '../../src/service/methods.js'
 import { NOTIFICATIONS } from '../../src/service/protocol.js'
 import type { ClientRequests, CommandExecOutputDeltaNotification, SandboxCommandReportNotification } from './generated/index.js'
-import { CLI } from './raw-client.js'
+import { CLI, ENV } from './raw-client.js'
 import { type Listeners, RequestError, TypedClient } from './typed-client.js'
 
 const folder = (): string => {
@@ -18,7 +18,7 @@ const folder = (): string => {
 interface Place { readonly cwd: string; readonly codexHome: string }
 
 function start(listeners: Listeners, { cwd, codexHome }: Place, words: readonly string[] = []): TypedClient {
-  const child = spawn(process.execPath, [CLI, 'app-server', ...words], { cwd, env: { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: codexHome }, stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [CLI, 'app-server', ...words], { cwd, env: { ...ENV, CODEX_HOME: codexHome }, stdio: ['pipe', 'pipe', 'inherit'] })
   onTestFinished(() => new Promise<void>(resolve => {
     child.once('exit', () => resolve())
     child.stdin.end()

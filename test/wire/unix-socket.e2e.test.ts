@@ -4,9 +4,8 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, realpathSync,
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { CLI, type RunningService, startService } from './raw-client.js'
+import { CLI, ENV, type RunningService, startService } from './raw-client.js'
 
-const ENV = { PATH: process.env['PATH'], HOME: '/var/tmp', LANG: 'C.UTF-8', XDG_STATE_HOME: '/var/tmp/cs-wire-state', CODEX_HOME: '/var/tmp/cs-wire-home' }
 const isRoot = process.getuid?.() === 0
 
 let folder: string
