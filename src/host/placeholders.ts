@@ -36,6 +36,7 @@ export function withoutPlaceholders(files: FileSystemView, placeholders: Readonl
     entry: path => isHidden(path) ? undefined : files.entry(path),
     children: path => isHidden(path) ? undefined : files.children(path)?.filter(name => !isHidden(join(path, name))),
     text: path => isHidden(path) ? undefined : files.text(path),
+    bytes: path => isHidden(path) ? undefined : files.bytes(path),
   }
 }
 

@@ -190,6 +190,10 @@ function viewOf(root: Folder, separator: string, ignoresCase: readonly string[])
       const node = find(path)
       return node?.kind === 'file' ? node.text : undefined
     },
+    bytes(path) {
+      const node = find(path)
+      return node?.kind === 'file' ? new TextEncoder().encode(node.text) : undefined
+    },
   }
 }
 
@@ -198,7 +202,7 @@ function withFirmlinks(files: FileSystemView): FileSystemView {
     const rest = path.slice(DATA_VOLUME.length)
     return path.startsWith(`${DATA_VOLUME}/`) && FIRMLINKS.some(folder => rest === folder || rest.startsWith(`${folder}/`)) ? rest : path
   }
-  return { entry: path => files.entry(near(path)), children: path => files.children(near(path)), text: path => files.text(near(path)) }
+  return { entry: path => files.entry(near(path)), children: path => files.children(near(path)), text: path => files.text(near(path)), bytes: path => files.bytes(near(path)) }
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,5 +1,5 @@
 // Fills a HostSnapshot from this machine. The only reader of `process.platform`.
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type BigIntStats } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, type BigIntStats } from 'node:fs'
 import { userInfo } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
@@ -9,6 +9,7 @@ import type { Entry, EntryKind, FileSystemView, HostSnapshot, PlatformName } fro
 import { readMounts } from './mounts.js'
 
 const TEXT_BYTES = 64 * 1024
+const MOST_BYTES = 64 * 1024 * 1024
 
 export interface SnapshotOptions {
   /** What runs or is believed outside: run-time files of this package, the launcher, node, the journal. Absolute. */
@@ -61,7 +62,7 @@ export function platformName(name: NodeJS.Platform): PlatformName {
 
 /** The real file system, each answer remembered. */
 export function realFiles(): FileSystemView {
-  return { entry: remember(readEntry), children: remember(folder => unlessUnseen(() => readdirSync(folder))), text: remember(readText) }
+  return { entry: remember(readEntry), children: remember(folder => unlessUnseen(() => readdirSync(folder))), text: remember(readText), bytes: readBytes }
 }
 
 function remember<Answer>(ask: (path: string) => Answer): (path: string) => Answer {
@@ -95,14 +96,20 @@ function entryKind(stats: BigIntStats): EntryKind {
   return stats.isFIFO() ? 'fifo' : 'device'
 }
 
-function readText(file: string): string | undefined {
+const readText = (file: string): string | undefined => readRegular(file, descriptor => {
+  const buffer = Buffer.alloc(TEXT_BYTES)
+  return buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, TEXT_BYTES, 0))
+})
+
+const readBytes = (file: string): Uint8Array | undefined => readRegular(file, (descriptor, size) => size > MOST_BYTES ? undefined : readFileSync(descriptor))
+
+function readRegular<Answer>(file: string, read: (descriptor: number, size: number) => Answer): Answer | undefined {
   return unlessUnseen(() => {
     // O_NONBLOCK: a FIFO put in the file's place must not hold us up.
     const descriptor = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
     try {
-      if (!fstatSync(descriptor).isFile()) return undefined
-      const buffer = Buffer.alloc(TEXT_BYTES)
-      return buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, TEXT_BYTES, 0))
+      const stats = fstatSync(descriptor)
+      return stats.isFile() ? read(descriptor, stats.size) : undefined
     } finally {
       closeSync(descriptor)
     }

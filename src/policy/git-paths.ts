@@ -3,10 +3,11 @@
 // only ever adds protection, never grants anything, so a forged pointer gains nothing.
 import { createHash } from 'node:crypto'
 import { SandboxError } from '../errors.js'
+import { gitLinksIn } from './git-index.js'
 import { followLinks, type Located } from './follow-links.js'
 import { DIRECTORY, type HeldPath, holdExisting, holdName, type Placeholder } from './held-path.js'
 import type { HostSnapshot } from './host-snapshot.js'
-import { joinPath, lastName, normalizePath, parentOf, resolveText } from './path-syntax.js'
+import { isInside, joinPath, lastName, normalizePath, parentOf, resolveText } from './path-syntax.js'
 
 const FILE: Placeholder = { placeholder: 'file' }
 /** The common dir of a repository without one of its own is itself; an empty file makes git give up (2.39). */
@@ -73,6 +74,8 @@ export interface GitLayout {
   readonly entries: readonly HeldPath[]
   /** The git dirs and common dirs, canonical and existing; they may lie outside the root. */
   readonly directories: readonly string[]
+  /** Those of them whose index lists the files of the root. */
+  readonly ownDirectories: readonly string[]
 }
 
 /**
@@ -93,11 +96,12 @@ export function readGitLayout(host: HostSnapshot, root: string, missing: 'hold' 
       if (target?.entry?.kind === 'directory') directories.add(target.path)
     }
   }
-  for (const directory of [...directories]) {
+  const ownDirectories = [...directories]
+  for (const directory of ownDirectories) {
     const common = readPointer(host, joinPath(host.platform, directory, 'commondir'), directory, /^(.*)$/s, field)
     if (common?.entry?.kind === 'directory') directories.add(common.path)
   }
-  return { entries, directories: [...directories] }
+  return { entries, directories: [...directories], ownDirectories }
 }
 
 /**
@@ -158,6 +162,55 @@ export function checkoutsOf(host: HostSnapshot, directory: string, field: string
     if (checkout !== undefined) pointers.push(locate(host, joinPath(platform, checkout.path, '.git'), field))
   }
   return pointers.flatMap(pointer => pointer !== undefined && lastName(platform, pointer.path) === '.git' ? holdExisting(host, pointer.path, field) : [])
+}
+
+/** Submodules in submodules are followed so far down, and so many of a git dir are held. */
+const MAX_LINK_DEPTH = 4
+const MAX_LINKS = 256
+
+/**
+ * The `.git` of the submodules that the index of `directory` lists: `git status` and `git diff` in `root` enter each of them by
+ * themselves, and run what its config names (fsmonitor, filters). So a missing one stays missing, and one that is there stays as it
+ * is, whether the repository knows it otherwise or not. Where commands may write the index, they can add to it: docs/git.md.
+ *
+ * @param open  what of a submodule's git dir stays closed is `heldInGitDirectory`, not all of it
+ */
+export function heldAtGitLinks(host: HostSnapshot, root: string, directory: string, open: boolean, missing: 'hold' | 'skip', field: string, depth = 0): HeldPath[] {
+  const { files, platform } = host
+  const shared = (files.children(directory) ?? []).filter(name => name.startsWith('sharedindex.'))
+  const links = ['index', ...shared].flatMap(name => gitLinksIn(files.bytes(joinPath(platform, directory, name)) ?? new Uint8Array()))
+  return [...new Set(links)].slice(0, MAX_LINKS).flatMap(link => {
+    const names = link.split('/')
+    // Git makes no such names, and takes none.
+    if (names.some(name => name === '' || name === '.' || name === '..' || name.toLowerCase() === '.git')) return []
+    try {
+      return heldAtGitLink(host, root, names, open, missing, field, depth)
+    } catch (error) {
+      if (error instanceof SandboxError) return []
+      throw error
+    }
+  })
+}
+
+function heldAtGitLink(host: HostSnapshot, root: string, names: readonly string[], open: boolean, missing: 'hold' | 'skip', field: string, depth: number): HeldPath[] {
+  const { files, platform } = host
+  let at = root
+  for (const name of names) {
+    at = joinPath(platform, at, name)
+    const kind = files.entry(at)?.kind
+    if (kind === undefined) break
+    // In a folder's place: itself, so that no folder can take it.
+    if (kind !== 'directory') return holdExisting(host, at, field)
+  }
+  const checkout = joinPath(platform, root, ...names)
+  const { entries, directories, ownDirectories } = readGitLayout(host, checkout, 'skip', field)
+  const isOpen = (held: HeldPath) => open && held.entry?.kind === 'directory'
+  return [
+    ...(entries.length > 0 ? entries.filter(held => !isOpen(held)) : holdName(host, root, [...names, '.git'].join('/'), DIRECTORY, missing, field)),
+    // A pointer that commands wrote does not close the root itself.
+    ...directories.filter(inner => !isInside(platform, inner, root)).flatMap(inner => open ? heldInGitDirectory(host, inner, missing, field) : holdExisting(host, inner, field)),
+    ...(depth < MAX_LINK_DEPTH ? ownDirectories.flatMap(inner => heldAtGitLinks(host, checkout, inner, open, missing, field, depth + 1)) : []),
+  ]
 }
 
 function worktreesOf(host: HostSnapshot, directory: string): string[] {

@@ -27,6 +27,8 @@ export interface FileSystemView {
   children(path: string): readonly string[] | undefined
   /** The first 64 KiB of a regular file as UTF-8, undefined where it cannot be read. */
   text(path: string): string | undefined
+  /** A regular file of at most 64 MiB, undefined where it cannot be read. */
+  bytes(path: string): Uint8Array | undefined
 }
 
 /** A part of a file system at a place in the tree. */

@@ -1,7 +1,7 @@
 // What stays read-only in each writable root: `.git`, `.codex`, `.agents` and the names of `protect`.
 import { SandboxError } from '../errors.js'
 import { AGENT_FILES } from './agent-files.js'
-import { checkoutsOf, heldInGitDirectory, isGitDirectory, readGitLayout } from './git-paths.js'
+import { checkoutsOf, heldAtGitLinks, heldInGitDirectory, isGitDirectory, readGitLayout } from './git-paths.js'
 import { DIRECTORY, type HeldPath, holdExisting, holdName } from './held-path.js'
 import type { HostSnapshot } from './host-snapshot.js'
 import { isInside, joinPath, upwards } from './path-syntax.js'
@@ -49,7 +49,7 @@ function protectedIn(host: HostSnapshot, policy: SandboxPolicy, root: WritableRo
 }
 
 function gitPaths(host: HostSnapshot, policy: SandboxPolicy, root: WritableRoot, roots: RootsByPath, missing: 'hold' | 'skip'): HeldPath[] {
-  const { entries, directories } = readGitLayout(host, root.path, missing, root.field)
+  const { entries, directories, ownDirectories } = readGitLayout(host, root.path, missing, root.field)
   const own = joinPath(host.platform, root.path, '.git')
   const isRoot = (path: string) => path === own ? roots.get(path)?.isNamedByWrite === true : roots.has(path)
   // A link or pointer to the root itself: commands could turn the whole root into a repository with hooks of their own.
@@ -61,6 +61,7 @@ function gitPaths(host: HostSnapshot, policy: SandboxPolicy, root: WritableRoot,
     else held.push(...holdExisting(host, directory, root.field))
     held.push(...checkoutsOf(host, directory, root.field))
   }
+  for (const directory of ownDirectories) held.push(...heldAtGitLinks(host, root.path, directory, policy.git === 'commits', missing, root.field))
   // A bare repository as the root: closing it whole would leave a root in which nothing is writable, yet git on the host
   // runs its hooks and believes its config like those of any other. So it is open as under `git: 'commits'`.
   if (isGitDirectory(host, root.path)) held.push(...heldInGitDirectory(host, root.path, missing, root.field))

@@ -75,6 +75,11 @@ export function fakeFiles(tree: Tree, caseInsensitive: readonly string[] = []): 
       const node = find(path)?.node
       return typeof node === 'string' ? node : undefined
     },
+    // One byte a character, so that a test can write what is no text.
+    bytes(path) {
+      const node = find(path)?.node
+      return typeof node === 'string' ? Buffer.from(node, 'latin1') : undefined
+    },
   }
 
   function number(node: TreeNode, key: string): void {

@@ -121,6 +121,10 @@ export class MacFiles {
         const node = this.find(path, 'name')?.node
         return node?.kind === 'file' ? node.content : undefined
       },
+      bytes: path => {
+        const node = this.find(path, 'name')?.node
+        return node?.kind === 'file' ? Buffer.from(node.content) : undefined
+      },
     }
   }
 

@@ -42,7 +42,7 @@ function withFirmlinks(files: FileSystemView): FileSystemView {
     const rest = path.slice(DATA.length)
     return path.startsWith(`${DATA}/`) && FIRMLINKS.some(folder => rest === folder || rest.startsWith(`${folder}/`)) ? rest : path
   }
-  return { entry: path => files.entry(near(path)), children: path => files.children(near(path)), text: path => files.text(near(path)) }
+  return { entry: path => files.entry(near(path)), children: path => files.children(near(path)), text: path => files.text(near(path)), bytes: path => files.bytes(near(path)) }
 }
 
 export const SEATBELT_THERE: readonly LayerReport[] = [{ layer: 'seatbelt', available: true }]

@@ -231,6 +231,23 @@ describe('git', () => {
     expect(lines(resolved(tree))).toEqual([`write ${W}`, ...HELD.slice(0, 2), `read ${W}/.git`, `read ${W}/libs/foo/.git`, `read ${W}/trees/b/.git`])
   })
 
+  const index = (...links: readonly string[]): string => `DIRC\0\0\0\x04\0\0\0${String.fromCharCode(links.length)}${links.map((link, at) => `${'\0'.repeat(24)}\0\0\xe0\0${'\0'.repeat(34)}${String.fromCharCode(links[at - 1]?.length ?? 0)}${link}\0`).join('')}`
+
+  test('what the index takes for a submodule can get no git dir, and one that it has stays as it is', () => {
+    const tree = home({
+      '.git': { HEAD: '', objects: {}, refs: {}, index: index('empty', 'own', 'libs/none', 'file', 'link', '../up', '.git/x', '/etc', 'pointer', 'up') },
+      empty: {}, own: { '.git': { HEAD: '', objects: {}, refs: {}, index: index('inner') }, inner: {} }, file: '', link: symlink('empty'), store: { HEAD: '' }, pointer: { '.git': 'gitdir: ../store' }, up: { '.git': 'gitdir: ..' },
+    })
+    expect(lines(resolved(tree)).slice(3)).toEqual([
+      `read ${W}/.git`, `read ${W}/file`, `read ${W}/libs missing`, `read ${W}/link`, `read ${W}/store`, `read ${W}/empty/.git missing`, `read ${W}/own/.git`,
+      `read ${W}/pointer/.git`, `read ${W}/up/.git`, `read ${W}/own/inner/.git missing`,
+    ])
+    const open = lines(resolved(tree, { git: 'commits' }))
+    expect(open).toEqual(expect.arrayContaining([`read ${W}/empty/.git missing`, `read ${W}/own/.git/hooks missing`, `read ${W}/own/inner/.git missing`, `read ${W}/store/config missing:file`]))
+    expect(open).not.toContain(`read ${W}/own/.git`)
+    expect(lines(resolved(tree, { write: ['own/.git'] }))).toContain(`write ${W}/own/.git`)
+  })
+
   test('commits: .git is open but for what git on the host would run or believe, present or absent', () => {
     const tree = home({ '.git': { HEAD: '', objects: {}, refs: {}, config: '', hooks: {}, info: {}, 'rebase-merge': {} } })
     expect(lines(resolved(tree, { git: 'commits' }))).toEqual([

@@ -1,0 +1,60 @@
+// Submodules: `git status` on the host enters them by itself and runs what their config names, so commands can neither make one nor
+// change the config of one that is there.
+import { execFileSync } from 'node:child_process'
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { NAMESPACES, startOn, SUPERVISED } from '../support/rungs.js'
+import { makeWorkspace } from './workspace.js'
+
+beforeEach(context => { if (process.platform !== 'linux') context.skip('the launcher is for Linux') })
+
+const AUTHOR = { GIT_AUTHOR_NAME: 'A', GIT_AUTHOR_EMAIL: 'a@example.org', GIT_COMMITTER_NAME: 'A', GIT_COMMITTER_EMAIL: 'a@example.org', GIT_CONFIG_GLOBAL: '/dev/null' }
+
+/** How a submodule lies on the host before the first command; each is called `library`. */
+const STATES = [
+  { name: 'not checked out',                       make: 'rm -rf library/.git' },
+  { name: 'whose folder is missing',               make: 'rm -rf library' },
+  { name: 'in whose place a file stands',          make: 'rm -rf library; echo x > library' },
+  { name: 'with a git dir of its own',             make: ':' },
+  { name: 'whose git dir its pointer file names',  make: 'mv library/.git elsewhere; echo "gitdir: ../elsewhere" > library/.git' },
+] as const
+
+/** A program that git on the host would run, in whatever way commands find to have it named. */
+const ATTACK = `
+  printf '#!/bin/sh\\ntouch "%s/ran"\\n' "$PWD" > program; chmod +x program; P=$PWD/program
+  rm -f library; mv library away; rm -rf library; mkdir library
+  git init -q made; git -C made commit -q --allow-empty -m made; git -C made config core.fsmonitor "$P"
+  mv made/.git library/.git; cp -r made/.git library/.git; ln -s ../made/.git library/.git; echo "gitdir: ../made/.git" > library/.git; mv -T made library
+  for config in library/.git/config away/.git/config elsewhere/config; do printf '[core]\\n\\tfsmonitor = %s\\n' "$P" >> $config; done
+  echo "$P" > tried`
+
+describe.each([NAMESPACES, SUPERVISED])('$name', rung => {
+  describe.each(['protected', 'commits'] as const)('git: %s', git => {
+    test.each(STATES)('a submodule $name', async ({ make }) => {
+      const workspace = makeWorkspace()
+      const host = (script: string): string => execFileSync('sh', ['-c', `(${script}) 2>&1; true`], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })
+      host('git init -q; git init -q library; git -C library commit -q --allow-empty -m one; git -c advice.addEmbeddedRepo=false add library; git commit -qm one')
+      host(make)
+      const sandbox = await startOn(rung, { cwd: workspace.path, policy: { git, env: { set: AUTHOR } } })
+      onTestFinished(() => sandbox.close())
+      await sandbox.shell(ATTACK)
+      const look = (): boolean => {
+        rmSync(join(workspace.path, 'ran'), { force: true })
+        for (const command of ['status', 'diff', 'add -A -n', 'stash']) host(`git ${command}`)
+        return existsSync(join(workspace.path, 'ran'))
+      }
+      expect([existsSync(join(workspace.path, 'program')), look()]).toEqual([true, false])
+      await sandbox.close()
+      expect(look()).toBe(false)
+    })
+  })
+
+  test('without a submodule, a repository below the root is made and used', async () => {
+    const workspace = makeWorkspace()
+    execFileSync('git', ['init', '-q'], { cwd: workspace.path })
+    const sandbox = await startOn(rung, { cwd: workspace.path, policy: { env: { set: AUTHOR } } })
+    onTestFinished(() => sandbox.close())
+    expect(await sandbox.shell('git init -q library && git -C library commit -q --allow-empty -m one && git -C library config a.b c && git -C library config a.b')).toMatchObject({ stdout: 'c\n', exitCode: 0 })
+  })
+})
