@@ -39,20 +39,27 @@ export async function runApproved(client: Client, params: RunCommandParams, repo
   const approvals = await client.commandApprovals(exec.sandboxPolicy)
   const ask = client.approvals.about(origin)
   tell('item/started', 'inProgress', null)
-  const first = await approvals.decide(asked, undefined, ask)
-  if (first.outcome !== 'run') return finish(first.outcome, { reason: first.reason })
-  if (client.isGone) throw invalidRequest('the client is gone')
-  const common = { asked: first.asked, escalated: first.escalated, warning: first.warning ?? null }
-  if (first.escalated) return finish('ran', { ...common, exec: await client.commands.exec({ ...exec, sandboxPolicy: UNCONFINED }, report) })
-  let deniedByFiles = false
-  const result = await client.commands.exec(exec, (said, sandbox) => {
-    deniedByFiles = said.exitCode !== 0 && !said.timedOut && !said.cancelled && said.denials.some(({ kind }) => kind !== 'network')
-    report(said, sandbox)
-  }, more === undefined ? {} : { additionalPermissions: more })
-  // A retry is the same again, and what a client streams in is gone.
-  const again = deniedByFiles && exec.streamStdin !== true && exec.tty !== true ? await approvals.decideRetry(asked, undefined, ask) : undefined
-  if (again?.outcome !== 'run' || client.isGone) return finish('ran', { ...common, exec: result })
-  return finish('ran', { asked: true, escalated: true, retried: true, exec: await client.commands.exec({ ...exec, sandboxPolicy: UNCONFINED }, report) })
+  try {
+    const first = await approvals.decide(asked, undefined, ask)
+    if (first.outcome !== 'run') return finish(first.outcome, { reason: first.reason, asked: first.outcome !== 'forbidden' })
+    if (client.isGone) throw invalidRequest('the client is gone')
+    const common = { asked: first.asked, escalated: first.escalated, warning: first.warning ?? null }
+    if (first.escalated) return finish('ran', { ...common, exec: await client.commands.exec({ ...exec, sandboxPolicy: UNCONFINED }, report) })
+    let deniedByFiles = false
+    const result = await client.commands.exec(exec, (said, sandbox) => {
+      deniedByFiles = said.exitCode !== 0 && !said.timedOut && !said.cancelled && said.denials.some(({ kind }) => kind !== 'network')
+      report(said, sandbox)
+    }, more === undefined ? {} : { additionalPermissions: more })
+    // A retry is the same again, and what a client streams in is gone.
+    const again = deniedByFiles && exec.streamStdin !== true && exec.tty !== true ? await approvals.decideRetry(asked, undefined, ask) : undefined
+    const askedAgain = again !== undefined && again.outcome !== 'forbidden'
+    if (again?.outcome !== 'run' || client.isGone) return finish('ran', { ...common, asked: first.asked || askedAgain, exec: result })
+    return finish('ran', { asked: true, escalated: true, retried: true, exec: await client.commands.exec({ ...exec, sandboxPolicy: UNCONFINED }, report) })
+  } catch (error) {
+    // Who was told that it began is told that it is over.
+    tell('item/completed', 'failed', null)
+    throw error
+  }
 }
 
 /** One for each policy of a client: what it approved for the session was approved for commands in that sandbox. */

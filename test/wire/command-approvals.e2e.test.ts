@@ -67,7 +67,7 @@ describe.each(TRANSPORTS)('over %s', transport => {
   test.each([['decline', 'declined'], ['cancel', 'cancelled'], ['acceptForever', 'declined'], [{ acceptWithExecpolicyAmendment: { execpolicy_amendment: ['touch'] } }, 'declined'], [undefined, 'declined']])('the answer %j: %s, and nothing ran', async (decision, expected) => {
     const id = run(['touch', 'refused'])
     await answer(decision)
-    expect(await outcome(id)).toMatchObject({ outcome: expected, reason: '`touch refused` is not known to be harmless', exec: null })
+    expect(await outcome(id)).toMatchObject({ outcome: expected, reason: '`touch refused` is not known to be harmless', asked: true, exec: null })
     expect(made('refused')).toBe(false)
     expect(told()).toEqual(['item/started inProgress', 'item/completed declined'])
   })
@@ -79,9 +79,13 @@ describe.each(TRANSPORTS)('over %s', transport => {
     client.messages.splice(0)
   })
   test('what a rule forbids is not asked about and does not run', async () => {
-    expect(await outcome(run(['bash', '-lc', 'echo $(mkdir folder)']))).toMatchObject({ outcome: 'forbidden', reason: expect.stringContaining('no folders today'), exec: null })
+    expect(await outcome(run(['bash', '-lc', 'echo $(mkdir folder)']))).toMatchObject({ outcome: 'forbidden', reason: expect.stringContaining('no folders today'), asked: false, exec: null })
     expect(made('folder')).toBe(false)
     expect(told()).toEqual(['item/started inProgress', 'item/completed declined'])
+  })
+  test('a request that is wrong is over for who was told that it began', async () => {
+    expect((await client.answer(run(['touch', 'refused'], { additionalPermissions: { filesystem: { write: [outside] } } }))).error).toMatchObject({ code: -32602, data: { field: 'additionalPermissions.filesystem' } })
+    expect(told()).toEqual(['item/started inProgress', 'item/completed failed'])
   })
   test('what was approved for the session is asked about again by another client, and with other permissions', async () => {
     const first = run(['touch', 'prompted'])
