@@ -257,7 +257,7 @@ static int mount_dev(const struct plan *plan, const int *trees)
 		return -1;
 	/* Only where links lead there: else commands see the devices that they see elsewhere. */
 	if (has_git_operations(plan) && (mkdirat(tmpfs, "git-operations", 01777) != 0 ||
-	    mount("tmpfs", GIT_OPERATIONS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=64m") != 0))
+	    mount("tmpfs", GIT_OPERATIONS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=64m,nr_inodes=4096") != 0))
 		return -1;
 	if (set_attributes(tmpfs, false, MOUNT_ATTR_RDONLY_, 0) != 0)
 		return -1;

@@ -115,6 +115,14 @@ test('an operation of the host\'s own stays as it is, and what follows it in the
   await expectNone(repository.state)
 })
 
+test('what commands put there is bounded, in bytes and in files, and a rebase goes on when it is removed', async () => {
+  const sandbox = await start(makeRepository())
+  expect(await sandbox.shell(`
+    cd /dev/git-operations; mkdir fill; seq 20000 | sed 's,^,fill/,' | xargs touch 2>/dev/null; ls fill | wc -l | awk '{ print $1 < 10000 }'; rm -rf fill
+    head -c 200m /dev/zero > fill 2>/dev/null; wc -c < fill | awk '{ print $1 <= 64 * 1024 * 1024 }'; rm fill
+    cd "$OLDPWD"; ${STOP} >/dev/null; git rebase --abort && git status --short --branch`)).toMatchObject({ exitCode: 0, stdout: '1\n1\n## topic\n' })
+})
+
 test('each repository and worktree has its own', async () => {
   const repository = makeRepository()
   mkdirSync(join(repository.outside, 'trees'))
