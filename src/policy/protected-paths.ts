@@ -4,7 +4,7 @@ import { AGENT_FILES } from './agent-files.js'
 import { checkoutsOf, heldAtGitLinks, heldInGitDirectory, isGitDirectory, readGitLayout } from './git-paths.js'
 import { DIRECTORY, type HeldPath, holdExisting, holdName } from './held-path.js'
 import type { HostSnapshot } from './host-snapshot.js'
-import { isInside, joinPath, upwards } from './path-syntax.js'
+import { isInside, joinPath, parentOf, upwards } from './path-syntax.js'
 import type { SandboxPolicy } from './sandbox-policy.js'
 import type { WritableRoot } from './writable-roots.js'
 
@@ -61,11 +61,34 @@ function gitPaths(host: HostSnapshot, policy: SandboxPolicy, root: WritableRoot,
     else held.push(...holdExisting(host, directory, root.field))
     held.push(...checkoutsOf(host, directory, root.field))
   }
-  for (const directory of ownDirectories) held.push(...heldAtGitLinks(host, root.path, directory, policy.git === 'commits', missing, root.field))
+  const open = policy.git === 'commits'
+  for (const directory of ownDirectories) held.push(...heldAtGitLinks(host, root.path, directory, open, missing, root.field))
+  if (!root.isTemporary) held.push(...heldFromAbove(host, root, open))
   // A bare repository as the root: closing it whole would leave a root in which nothing is writable, yet git on the host
   // runs its hooks and believes its config like those of any other. So it is open as under `git: 'commits'`.
   if (isGitDirectory(host, root.path)) held.push(...heldInGitDirectory(host, root.path, missing, root.field))
   return held
+}
+
+/** The submodules in a root that lies further down in a repository; what of them lies in no root is left out later. */
+function heldFromAbove(host: HostSnapshot, root: WritableRoot, open: boolean): HeldPath[] {
+  for (const at of upwards(host.platform, parentOf(host.platform, root.path))) {
+    // Nearly always there is none, and nothing to follow.
+    if (host.files.entry(joinPath(host.platform, at, '.git')) === undefined) continue
+    const directories = repositoriesAt(host, at, root.field)
+    if (directories.length > 0) return directories.flatMap(directory => heldAtGitLinks(host, at, directory, open, 'hold', root.field))
+  }
+  return []
+}
+
+/** None where `.git` is a link that leads in a circle. */
+function repositoriesAt(host: HostSnapshot, folder: string, field: string): readonly string[] {
+  try {
+    return readGitLayout(host, folder, 'skip', field).ownDirectories
+  } catch (error) {
+    if (error instanceof SandboxError) return []
+    throw error
+  }
 }
 
 /** /tmp holds the home folder of some users (tests, containers): writing there was never meant. */

@@ -248,6 +248,12 @@ describe('git', () => {
     expect(lines(resolved(tree, { write: ['own/.git'] }))).toContain(`write ${W}/own/.git`)
   })
 
+  test('a root further down in a repository, too', () => {
+    const tree = { home: { user: { '.git': { HEAD: '', objects: {}, refs: {}, index: index('work/lib', 'beside') }, beside: {}, work: { lib: {} } } } }
+    expect(lines(resolved(tree))).toEqual([`write ${W}`, ...HELD, `read ${W}/lib/.git missing`])
+    expect(lines(resolved({ home: { user: { ...tree.home.user, '.git': symlink('.git') } } }))).toEqual([`write ${W}`, ...HELD])
+  })
+
   test('commits: .git is open but for what git on the host would run or believe, present or absent', () => {
     const tree = home({ '.git': { HEAD: '', objects: {}, refs: {}, config: '', hooks: {}, info: {}, 'rebase-merge': {} } })
     expect(lines(resolved(tree, { git: 'commits' }))).toEqual([
