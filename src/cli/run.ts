@@ -185,6 +185,8 @@ const NAMED_BY_OPTIONS = /^(?:read|write)\[/
 async function tellWhatGrantsNothing({ policy }: Sandbox): Promise<void> {
   const lines = policy.ignored.filter(({ field, reason }) => reason === 'missing' && NAMED_BY_OPTIONS.test(field))
     .map(({ field, value }) => `codex-sandbox: --${field.replace(/\[.*/, '')} ${JSON.stringify(value)} does not exist and grants nothing\n`)
+  lines.push(...policy.ignored.filter(({ field, reason }) => reason === 'missing' && field.startsWith('network.allowUnixSockets['))
+    .map(({ value }) => `codex-sandbox: --allow-unix-socket ${JSON.stringify(value)} grants nothing: where commands may write it has to be a socket that is there before the start, named by its own path\n`))
   if (policy.ignored.some(({ field, reason }) => field === 'git' && reason === 'nothing-writable')) lines.push('codex-sandbox: --git commits has no effect: no folder is writable in which a repository could be\n')
   if (lines.length > 0) await print(process.stderr, lines.join(''))
 }

@@ -168,6 +168,13 @@ describe('results as JSON', () => {
     const { code, stderr } = cli(['--write', `${root}/absent`, ...sh('true')])
     expect([code, stderr]).toEqual([0, `codex-sandbox: --write "${root}/absent" does not exist and grants nothing\n`])
   })
+  test('a socket, or a folder of them, that grants nothing because commands may write there is told', () => {
+    for (const path of [`${workspace}/absent.sock`, workspace]) {
+      const { code, stderr } = cli(['--allow-unix-socket', path, ...sh('true')])
+      expect([code, stderr]).toEqual([0, expect.stringContaining(`codex-sandbox: --allow-unix-socket "${path}" grants nothing: where commands may write`)])
+    }
+    expect(cli(['--allow-unix-socket', '/usr/absent.sock', ...sh('true')])).toMatchObject({ code: 0, stderr: '' })
+  })
   test('a commit that is denied proposes --git commits, and that is enough', () => {
     const commit = 'git init -q r && git -C r -c user.name=n -c user.email=e commit -q --allow-empty -m x'
     expect(cli(sh(commit)).code).toBe(0)
