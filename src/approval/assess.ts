@@ -87,7 +87,7 @@ export function settingOf(policy: ApprovalPolicy): ApprovalSetting {
 function judge(command: readonly string[], parts: CommandParts, rules: CommandRules, setting: ApprovalSetting, options: AssessOptions): Verdict {
   const judged = parts.segments.map((segment, index) => judgeSegment(segment, index, parts, rules, setting, options))
   const hidden = parts.found.flatMap(({ command: each, segment }) => judgeFound(each, segment === undefined ? undefined : judged[segment]?.allowed, rules, setting, options))
-  const broken: Reason[] = rules.broken.slice(0, 1).map(text => ({ question: 'rules', text: `command rules cannot be relied on: ${text}` }))
+  const broken: Reason[] = rules.broken.slice(0, 1).map(text => ({ question: 'rules', text: `command rules cannot be relied on: ${text.replace(/\.$/, '')}` }))
   const unread: Reason[] = parts.unread ? [{ question: 'sandbox_approval', text: `${shown(command)} is too much to be read` }] : []
   const wider = judgePermissions(command, options)
   return {

@@ -269,11 +269,14 @@ function checkCommand(options: Pick<CommandOptions, 'output' | 'limits'>, checks
   if (options.limits !== undefined) checkAll(options.limits, LIMIT_CHECKS, 'limits.')
 }
 
+/** Of `ApprovalChoice`, which is taken out before where there are approvals. */
+const APPROVAL_CHOICES: ReadonlySet<string> = new Set<keyof ApprovalChoice>(['sandboxPermissions', 'justification', 'prefixRule'])
+
 function checkAll(options: object, checks: Readonly<Record<string, Check>>, prefix: string): void {
   if (record(options) !== undefined) throw invalid('options', options, 'it must be an object')
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
-    if (check === undefined) throw invalid(prefix + name, value, `there is no such option; there are ${Object.keys(checks).join(', ')}`)
+    if (check === undefined) throw invalid(prefix + name, value, APPROVAL_CHOICES.has(name) ? 'it belongs to exec and shell of a sandbox that was made with approvals' : `there is no such option; there are ${Object.keys(checks).join(', ')}`)
     const wrong = value === undefined ? undefined : check(value)
     if (wrong !== undefined) throw invalid(prefix + name, value, wrong)
   }

@@ -168,6 +168,8 @@ describe('rules of several sources', () => {
     expect(assess(['ls'], { ...base, rules })).toEqual({ ask: 'command rules cannot be relied on: the rules file is not understood (default.rules:2:1): …' })
     expect(verdict(assess(['ls'], { ...base, rules, approvalPolicy: 'never' }))).toBe('f')
     expect(verdict(assess(['ls'], { ...base, rules: { ...rules, broken: [] } }))).toBe('r')
+    // A sentence of its own there, and a part of one here.
+    expect(assess(['ls'], { ...base, rules: { ...rules, broken: ['a.rules is wrong. Correct it.'] } })).toEqual({ ask: 'command rules cannot be relied on: a.rules is wrong. Correct it' })
   })
 })
 

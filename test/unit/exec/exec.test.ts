@@ -60,7 +60,7 @@ test.each([
   await expect((await startFakeSandbox()).exec(argv)).rejects.toMatchObject(error)
 })
 
-test.each<{ name: string; argv?: readonly string[]; options?: object; error: { code: string; field: string } }>([
+test.each<{ name: string; argv?: readonly string[]; options?: object; error: { code: string; field: string; message?: string } }>([
   { name: 'no argument', argv: [], error: { code: 'argument_invalid', field: 'argv' } },
   { name: 'a NUL', argv: ['a', 'b\0'], error: { code: 'argument_invalid', field: 'argv[1]' } },
   { name: 'no string', argv: ['a', 1 as unknown as string], error: { code: 'argument_invalid', field: 'argv[1]' } },
@@ -68,6 +68,7 @@ test.each<{ name: string; argv?: readonly string[]; options?: object; error: { c
   { name: 'an unknown option', options: { timeout: 3 }, error: { code: 'option_invalid', field: 'timeout' } },
   { name: 'a background that is none', options: { background: 'detach' }, error: { code: 'option_invalid', field: 'background' } },
   { name: 'an option of spawn', options: { tty: true }, error: { code: 'option_invalid', field: 'tty' } },
+  { name: 'what an approval is about, where there are none', options: { sandboxPermissions: 'require_escalated' }, error: { code: 'option_invalid', field: 'sandboxPermissions', message: expect.stringContaining('made with approvals') as string } },
   { name: 'a negative time-out', options: { timeoutMs: -1 }, error: { code: 'option_invalid', field: 'timeoutMs' } },
   { name: 'a time-out above setTimeout\'s bound', options: { timeoutMs: 2 ** 31 }, error: { code: 'option_invalid', field: 'timeoutMs' } },
   { name: 'an unknown output option', options: { output: { max: 1 } }, error: { code: 'option_invalid', field: 'output.max' } },
