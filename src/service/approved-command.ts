@@ -6,7 +6,7 @@ import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { Client, Request } from './client.js'
 import type { Report } from './command-exec.js'
-import { keyOf } from './policies.js'
+import { boundPermissions, keyOf } from './policies.js'
 import type { RunCommandParams, RunCommandResult } from './protocol.js'
 import { invalidRequest } from './rpc-error.js'
 
@@ -37,6 +37,7 @@ export async function runApproved(client: Client, params: RunCommandParams, repo
   }
 
   const approvals = await client.commandApprovals(exec.sandboxPolicy)
+  if (more !== undefined) boundPermissions((await client.policy(exec.sandboxPolicy)).policy, more, await client.shared.configuration())
   const ask = client.approvals.about(origin)
   tell('item/started', 'inProgress', null)
   try {

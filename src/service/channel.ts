@@ -9,6 +9,8 @@ import { invalidRequest, overloaded, type RpcError } from './rpc-error.js'
 const MOST_UNREAD_BYTES = 4 << 20
 /** Not answered yet, of one client: the commands that may wait, and much else. */
 const MOST_OPEN_REQUESTS = 2048
+/** Of tables and lists in each other: far more than any message has, and far less than what walks through them can take. */
+const DEEPEST = 64
 /** Shown of what a client sent, in a log. */
 const SHOWN_CHARACTERS = 120
 
@@ -137,6 +139,7 @@ export class Channel {
     }
     if (typeof message !== 'object' || message === null || Array.isArray(message)) return this.#events.log(`skipped a line that is no message: ${shown(text)}`)
     const { id, method, params } = message as { id?: unknown; method?: unknown; params?: unknown }
+    if (isDeeper(message, DEEPEST)) return this.#refuseDeep(id, method)
     if (typeof method === 'string') {
       if (isRequestId(id)) void this.#answer(id, method, params)
       else this.#events.notification(method, params)
@@ -178,6 +181,14 @@ export class Channel {
     else waiting.resolve((message as { result: unknown }).result)
   }
 
+  /** A question that is answered so is not answered by anything better. */
+  #refuseDeep(id: unknown, method: unknown): void {
+    const text = `tables and lists lie in each other more than ${DEEPEST} deep`
+    if (!isRequestId(id)) this.#events.log(`skipped a line: ${text}`)
+    else if (typeof method === 'string') this.#sendError(id, invalidRequest(`Invalid request: ${text}`))
+    else this.#take(id, { error: text })
+  }
+
   #refuseLong(start: string, longestBytes: number): void {
     const id = requestIdIn(start)
     if (id === undefined) this.#events.log(`skipped a line of more than ${longestBytes} bytes`)
@@ -201,6 +212,11 @@ export class Channel {
     this.#whenRead = []
     for (const wake of waiting) wake()
   }
+}
+
+function isDeeper(value: unknown, most: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return most === 0 || Object.values(value).some(each => isDeeper(each, most - 1))
 }
 
 const isRequestId = (id: unknown): id is RequestId => typeof id === 'string' || (typeof id === 'number' && Number.isSafeInteger(id))

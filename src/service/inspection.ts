@@ -1,11 +1,9 @@
 // What the library can say of a policy, and `grant`, for a client.
 import { checkParsedHost } from '../exec/check-host.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
-import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { Client } from './client.js'
-import { boundRequest } from './configuration.js'
 import type { CommandExecParams } from './protocol.js'
-import { sandboxOptionsOf } from './policies.js'
+import { boundPermissions, sandboxOptionsOf } from './policies.js'
 
 export async function inspectHost(client: Client, given: CommandExecParams['sandboxPolicy']) {
   const { policy } = await client.policy(given)
@@ -22,13 +20,7 @@ type WireHostCheck =
 export async function grant(client: Client, permissions: AdditionalPermissions, given: CommandExecParams['sandboxPolicy']) {
   const configuration = await client.shared.configuration()
   const { policy } = await client.policy(given)
-  const writes = (permissions.fileSystem?.write ?? []).length > 0
-  const widened: SandboxPolicy = {
-    ...policy,
-    mode: writes && policy.mode === 'read-only' ? 'workspace-write' : policy.mode,
-    network: permissions.network?.enabled === true ? 'open' : policy.network,
-  }
-  boundRequest(widened, configuration)
+  boundPermissions(policy, permissions, configuration)
   const lease = await client.borrow(given)
   try {
     const { changed, notes } = await lease.sandbox.grant(permissions)

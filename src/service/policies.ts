@@ -5,6 +5,8 @@ import type { ParsedSandboxOptions } from '../exec/options.js'
 import { hasGlobSyntax } from '../policy/glob.js'
 import type { OnApproval } from '../approval/approval-request.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
+import { expandDomains } from '../policy/domain-presets.js'
+import { NO_NETWORK_RULES } from '../policy/network-policy.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { boundRequest, type Configuration } from './configuration.js'
@@ -44,6 +46,23 @@ export async function policyOf(given: CommandExecParams['sandboxPolicy'], config
   const configured = configuration.policy()
   // What variables a command gets is not the wire's to say, nor is it which hosts "the network" means where the configuration has rules for that.
   return boundRequest({ ...policy, ...proxied(policy, configured), env: configured.env }, configuration)
+}
+
+/**
+ * Requirements that forbid a policy which is that wide forbid to widen it, for good or for one command.
+ *
+ * @throws RpcError -32600
+ */
+export function boundPermissions(policy: SandboxPolicy, { fileSystem, network }: AdditionalPermissions, configuration: Configuration): void {
+  const isOpen = network?.enabled === true || policy.network === 'open'
+  const hosts = isOpen ? [] : network?.allowedDomains ?? []
+  const rules = policy.networkRules ?? NO_NETWORK_RULES
+  boundRequest({
+    ...policy,
+    mode: (fileSystem?.write ?? []).length > 0 && policy.mode === 'read-only' ? 'workspace-write' : policy.mode,
+    network: isOpen ? 'open' : hosts.length > 0 ? 'proxied' : policy.network,
+    ...(hosts.length === 0 ? {} : { networkRules: { ...rules, allowedDomains: [...rules.allowedDomains ?? [], ...expandDomains(hosts, 'additionalPermissions.network.allowedDomains')] } }),
+  }, configuration)
 }
 
 function proxied({ mode, network }: SandboxPolicy, configured: SandboxPolicy): Pick<SandboxPolicy, 'network' | 'networkRules'> | undefined {

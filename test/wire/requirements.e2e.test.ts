@@ -1,5 +1,5 @@
 // What an organisation requires, over the wire: a request that asks for more by name is an error, and a file that does gets less.
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { expect, onTestFinished, test } from 'vitest'
@@ -64,4 +64,24 @@ test('a Windows sandbox that is not allowed is refused before it begins', async 
   const { client } = await start('[windows]\nallowed_sandbox_implementations = ["elevated"]\n')
   expect((await client.ask('windowsSandbox/setupStart', { mode: 'unelevated' })).error).toMatchObject({ code: -32600, message: expect.stringContaining('allowed_windows_sandbox_implementations') })
   expect((await client.ask('windowsSandbox/setupStart', { mode: 'elevated' })).result).toEqual({ started: true })
+})
+
+test('a yes of the client does not go beyond what is required: permissions of one command, hosts and all of the sandbox', async () => {
+  const { client, cwd } = await start('allowed_sandbox_modes = ["read-only"]\n[experimental_network]\nenabled = true\nallowed_domains = ["a.example"]\n', 'approval_policy = "on-request"\n')
+  const readOnly = { type: 'readOnly' }
+  const wider = [{ fileSystem: { write: [cwd] } }, { network: { enabled: true } }, { network: { allowedDomains: ['b.example'] } }, { network: { allowedDomains: ['a.example', '@npm'] } }]
+  for (const additionalPermissions of wider) {
+    const run = client.ask('sandbox/runCommand', { command: ['touch', join(cwd, 'made')], additionalPermissions, sandboxPolicy: readOnly })
+    expect((await run).error, JSON.stringify(additionalPermissions)).toMatchObject({ code: -32600, message: expect.stringMatching(/^invalid sandbox policy/) })
+    expect((await client.ask('sandbox/grant', { permissions: additionalPermissions, sandboxPolicy: readOnly })).error, JSON.stringify(additionalPermissions)).toMatchObject({ code: -32600 })
+  }
+  expect(existsSync(join(cwd, 'made'))).toBe(false)
+  expect(client.messages.filter(({ method }) => method === 'item/commandExecution/requestApproval')).toEqual([])
+  // What is required to be there at most may be asked for.
+  const permissions = { network: { allowedDomains: ['a.example'] } }
+  expect((await client.ask('sandbox/grant', { permissions, sandboxPolicy: readOnly })).result).toMatchObject({ changed: true })
+})
+test('a network that is required to be off is not opened for one host', async () => {
+  const { client } = await start('[experimental_network]\nenabled = false\n')
+  expect((await client.ask('sandbox/grant', { permissions: { network: { allowedDomains: ['a.example'] } }, sandboxPolicy: { type: 'readOnly' } })).error).toMatchObject({ code: -32600 })
 })
