@@ -43,3 +43,15 @@ test('as config.toml it is read, with all roots and the network; what it cannot 
 test('roots of a read-only policy make it wider there, and it is said', () => {
   expect(policyToml({ ...presetPolicy('read-only', 'library'), write: ['/srv'] })).toContain('# wider than what was learned')
 })
+
+test.each(([
+  'off', 'open', 'proxied', { allowedDomains: ['a.org:443', '@npm'] }, { allowedDomains: [] }, { deniedDomains: ['b.org'] }, { mode: 'limited' }, { strictAllowlist: true },
+  { allowUnixSockets: ['/run/x'] }, { enabled: true, allowUnixSockets: ['/run/x'] }, { allowLocalPorts: [5432] }, { allowedDomains: ['a.org'], allowLocalPorts: [5432], httpPort: 8080, allowUpstreamProxy: true },
+] as const).flatMap(network => (['read-only', 'workspace-write'] as const).map(mode => ({ mode, network }))))('the network %j is read back from config.toml as the same', ({ mode, network }) => {
+  const policy = parsePolicy({ mode, network })
+  const text = policyToml(policy)
+  const read = parseConfigPolicy(parse(text))
+  expect([read.network, read.networkRules]).toEqual([policy.network, policy.networkRules])
+  // What the proxy alone lets out needs no wider mode there.
+  expect([read.mode, text.includes('wider')]).toEqual(policy.network === 'open' ? ['workspace-write', mode === 'read-only'] : [mode, false])
+})
