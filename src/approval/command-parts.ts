@@ -120,9 +120,10 @@ class Finder {
     const shell = intoShells ? shellScript(command, this.#windows) : undefined
     if (shell !== undefined) this.sawShell(shell, undefined)
     for (const text of shell?.scripts ?? []) this.addScript(text, shell?.dialect, segment, layers + 1)
-    const { commands, text, unread } = behindWrapper(command, this.#windows)
-    this.#unread ||= unread === true
-    if (text !== undefined) this.addScript(text, 'bash', segment, layers + 1)
+    const { commands, unread } = behindWrapper(command, this.#windows)
+    const scripts = scriptsOfWrapper(command, this.#windows)
+    this.#unread ||= unread === true || scripts.length > MOST_CANDIDATES
+    for (const text of scripts.slice(0, MOST_CANDIDATES)) this.addScript(text, 'bash', segment, layers + 1)
     for (const inner of commands ?? []) this.add(inner, segment, true, layers + 1)
     const searches = behindFind(command, this.#windows)
     this.#unread ||= searches.length > MOST_CANDIDATES
@@ -133,8 +134,6 @@ class Finder {
 interface Behind {
   /** One, or each that it could be where the wrapper's options are not known. */
   readonly commands?: readonly ScriptCommand[]
-  /** A script. */
-  readonly text?: string
   readonly unread?: true
 }
 
@@ -143,7 +142,7 @@ function behindWrapper([program, ...rest]: ScriptCommand, windows: boolean): Beh
   const name = program === undefined ? '' : programName(program.text, windows)
   const wrapper = Object.hasOwn(WRAPPERS, name) ? WRAPPERS[name] : undefined
   if (wrapper === undefined) return {}
-  if (name === 'eval') return { text: rest.map(({ text }) => text).join(' ') }
+  if (name === 'eval') return {}
   let at = 0
   for (; at < rest.length; at++) {
     const { text } = rest[at] as ScriptWord
@@ -157,10 +156,27 @@ function behindWrapper([program, ...rest]: ScriptCommand, windows: boolean): Beh
     else if (text.startsWith('-') && text !== '-') return eachOf(rest.slice(at + 1))
     else break
   }
-  const splits = rest.findIndex(({ text }) => text === '-S' || text === '--split-string')
-  if (name === 'env' && splits !== -1) return { text: rest.slice(splits + 1).map(({ text }) => text).join(' ') }
   const inner = rest.slice(at + (wrapper.skip ?? 0))
   return { commands: [inner] }
+}
+
+/** What a wrapper has a shell run, or divides as one does. */
+function scriptsOfWrapper([program, ...rest]: ScriptCommand, windows: boolean): string[] {
+  const name = program === undefined ? '' : programName(program.text, windows)
+  const words = rest.map(({ text }) => text)
+  if (name === 'eval') return [words.join(' ')]
+  // Alone, in a cluster, with its value, cut short; \_ is a blank there.
+  if (name === 'env') {
+    return words.flatMap((word, index) => {
+      const given = /^(?:-[A-Za-z0-9]*?S|--s[a-z-]*=?)(.*)$/s.exec(word)
+      return given === null ? [] : [[given[1], ...words.slice(index + 1)].join(' ').replaceAll('\\_', ' ')]
+    })
+  }
+  if (!Object.hasOwn(WRAPPERS, name) || WRAPPERS[name]?.scripts !== true) return []
+  return words.flatMap((word, index) => {
+    const value = /^--[a-z-]+=(.*)$/s.exec(word)?.[1]
+    return value !== undefined ? [value] : /\s/.test(word) || /^(?:-[A-Za-z]*c|--command)$/.test(words[index - 1] ?? '') ? [word.replace(/^-[A-Za-z]*c/, '')] : []
+  })
 }
 
 /** Every command that could begin in these words. */

@@ -34,7 +34,8 @@ export function isDangerous([program, ...words]: ScriptCommand, platform: 'linux
   if (program === undefined) return false
   const name = programName(program.text, platform === 'windows')
   const table = platform === 'windows' ? DANGEROUS_ON_WINDOWS : DANGEROUS
-  return Object.hasOwn(table, name) && (table[name] as Check)(words.map(({ text }) => text))
+  // An option that the shell still completes (`-{r,f}`, `-$X`) may be any.
+  return Object.hasOwn(table, name) && (table[name] as Check)(words.map(({ text, fixed }) => !fixed && text.startsWith('-') ? '-f' : text))
 }
 
 /**

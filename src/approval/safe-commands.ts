@@ -37,8 +37,11 @@ const printsLines: Check = words => {
   return more.length === 0 && words.every(word => word.fixed || beginsAsFile(word)) && option?.text === '-n' && /^\d+(?:,\d+)?p$/.test(script?.text ?? '') && (file === undefined || !(file.head || file.text).startsWith('-'))
 }
 
-/** A second operand is a file to write. */
-const readsOneFile: Check = words => words.every(({ fixed }) => fixed) && words.filter(({ text }) => !/^[-+]/.test(text) || text === '-').length <= 1
+/** A second operand is a file to write. Whatever its name begins with: `+x` is one, and so is `-x` after `--`. */
+const readsOneFile: Check = words => {
+  const end = words.findIndex(({ text }) => text === '--')
+  return words.every(({ fixed }) => fixed) && words.filter(({ text }, index) => (end !== -1 && index > end) || !text.startsWith('-') || text === '-').length <= 1
+}
 
 /** What makes git run a program of the repository's choice, or write. */
 const GIT_OUTPUT = without({ long: ['output', 'ext-diff', 'textconv', 'exec', 'upload-pack', 'receive-pack', 'open-files-in-pager'], short: 'O' })
