@@ -64,16 +64,22 @@ interface Verdict {
  * @throws SandboxError `argument_invalid` for what is no command, `option_invalid` for an approval policy that there is none of
  */
 export function assess(command: readonly string[], options: AssessOptions): Assessment {
+  return assessWithReasons(command, options).assessment
+}
+
+/** `byRules`: what rules want to be asked about. An answer to other questions is none to these. */
+export function assessWithReasons(command: readonly string[], options: AssessOptions): { readonly assessment: Assessment; readonly byRules: readonly string[] } {
   const setting = settingOf(options.approvalPolicy)
   if (!Array.isArray(command) || command.length === 0 || command.some(word => typeof word !== 'string')) throw new SandboxError('argument_invalid', { field: 'command', value: command })
   const parts = partsOf(command, options.platform === 'windows')
   const rules = mergeRules(options.rules ?? NO_RULES, options.requirements ?? NO_RULES)
   const { forbidden, asks } = judge(command, parts, rules, setting, options)
   const [refusal] = [...forbidden, ...asks.flatMap(({ question, text }) => mayAsk(setting, question) ? [] : [`${text}, and ${whyNotAsked(setting, question)}`])]
-  if (refusal !== undefined) return { forbidden: refusal }
-  if (asks.length === 0) return { run: 'sandboxed' }
+  const byRules = asks.flatMap(({ question, text }) => question === 'rules' ? [text] : [])
+  if (refusal !== undefined) return { assessment: { forbidden: refusal }, byRules }
+  if (asks.length === 0) return { assessment: { run: 'sandboxed' }, byRules }
   const amendment = amendmentFor(parts, asks, options, rules)
-  return { ask: [...new Set(asks.map(({ text }) => text))].slice(0, MOST_REASONS).join('; '), ...(amendment === undefined ? {} : { amendment }) }
+  return { assessment: { ask: [...new Set(asks.map(({ text }) => text))].slice(0, MOST_REASONS).join('; '), ...(amendment === undefined ? {} : { amendment }) }, byRules }
 }
 
 /** @throws SandboxError `option_invalid` */

@@ -4,10 +4,10 @@ import { SandboxError } from '../errors.js'
 import { type AdditionalPermissions, keyOfPermissions } from '../policy/additional-permissions.js'
 import type { SandboxMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import { type ApprovalDecision, type CommandApprovalRequest, decisionOf, type OnApproval, type SandboxPermissions } from './approval-request.js'
-import { type ApprovalPolicy, assess, settingOf } from './assess.js'
+import { type ApprovalPolicy, assessWithReasons, settingOf } from './assess.js'
 import { mergeRules } from './command-rules.js'
 import { loadRules, type RequiredRule, requiredRules, userRulesFile } from './load-rules.js'
-import { trustedName } from './programs.js'
+import { SHELLS, trustedName } from './programs.js'
 import { appendPrefixRule } from './write-rules.js'
 
 /** How commands of one session are approved. */
@@ -72,7 +72,7 @@ export class CommandApprovals {
 
   /** Without asking anybody: undefined where it may run as it is, else why not. */
   refusal(asked: CommandToApprove): string | undefined {
-    const result = this.#assess(asked)
+    const { assessment: result } = this.#assess(asked)
     return 'run' in result ? undefined : 'ask' in result ? result.ask : result.forbidden
   }
 
@@ -85,10 +85,10 @@ export class CommandApprovals {
    */
   async decide(asked: CommandToApprove, signal?: AbortSignal, onApproval = this.#onApproval): Promise<ApprovalOutcome> {
     const escalated = asked.sandboxPermissions === 'require_escalated' && (this.#place.sandboxMode === 'read-only' || this.#place.sandboxMode === 'workspace-write')
-    const result = this.#assess(asked)
+    const { assessment: result, byRules } = this.#assess(asked)
     if ('run' in result) return { outcome: 'run', asked: false, escalated: false }
     if ('forbidden' in result) return { outcome: 'forbidden', reason: result.forbidden }
-    const key = keyOf(asked)
+    const key = keyOf(asked, byRules)
     if (this.#session.has(key)) return { outcome: 'run', asked: false, escalated }
     const amendment = this.#options.codexHome === undefined ? undefined : result.amendment
     const decision = await this.#ask(onApproval, asked, 'first', result.ask, amendment, signal)
@@ -110,7 +110,7 @@ export class CommandApprovals {
     // The rules may have changed since, and forbid it now.
     const escalation: CommandToApprove = { ...asked, sandboxPermissions: 'require_escalated' }
     const { additionalPermissions: _, ...plain } = escalation
-    const result = this.#assess(plain)
+    const { assessment: result } = this.#assess(plain)
     if ('forbidden' in result) return { outcome: 'forbidden', reason: result.forbidden }
     const reason = 'command failed; retry without sandbox?'
     return this.#outcomeOf(await this.#ask(onApproval, plain, 'retry', reason, undefined, signal, ['accept', 'decline', 'cancel']), reason, true, undefined)
@@ -119,7 +119,7 @@ export class CommandApprovals {
   #assess({ command, sandboxPermissions, additionalPermissions, prefixRule }: CommandToApprove) {
     const { approvalPolicy, codexHome, trustedFolders, allowLoginShell } = this.#options
     const rules = codexHome === undefined ? undefined : loadRules({ codexHome, ...(trustedFolders === undefined ? {} : { trustedFolders }) })
-    return assess(command, {
+    return assessWithReasons(command, {
       approvalPolicy, ...this.#place, requirements: this.#requirements,
       ...(rules === undefined ? {} : { rules: mergeRules(rules) }),
       ...(allowLoginShell === undefined ? {} : { allowLoginShell }),
@@ -186,8 +186,12 @@ async function answerOf(onApproval: OnApproval, request: CommandApprovalRequest,
   }
 }
 
-/** The same for the same command, folder and permissions; a shell counts as the same by whichever path of the system it was named. */
-function keyOf({ command, cwd, sandboxPermissions = 'use_default', additionalPermissions }: CommandToApprove): string {
+/**
+ * The same for the same command, folder and permissions, and for what rules asked: a rule that came since is another question. A shell
+ * counts as the same by whichever path of the system it was named.
+ */
+function keyOf({ command, cwd, sandboxPermissions = 'use_default', additionalPermissions }: CommandToApprove, byRules: readonly string[]): string {
   const [program = '', ...words] = command
-  return JSON.stringify([trustedName(program) ?? program, words, cwd, sandboxPermissions, additionalPermissions === undefined ? '' : keyOfPermissions(additionalPermissions)])
+  const name = trustedName(program)
+  return JSON.stringify([name !== undefined && Object.hasOwn(SHELLS, name) ? name : program, words, byRules, cwd, sandboxPermissions, additionalPermissions === undefined ? '' : keyOfPermissions(additionalPermissions)])
 }

@@ -139,6 +139,24 @@ describe('the session knows exactly what was approved', () => {
     writeFileSync(path.join(codexHome, 'rules/x.rules'), 'prefix_rule(["npm"], "forbidden")')
     expect(await outcomes(one, npm)).toEqual(['forbidden'])
   })
+  test.each([
+    { name: 'what a rule wants to be asked since',      rules: 'prefix_rule(["npm"], "prompt")', reason: 'a rule wants' },
+    { name: 'anything while a rules file is not known', rules: 'prefix_rule(', reason: 'cannot be relied on' },
+  ])('$name is another question', async ({ rules, reason }) => {
+    const one = session(['acceptForSession', 'decline', 'acceptForSession'])
+    await outcomes(one, npm)
+    mkdirSync(path.join(codexHome, 'rules'))
+    writeFileSync(path.join(codexHome, 'rules/x.rules'), rules)
+    expect(await outcomes(one, npm, npm, npm)).toEqual(['declined', 'run asked', 'run'])
+    expect(one.asked[1]?.reason).toContain(reason)
+    rmSync(path.join(codexHome, 'rules/x.rules'))
+    expect(await outcomes(one, npm)).toEqual(['run'])
+  })
+  test('a program of another folder is another one, and a shell of the system is not', async () => {
+    const at = (program: string) => ({ ...npm, command: [program, 'ci'] })
+    expect(await outcomes(session(['acceptForSession']), at('npm'), at('/usr/local/bin/npm'), at('/usr/bin/npm'))).toEqual(['run asked', 'run asked', 'run asked'])
+    expect(await outcomes(session(['acceptForSession']), { ...npm, command: ['bash', '-c', 'make > x'] }, { ...npm, command: ['/bin/bash', '-c', 'make > x'] })).toEqual(['run asked', 'run'])
+  })
 })
 
 describe('without the sandbox', () => {
