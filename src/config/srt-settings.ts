@@ -184,11 +184,13 @@ function makeRules(lists: Lists, host: HostSnapshot): Rules {
     if (write.some(root => inside(root, path))) notes.push({ key: 'filesystem.denyRead', effect: 'same', text: `${JSON.stringify(path)} cannot be written either; there what was written to it was lost` })
   }
 
+  /** What a pattern closes for good speaks for nothing: a rule that keeps it read-only would open it. */
+  const notClosed = allowRead.filter(path => patternOver(path) === undefined)
   /** What speaks of reading at a canonical path: the deepest that names it or a folder above it. */
   const speaker = (place: string, ignoreCase = false): 'deny' | 'open' | undefined => {
     const spoken = [
       ...deny.map(other => ({ at: canonical(other), says: 'deny' as const })),
-      ...[...write, ...allowRead].map(other => ({ at: canonical(other), says: 'open' as const })),
+      ...[...write, ...notClosed].map(other => ({ at: canonical(other), says: 'open' as const })),
     ].filter(({ at }) => isInside(platform, at, place))
     const glob = [...upwards(platform, place)].find(at => lists.denyReadGlobs.some(each => globMatches(platform, each.glob, at, { ignoreCase })))
     if (glob !== undefined) spoken.push({ at: glob, says: 'deny' })
