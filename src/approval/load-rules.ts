@@ -1,5 +1,5 @@
 // The rules that hold on this machine: the user's files, those of trusted projects, and what requirements add. Reads files, changes none.
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
 import { type CommandRules, mergeRules, NO_RULES, type PrefixRule, type RuleSource } from './command-rules.js'
@@ -23,6 +23,41 @@ export interface RequiredRule {
 /** Where amendments go. */
 export const userRulesFile = (codexHome: string): string => path.join(codexHome, 'rules', 'default.rules')
 
+/** As the kernel follows at most. */
+const MOST_LINKS = 40
+
+/** CODEX_HOME, and where its rules lie if they are reached by links, with each link on the way: whoever may write one of these approves himself. */
+export function placesOfRules(codexHome: string): string[] {
+  const folder = path.join(codexHome, 'rules')
+  return [codexHome, ...[folder, ...rulesFilesOf(folder)].flatMap(linksFrom)]
+}
+
+/** What `link` leads to, step by step; nothing where it is no link. */
+function linksFrom(link: string): string[] {
+  const places: string[] = []
+  try {
+    let place = link
+    while (places.length < MOST_LINKS) {
+      place = path.resolve(path.dirname(place), readlinkSync(place))
+      places.push(place)
+    }
+  } catch {
+    // No link, or nothing there: this is the end.
+  }
+  return places
+}
+
+/** None where the folder cannot be read: that it cannot is told when the rules are. */
+function rulesFilesOf(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter(isRulesFile).map(name => path.join(folder, name))
+  } catch {
+    return []
+  }
+}
+
+const isRulesFile = (name: string): boolean => name.endsWith('.rules')
+
 /**
  * Reads all of them. A file that cannot be read or understood gives no rules and stands in `broken`: then nothing runs unasked, since what
  * it forbids is not known. Never throws for what is in a file.
@@ -41,7 +76,7 @@ export function requiredRules(rules: readonly RequiredRule[], place: string): Co
 
 function readFolder(folder: string, source: RuleSource): CommandRules {
   try {
-    const names = readdirSync(folder).filter(name => name.endsWith('.rules')).sort()
+    const names = readdirSync(folder).filter(isRulesFile).sort()
     return mergeRules(...names.map(name => readFile(path.join(folder, name), source)))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException

@@ -2,6 +2,7 @@
 import { CommandApprovals, type CommandApprovalOptions, type ApprovalOutcome, type CommandToApprove, deniesReading } from '../approval/command-approvals.js'
 import { approveHosts, deniedHosts } from '../approval/approve-hosts.js'
 import type { OnApproval } from '../approval/approval-request.js'
+import { placesOfRules } from '../approval/load-rules.js'
 import { SandboxError } from '../errors.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
@@ -12,10 +13,10 @@ import type { Sandbox } from './sandbox.js'
 /** @param Options  of the command itself, without what is for its approval */
 type Run<E extends Encoding> = (sandbox: Sandbox, options: ExecOptions<E>) => Promise<ExecResult<E>>
 
-/** Whoever may write rules approves himself, so the folder stays read-only; and hosts that rules deny are denied whatever the policy allows. */
+/** Whoever may write rules approves himself, so the folder stays read-only, and what its links lead to; and hosts that rules deny are denied whatever the policy allows. */
 export function withRules(given: ParsedSandboxOptions, approvals: CommandApprovalOptions): ParsedSandboxOptions {
   const { policy } = given
-  const options = approvals.codexHome === undefined ? given : { ...given, selfPaths: [...given.selfPaths ?? [], approvals.codexHome] }
+  const options = approvals.codexHome === undefined ? given : { ...given, selfPaths: [...given.selfPaths ?? [], ...placesOfRules(approvals.codexHome)] }
   if (policy.networkRules === undefined) return options
   return { ...options, policy: { ...policy, networkRules: { ...policy.networkRules, deniedDomains: [...new Set([...policy.networkRules.deniedDomains, ...deniedHosts(approvals)])] } } }
 }

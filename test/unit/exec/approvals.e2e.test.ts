@@ -1,5 +1,5 @@
 // Approvals of a real sandbox's commands: what was not approved did not run, as seen from outside, and what was did.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { ApprovalDecision, CommandApprovalRequest } from '../../../src/approval/approval-request.js'
@@ -149,5 +149,28 @@ test.each([[true], [false]])('commands cannot write the rules, even where these 
   onTestFinished(() => sandbox.close())
   expect((await sandbox.shell(`mkdir -p ${codexHome}/rules && echo 'prefix_rule(["rm"])' >> ${file}`)).exitCode).not.toBe(0)
   expect(existsSync(file) ? readFileSync(file, 'utf8') : 'absent').toBe(made ? '# mine\n' : 'absent')
+  expect((await sandbox.shell('echo x > beside')).exitCode).toBe(0)
+})
+
+test.each(['file', 'folder', 'chain'] as const)('nor where a link of CODEX_HOME leads to them in the workspace: a %s', async kind => {
+  const workspace = makeWorkspace()
+  const codexHome = join(workspace.outside, 'codex')
+  const [kept, file] = [join(workspace.path, 'kept'), join(workspace.path, 'kept/default.rules')]
+  for (const folder of [codexHome, kept]) mkdirSync(folder, { recursive: true })
+  writeFileSync(file, '# mine\n')
+  if (kind === 'folder') symlinkSync(kept, join(codexHome, 'rules'))
+  else mkdirSync(join(codexHome, 'rules'))
+  if (kind === 'file') symlinkSync(file, join(codexHome, 'rules/default.rules'))
+  if (kind === 'chain') {
+    symlinkSync(file, join(workspace.path, 'link.rules'))
+    symlinkSync(join(workspace.path, 'link.rules'), join(codexHome, 'rules/default.rules'))
+  }
+  const rules = join(codexHome, 'rules/default.rules')
+  const sandbox = await createSandbox({ cwd: workspace.path, approvals: { approvalPolicy: 'on-request', codexHome } })
+  onTestFinished(() => sandbox.close())
+  for (const script of [`echo 'prefix_rule(["rm"])' >> ${file}`, 'mv kept old; mkdir kept; echo \'prefix_rule(["rm"])\' > kept/default.rules', 'rm link.rules; echo \'prefix_rule(["rm"])\' > link.rules']) {
+    await sandbox.shell(script)
+    expect(readFileSync(rules, 'utf8')).toBe('# mine\n')
+  }
   expect((await sandbox.shell('echo x > beside')).exitCode).toBe(0)
 })
