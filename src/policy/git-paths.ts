@@ -3,11 +3,12 @@
 // only ever adds protection, never grants anything, so a forged pointer gains nothing.
 import { createHash } from 'node:crypto'
 import { SandboxError } from '../errors.js'
+import { namedInConfig } from './git-config.js'
 import { gitLinksIn } from './git-index.js'
 import { followLinks, type Located } from './follow-links.js'
 import { DIRECTORY, type HeldPath, holdExisting, holdName, type Placeholder } from './held-path.js'
 import type { HostSnapshot } from './host-snapshot.js'
-import { isInside, joinPath, lastName, normalizePath, parentOf, resolveText } from './path-syntax.js'
+import { isInside, joinPath, lastName, normalizePath, parentOf, relativeTo, resolveText } from './path-syntax.js'
 
 const FILE: Placeholder = { placeholder: 'file' }
 /** The common dir of a repository without one of its own is itself; an empty file makes git give up (2.39). */
@@ -162,6 +163,45 @@ export function checkoutsOf(host: HostSnapshot, directory: string, field: string
     if (checkout !== undefined) pointers.push(locate(host, joinPath(platform, checkout.path, '.git'), field))
   }
   return pointers.flatMap(pointer => pointer !== undefined && lastName(platform, pointer.path) === '.git' ? holdExisting(host, pointer.path, field) : [])
+}
+
+/** Files of configuration that include others are followed so far. */
+const MAX_INCLUDE_DEPTH = 4
+
+/**
+ * What the configuration of a git dir includes, and the folder of its hooks, where commands could write it: each is as much what git on
+ * the host believes or runs as the file that names it. What would close the root itself stays open.
+ *
+ * @param root  where the files are checked out: `core.hooksPath` is meant from there
+ */
+export function heldByConfig(host: HostSnapshot, root: string, directory: string, open: boolean, missing: 'hold' | 'skip', field: string): HeldPath[] {
+  const { files, platform } = host
+  const held: HeldPath[] = []
+  const seen = new Set<string>()
+  const hold = (path: string, placeholder: Placeholder): void => {
+    if (isInside(platform, path, root) || (!open && isInside(platform, directory, path))) return
+    held.push(...isInside(platform, root, path) ? holdName(host, root, relativeTo(platform, root, path), placeholder, missing, field) : holdExisting(host, path, field))
+  }
+  const read = (file: string, depth: number): void => {
+    if (seen.has(file) || depth > MAX_INCLUDE_DEPTH) return
+    seen.add(file)
+    const { includes, hooks } = namedInConfig(files.text(file) ?? '')
+    for (const path of hooks.map(value => pathIn(host, root, value))) if (path !== undefined) hold(path, DIRECTORY)
+    for (const path of includes.map(value => pathIn(host, parentOf(platform, file), value))) {
+      if (path === undefined) continue
+      hold(path, FILE)
+      read(path, depth + 1)
+    }
+  }
+  for (const name of ['config', 'config.worktree']) read(joinPath(platform, directory, name), 0)
+  return held
+}
+
+/** A value of a configuration; undefined for one that git takes for something else, and for one that leads in a circle. */
+function pathIn(host: HostSnapshot, folder: string, value: string): string | undefined {
+  if (value.startsWith('%(') || (value.startsWith('~') && (!/^~[/\\]/.test(value) || host.home === undefined))) return undefined
+  const path = value.startsWith('~') && host.home !== undefined ? joinPath(host.platform, host.home, value.slice(2)) : resolveText(host.platform, folder, value)
+  return locate(host, path, 'git') === undefined ? undefined : path
 }
 
 /** Submodules in submodules are followed so far down, and so many of a git dir are held. */

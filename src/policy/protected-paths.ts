@@ -1,7 +1,7 @@
 // What stays read-only in each writable root: `.git`, `.codex`, `.agents` and the names of `protect`.
 import { SandboxError } from '../errors.js'
 import { AGENT_FILES } from './agent-files.js'
-import { checkoutsOf, heldAtGitLinks, heldInGitDirectory, isGitDirectory, readGitLayout } from './git-paths.js'
+import { checkoutsOf, heldAtGitLinks, heldByConfig, heldInGitDirectory, isGitDirectory, readGitLayout } from './git-paths.js'
 import { DIRECTORY, type HeldPath, holdExisting, holdName } from './held-path.js'
 import type { HostSnapshot } from './host-snapshot.js'
 import { isInside, joinPath, parentOf, upwards } from './path-syntax.js'
@@ -62,6 +62,7 @@ function gitPaths(host: HostSnapshot, policy: SandboxPolicy, root: WritableRoot,
     held.push(...checkoutsOf(host, directory, root.field))
   }
   const open = policy.git === 'commits'
+  for (const directory of directories) held.push(...heldByConfig(host, root.path, directory, open, missing, root.field))
   for (const directory of ownDirectories) held.push(...heldAtGitLinks(host, root.path, directory, open, missing, root.field))
   if (!root.isTemporary) held.push(...heldFromAbove(host, root, open))
   // A bare repository as the root: closing it whole would leave a root in which nothing is writable, yet git on the host

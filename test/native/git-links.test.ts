@@ -50,6 +50,19 @@ describe.each([NAMESPACES, SUPERVISED])('$name', rung => {
     })
   })
 
+  test.each(['protected', 'commits'] as const)('git: %s: what the configuration includes and its hooks\' folder can be neither changed nor made', async git => {
+    const workspace = makeWorkspace('hooks')
+    const host = (script: string): string => execFileSync('sh', ['-c', `(${script}) 2>&1; true`], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })
+    host('git init -q; git config include.path ../settings; git config --add include.path ../later; git config core.hooksPath hooks; touch settings')
+    const sandbox = await startOn(rung, { cwd: workspace.path, policy: { git, env: { set: AUTHOR } } })
+    onTestFinished(() => sandbox.close())
+    await sandbox.shell(`printf '#!/bin/sh\\ntouch "%s/ran"\\n' "$PWD" > program; chmod +x program
+      for file in settings later; do printf '[core]\\n\\tfsmonitor = %s/program\\n' "$PWD" > own; cat own >> $file; mv own $file; done; cp program hooks/pre-commit; mv hooks away; mkdir hooks; cp program hooks/pre-commit`)
+    await sandbox.close()
+    host('git status; git commit --allow-empty -m x')
+    expect([existsSync(join(workspace.path, 'program')), existsSync(join(workspace.path, 'ran'))]).toEqual([true, false])
+  })
+
   test('without a submodule, a repository below the root is made and used', async () => {
     const workspace = makeWorkspace()
     execFileSync('git', ['init', '-q'], { cwd: workspace.path })

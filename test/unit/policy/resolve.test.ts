@@ -254,6 +254,14 @@ describe('git', () => {
     expect(lines(resolved({ home: { user: { ...tree.home.user, '.git': symlink('.git') } } }))).toEqual([`write ${W}`, ...HELD])
   })
 
+  test('what its configuration includes, and the folder of its hooks, stay closed in every mode', () => {
+    const config = '[core]\n\tbare = false\n\thooksPath = "tools/git hooks" # ours\n[include]\n\tpath = ../.gitconfig\n[includeIf "gitdir:x"] PATH=own\n[include]\n path = ~/outside\n path = ../..\n path = ../circle\n[other]\n\tpath = ../free\n'
+    const tree = home({ '.git': { HEAD: '', objects: {}, refs: {}, config }, '.gitconfig': '[include]\n\tpath = more\n[core]\n\thooksPath = .\n', free: '', circle: symlink('circle') }, { outside: '' })
+    expect(lines(resolved(tree)).slice(3)).toEqual([`read ${W}/.git`, `read ${W}/.gitconfig`, `read ${W}/more missing:file`, `read ${W}/tools missing`])
+    expect(lines(resolved(tree, { git: 'commits' }))).toEqual(expect.arrayContaining([`read ${W}/.git/own missing:file`, `read ${W}/.gitconfig`, `read ${W}/more missing:file`, `read ${W}/tools missing`]))
+    expect(lines(resolved(tree, { write: ['.gitconfig'] }))).toContain(`write ${W}/.gitconfig`)
+  })
+
   test('commits: .git is open but for what git on the host would run or believe, present or absent', () => {
     const tree = home({ '.git': { HEAD: '', objects: {}, refs: {}, config: '', hooks: {}, info: {}, 'rebase-merge': {} } })
     expect(lines(resolved(tree, { git: 'commits' }))).toEqual([
