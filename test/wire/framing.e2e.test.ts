@@ -81,7 +81,7 @@ describe.each(TRANSPORTS)('over %s', transport => {
       client.write(line)
       client.write('\n')
       await works()
-      expect(service.log()).toContain(logged)
+      await expect.poll(() => service.log(), { timeout: 10_000 }).toContain(logged)
     })
     test('a line of 100 MB is refused while it comes, by its id where that stands at its start', async () => {
       const chunk = Buffer.alloc(1 << 20, 'x')
@@ -92,7 +92,7 @@ describe.each(TRANSPORTS)('over %s', transport => {
       }
       expect((await client.answer('long')).error).toEqual(expect.objectContaining({ code: -32600, message: expect.stringMatching(/longer than 16777216 bytes/) }))
       await works()
-      expect(service.log()).toContain('skipped a line of more than 16777216 bytes')
+      await expect.poll(() => service.log(), { timeout: 10_000 }).toContain('skipped a line of more than 16777216 bytes')
     })
     test('an id that is not answered yet is refused a second time, and is free again afterwards', async () => {
       client.begin('command/exec', { command: ['sleep', '1'] }, 'twice')
