@@ -127,12 +127,12 @@ export class Client implements CommandHost {
     return this.#channel.whenRead()
   }
 
-  enter(): Promise<void> | undefined {
-    return this.shared.queue.enter(this)
+  enter(places: number): Promise<void> | undefined {
+    return this.shared.queue.enter(this, places)
   }
 
-  leave(): void {
-    this.shared.queue.leave(this)
+  leave(places: number): void {
+    this.shared.queue.leave(this, places)
   }
 
   /** A sandbox for a policy of the wire: one that is kept, or a new one. */

@@ -14,6 +14,8 @@ const LONGEST_TIMEOUT_MS = 2 ** 31 - 1
 const DEFAULT_CAP_BYTES = 1 << 20
 /** Kept of one stream where the client wants all of it. An answer is one string: of control characters alone it is six times as long, and V8 has a bound. */
 const LARGEST_CAP_BYTES = 32 << 20
+/** Of each stream of a command, for one place among those that run. */
+const PLACE_BYTES = 2 << 20
 /** Of one `outputDelta`. */
 const LARGEST_DELTA_BYTES = 64 << 10
 
@@ -22,8 +24,8 @@ export interface CommandHost {
   /** A sandbox for a policy of the wire; null and undefined: the configured one. */
   borrow(sandboxPolicy: CommandExecParams['sandboxPolicy']): Promise<Lease<Sandbox>>
   /** Undefined: at once. */
-  enter(): Promise<void> | undefined
-  leave(): void
+  enter(places: number): Promise<void> | undefined
+  leave(places: number): void
   readonly isGone: boolean
   notify(method: 'command/exec/outputDelta', params: NotificationParams<'command/exec/outputDelta'>): void
   /** Undefined: the client has read what it was sent. */
@@ -74,12 +76,19 @@ export class Commands {
     const asked = check(params)
     const { processId } = params
     if (typeof processId === 'string' && this.#named.has(processId)) throw invalidRequest(`duplicate active command/exec process id: ${JSON.stringify(processId)}`)
-    const turn = this.#host.enter()
+    const places = placesOf(asked)
+    const turn = this.#host.enter(places)
     const active = new ActiveCommand(asked)
     if (typeof processId === 'string') this.#named.set(processId, active)
     this.#all.add(active)
     try {
-      if (turn !== undefined) await turn
+      if (turn !== undefined) {
+        await turn
+        // The answer of the command that made room has been sent by then.
+        await new Promise(resolve => setImmediate(resolve))
+      }
+      // What it would answer would wait in memory.
+      await this.#host.whenRead()
       return await this.#run(params, asked, active, report, more)
     } catch (error) {
       throw rpcError(error)
@@ -88,7 +97,7 @@ export class Commands {
       active.start(undefined)
       if (typeof processId === 'string') this.#named.delete(processId)
       this.#all.delete(active)
-      this.#host.leave()
+      this.#host.leave(places)
     }
   }
 
@@ -239,6 +248,9 @@ function check(params: CommandExecParams): Asked {
     streamsStdin, streamsOutput,
   }
 }
+
+/** Output that is kept for an answer is memory: eight commands that keep all of it are as many as 128 that keep what is usual. */
+const placesOf = ({ streamsOutput, capBytes }: Asked): number => streamsOutput ? 1 : Math.max(1, Math.ceil(capBytes / PLACE_BYTES))
 
 function checkSize({ rows, cols }: { readonly rows: number; readonly cols: number }): void {
   if (rows === 0 || cols === 0) throw invalidParams(`command/exec size rows and cols must be greater than 0, got ${rows} and ${cols}`, { field: 'size' })

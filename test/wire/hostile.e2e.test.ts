@@ -77,3 +77,18 @@ test('names of prototypes are names', async () => {
   expect(({} as Message).type).toBeUndefined()
   client.end()
 })
+
+test('what a client that does not read has waiting does not begin, and comes when it reads', async () => {
+  const [client, other] = [await connect(), await connect()]
+  const policy = { type: 'workspaceWrite' }
+  client.pause()
+  const ids = Array.from({ length: 8 }, (_, index) => client.begin('command/exec', { command: ['sh', '-c', `head -c 6000000 /dev/zero; touch done-${index}`], disableOutputCap: true, sandboxPolicy: policy }))
+  ids.push(client.begin('command/exec', { command: ['touch', 'late'], sandboxPolicy: policy }))
+  const made = async (name: string): Promise<boolean> => (await other.ask('command/exec', { command: ['test', '-e', join(place, name)] })).result.exitCode === 0
+  for (let index = 0; index < 8; index++) while (!await made(`done-${index}`)) await new Promise(resolve => setTimeout(resolve, 20))
+  for (let looks = 0; looks < 20; looks++) expect(await made('late')).toBe(false)
+  client.resume()
+  for (const id of ids) expect((await client.answer(id)).result.exitCode).toBe(0)
+  expect(await made('late')).toBe(true)
+  for (const each of [client, other]) each.end()
+})

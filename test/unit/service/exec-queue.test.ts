@@ -15,8 +15,8 @@ class Owner {
 function make(limits: ConstructorParameters<typeof ExecQueue>[0]) {
   const queue = new ExecQueue<Owner>(limits)
   const begun: string[] = []
-  const enter = (owner: Owner, name: string): void => {
-    const turn = queue.enter(owner)
+  const enter = (owner: Owner, name: string, places?: number): void => {
+    const turn = queue.enter(owner, places)
     if (turn === undefined) begun.push(name)
     else void turn.then(() => begun.push(name))
   }
@@ -75,4 +75,30 @@ test('what waits of a client that is gone begins at once, so that nobody waits f
   for (let left = 0; left < 3; left++) queue.leave(a)
   enter(b, 'b1')
   expect(begun).toEqual(['a1', 'a2', 'a3', 'b1'])
+})
+
+test('one may take several places, and more than there are when nothing else runs', async () => {
+  const { queue, begun, enter } = make({ mostRunning: 10, mostRunningEach: 4, mostWaiting: 10, mostWaitingEach: 10 })
+  enter(a, 'a1', 3)
+  enter(a, 'a2', 2)
+  // Behind one that waits, although there is room for it.
+  enter(a, 'a3')
+  enter(b, 'b1', 7)
+  enter(c, 'c1')
+  await settle()
+  expect(begun).toEqual(['a1', 'b1'])
+  queue.leave(a, 3)
+  await settle()
+  expect(begun).toEqual(['a1', 'b1', 'a2', 'c1'])
+  queue.leave(b, 7)
+  await settle()
+  expect(begun).toEqual(['a1', 'b1', 'a2', 'c1', 'a3'])
+  queue.leave(a, 2)
+  queue.leave(a)
+  queue.leave(c)
+  enter(a, 'a4', 99)
+  enter(b, 'b2')
+  queue.leave(a, 99)
+  await settle()
+  expect(begun.slice(5)).toEqual(['a4', 'b2'])
 })
