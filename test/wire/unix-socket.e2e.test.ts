@@ -66,7 +66,7 @@ test.skipIf(!isRoot)('another user cannot connect, and one who can is refused (o
   // Even where the mode lets them.
   chmodSync(path, 0o666)
   expect((await speak(path, [], other)).stdout).toBe('nothing\n')
-  await expect.poll(() => service.log(), { timeout: 10_000 }).toContain('refused a connection: it is of user 54321')
+  await expect.poll(() => service!.log(), { timeout: 10_000 }).toContain('refused a connection: it is of user 54321')
   expect((await speak(path)).stdout).toContain('"userAgent"')
 })
 
@@ -81,7 +81,7 @@ test('a process in a sandbox does not reach the socket, and is refused where a r
   const policy = JSON.stringify({ mode: 'workspace-write', network: { allowUnixSockets: [path] } })
   for (const rung of ['namespaces', 'supervised']) {
     expect((await speak(path, run('--rung', rung, '--policy', policy))).stdout).toBe('nothing\n')
-    await expect.poll(() => service.log().match(/refused a connection: its process \d+ runs in a sandbox/g) ?? [], { timeout: 10_000 }).toHaveLength(rung === 'namespaces' ? 1 : 2)
+    await expect.poll(() => service!.log().match(/refused a connection: its process \d+ runs in a sandbox/g) ?? [], { timeout: 10_000 }).toHaveLength(rung === 'namespaces' ? 1 : 2)
   }
 })
 
@@ -91,7 +91,7 @@ test('what runs below a launcher is refused', async () => {
   // Above the client stands a process that is called as the launcher is.
   const above = (name: string) => `import os, sys\nopen("/proc/self/comm", "w").write(${JSON.stringify(name)})\npid = os.fork()\nif pid:\n  os.waitpid(pid, 0)\nelse:\n  exec(sys.argv[2])`
   expect((await runProgram('python3', ['-c', above('codex-sandbox-l'), path, CLIENT])).stdout).toBe('nothing\n')
-  await expect.poll(() => service.log(), { timeout: 10_000 }).toMatch(/refused a connection: its process \d+ runs in a sandbox \(launcher \d+\)/)
+  await expect.poll(() => service!.log(), { timeout: 10_000 }).toMatch(/refused a connection: its process \d+ runs in a sandbox \(launcher \d+\)/)
   expect((await runProgram('python3', ['-c', above('another'), path, CLIENT])).stdout).toContain('"userAgent"')
 })
 
