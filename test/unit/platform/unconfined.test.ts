@@ -111,7 +111,7 @@ test('external-sandbox is served the same way', async () => {
 test.each([
   { options: { policy: 'nonsense' }, error: { code: 'policy_invalid_value' } },
   { options: { polciy: 'read-only' }, error: { code: 'option_invalid', field: 'polciy' } },
-  { options: { onApproval: () => {} }, error: { code: 'option_invalid', field: 'onApproval' } },
+  { options: { onApproval: 'accept' }, error: { code: 'option_invalid', field: 'onApproval' } },
   { options: { allowDegraded: ['everything'] }, error: { code: 'option_invalid', field: 'allowDegraded' } },
   { options: { launcherPath: 3 }, error: { code: 'option_invalid', field: 'launcherPath' } },
 ])('createSandbox refuses $options', async ({ options, error }) => {
