@@ -1,6 +1,6 @@
 // What a sandbox that is kept was made of: the folders of its policy and where their repositories lead. A sandbox is used again only
 // while all of that is as it was; the launcher watches the protected names themselves.
-import { statSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { join, resolve as resolvePath } from 'node:path'
 import { realFiles } from '../host/snapshot.js'
 import type { FileSystemView } from '../policy/host-snapshot.js'
@@ -62,12 +62,21 @@ function nameMark(files: FileSystemView, path: string, filled: Set<string>): str
     }
     return `${own} ${pointer(files, join(path, 'commondir'))}`
   }
-  if (entry.kind === 'symlink') return `${own} ${entry.target} ${identityOf(path)[0]}`
+  if (entry.kind === 'symlink') return `${own} ${entry.target} ${linkMark(files, path, filled)}`
   const text = pointer(files, path)
   const folder = /^gitdir: (.*)$/m.exec(text)?.[1]
   if (folder === undefined) return `${own} ${text}`
   const repository = resolvePath(path, '..', folder)
   return `${own} ${text} ${identityOf(repository)[0]} ${pointer(files, join(repository, 'commondir'))} ${pointer(files, join(repository, 'gitdir'))}`
+}
+
+/** What a link leads to is a repository, or where one is, as it would be in the link's place. */
+function linkMark(files: FileSystemView, link: string, filled: Set<string>): string {
+  try {
+    return nameMark(files, realpathSync(link), filled)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unknown'
+  }
 }
 
 /** What is there and cannot be read is told apart from what is not there. */

@@ -1,8 +1,8 @@
 // Sandboxes that the service keeps: one for many commands, a new one when the host has changed under it, and one that is lost.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { ENV, type Message, type RawClient, type RunningService, startService } from './raw-client.js'
 
 let cwd: string
@@ -57,6 +57,23 @@ test('where a repository leads is looked at before each command', async () => {
   expect(readFileSync(join(cwd, 'repository/HEAD'), 'utf8')).toBe('ref: refs/heads/main\n')
   expect(existsSync(join(cwd, 'beside'))).toBe(true)
   expect(launchers()).not.toEqual(before)
+})
+
+test('a .git that is a link: so is what its target says, which changes in place', async () => {
+  for (const name of ['one', 'other']) {
+    mkdirSync(join(cwd, name))
+    writeFileSync(join(cwd, name, 'HEAD'), 'ref: refs/heads/main\n')
+  }
+  const pointer = realpathSync(mkdtempSync('/var/tmp/cs-pointer-'))
+  onTestFinished(() => rmSync(pointer, { recursive: true }))
+  const leadTo = (name: string): void => writeFileSync(join(pointer, 'file'), `gitdir: ${join(cwd, name)}\n`)
+  leadTo('one')
+  symlinkSync(join(pointer, 'file'), join(cwd, 'root/.git'))
+  await shell('echo theirs > one/HEAD; echo fine > other/file')
+  leadTo('other')
+  await shell('echo theirs > other/HEAD')
+  for (const name of ['one', 'other']) expect(readFileSync(join(cwd, name, 'HEAD'), 'utf8'), name).toBe('ref: refs/heads/main\n')
+  expect(existsSync(join(cwd, 'other/file'))).toBe(true)
 })
 
 test('a root that was missing grants as soon as it is there', async () => {
