@@ -7,7 +7,7 @@ import { RulesError } from './rules-error.js'
 import { splitWords } from './split-words.js'
 import { takeArguments } from './starlark/arguments.js'
 import { evaluateProgram } from './starlark/evaluate.js'
-import { positionOf, type Span, StarlarkError } from './starlark/source.js'
+import { linesOf, positionOf, type Span, StarlarkError } from './starlark/source.js'
 import { type Call, List, reprOf, typeOf, type Value, ValueError } from './starlark/values.js'
 
 /** What a file may hold; more helps nobody, and each command is compared with all of them. */
@@ -61,13 +61,13 @@ class Reader {
   readonly #networks: NetworkRule[] = []
   readonly #executables = new Map<string, readonly string[]>()
   readonly #examples: Examples[] = []
-  readonly #text: string
+  readonly #lineOf: (offset: number) => number
   readonly #name: string
   readonly #source: RuleSource
   readonly #home: string | undefined
 
   constructor(text: string, name: string, source: RuleSource, home: string | undefined) {
-    this.#text = text
+    this.#lineOf = linesOf(text)
     this.#name = name
     this.#source = source
     this.#home = home
@@ -131,7 +131,7 @@ class Reader {
 
   #common({ span }: Call, justification: Value | undefined): Pick<PrefixRule, 'source' | 'place' | 'justification'> {
     if (typeof justification === 'string' && justification.trim() === '') throw new ValueError('the justification is empty')
-    return { source: this.#source, place: `${this.#name}:${positionOf(this.#text, span.start).line}`, ...(typeof justification === 'string' ? { justification } : {}) }
+    return { source: this.#source, place: `${this.#name}:${this.#lineOf(span.start)}`, ...(typeof justification === 'string' ? { justification } : {}) }
   }
 }
 

@@ -53,7 +53,7 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Value>> = {
   zip(call) {
     if (call.named.size > 0) throw new ValueError('zip takes no names')
     const columns = call.positional.map(value => arrayOf(value, call.budget))
-    const rows = Math.min(...columns.map(column => column.length))
+    const rows = columns.reduce((least, { length }) => Math.min(least, length), Number.POSITIVE_INFINITY)
     return new List(columns.length === 0 ? [] : Array.from({ length: rows }, (_, row) => new Tuple(columns.map(column => column[row] as Value))))
   },
 }

@@ -33,7 +33,9 @@ class Lexer {
     while (this.#at < this.#text.length) {
       const indent = this.#indentation()
       if (indent === undefined) continue
-      tokens.push(...this.#block(indents, indent), ...this.#logicalLine())
+      // One by one: a line may have more than a call takes arguments.
+      for (const token of this.#block(indents, indent)) tokens.push(token)
+      for (const token of this.#logicalLine()) tokens.push(token)
     }
     const end = { start: this.#text.length, end: this.#text.length }
     return [...tokens, ...indents.slice(1).map((): Token => ({ kind: 'dedent', ...end })), { kind: 'end', ...end }]

@@ -32,7 +32,7 @@ class Parser {
 
   program(): Statement[] {
     const statements: Statement[] = []
-    while (this.#peek().kind !== 'end') statements.push(...this.#statement())
+    while (this.#peek().kind !== 'end') for (const statement of this.#statement()) statements.push(statement)
     return statements
   }
 
@@ -150,7 +150,7 @@ class Parser {
     if (this.#peek().kind !== 'indent') throw this.#unexpected('an indented block')
     this.#next()
     const statements: Statement[] = []
-    while (this.#peek().kind !== 'dedent') statements.push(...this.#statement())
+    while (this.#peek().kind !== 'dedent') for (const statement of this.#statement()) statements.push(statement)
     this.#next()
     return statements
   }
@@ -296,6 +296,7 @@ class Parser {
   #arguments(): Argument[] {
     const given: Argument[] = []
     const names = new Set<string>()
+    let onlyPositional = true
     while (!this.#isSymbol(')')) {
       const start = this.#peek()
       const stars = this.#takeAny(['**', '*'])
@@ -306,11 +307,13 @@ class Parser {
         names.add(start.text)
         const value = this.#expression()
         given.push({ kind: 'named', name: start.text, value, ...spanOf(start, value) })
+        onlyPositional = false
       } else {
         const value = this.#expression()
         const kind = stars === undefined ? 'positional' : stars === '*' ? 'spread' : 'spread-named'
-        if (kind === 'positional' && given.some(each => each.kind !== 'positional')) throw new StarlarkError('an argument without a name comes before those with one', value)
+        if (kind === 'positional' && !onlyPositional) throw new StarlarkError('an argument without a name comes before those with one', value)
         given.push({ kind, value, ...spanOf(start, value) })
+        onlyPositional &&= kind === 'positional'
       }
       if (this.#take('symbol', ',') === undefined) break
     }

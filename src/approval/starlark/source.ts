@@ -40,6 +40,21 @@ export function positionOf(text: string, offset: number): Position {
   return { line: before.split('\n').length, column: [...before.slice(lineStart)].length + 1 }
 }
 
+/** The line of an offset, from 1, for whoever asks of one text again and again: the text is walked over once. */
+export function linesOf(text: string): (offset: number) => number {
+  const starts = [0]
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) starts.push(at + 1)
+  return offset => {
+    let [low, high] = [0, starts.length]
+    while (high - low > 1) {
+      const middle = (low + high) >> 1
+      if ((starts[middle] as number) <= offset) low = middle
+      else high = middle
+    }
+    return low + 1
+  }
+}
+
 /** Characters of a line that are shown; a caret further right moves the window. */
 const EXCERPT_WIDTH = 100
 

@@ -267,6 +267,25 @@ describe('never goes on for ever, nor takes all memory', () => {
     expect(errorOf(text).message).toContain(says)
   })
 
+  // More than this process's stack could take as the arguments of one call.
+  test.each([
+    ['brackets on one line',   `x = ${'['.repeat(150_000)}${']'.repeat(150_000)}`, 'nested too deeply'],
+    ['signs on one line',      `x = ${'-'.repeat(150_000)}1`,                  'nested too deeply'],
+    ['statements on one line', `${'pass;'.repeat(150_000)}x = y`,              '`y`'],
+    ['columns of zip',         `x = zip(${'[],'.repeat(150_000)})\ny = z`,     '`z`'],
+  ])('a file as long as it may be, with many %s, is refused for what is in it', (_, text, says) => {
+    const error = errorOf(text)
+    expect(error).toBeInstanceOf(RulesError)
+    expect(error.message).toContain(says)
+  })
+
+  test.each([
+    ['on one line',   ';',  1],
+    ['each on a line', '\n', 9000],
+  ])('nine thousand rules %s say where they are', (_, between, line) => {
+    expect(read(Array(9000).fill('prefix_rule(["a"])').join(between)).prefixes.at(-1)?.place).toBe(`x.rules:${line}`)
+  })
+
   test('what a file of a person needs is far from the limits', () => {
     expect(read('for i in range(2000):\n  prefix_rule(["tool-" + str(i), ["a", "b"]], match=["tool-%d a" % i])').prefixes).toHaveLength(2000)
   })
