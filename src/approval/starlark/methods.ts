@@ -228,7 +228,9 @@ function found(at: number): number {
 function strip(name: string, self: string, call: Call, left: boolean, right: boolean): string {
   const given = call.positional.length === 0 ? undefined : text(name, call, 0)
   const cut = given === undefined ? new RegExp(`[${SPACE}]`, 'u') : undefined
-  const goes = (character: string | undefined): boolean => character !== undefined && (cut === undefined ? (given as string).includes(character) : cut.test(character))
+  call.budget.spend(Math.ceil((given?.length ?? 0) / 16))
+  const wanted = new Set(given)
+  const goes = (character: string | undefined): boolean => character !== undefined && (cut === undefined ? wanted.has(character) : cut.test(character))
   const characters = [...self]
   let [start, end] = [0, characters.length]
   while (left && start < end && goes(characters[start])) start++

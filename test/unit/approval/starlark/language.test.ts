@@ -286,6 +286,10 @@ describe('never goes on for ever, nor takes all memory', () => {
     expect(read(Array(9000).fill('prefix_rule(["a"])').join(between)).prefixes.at(-1)?.place).toBe(`x.rules:${line}`)
   })
 
+  test('what strip takes off may be long', () => {
+    expect(read('x = ("a" * 1000000).strip("b" * 1000000 + "a")\nprefix_rule(["[%s]" % x])').prefixes[0]?.pattern).toEqual([['[]']])
+  })
+
   test('what a file of a person needs is far from the limits', () => {
     expect(read('for i in range(2000):\n  prefix_rule(["tool-" + str(i), ["a", "b"]], match=["tool-%d a" % i])').prefixes).toHaveLength(2000)
   })
