@@ -14,7 +14,7 @@ import type { Configuration, ReadConfig } from './configuration.js'
 import type { ExecQueue } from './exec-queue.js'
 import { keyOf, policyOf, recipeOf } from './policies.js'
 import type { CommandExecParams, NotificationName, NotificationParams, RequestId } from './protocol.js'
-import { rpcError } from './rpc-error.js'
+import { invalidRequest, rpcError } from './rpc-error.js'
 import type { Terminals } from './terminals.js'
 import type { Lease, Recipe, WarmSandboxes } from './warm-sandboxes.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
@@ -133,6 +133,18 @@ export class Client implements CommandHost {
 
   leave(places: number): void {
     this.shared.queue.leave(this, places)
+  }
+
+  /** What starts processes beside commands takes a place among them. @throws RpcError -32001, and what `work` throws */
+  async inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.enter(1)
+    try {
+      if (turn !== undefined) await turn
+      if (this.isGone) throw invalidRequest('the client is gone')
+      return await work()
+    } finally {
+      this.leave(1)
+    }
   }
 
   /** A sandbox for a policy of the wire: one that is kept, or a new one. */

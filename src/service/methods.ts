@@ -126,7 +126,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
   }),
   'sandbox/explain': method({
     name: 'SandboxExplain', phase: 'ready', work: true, strict: true, params: protocol.explainParams, result: protocol.explainResult,
-    async handler(client, { access, sandboxPolicy }) {
+    handler: (client, { access, sandboxPolicy }) => client.inTurn(async () => {
       const lease = await client.borrow(sandboxPolicy)
       try {
         const { decision, text } = await lease.sandbox.explain(access)
@@ -134,26 +134,26 @@ export const METHODS: Readonly<Record<string, Method>> = {
       } finally {
         lease.release()
       }
-    },
+    }),
   }),
   'sandbox/checkHost': method({
     name: 'SandboxCheckHost', phase: 'ready', strict: true, params: protocol.checkHostParams, result: protocol.checkHostResult,
     async handler(client, { sandboxPolicy }) {
       const { inspectHost } = await import('./inspection.js')
-      return inspectHost(client, sandboxPolicy)
+      return client.inTurn(() => inspectHost(client, sandboxPolicy))
     },
   }),
   'sandbox/grant': method({
     name: 'SandboxGrant', phase: 'ready', work: true, strict: true, params: protocol.grantParams, result: protocol.grantResult,
     async handler(client, { permissions, sandboxPolicy }) {
       const { grant } = await import('./inspection.js')
-      return grant(client, permissions as AdditionalPermissions, sandboxPolicy)
+      return client.inTurn(() => grant(client, permissions as AdditionalPermissions, sandboxPolicy))
     },
   }),
   'sandbox/session/start': method({
     name: 'SandboxSessionStart', phase: 'ready', work: true, strict: true, params: protocol.sessionStartParams, result: protocol.sessionResult,
     async handler(client, params) {
-      const lease = await client.borrow(params.sandboxPolicy)
+      const lease = await client.inTurn(() => client.borrow(params.sandboxPolicy))
       return client.shared.terminals.start(client, client.name, lease, params)
     },
   }),

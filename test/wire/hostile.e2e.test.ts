@@ -92,3 +92,20 @@ test('what a client that does not read has waiting does not begin, and comes whe
   expect(await made('late')).toBe(true)
   for (const each of [client, other]) each.end()
 })
+
+test('what starts processes beside commands waits for its turn as they do', async () => {
+  const [client, other] = [await connect(), await connect()]
+  const ids = Array.from({ length: 128 }, (_, index) => client.begin('command/exec', { command: ['sleep', '100'], processId: `p${index}`, streamStdoutStderr: true, disableTimeout: true }))
+  const policy = { type: 'readOnly', networkAccess: true }
+  const waiting = [
+    client.begin('sandbox/explain', { access: { kind: 'write', path: '/x' }, sandboxPolicy: policy }), client.begin('sandbox/checkHost', { sandboxPolicy: policy }),
+    client.begin('sandbox/grant', { permissions: { fileSystem: { read: ['/usr'] } }, sandboxPolicy: policy }), client.begin('sandbox/session/start', { command: ['true'], sandboxPolicy: policy }),
+  ]
+  for (let looks = 0; looks < 10; looks++) expect((await other.ask('sandbox/explain', { access: { kind: 'write', path: '/x' } })).result.verdict).toBe('deny')
+  expect(client.messages.filter(({ id }) => waiting.includes(id))).toEqual([])
+  await client.ask('command/exec/terminate', { processId: 'p0' })
+  for (const id of waiting) expect((await client.answer(id)).result).toBeDefined()
+  for (let index = 1; index < 128; index++) client.begin('command/exec/terminate', { processId: `p${index}` })
+  for (const id of ids) expect((await client.answer(id)).result.exitCode).toBe(137)
+  for (const each of [client, other]) each.end()
+})
