@@ -300,6 +300,19 @@ describe.each(TRANSPORTS)('over %s', transport => {
     })
   })
 
+  describe('configuration', () => {
+    test.skipIf(existsSync('/etc/codex/requirements.toml'))('configRequirements/read: nothing is required here', async () => {
+      expect((await client.ask('configRequirements/read')).result).toEqual({ requirements: null })
+    })
+    test('config/read: the values, and the layer of each; the layers only where they are asked for', async () => {
+      const { config, origins, layers } = (await client.ask('config/read', { includeLayers: true })).result
+      expect(config).toMatchObject({ sandbox_mode: 'read-only', sandbox_workspace_write: { writable_roots: [], network_access: false } })
+      expect(origins.sandbox_mode).toEqual({ name: expect.objectContaining({ type: 'builtIn' }), version: expect.any(String) })
+      expect(layers.length).toBeGreaterThan(0)
+      expect((await client.ask('config/read', {})).result.layers ?? null).toBeNull()
+    })
+  })
+
   describe('windowsSandbox', () => {
     test.each([['elevated', 'elevated Windows sandbox setup is only supported on Windows'], ['unelevated', 'legacy Windows sandbox setup is only supported on Windows']])('setupStart %s begins, and tells that it failed', async (mode, error) => {
       expect((await client.ask('windowsSandbox/setupStart', { mode, cwd: work })).result).toEqual({ started: true })
