@@ -5,14 +5,13 @@ import { createSocket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
 import { ALL_RUNGS, prepareOn } from '../support/rungs.js'
 import { makeFolder } from '../workloads/network/folder.js'
 import { has } from '../workloads/network/world.js'
 
 const PROGRAM = `${process.cwd()}/test/escape/programs/past-proxy.py`
-const ABSTRACT = `past-proxy-${process.pid}`
 const own = Object.values(networkInterfaces()).flatMap(each => each ?? []).filter(({ internal }) => !internal)
 const ADDRESS = own.find(({ family }) => family === 'IPv4')?.address
 const ADDRESS6 = own.find(({ family, scopeid }) => family === 'IPv6' && scopeid === 0)?.address ?? '::1'
@@ -21,57 +20,66 @@ const LACKS = !has('python3') ? 'python3 is not installed' : ADDRESS === undefin
 /** By most of these the program arrives where there is no sandbox; what needs a privilege or a peer is left out. */
 const ARRIVES_OUTSIDE = ['connect', 'connect to the loopback', 'connect to 0.0.0.0', 'connect by IPv4 in IPv6', 'sendto', 'sendto the loopback', 'sendmsg', 'connected datagrams', 'sendmmsg', 'an abstract socket', '/dev/tcp', 'addresses that change while they are read']
 
-const arrived: string[] = []
-const sockets = new Set<Socket>()
-let port = 0
-const servers: { close(): void }[] = []
-
-const note = (text: string): void => { arrived.push(...text.split('\n').filter(line => line !== '')) }
-const take = (socket: Socket): void => {
-  sockets.add(socket)
-  socket.on('data', chunk => note(String(chunk)))
-  socket.on('error', () => {})
-  socket.on('close', () => sockets.delete(socket))
+/** Somebody who listens on this machine, by TCP, UDP and an abstract name. Each run has its own: what is late of one is nothing of the next. */
+interface Listening {
+  readonly arrived: string[]
+  readonly port: number
+  /** With the padding that some versions of Node give it. */
+  readonly abstractName: string
+  readonly take: (socket: Socket) => void
+  close(): void
 }
 
-beforeAll(async () => {
+let listenings = 0
+async function listen(): Promise<Listening> {
+  const arrived: string[] = []
+  const sockets = new Set<Socket>()
+  const note = (text: string): void => { arrived.push(...text.split('\n').filter(line => line !== '')) }
+  const take = (socket: Socket): void => {
+    sockets.add(socket)
+    socket.on('data', chunk => note(String(chunk)))
+    socket.on('error', () => {})
+    socket.on('close', () => sockets.delete(socket))
+  }
   const tcp = createServer(take)
   await new Promise<void>(resolve => tcp.listen(0, '::', resolve))
-  port = (tcp.address() as AddressInfo).port
+  const { port } = tcp.address() as AddressInfo
   const udp = createSocket('udp6', chunk => note(String(chunk)))
   await new Promise<void>(resolve => udp.bind(port, '::', resolve))
   const abstract = createServer(take)
-  await new Promise<void>(resolve => abstract.listen(`\0${ABSTRACT}`, resolve))
-  servers.push(tcp, udp, abstract)
-})
-afterAll(() => {
-  for (const socket of sockets) socket.destroy()
-  for (const server of servers) server.close()
-})
+  const name = `past-proxy-${process.pid}-${++listenings}`
+  await new Promise<void>(resolve => abstract.listen(`\0${name}`, resolve))
+  return {
+    arrived, port, take,
+    abstractName: readFileSync('/proc/net/unix', 'utf8').split('\n').find(line => line.includes(`@${name}`))?.split(' ').at(-1) ?? '',
+    close() {
+      for (const socket of sockets) socket.destroy()
+      for (const server of [tcp, udp, abstract]) server.close()
+    },
+  }
+}
 
-async function besideProxy(proxyPort: number): Promise<Server> {
+async function besideProxy(proxyPort: number, take: (socket: Socket) => void): Promise<Server> {
   const server = createServer(take)
   await new Promise<void>(resolve => server.listen(proxyPort, ADDRESS, resolve))
   return server
 }
 
-const words = (proxyPort: number): string[] => [PROGRAM, ADDRESS ?? '', ADDRESS6, String(port), abstractName(), String(proxyPort)]
-
-/** With the padding that some versions of Node give it. */
-const abstractName = (): string => readFileSync('/proc/net/unix', 'utf8').split('\n').find(line => line.includes(`@${ABSTRACT}`))?.split(' ').at(-1) ?? ''
+const words = ({ port, abstractName }: Listening, proxyPort: number): string[] => [PROGRAM, ADDRESS ?? '', ADDRESS6, String(port), abstractName, String(proxyPort)]
 
 test('without a sandbox it arrives', async ({ skip }) => {
   if (LACKS !== undefined) skip(LACKS)
-  arrived.length = 0
+  const outside = await listen()
+  onTestFinished(outside.close)
   const sink: Server = createServer(socket => {
     socket.on('error', () => {})
     socket.resume()
   })
   await new Promise<void>(resolve => sink.listen(0, '127.0.0.1', resolve))
-  const child = spawn('python3', words((sink.address() as AddressInfo).port), { stdio: ['ignore', 'ignore', 'inherit'] })
+  const child = spawn('python3', words(outside, (sink.address() as AddressInfo).port), { stdio: ['ignore', 'ignore', 'inherit'] })
   await new Promise(resolve => child.once('exit', resolve))
   sink.close()
-  await expect.poll(() => ARRIVES_OUTSIDE.filter(name => !arrived.includes(name))).toEqual([])
+  await expect.poll(() => ARRIVES_OUTSIDE.filter(name => !outside.arrived.includes(name))).toEqual([])
 })
 
 describe.each(ALL_RUNGS)('on the rung $name', variant => {
@@ -96,16 +104,19 @@ describe.each(ALL_RUNGS)('on the rung $name', variant => {
 
   test('nothing arrives', async ({ skip }) => {
     if (LACKS !== undefined) skip(LACKS)
-    arrived.length = 0
+    const outside = await listen()
+    onTestFinished(outside.close)
     const port = await sandbox.shell('echo "$HTTP_PROXY"')
     const proxyPort = Number(/:(\d+)\n$/.exec(port.stdout)?.[1])
     // The port that may be reached, on an address that may not: a rule of Landlock's is about the port alone.
-    const beside = variant.rung === 'supervised' ? await besideProxy(proxyPort) : undefined
-    const result = await sandbox.exec(['python3', ...words(proxyPort)], { timeoutMs: 60_000 })
+    const beside = variant.rung === 'supervised' ? await besideProxy(proxyPort, outside.take) : undefined
+    const result = await sandbox.exec(['python3', ...words(outside, proxyPort)], { timeoutMs: 60_000 })
     beside?.close()
     const lines = result.stdout.trim().split('\n')
     expect(lines.length, result.stderr).toBeGreaterThan(25)
-    expect(arrived).toEqual([])
+    // What was sent last may come last.
+    await new Promise(resolve => setTimeout(resolve, 200))
+    expect(outside.arrived).toEqual([])
     expect(looked).toEqual([])
     // What leads nowhere of its own: datagrams of a private loopback, and the proxy, which answers no such words.
     const harmless = ['addresses that change while they are read', ...(variant.rung === 'namespaces' ? ['sendto the loopback', 'a source route', 'a device'] : [])]
