@@ -31,7 +31,20 @@ function start(words, options = {}, token = undefined) {
   const program = options.program ?? { path: tell, kind: 'program' }
   return plumbing.runCommand(token, { ...windowsCommand(program, words, CMD), cwd: folder, environment: ENVIRONMENT, job: { flags: KILL_ON_JOB_CLOSE }, ...options })
 }
-const run = (words, options, token) => start(words, options, token).done
+/** ERROR_INTERNAL_ERROR: on a busy machine Wine now and then fails to start a process, and says so. Windows has no such excuse. */
+const WINE_DID_NOT_START = 1359
+
+async function run(words, options, token) {
+  for (let turn = 1; ; turn++) {
+    try {
+      return await start(words, options, token).done
+    } catch (error) {
+      if (!onWine || error.code !== WINE_DID_NOT_START || turn === 3) throw error
+      console.log(`# Wine did not start a process (${error.message}), turn ${turn}`)
+    }
+  }
+}
+
 const lines = buffer => buffer.toString('utf8').split('\n').slice(0, -1)
 
 /** The same numbers each time. */
