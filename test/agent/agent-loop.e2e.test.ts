@@ -70,7 +70,7 @@ function makePlace(uid: number): Place {
   const at = (...names: string[]): string => join(folder, ...names)
   for (const name of ['work/src', 'work/test', 'home', 'state', 'reports', 'outside', 'packages/greeting', 'package/node_modules']) mkdirSync(at(name), { recursive: true })
   const files: Record<string, string> = {
-    'work/package.json': JSON.stringify({ name: 'project', version: '1.0.0', type: 'module', scripts: { test: 'node --test test/' } }),
+    'work/package.json': JSON.stringify({ name: 'project', version: '1.0.0', type: 'module', scripts: { test: 'node --test test/*.js' } }),
     'work/.gitignore': 'node_modules/\n',
     'work/src/sum.js': 'export const sum = (a, b) => a - b\n',
     'work/test/sum.test.js': 'import assert from \'node:assert\'\nimport test from \'node:test\'\nimport { sum } from \'../src/sum.js\'\ntest(\'sum\', () => assert.equal(sum(2, 3), 5))\n',
