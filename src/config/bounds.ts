@@ -55,7 +55,12 @@ export function boundConfig(config: EffectiveConfig, requirements: Requirements 
     change('windows.sandbox', config.windowsSandbox, next, `allowed_windows_sandbox_implementations is ${JSON.stringify(windows.value)}`, windows.source, { windowsSandbox: next })
   }
   if (network !== undefined) boundNetwork(bounded, network.value, (key, from, to, because, next, isHeard) => change(key, from, to, because, network.source, next, isHeard))
-  if (denyRead !== undefined) bounded = { ...bounded, denyRead: denyRead.value }
+  if (denyRead !== undefined) {
+    bounded = { ...bounded, denyRead: denyRead.value }
+    const { writableRoots } = config.workspaceWrite
+    const open = writableRoots.filter(root => !denyRead.value.some(path => root.startsWith(`${path.replace(/\/\*\*$/, '')}/`)))
+    if (open.length < writableRoots.length) change('sandbox_workspace_write.writable_roots', writableRoots, open, `permissions.filesystem.deny_read is ${JSON.stringify(denyRead.value)}`, denyRead.source, { workspaceWrite: { ...config.workspaceWrite, writableRoots: open } })
+  }
   return { config: bounded, changes }
 }
 
@@ -153,7 +158,7 @@ export function boundRequest(policy: SandboxPolicy, requirements: Requirements |
   refuseMode(policy.mode, requirements, field)
   const { network, denyRead } = requirements
   const bounded = network === undefined ? policy : { ...policy, ...boundRules(policy, network, field) }
-  return denyRead === undefined ? bounded : { ...bounded, deny: [...new Set([...bounded.deny, ...denyRead.value])] }
+  return denyRead === undefined ? bounded : { ...bounded, deny: [...new Set([...bounded.deny, ...denyRead.value])], ...(denyRead.value.length === 0 ? {} : { requiredDeny: denyRead.value }) }
 }
 
 /** What it opens must be allowed; what is forbidden beside it is forbidden in it too. */

@@ -179,10 +179,11 @@ export function policyOf(config: EffectiveConfig, { defaults = 'reference', beli
       writableRoots: workspaceWrite.writableRoots,
       excludeTmpdirEnvVar: workspaceWrite.excludeTmpdirEnvVar,
       excludeSlashTmp: workspaceWrite.excludeSlashTmp,
-      read: believed.files,
+      // One that may not be read is closed by that.
+      read: believed.files.filter(file => !config.denyRead.some(path => file.startsWith(`${path}/`))),
       protect: [...new Set(believed.rootsOf(config).flatMap(believed.linksIn))],
     } : {}),
-    ...(sandboxMode === 'danger-full-access' ? {} : { deny: config.denyRead }),
+    ...(sandboxMode === 'danger-full-access' ? {} : { deny: config.denyRead, ...(config.denyRead.length === 0 ? {} : { requiredDeny: config.denyRead }) }),
     ...networkFields(config),
     env: {
       ...preset.env, inherit: shell.inherit, exclude: shell.exclude, set: shell.set, ...(shell.includeOnly.length === 0 ? {} : { only: shell.includeOnly }),

@@ -133,7 +133,8 @@ function parseCodePolicy(input: object): SandboxPolicy {
     ...network(given),
     read: given.read ?? [],
     write: given.write ?? [],
-    deny: given.deny ?? [],
+    deny: [...new Set([...given.deny ?? [], ...given.requiredDeny ?? []])],
+    ...(given.requiredDeny === undefined ? {} : { requiredDeny: given.requiredDeny }),
     protect: (given.protect ?? []).map(protectedName),
     protectAgentFiles: given.protectAgentFiles ?? preset.protectAgentFiles,
     git: given.git ?? 'protected',
@@ -156,7 +157,7 @@ function refuseContradictions(mode: SandboxMode, given: PolicyObject): void {
     }
   }
   if (mode !== 'danger-full-access' && mode !== 'external-sandbox') return
-  for (const field of ['read', 'deny', 'protect', 'access', 'readOnlyAccess', 'git', 'tmp', 'devices', 'write', 'caches'] as const) {
+  for (const field of ['read', 'deny', 'requiredDeny', 'protect', 'access', 'readOnlyAccess', 'git', 'tmp', 'devices', 'write', 'caches'] as const) {
     if (given[field] !== undefined) throw contradiction(field, `mode is ${mode}, which enforces nothing`)
   }
   for (const field of ['denySecrets', 'protectAgentFiles'] as const) {

@@ -19,6 +19,7 @@ export function policyObject(policy: SandboxPolicy): PolicyObject {
     ...(differs('read') ? { read: [...policy.read] } : {}),
     ...(differs('write') ? { write: [...policy.write] } : {}),
     ...(differs('deny') ? { deny: [...policy.deny] } : {}),
+    ...(differs('requiredDeny') ? { requiredDeny: [...policy.requiredDeny ?? []] } : {}),
     ...(differs('protect') ? { protect: [...policy.protect] } : {}),
     ...(differs('protectAgentFiles') ? { protectAgentFiles: policy.protectAgentFiles } : {}),
     ...(differs('git') ? { git: policy.git } : {}),

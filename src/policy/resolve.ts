@@ -3,7 +3,7 @@ import { SandboxError } from '../errors.js'
 import { AGENT_FILES } from './agent-files.js'
 import { bothEnds, firstMissing, followLinks, followLinksToParent, type Located } from './follow-links.js'
 import { searchGlob } from './glob-search.js'
-import type { FileIdentity, HostSnapshot } from './host-snapshot.js'
+import type { FileIdentity, HostSnapshot, PlatformName } from './host-snapshot.js'
 import { comparisonKey, isCaseInsensitive } from './letter-case.js'
 import { absolutePath, holdingPlace, type NamedGlob, type NamedPath, onlyByLink, readNamed } from './named-rules.js'
 import { repositoryOf } from './git-paths.js'
@@ -89,6 +89,7 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
   if (paths.length > MAX_PATH_RULES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${paths.length} rules` }, { detail: `at most ${MAX_PATH_RULES} fit` })
   const final = order(paths)
   refuseDeniedCwd(final, cwd)
+  refuseOpenedRequirements(view.platform, policy, all)
   const unixSockets = policy.networkRules === undefined ? [] : unixSocketRules(view, cwd.path, policy.networkRules, final, ignored)
 
   return brand({
@@ -133,6 +134,21 @@ function readLists(host: HostSnapshot, policy: SandboxPolicy, cwd: string): Name
   const paths = (named: readonly (NamedPath | NamedGlob)[]) => named.filter(each => 'ends' in each)
   const deny = read('deny')
   return { read: paths(read('read')), write: paths(read('write')), deny: paths(deny), globs: deny.filter(each => 'glob' in each) }
+}
+
+/**
+ * What requirements deny stays denied: elsewhere the most specific rule decides, and one below such a place would open a part of it.
+ *
+ * @throws SandboxError `requirement_conflict`, naming the rule
+ */
+function refuseOpenedRequirements(platform: PlatformName, { deny, requiredDeny = [] }: SandboxPolicy, rules: readonly PathRule[]): void {
+  const fields = new Set(deny.flatMap((value, index) => requiredDeny.includes(value) ? [`deny[${index}]`] : []))
+  if (fields.size === 0) return
+  const closed = rules.filter(({ effect, field }) => effect === 'deny' && field !== undefined && fields.has(field))
+  for (const { path, effect, field } of rules) {
+    const over = effect === 'deny' || field === undefined ? undefined : closed.find(each => each.path !== path && isInside(platform, each.path, path))
+    if (over !== undefined) throw new SandboxError('requirement_conflict', { field: field as string, value: path }, { detail: `requirements deny reading ${JSON.stringify(over.path)}` })
+  }
 }
 
 /** Before any look at the disk: each value would cost several. */

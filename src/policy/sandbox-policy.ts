@@ -55,6 +55,8 @@ export interface SandboxPolicy {
   readonly read: readonly string[]
   readonly write: readonly string[]
   readonly deny: readonly string[]
+  /** Those of `deny` that requirements name: no other rule opens anything in them, however specific it is. Absent: none. */
+  readonly requiredDeny?: readonly string[]
   /** Names or relative paths that stay read-only in every writable root, besides .git, .codex and .agents. */
   readonly protect: readonly string[]
   /** Control files of other agents, editors and hook runners stay read-only where they exist. */

@@ -139,6 +139,7 @@ export const policyObjectSchema = strict({
   read: paths.optional().describe('Paths that may only be read. A trailing /** means the folder with all in it.'),
   write: paths.optional().describe('Paths that may be written.'),
   deny: paths.optional().describe('Paths and globs that may be neither read nor written.'),
+  requiredDeny: paths.optional().describe('The same, and no other rule opens a part of them: what requirements deny.'),
   protect: paths.optional().describe('Names in every writable root that stay read-only, beside .git, .codex and .agents.'),
   protectAgentFiles: z.boolean().optional().describe('Control files of other agents, editors and hook runners (.claude, .vscode, .husky, ...) stay read-only where they exist.'),
   git: z.enum(['protected', 'commits']).optional().describe('commits: .git is open, except what git on the host would run or believe.'),

@@ -60,6 +60,22 @@ test('paths that nobody may read are not read by a policy of the request\'s own 
   expect(held).not.toBe(cwd)
   expect((await bounded.ask('command/exec', { command: ['cat', join(cwd, 'secret')], sandboxPolicy: { type: 'workspaceWrite' } })).result.stdout).toBe('')
 })
+test('nor is a part of them opened by a more specific rule: a root, a permission of one command, a grant', async () => {
+  const held = realpathSync(mkdtempSync('/var/tmp/cs-held-'))
+  onTestFinished(() => rmSync(held, { recursive: true, force: true }))
+  mkdirSync(join(held, 'part'))
+  writeFileSync(join(held, 'part/key'), 'secret\n')
+  const { client } = await start(`[permissions.filesystem]\ndeny_read = ["${held}"]\n`, 'approval_policy = "on-request"\n')
+  const refused = expect.objectContaining({ message: expect.stringContaining(`requirements deny reading "${held}"`) })
+  expect((await client.ask('command/exec', { command: ['cat', join(held, 'part/key')], sandboxPolicy: { type: 'workspaceWrite', writableRoots: [join(held, 'part')] } })).error).toEqual(refused)
+  for (const permissions of [{ fileSystem: { read: [join(held, 'part/key')] } }, { fileSystem: { write: [join(held, 'part')] } }]) {
+    expect((await client.ask('sandbox/grant', { permissions, sandboxPolicy: { type: 'workspaceWrite' } })).error, JSON.stringify(permissions)).toBeDefined()
+    const after = await client.ask('command/exec', { command: ['cat', join(held, 'part/key')], sandboxPolicy: { type: 'workspaceWrite' } })
+    expect(after.result?.stdout ?? '').toBe('')
+  }
+  const { client: free } = await start('')
+  expect((await free.ask('command/exec', { command: ['cat', join(held, 'part/key')], sandboxPolicy: { type: 'workspaceWrite', writableRoots: [join(held, 'part')] } })).result.stdout).toBe('secret\n')
+})
 test('a Windows sandbox that is not allowed is refused before it begins', async () => {
   const { client } = await start('[windows]\nallowed_sandbox_implementations = ["elevated"]\n')
   expect((await client.ask('windowsSandbox/setupStart', { mode: 'unelevated' })).error).toMatchObject({ code: -32600, message: expect.stringContaining('allowed_windows_sandbox_implementations') })

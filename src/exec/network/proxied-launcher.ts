@@ -114,7 +114,7 @@ export class ProxiedLauncher implements Launcher {
 }
 
 /** Passes everything on, and sees the end. */
-class WatchedHandlers implements CommandHandlers {
+class WatchedHandlers implements Required<CommandHandlers> {
   readonly #handlers: CommandHandlers
   readonly #over: () => void
 
@@ -129,6 +129,7 @@ class WatchedHandlers implements CommandHandlers {
   onContinued(): void { this.#handlers.onContinued?.() }
   onAccess(report: AccessReport): void { this.#handlers.onAccess?.(report) }
   onAccessesLost(count: number): void { this.#handlers.onAccessesLost?.(count) }
+  onGitOperation(path: string): void { this.#handlers.onGitOperation?.(path) }
   onStdinDrained(): void { this.#handlers.onStdinDrained?.() }
   onLeft(exit: CommandExit): void { this.#handlers.onLeft?.(exit) }
 

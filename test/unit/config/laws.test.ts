@@ -167,7 +167,8 @@ function breaches(policy: SandboxPolicy, required: Required): string[] {
   if (required.allowed_sandbox_modes?.includes(policy.mode) === false) found.push(`mode ${policy.mode}`)
   const { network } = required
   const domains = compileDomains({ mode: 'full', allowedDomains: network?.allowed_domains ?? [], deniedDomains: network?.denied_domains ?? [] })
-  const powers = policy.mode === 'danger-full-access' ? undefined : powersOf(policy)
+  // What no sandbox is made of has no powers.
+  const powers = policy.mode === 'danger-full-access' ? undefined : orConflict(() => powersOf(policy))
   if (network !== undefined && Object.keys(network).length > 0) {
     if (policy.network === 'open') found.push('an open network')
     if (network.enabled === false && policy.network !== 'off') found.push('a network')
@@ -184,7 +185,8 @@ function breaches(policy: SandboxPolicy, required: Required): string[] {
     if ((network.dangerously_allow_all_unix_sockets === false || network.allow_unix_sockets !== undefined) && policy.networkRules?.dangerouslyAllowAllUnixSockets === true) found.push('all sockets')
   }
   const hidden = required.permissions?.filesystem?.deny_read ?? []
-  if (hidden.length > 0 && (policy.mode === 'danger-full-access' || policy.mode === 'external-sandbox' || hidden.some(path => !policy.deny.includes(path)))) found.push('deny_read')
+  if (hidden.length > 0 && (policy.mode === 'danger-full-access' || policy.mode === 'external-sandbox' || hidden.some(path => !policy.deny.includes(path) || policy.requiredDeny?.includes(path) !== true))) found.push('deny_read')
+  for (const path of PATHS) if (powers?.allowed.has(`read ${path}`) === true && hidden.some(each => path === each || path.startsWith(`${each}/`))) found.push(`${path} is read`)
   return found
 }
 
@@ -213,14 +215,14 @@ describe('requirements bound everything', () => {
       else {
         expect(breaches(bounded, required)).toEqual([])
         // What was asked for and is allowed is not lost.
-        expect({ ...bounded, deny: request.deny, networkRules: undefined }).toEqual({ ...request, networkRules: undefined })
+        expect({ ...bounded, deny: request.deny, requiredDeny: request.requiredDeny, networkRules: undefined }).toEqual({ ...request, requiredDeny: request.requiredDeny, networkRules: undefined })
         expect(bounded.networkRules?.allowedDomains).toEqual(request.networkRules?.allowedDomains)
       }
     }), { numRuns: RUNS })
   })
 })
 
-function orConflict(step: () => SandboxPolicy): SandboxPolicy | undefined {
+function orConflict<Made>(step: () => Made): Made | undefined {
   try {
     return step()
   } catch (error) {
