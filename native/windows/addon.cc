@@ -9,6 +9,7 @@
 #include "process.h"
 #include "secret.h"
 #include "token.h"
+#include "version.h"
 
 namespace {
 
@@ -209,6 +210,7 @@ Napi::Value HandleCount(const Napi::CallbackInfo &info)
 
 Napi::Object Init(Napi::Env env, Napi::Object exports)
 {
+	exports.Set("version", Napi::String::New(env, CODEX_SANDBOX_VERSION_TEXT));
 	exports.Set("restrictToken", Napi::Function::New(env, RestrictToken));
 	exports.Set("logonSid", Napi::Function::New(env, LogonSid));
 	exports.Set("askAccess", Napi::Function::New(env, AskAccess));

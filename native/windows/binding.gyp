@@ -2,7 +2,7 @@
 # MinGW (scripts/test-windows.mjs). `addon-plumbing` goes on where a step did not read back, and `tell` is what the tests run: neither is shipped.
 {
   'target_defaults': {
-    'defines': ['NAPI_VERSION=8', 'UNICODE', '_UNICODE', '_WIN32_WINNT=0x0A00', 'WIN32_LEAN_AND_MEAN', 'NOMINMAX'],
+    'defines': ['NAPI_VERSION=8', 'UNICODE', '_UNICODE', '_WIN32_WINNT=0x0A00', 'WIN32_LEAN_AND_MEAN', 'NOMINMAX', "CODEX_SANDBOX_VERSION=<!(node -p \"require('../../package.json').version\")"],
     'msvs_settings': {
       'VCCLCompilerTool': {'WarningLevel': 4, 'WarnAsError': 'true', 'ExceptionHandling': 1, 'AdditionalOptions': ['/std:c++17', '/guard:cf']},
       'VCLinkerTool': {'AdditionalOptions': ['/guard:cf', '/CETCOMPAT:NO']},

@@ -2,7 +2,8 @@
 import { SandboxError } from '../../errors.js'
 import type { Backend, LayerReport } from '../backend.js'
 import type { WindowsMode } from '../launch-plan.js'
-import { compileWindows, WINDOWS_LAYER } from './compile.js'
+import { compileWindows } from './compile.js'
+import { WINDOWS_LAYER } from './layer.js'
 
 const NOT_BUILT: LayerReport = {
   layer: WINDOWS_LAYER, available: false, reason: 'this build makes plans for Windows, and has nothing yet that carries them out',

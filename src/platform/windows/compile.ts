@@ -14,13 +14,11 @@ import { assignCapabilities, EMPTY_STORE, READ_ONLY_KEY } from './capability-sid
 import { environmentPlan } from './environment.js'
 import { firewallRules } from './firewall.js'
 import { descriptorOf, drivesWithoutLists, whyNoLists } from './host-facts.js'
+import { WINDOWS_LAYER } from './layer.js'
 import { jobPlan, limitMechanisms, limitNotes, lowerLimits, refuseUnheldLimits } from './limits.js'
 import { firstPending, SET_UP_VERSION, setUpRequired } from './set-up.js'
 import { COMMON_GROUPS, plainToken, tokenPlan } from './token.js'
 import { SUPPOSED_ACCOUNTS } from './users.js'
-
-/** What the addon offers, and so what nothing can be done without. */
-export const WINDOWS_LAYER = 'windows-addon'
 
 /**
  * Compiles `policy` for `mode`. Pure. Afterwards each rule is enforced by a part of the plan, or named in `plan.degraded`.

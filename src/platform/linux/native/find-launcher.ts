@@ -2,10 +2,9 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { SandboxError } from '../../../errors.js'
+import { findPackage, ownFile, PACKAGE_NAME } from '../../../host/own-package.js'
 
-const PACKAGE_NAME = 'codex-sandbox'
 const PROGRAM = 'codex-sandbox-launcher'
 /** Above it the folder of a bundle is protected as a whole. */
 const MOST_PARTS = 100
@@ -123,29 +122,4 @@ function bundleFiles(): string[] {
   const folder = dirname(own)
   const parts = existsSync(own) ? readdirSync(folder).filter(name => /\.[cm]?js$/.test(name)).map(name => join(folder, name)) : []
   return [...new Set([own, process.argv[1] ?? own, ...(parts.length > MOST_PARTS ? [folder] : parts)])].filter(path => existsSync(path))
-}
-
-/** In a CommonJS bundle there is no `import.meta.url`. */
-function ownFile(): string {
-  const url = import.meta.url as string | undefined
-  if (url !== undefined) return fileURLToPath(url)
-  return typeof __filename === 'string' ? __filename : process.execPath
-}
-
-/** This package, from wherever this file was built to; undefined where it was bundled into another program. */
-function findPackage(): { readonly root: string; readonly dependencies: readonly string[] } | undefined {
-  for (let folder = dirname(ownFile()); ; folder = dirname(folder)) {
-    const description = describePackage(join(folder, 'package.json'))
-    if (description?.name === PACKAGE_NAME) return { root: folder, dependencies: Object.keys(description.dependencies ?? {}) }
-    if (dirname(folder) === folder) return undefined
-  }
-}
-
-/** Undefined where there is none, or one that is not JSON: it is somebody else's. */
-function describePackage(path: string): { readonly name?: string; readonly dependencies?: Record<string, string> } | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'))
-  } catch {
-    return undefined
-  }
 }

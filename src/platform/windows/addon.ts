@@ -1,0 +1,154 @@
+// The addon's functions as TypeScript sees them, and the one place that loads it: the package's own file, of the package's own version.
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { SandboxError } from '../../errors.js'
+import { findPackage, type OwnPackage } from '../../host/own-package.js'
+import { WINDOWS_LAYER } from './layer.js'
+
+/** What a failed step of the addon throws. A step that went through and left something else behind has the code 0. */
+export interface AddonFailure extends Error {
+  readonly step: string
+  /** The error of Windows. */
+  readonly code: number
+}
+
+export const isAddonFailure = (error: unknown): error is AddonFailure =>
+  error instanceof Error && typeof (error as Partial<AddonFailure>).step === 'string' && typeof (error as { readonly code?: unknown }).code === 'number'
+
+declare const native: unique symbol
+/** A token that the addon made. It is closed when nobody holds it any more. */
+export type NativeToken = { readonly [native]: 'token' }
+
+/** Of CreateRestrictedToken; SIDs as text, in full. */
+export interface NativeTokenSpec {
+  readonly flags: number
+  readonly disable: readonly string[]
+  readonly restricting: readonly string[]
+  /** Names of those that stay. */
+  readonly privileges: readonly string[]
+  readonly integrity: string
+  /** SDDL. */
+  readonly defaultDacl: string
+}
+
+export interface TokenFunctions {
+  /** A restricted form of this process's own token, each part read back. */
+  restrictToken(spec: NativeTokenSpec): NativeToken
+  /** The SID of this process's logon session. */
+  logonSid(): string
+  /** The system's own answer: whether `token` gets `desired` (an access mask) to an object with the descriptor `sddl`. */
+  askAccess(token: NativeToken, sddl: string, desired: number): boolean
+}
+
+export interface AccessListFunctions {
+  /** Owner, group and list of a file or folder in SDDL. */
+  readAccessList(path: string): string
+  /** Puts the list of `sddl` (its `D:` part) in the place of the file's own, and reads it back. */
+  writeAccessList(path: string, sddl: string): void
+}
+
+/** Bits of Windows; 0 or absent: no limit. */
+export interface NativeJobSpec {
+  readonly flags: number
+  readonly userInterface?: number
+  readonly memory?: number
+  readonly processes?: number
+  /** In units of 100 ns. */
+  readonly userTime?: number
+}
+
+export interface NativeCommandSpec {
+  readonly application: string
+  readonly commandLine: string
+  readonly cwd: string
+  /** `NAME=value` each. */
+  readonly environment: readonly string[]
+  readonly input?: Uint8Array
+  /** Default: none. */
+  readonly timeoutMs?: number
+  /** Kept of each stream; the rest is read and dropped. Default: 1 MiB. */
+  readonly maxBytes?: number
+  readonly job: NativeJobSpec
+}
+
+export interface NativeCommandResult {
+  readonly exitCode: number
+  readonly timedOut: boolean
+  readonly stdout: Buffer
+  readonly stderr: Buffer
+}
+
+export interface ProcessFunctions {
+  /** One command in a job of its own, with pipes. `token`: undefined for this process's own. */
+  runCommand(token: NativeToken | undefined, spec: NativeCommandSpec): { readonly done: Promise<NativeCommandResult>; kill(): void }
+  /** Of this process. */
+  handleCount(): number
+}
+
+export interface SecretFunctions {
+  /** Sealed so that only this user of this machine opens it again (DPAPI). */
+  protectSecret(secret: Uint8Array): Buffer
+  unprotectSecret(blob: Uint8Array): Buffer
+}
+
+/** All of it. A new section is an interface in the file of its subject, named here and in `FUNCTIONS`. */
+export interface WindowsAddon extends TokenFunctions, AccessListFunctions, ProcessFunctions, SecretFunctions {
+  /** Of the package that it was built with. */
+  readonly version: string
+}
+
+/** Each of them has to be there: an addon that lacks one was built from other sources. */
+const FUNCTIONS = {
+  restrictToken: true, logonSid: true, askAccess: true,
+  readAccessList: true, writeAccessList: true,
+  runCommand: true, handleCount: true,
+  protectSecret: true, unprotectSecret: true,
+} as const satisfies Record<Exclude<keyof WindowsAddon, 'version'>, true>
+
+const FILE = 'codex_sandbox.node'
+const BUILT_FOR: readonly string[] = ['x64', 'arm64']
+const BUILD = 'Build it: `node scripts/build-windows-addon.mjs`, on Windows with Visual Studio\'s C++ build tools; docs/windows.md says how.'
+
+/** What the loader needs of the world. */
+export interface AddonPlace {
+  /** Default: this package as it lies on the disk. */
+  readonly own?: OwnPackage | undefined
+  readonly arch?: string
+  readonly load?: (path: string) => unknown
+}
+
+/**
+ * Where the addon has to lie: in this package's `dist`, which no command may write whatever its policy says (see `packageRuntimePaths`).
+ * Nothing else names one, neither an option nor a variable: it runs with the user's rights.
+ *
+ * @throws SandboxError `layer_missing`
+ */
+export function addonPath({ own = findPackage(), arch = process.arch }: AddonPlace = {}): string {
+  if (!BUILT_FOR.includes(arch)) throw missing(arch, `it is built for ${BUILT_FOR.join(' and ')} only`, 'Run it on such a processor.')
+  if (own === undefined) throw missing('bundled', 'this code was bundled into another program, and the addon is a file of its own', 'Leave this package out of the bundle (mark it as external).')
+  return join(own.root, 'dist', `windows-${arch}`, FILE)
+}
+
+/**
+ * Loads the addon. Node keeps what it has loaded: a second call costs nothing.
+ *
+ * @throws SandboxError `layer_missing`, with what to do: it is not built, cannot be loaded, or is of another version
+ */
+export function loadWindowsAddon({ own = findPackage(), arch = process.arch, load = path => createRequire(path)(path) }: AddonPlace = {}): WindowsAddon {
+  const path = addonPath({ own, arch })
+  if (!existsSync(path)) throw missing(path, 'it is not built', BUILD)
+  let addon: Partial<Record<string, unknown>>
+  try {
+    addon = load(path) as typeof addon
+  } catch (error) {
+    throw missing(path, `it cannot be loaded (${error instanceof Error ? error.message : String(error)})`, BUILD, error)
+  }
+  if (addon['version'] !== own?.version) throw missing(path, `it has version ${JSON.stringify(addon['version'])}, and this is ${JSON.stringify(own?.version)}`, BUILD)
+  const absent = Object.keys(FUNCTIONS).find(name => typeof addon[name] !== 'function')
+  if (absent !== undefined) throw missing(path, `it has no ${absent}: it was built from other sources`, BUILD)
+  return addon as unknown as WindowsAddon
+}
+
+const missing = (value: string, detail: string, remedy: string, cause?: unknown): SandboxError =>
+  new SandboxError('layer_missing', { field: WINDOWS_LAYER, value }, { detail, remedy, ...(cause === undefined ? {} : { cause }) })
