@@ -104,13 +104,28 @@ static void in_namespaces(struct tried *tried, unsigned uid, unsigned gid)
 		tried->mount_setattr = set_read_only();
 		tried->mount_tmpfs = outcome(mount("tmpfs", "/dev", "tmpfs", MS_NOSUID, "size=64k"));
 	}
-	tried->netns = bring_up_lo();
+	/* Where there is none, this is the loopback of the host. */
+	if (tried->netns == NOT_TRIED)
+		tried->netns = bring_up_lo();
 	child = fork();
 	if (child == 0)
 		in_pid_namespace(tried);
 	if (child > 0)
 		waitpid(child, NULL, 0);
 	_exit(0);
+}
+
+/* The raw call: its first process in the new PID namespace shares nothing with this one. */
+static int try_namespaces(struct tried *tried, long flags, unsigned uid, unsigned gid)
+{
+	long child = syscall(SYS_clone, flags, 0, 0, 0, 0);
+	int result = outcome(child);
+
+	if (child == 0)
+		in_namespaces(tried, uid, gid);
+	if (child > 0)
+		waitpid((pid_t)child, NULL, 0);
+	return result;
 }
 
 static void try_filters(struct tried *tried)
@@ -158,6 +173,9 @@ int run_probe(void)
 	const long flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | SIGCHLD;
 	struct tried *tried = mmap(NULL, sizeof *tried, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned uid = getuid(), gid = getgid();
+	static const char *const limits[] = { "max_user_namespaces", "max_mnt_namespaces", "max_pid_namespaces", "max_net_namespaces", "max_ipc_namespaces", "max_uts_namespaces",
+					      "max_cgroup_namespaces" };
+	char path[64];
 	struct utsname name;
 	long abi, errata, child;
 	int clone_result;
@@ -170,13 +188,18 @@ int run_probe(void)
 	abi = abi < 0 ? -errno : abi;
 	errata = syscall(NR_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_ERRATA_);
 	errata = errata < 0 ? 0 : errata;
-	/* The raw call: its first process in the new PID namespace shares nothing with this one. */
-	child = syscall(SYS_clone, flags, 0, 0, 0, 0);
-	clone_result = outcome(child);
-	if (child == 0)
-		in_namespaces(tried, uid, gid);
-	if (child > 0)
-		waitpid((pid_t)child, NULL, 0);
+	clone_result = try_namespaces(tried, flags, uid, gid);
+	if (clone_result < 0) {
+		int error = clone_result;
+
+		/* An open network goes without a namespace of its own: whether only that one is missing. */
+		tried->netns = error;
+		clone_result = try_namespaces(tried, flags & ~CLONE_NEWNET, uid, gid);
+		if (clone_result < 0) {
+			tried->netns = NOT_TRIED;
+			clone_result = error;
+		}
+	}
 	child = fork();
 	if (child == 0)
 		try_filters(tried);
@@ -188,8 +211,11 @@ int run_probe(void)
 	       tried->user_notification, tried->process_vm_readv, tried->pidfd_getfd);
 	printf("clone %d\nsetgroups %d\nuid_map %d\nmount_slave %d\nmount_setattr %d\nmount_tmpfs %d\nnetns %d\nmount_proc %d\n", clone_result, tried->setgroups,
 	       tried->uid_map, tried->mount_slave, tried->mount_setattr, tried->mount_tmpfs, tried->netns, tried->mount_proc);
-	printf("max_user_namespaces %ld\napparmor_restrict %ld\nuserns_clone %ld\n", read_number("/proc/sys/user/max_user_namespaces"),
-	       read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"), read_number("/proc/sys/kernel/unprivileged_userns_clone"));
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+		snprintf(path, sizeof path, "/proc/sys/user/%s", limits[i]);
+		printf("%s %ld\n", limits[i], read_number(path));
+	}
+	printf("apparmor_restrict %ld\nuserns_clone %ld\n", read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"), read_number("/proc/sys/kernel/unprivileged_userns_clone"));
 	printf("proc_mounted %d\npid_max_namespaced %d\n", access("/proc/self/status", F_OK) == 0, tried->pid_max == 0);
 	return 0;
 }

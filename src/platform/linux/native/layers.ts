@@ -6,7 +6,10 @@ const TRIALS = [
   'landlock_abi', 'seccomp', 'user_notification', 'process_vm_readv', 'pidfd_getfd', 'clone', 'uid_map', 'mount_slave', 'mount_setattr', 'mount_tmpfs', 'netns', 'mount_proc',
 ] as const
 /** What else it reads, to tell causes apart; -1 where the host does not have the setting. */
-const READINGS = ['seccomp_mode', 'max_user_namespaces', 'apparmor_restrict', 'userns_clone', 'proc_mounted'] as const
+const READINGS = [
+  'seccomp_mode', 'max_user_namespaces', 'max_mnt_namespaces', 'max_pid_namespaces', 'max_net_namespaces', 'max_ipc_namespaces', 'max_uts_namespaces', 'max_cgroup_namespaces',
+  'apparmor_restrict', 'userns_clone', 'proc_mounted',
+] as const
 export const FACT_NAMES = [...TRIALS, ...READINGS] as const
 
 export type HostFacts = Readonly<Record<(typeof FACT_NAMES)[number], number>>
@@ -48,6 +51,9 @@ export interface Layer {
 const insideFilter = ({ seccomp_mode }: HostFacts) => seccomp_mode === 2
 const restrictedByAppArmor = ({ apparmor_restrict }: HostFacts) => apparmor_restrict === 1
 
+const hasNoneOfAKind = ({ max_mnt_namespaces, max_pid_namespaces, max_ipc_namespaces, max_uts_namespaces, max_cgroup_namespaces }: HostFacts) =>
+  [max_mnt_namespaces, max_pid_namespaces, max_ipc_namespaces, max_uts_namespaces, max_cgroup_namespaces].includes(0)
+
 const CONTAINER_REMEDY = 'Run the container with a seccomp profile that permits namespaces and mounts (Docker: --security-opt seccomp=unconfined --security-opt systempaths=unconfined; docs/hosts.md has the others), or start from outside it.'
 const OLDER_KERNEL = (since: string) => `Boot Linux ${since} or newer.`
 
@@ -60,6 +66,7 @@ const APPARMOR: Omit<Refusal, 'errno'> = {
 /** Why not even the namespaces could be made; they are made by one call. */
 const CLONE_REFUSALS: readonly Refusal[] = [
   { errno: ['ENOSPC'], when: ({ max_user_namespaces }) => max_user_namespaces === 0, reason: 'user namespaces are switched off (user.max_user_namespaces is 0)', remedy: 'As root: sysctl -w user.max_user_namespaces=15000.' },
+  { errno: ['ENOSPC'], when: hasNoneOfAKind, reason: 'a kind of namespace is switched off (one of user.max_mnt_namespaces, max_pid_namespaces, max_ipc_namespaces, max_uts_namespaces and max_cgroup_namespaces is 0)', remedy: 'As root: set that one to 15000 with sysctl -w.' },
   { errno: ['ENOSPC', 'EUSERS'], reason: 'user namespaces are nested too deep (32 is the most), or as many are in use as user.max_user_namespaces allows', remedy: 'Start from outside the other sandboxes, or raise user.max_user_namespaces.' },
   { errno: ['EPERM'], when: facts => facts.userns_clone === 0 && !insideFilter(facts), reason: 'unprivileged users may not make user namespaces (kernel.unprivileged_userns_clone is 0)', remedy: 'As root: sysctl -w kernel.unprivileged_userns_clone=1.' },
   { errno: ['EPERM', 'ENOSYS'], when: insideFilter, reason: 'a seccomp filter around this process refuses namespaces, as Docker\'s default profile and other sandboxes do', remedy: CONTAINER_REMEDY },
@@ -83,7 +90,10 @@ const MOUNT_REFUSALS: readonly Refusal[] = [
   { errno: ['ENOSYS'], reason: 'this kernel has no mount_setattr(2)', remedy: OLDER_KERNEL('5.12') },
 ]
 
-const LOOPBACK_REFUSALS: readonly Refusal[] = [
+const NETWORK_REFUSALS: readonly Refusal[] = [
+  { errno: ['ENOSPC'], when: ({ max_net_namespaces }) => max_net_namespaces === 0, reason: 'network namespaces are switched off (user.max_net_namespaces is 0)', remedy: 'As root: sysctl -w user.max_net_namespaces=15000.' },
+  { errno: ['ENOSPC'], reason: 'as many network namespaces are in use as user.max_net_namespaces allows', remedy: 'As root: raise user.max_net_namespaces.' },
+  { errno: ['EINVAL'], reason: 'this kernel was built without network namespaces', remedy: 'Boot a kernel with CONFIG_NET_NS.' },
   { errno: ['EACCES', 'EPERM'], ...APPARMOR },
   { errno: ['EPERM', 'EACCES'], reason: 'another sandbox or a security module refuses to bring up a loopback', remedy: 'Start from outside that sandbox.' },
 ]
@@ -147,7 +157,7 @@ export const LAYERS = [
   },
   {
     layer: 'network-namespace', holds: 'the network is off, but for a loopback of the sandbox\'s own', without: 'refuse', supervised: 'unused',
-    needs: [CLONE, { trial: 'netns', refusals: LOOPBACK_REFUSALS }],
+    needs: [CLONE, { trial: 'netns', refusals: NETWORK_REFUSALS }],
   },
   {
     layer: 'proc-mount', holds: 'each command has a /proc of its own', without: 'no-own-proc', supervised: 'unused',

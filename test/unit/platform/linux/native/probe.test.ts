@@ -10,7 +10,8 @@ import { interpretProbe, probeLinuxNative } from '../../../../../src/platform/li
 /** What the launcher prints on a host that has everything. */
 const GOOD = {
   kernel: '6.18.44', machine: 'x86_64', landlock_abi: 7, landlock_errata: 7, seccomp: 0, seccomp_mode: 0, user_notification: 0, process_vm_readv: 0, pidfd_getfd: 0, clone: 0, setgroups: 0, uid_map: 0,
-  mount_slave: 0, mount_setattr: 0, mount_tmpfs: 0, netns: 0, mount_proc: 0, max_user_namespaces: 96365, apparmor_restrict: -1, userns_clone: -1, proc_mounted: 1, pid_max_namespaced: 1,
+  mount_slave: 0, mount_setattr: 0, mount_tmpfs: 0, netns: 0, mount_proc: 0, max_user_namespaces: 96365,
+  max_mnt_namespaces: 96365, max_pid_namespaces: 96365, max_net_namespaces: 96365, max_ipc_namespaces: 96365, max_uts_namespaces: 96365, max_cgroup_namespaces: 96365, apparmor_restrict: -1, userns_clone: -1, proc_mounted: 1, pid_max_namespaced: 1,
 }
 type Answers = typeof GOOD
 const print = (changes: Partial<Answers>): string => Object.entries({ ...GOOD, ...changes }).map(([name, value]) => `${name} ${value}\n`).join('')
@@ -35,6 +36,10 @@ describe('poor hosts', () => {
     { host: 'the same with EPERM', answers: { ...NO_MOUNTS, uid_map: EPERM, mount_slave: EPERM, mount_proc: EPERM, apparmor_restrict: 1 }, missing: ['user-namespace', 'mount-namespace', 'proc-mount'], errno: 'EPERM', reason: /AppArmor/, remedy: /sysctl/ },
     { host: 'user.max_user_namespaces = 0', answers: { ...NOTHING_TRIED, clone: ENOSPC, max_user_namespaces: 0 }, missing: NAMESPACES, errno: 'ENOSPC', reason: /max_user_namespaces is 0/, remedy: /sysctl -w user\.max_user_namespaces=/ },
     { host: '33 levels of user namespaces', answers: { ...NOTHING_TRIED, clone: ENOSPC }, missing: NAMESPACES, errno: 'ENOSPC', reason: /nested too deep/, remedy: /outside/ },
+    { host: 'user.max_pid_namespaces = 0', answers: { ...NOTHING_TRIED, clone: ENOSPC, max_pid_namespaces: 0 }, missing: NAMESPACES, errno: 'ENOSPC', reason: /max_pid_namespaces/, remedy: /15000/ },
+    { host: 'user.max_net_namespaces = 0: the others are made', answers: { netns: ENOSPC, max_net_namespaces: 0 }, missing: ['network-namespace'], errno: 'ENOSPC', reason: /max_net_namespaces is 0/, remedy: /sysctl -w user\.max_net_namespaces=/ },
+    { host: 'as many network namespaces as are allowed', answers: { netns: ENOSPC }, missing: ['network-namespace'], errno: 'ENOSPC', reason: /in use/, remedy: /raise/ },
+    { host: 'a kernel built without network namespaces', answers: { netns: EINVAL }, missing: ['network-namespace'], errno: 'EINVAL', reason: /built without network namespaces/, remedy: /CONFIG_NET_NS/ },
     { host: 'Debian with unprivileged_userns_clone = 0', answers: { ...NOTHING_TRIED, clone: EPERM, userns_clone: 0 }, missing: NAMESPACES, errno: 'EPERM', reason: /unprivileged_userns_clone is 0/, remedy: /sysctl -w kernel\.unprivileged_userns_clone=1/ },
     { host: 'a chroot', answers: { ...NOTHING_TRIED, clone: EPERM, userns_clone: 1 }, missing: NAMESPACES, errno: 'EPERM', reason: /chroot/, remedy: /outside the chroot/ },
     { host: 'a kernel built without user namespaces', answers: { ...NOTHING_TRIED, clone: EINVAL }, missing: NAMESPACES, errno: 'EINVAL', reason: /built without/, remedy: /CONFIG_USER_NS/ },
