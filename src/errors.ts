@@ -51,6 +51,8 @@ export const ERRORS = {
   profile_text_invalid:  { message: 'cannot be written in a sandbox profile',         remedy: 'Give text without NUL and symbols of the profile language.' },
   descriptor_invalid:    { message: 'is not understood as a security descriptor',     remedy: 'Write it in SDDL, with SIDs in full.' },
   windows_setup_required: { message: 'is not set up on this machine',                 remedy: 'Run `codex-sandbox windows setup`.' },
+  windows_setup_busy:    { message: 'is being changed by somebody else',              remedy: 'Wait until that has ended, and try again.' },
+  windows_setup_refused: { message: 'cannot be made on this machine; nothing was changed', remedy: 'Use the other mode, or ask who manages this machine.' },
   profile_invalid:       { message: 'is not understood as a sandbox profile',         remedy: 'Correct the profile at that line and column.' },
 } as const satisfies Record<string, { message: string; remedy: string }>
 
