@@ -46,7 +46,7 @@ test('a release can be made here', context => {
 describe.skipIf(whyNot !== undefined)('the tarball', () => {
   test('carries what runs, what describes it, and nothing else', () => {
     const files = filesOf(packageFolder())
-    expect(files.filter(name => !/^(?:dist\/(?:types|index)|docs)\//.test(name))).toEqual([
+    expect(files.filter(name => !/^(?:dist\/(?:types|index|cli)|docs)\//.test(name))).toEqual([
       'CHANGELOG.md', 'LICENSE', 'README.md', 'dist/THIRD-PARTY-NOTICES.txt', 'dist/cli.cjs', 'dist/index.js',
       'dist/launcher/linux-arm64/codex-sandbox-launcher', 'dist/launcher/linux-x64/codex-sandbox-launcher', 'package.json',
     ])
