@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { spawnSync } from 'node:child_process'
-import { build } from 'esbuild'
 import { checkNode, main, ROOT, say, SetUpError } from './setup.mjs'
 
 const SETTINGS = ['protected', 'denied'].flatMap(secret => [false, true].map(granted => ({ secret, granted })))
@@ -23,7 +22,7 @@ await main(async () => {
   if (compiled.status !== 0) throw new SetUpError('gcc could not build the attacker.')
   // Beside the package's own code, so that the launcher is found.
   const outfile = join(ROOT, 'dist', 'attack-supervised.mjs')
-  await build({ absWorkingDir: ROOT, entryPoints: ['test/support/supervised-attack.ts'], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error' })
+  await (await import('esbuild')).build({ absWorkingDir: ROOT, entryPoints: ['test/support/supervised-attack.ts'], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error' })
   const { attackSupervised } = await import(pathToFileURL(outfile).href)
   rmSync(outfile)
 

@@ -1,7 +1,6 @@
 // `npm run bench:network [-- --write] [-- --rounds N]`: what the proxy costs, against the same client and server without it, in the same
 // run. Client, proxy and server are processes of their own. Contenders take turns in every round; read the ratios. --write puts the
 // table into docs/bench.md.
-import { build } from 'esbuild'
 import { fork, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
@@ -41,7 +40,7 @@ async function bench() {
   if (!Number.isInteger(ROUNDS) || ROUNDS < 3) throw new SetUpError('--rounds takes a whole number, 3 or more.')
   mkdirSync(join(ROOT, 'build'), { recursive: true })
   for (const [entry, outfile] of [['src/network/proxy.ts', PROXY_BUNDLE], ['src/policy/domains.ts', DOMAINS_BUNDLE]]) {
-    await build({ entryPoints: [join(ROOT, entry)], bundle: true, platform: 'node', format: 'esm', outfile, logLevel: 'warning' })
+    await (await import('esbuild')).build({ entryPoints: [join(ROOT, entry)], bundle: true, platform: 'node', format: 'esm', outfile, logLevel: 'warning' })
   }
   const server = await startRole('server')
   const proxy = await startRole('proxy')

@@ -54,6 +54,12 @@ describe.each(['writes', 'off'] as const)('observe: %s', observe => {
   })
 })
 
+test('with rules for the network, an operation is told as without them', async () => {
+  const repository = makeRepository()
+  const sandbox = await start(repository, { policy: { git: 'commits', network: { allowedDomains: ['example.org'] }, env: { set: { ...AUTHOR, GIT_CONFIG_GLOBAL: '/dev/null' } } } })
+  expect(await sandbox.shell(STOP)).toMatchObject({ gitOperations: [repository.git('rebase-merge')], denials: [] })
+})
+
 test('git on the host finds nothing to carry out: while commands run, between them and when the sandbox is closed', async () => {
   const repository = makeRepository()
   const sandbox = await start(repository)
