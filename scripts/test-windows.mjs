@@ -2,7 +2,7 @@
 // processes, pipes, exit codes, command lines, jobs. What is not: restricted tokens, access lists, accounts, firewall; Wine takes these calls
 // and does nothing, so the tests are that our code refuses to go on. Nothing of it says that anything is enforced on Windows.
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { installSteps, main, ROOT, runSteps, SetUpError } from './setup.mjs'
@@ -15,9 +15,11 @@ const C_COMPILER = 'x86_64-w64-mingw32-gcc-posix'
 const VERSION = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version
 const FLAGS = ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', '-DUNICODE', '-D_UNICODE', '-D_WIN32_WINNT=0x0A00', `-DCODEX_SANDBOX_VERSION=${VERSION}`]
 
-const SOURCES = ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret.cc']
+const SOURCES = ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret.cc', 'file_identity.cc', 'machine.cc']
 /** The second goes on where a step did not read back, for tests of what comes after; it is never shipped. */
 const BUILDS = [{ name: 'addon.node', flags: [] }, { name: 'addon-plumbing.node', flags: ['-DCODEX_SANDBOX_TEST_PAST_READ_BACK'] }]
+
+const TEST_FILES = readdirSync(join(ROOT, 'test', 'windows')).filter(name => name.endsWith('.test.mjs'))
 
 await main(async () => {
   await runSteps(installSteps())
@@ -91,7 +93,7 @@ function buildAddon() {
   for (const { name, flags } of BUILDS) {
     compile(COMPILER, [
       ...FLAGS, ...flags, '-shared', '-static', '-s', '-o', join(FOLDER, name), ...SOURCES.map(source), join(FOLDER, 'load_hook.o'),
-      '-isystem', headers.include_dir, '-isystem', addonApi, `-L${FOLDER}`, '-lnode', '-ladvapi32', '-lcrypt32',
+      '-isystem', headers.include_dir, '-isystem', addonApi, `-L${FOLDER}`, '-lnode', '-ladvapi32', '-lcrypt32', '-lole32', '-lshell32', '-luuid',
     ])
   }
   console.log('the addon builds without a warning (MinGW)')
@@ -100,7 +102,7 @@ function buildAddon() {
 /** Beside the test, where a Node of Windows finds it by a relative name. */
 function bundleProduct() {
   compile(process.execPath, [join(ROOT, 'node_modules', 'esbuild', 'bin', 'esbuild'), join(ROOT, 'test', 'windows', 'product.ts'), '--bundle', '--platform=node', '--format=esm', '--log-level=warning', `--outfile=${join(FOLDER, 'product.mjs')}`])
-  cpSync(join(ROOT, 'test', 'windows', 'addon.test.mjs'), join(FOLDER, 'addon.test.mjs'))
+  for (const name of TEST_FILES) cpSync(join(ROOT, 'test', 'windows', name), join(FOLDER, name))
 }
 
 /** Node cannot use pipes of Unix as its own: its output goes through pipes of Windows, and here into a file. */
@@ -108,7 +110,7 @@ function runTests({ wine, server, env }) {
   const log = join(FOLDER, 'tests.txt')
   const output = openSync(log, 'w')
   const node = join(FOLDER, 'win-node', 'package', 'bin', 'node.exe')
-  const { status } = spawnSync(wine, [join(FOLDER, 'pipewrap.exe'), node, '--test', '--test-reporter=tap', join(FOLDER, 'addon.test.mjs')], {
+  const { status } = spawnSync(wine, [join(FOLDER, 'pipewrap.exe'), node, '--test', '--test-reporter=tap', ...TEST_FILES.map(name => join(FOLDER, name))], {
     stdio: ['ignore', output, output], timeout: 300_000, env: { ...process.env, ...env, CODEX_SANDBOX_ADDON: join(FOLDER, 'addon.node'), CODEX_SANDBOX_ADDON_PLUMBING: join(FOLDER, 'addon-plumbing.node'), CODEX_SANDBOX_TELL: join(FOLDER, 'tell.exe'), CODEX_SANDBOX_PRODUCT: './product.mjs', CODEX_SANDBOX_WINE: '1' },
   })
   run(server, ['-k'], env)

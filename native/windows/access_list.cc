@@ -66,5 +66,5 @@ void write_access_list(const std::wstring &path, const std::wstring &sddl)
 		throw StepFailure(step, error);
 	auto wanted = own_entries(text_of(descriptor.get(), DACL_SECURITY_INFORMATION, step));
 	auto found = own_entries(read_parts(path, DACL_SECURITY_INFORMATION, step));
-	require_read_back(found == wanted, step, std::string(found.begin(), found.end()));
+	require_read_back(found == wanted, step, narrow(found));
 }

@@ -5,63 +5,14 @@
 #include <memory>
 
 #include "access_list.h"
-#include "failure.h"
+#include "machine.h"
 #include "process.h"
 #include "secret.h"
 #include "token.h"
+#include "values.h"
 #include "version.h"
 
 namespace {
-
-std::wstring wide(const Napi::Value &value)
-{
-	std::u16string text = value.As<Napi::String>().Utf16Value();
-	return std::wstring(text.begin(), text.end());
-}
-
-Napi::String text(Napi::Env env, const std::wstring &value)
-{
-	return Napi::String::New(env, std::u16string(value.begin(), value.end()));
-}
-
-std::vector<std::wstring> list(const Napi::Value &value)
-{
-	auto array = value.As<Napi::Array>();
-	std::vector<std::wstring> texts;
-	for (uint32_t i = 0; i < array.Length(); i++)
-		texts.push_back(wide(array.Get(i)));
-	return texts;
-}
-
-std::string bytes(const Napi::Value &value)
-{
-	auto buffer = value.As<Napi::Buffer<char>>();
-	return std::string(buffer.Data(), buffer.Length());
-}
-
-double number(const Napi::Object &object, const char *name, double otherwise = 0)
-{
-	Napi::Value value = object.Get(name);
-	return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : otherwise;
-}
-
-Napi::Error failure(Napi::Env env, const std::string &message, const std::string &step, DWORD code)
-{
-	auto error = Napi::Error::New(env, message);
-	error.Set("step", Napi::String::New(env, step));
-	error.Set("code", Napi::Number::New(env, code));
-	return error;
-}
-
-/* A step's failure as an Error of JavaScript. */
-template <typename Step> auto guarded(Napi::Env env, Step step)
-{
-	try {
-		return step();
-	} catch (const StepFailure &error) {
-		throw failure(env, error.what(), error.step(), error.code());
-	}
-}
 
 HANDLE token_of(const Napi::Value &value)
 {
@@ -220,6 +171,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports.Set("unprotectSecret", Napi::Function::New(env, UnprotectSecret));
 	exports.Set("runCommand", Napi::Function::New(env, RunCommand));
 	exports.Set("handleCount", Napi::Function::New(env, HandleCount));
+	register_machine(env, exports);
 	return exports;
 }
 

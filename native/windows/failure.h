@@ -6,6 +6,15 @@
 #include <stdexcept>
 #include <string>
 
+/* For a message: what is not ASCII becomes a question mark. */
+inline std::string narrow(const std::wstring &text)
+{
+	std::string letters;
+	for (wchar_t letter : text)
+		letters.push_back(letter < 0x80 ? static_cast<char>(letter) : '?');
+	return letters;
+}
+
 class StepFailure : public std::runtime_error {
 public:
 	StepFailure(const char *step, DWORD code, const std::string &detail = "")

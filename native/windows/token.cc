@@ -9,11 +9,6 @@
 
 namespace {
 
-std::string narrow(const std::wstring &text)
-{
-	return std::string(text.begin(), text.end());
-}
-
 std::wstring sid_text(PSID sid, const char *step)
 {
 	Local<LPWSTR> text;

@@ -65,7 +65,8 @@ export function realFiles(): FileSystemView {
   return { entry: remember(readEntry), children: remember(folder => unlessUnseen(() => readdirSync(folder))), text: remember(readText), bytes: readBytes }
 }
 
-function remember<Answer>(ask: (path: string) => Answer): (path: string) => Answer {
+/** Asks once for each path. */
+export function remember<Answer>(ask: (path: string) => Answer): (path: string) => Answer {
   const answers = new Map<string, Answer>()
   return path => {
     if (answers.has(path)) return answers.get(path) as Answer

@@ -48,6 +48,8 @@ export interface WindowsDrive {
   /** As Windows names it: `NTFS`, `ReFS`, `FAT32`, `exFAT`, `UDF`, … */
   readonly fileSystem: string
   readonly kind: 'fixed' | 'removable' | 'remote' | 'optical' | 'memory'
+  /** The letter is only another name of this folder (`subst`). */
+  readonly substituted?: string
 }
 
 export interface WindowsAccount {

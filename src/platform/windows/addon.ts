@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { SandboxError } from '../../errors.js'
 import { findPackage, type OwnPackage } from '../../host/own-package.js'
+import type { MachineFunctions } from '../../host/windows.js'
 import { WINDOWS_LAYER } from './layer.js'
 
 /** What a failed step of the addon throws. A step that went through and left something else behind has the code 0. */
@@ -93,7 +94,7 @@ export interface SecretFunctions {
 }
 
 /** All of it. A new section is an interface in the file of its subject, named here and in `FUNCTIONS`. */
-export interface WindowsAddon extends TokenFunctions, AccessListFunctions, ProcessFunctions, SecretFunctions {
+export interface WindowsAddon extends TokenFunctions, AccessListFunctions, ProcessFunctions, SecretFunctions, MachineFunctions {
   /** Of the package that it was built with. */
   readonly version: string
 }
@@ -104,6 +105,7 @@ const FUNCTIONS = {
   readAccessList: true, writeAccessList: true,
   runCommand: true, handleCount: true,
   protectSecret: true, unprotectSecret: true,
+  machineFacts: true, lookAt: true, readDescriptor: true,
 } as const satisfies Record<Exclude<keyof WindowsAddon, 'version'>, true>
 
 const FILE = 'codex_sandbox.node'

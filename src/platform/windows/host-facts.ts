@@ -21,6 +21,7 @@ export function whyNoLists({ drives }: Pick<WindowsFacts, 'drives'>, path: strin
   if (path.startsWith('\\\\')) return 'it is on another machine, which judges by the account and knows no restricted tokens'
   const drive = drives.find(({ letter }) => isInside('windows', `${letter}\\`, path))
   if (drive === undefined) return 'its drive is not known'
+  if (drive.substituted !== undefined) return `${drive.letter} is another name of ${drive.substituted} (subst): give the path by that one`
   if (drive.kind === 'remote') return 'its drive is on another machine, which judges by the account and knows no restricted tokens'
   return WITH_LISTS.includes(drive.fileSystem.toUpperCase()) ? undefined : `${drive.fileSystem} keeps no access lists`
 }
