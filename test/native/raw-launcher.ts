@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandPlan } from '../../src/platform/launch-plan.js'
-import { FRAME_HEADER_BYTES, FrameDecoder, makeFrame, writeHeader } from '../../src/platform/linux/native/frames.js'
+import { FRAME_HEADER_BYTES, FrameDecoder, makeFrame, writeHeader } from '../../src/platform/frames.js'
 import { FROM_LAUNCHER, TO_LAUNCHER } from '../../src/platform/linux/native/frames.generated.js'
 import { encodeCommand, encodeEnvironment } from '../../src/platform/linux/native/plan-codec.js'
 

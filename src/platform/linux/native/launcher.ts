@@ -4,22 +4,16 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { Server, Socket } from 'node:net'
 import { SandboxError } from '../../../errors.js'
 import type { CommandHandlers, HeldListener, Launcher, RunningCommand } from '../../backend.js'
+import { FramedCommand } from '../../framed-command.js'
+import { FRAME_HEADER_BYTES, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, needExactly, readU32, writeHeader } from '../../frames.js'
 import type { CommandPlan, LinuxNativePlan, PlannedListener } from '../../launch-plan.js'
-import {
-  FRAME_HEADER_BYTES, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, needExactly, OUTPUT_WINDOW_BYTES, readAccessReport, readExit, readFailure,
-  readU32, STDIN_WINDOW_BYTES, writeHeader,
-} from './frames.js'
+import { readAccessReport, readExit, readFailure } from './frames.js'
 import { FROM_LAUNCHER, TO_LAUNCHER } from './frames.generated.js'
 import { encodeCommand, encodeEnvironment, encodePlan } from './plan-codec.js'
 
-/** Consumed bytes are told in batches: a quarter of the window, so that the launcher never waits for a batch to fill. */
-const CONSUMED_BATCH_BYTES = OUTPUT_WINDOW_BYTES / 4
-const LARGEST_STDIN_FRAME_BYTES = 64 << 10
 /** A launcher sets up in a few milliseconds; one that says nothing for so long never will. */
 const SET_UP_TIMEOUT_MS = 10_000
 const CLOSE_TIMEOUT_MS = 5_000
-
-const STREAM_NUMBER = { stdout: 1, stderr: 2 } as const
 
 /**
  * Starts the launcher at `path` and has it set up `plan`.
@@ -65,7 +59,7 @@ class NativeLauncher implements Launcher {
   readonly #plan: LinuxNativePlan
   readonly #socket: Socket | undefined
   readonly #decoder = new FrameDecoder((type, id, payload) => this.#takeSafely(type, id, payload))
-  readonly #commands = new Map<number, NativeCommand>()
+  readonly #commands = new Map<number, FramedCommand>()
   readonly #lostListeners: (() => void)[] = []
   #state: State = 'starting'
   #nextId = 1
@@ -147,7 +141,7 @@ class NativeLauncher implements Launcher {
 
     const id = this.#freeId()
     writeHeader(frame, TO_LAUNCHER.START, id)
-    const running = new NativeCommand(id, handlers, this.#send, change => this.#changeHolders(change))
+    const running = new FramedCommand(TO_LAUNCHER, id, handlers, this.#send, change => this.#changeHolders(change))
     this.#commands.set(id, running)
     running.ref()
     this.#send(frame)
@@ -296,7 +290,7 @@ class NativeLauncher implements Launcher {
     throw new MalformedFrame(`type ${type} for command ${id}, which is not running`)
   }
 
-  #forget(command: NativeCommand): void {
+  #forget(command: FramedCommand): void {
     command.unref()
     command.over = true
     this.#commands.delete(command.id)
@@ -358,119 +352,4 @@ function portOf(server: Server): number | undefined {
 function closeHandle(handle: Server | Socket): void {
   if (handle instanceof Server) handle.close()
   else handle.destroy()
-}
-
-class NativeCommand implements RunningCommand {
-  readonly id: number
-  readonly handlers: CommandHandlers
-  /** Its last frame has come; what is still asked of it has no effect. */
-  over = false
-  readonly #send: (frame: Buffer) => void
-  readonly #changeHolders: (change: 1 | -1) => void
-  #holds = false
-  readonly #unreported = { stdout: 0, stderr: 0 }
-  /** Input that the window has no room for yet, in order. */
-  #waiting: Uint8Array[] = []
-  #undrained = 0
-  #closingStdin = false
-  #endSent = false
-  #toldToWait = false
-
-  constructor(id: number, handlers: CommandHandlers, send: (frame: Buffer) => void, changeHolders: (change: 1 | -1) => void) {
-    this.id = id
-    this.handlers = handlers
-    this.#send = send
-    this.#changeHolders = changeHolders
-  }
-
-  ref(): void { this.#hold(true) }
-  unref(): void { this.#hold(false) }
-
-  #hold(holds: boolean): void {
-    if (this.over || holds === this.#holds) return
-    this.#holds = holds
-    this.#changeHolders(holds ? 1 : -1)
-  }
-
-  consumed(stream: 'stdout' | 'stderr', bytes: number): void {
-    const unreported = this.#unreported[stream] + bytes
-    if (unreported < CONSUMED_BATCH_BYTES || this.over) {
-      this.#unreported[stream] = unreported
-      return
-    }
-    this.#unreported[stream] = 0
-    const frame = makeFrame(TO_LAUNCHER.CONSUMED, this.id, 5)
-    frame[FRAME_HEADER_BYTES] = STREAM_NUMBER[stream]
-    frame.writeUInt32LE(unreported, FRAME_HEADER_BYTES + 1)
-    this.#send(frame)
-  }
-
-  writeStdin(data: Uint8Array): boolean {
-    if (this.over || this.#closingStdin) return true
-    if (data.length > 0) this.#waiting.push(data)
-    this.#pump()
-    this.#toldToWait = this.#waiting.length > 0
-    return !this.#toldToWait
-  }
-
-  closeStdin(): void {
-    if (this.over || this.#closingStdin) return
-    this.#closingStdin = true
-    this.#pump()
-  }
-
-  /** @throws MalformedFrame where more was drained than was sent */
-  drained(bytes: number): void {
-    if (bytes > this.#undrained) throw new MalformedFrame(`${bytes} bytes of input drained, ${this.#undrained} were sent`)
-    this.#undrained -= bytes
-    this.#pump()
-    if (this.#toldToWait && this.#waiting.length === 0) {
-      this.#toldToWait = false
-      this.handlers.onStdinDrained?.()
-    }
-  }
-
-  signal(number: number): void { this.#sendU32(TO_LAUNCHER.SIGNAL, number) }
-  kill(): void { if (!this.over) this.#send(makeFrame(TO_LAUNCHER.KILL, this.id)) }
-
-  resize(rows: number, cols: number): void {
-    if (this.over) return
-    const frame = makeFrame(TO_LAUNCHER.RESIZE, this.id, 4)
-    frame.writeUInt16LE(rows, FRAME_HEADER_BYTES)
-    frame.writeUInt16LE(cols, FRAME_HEADER_BYTES + 2)
-    this.#send(frame)
-  }
-
-  #sendU32(type: number, value: number): void {
-    if (this.over) return
-    const frame = makeFrame(type, this.id, 4)
-    frame.writeUInt32LE(value, FRAME_HEADER_BYTES)
-    this.#send(frame)
-  }
-
-  /** Sends what the window has room for; the end of the input follows its last byte. */
-  #pump(): void {
-    let sent = 0
-    for (; sent < this.#waiting.length && this.#undrained < STDIN_WINDOW_BYTES; sent++) {
-      const data = this.#waiting[sent] as Uint8Array
-      let at = 0
-      while (at < data.length && this.#undrained < STDIN_WINDOW_BYTES) {
-        const bytes = Math.min(data.length - at, LARGEST_STDIN_FRAME_BYTES, STDIN_WINDOW_BYTES - this.#undrained)
-        const frame = makeFrame(TO_LAUNCHER.STDIN, this.id, bytes)
-        frame.set(data.subarray(at, at + bytes), FRAME_HEADER_BYTES)
-        this.#send(frame)
-        this.#undrained += bytes
-        at += bytes
-      }
-      if (at < data.length) {
-        this.#waiting[sent] = data.subarray(at)
-        break
-      }
-    }
-    if (sent > 0) this.#waiting.splice(0, sent)
-    if (this.#closingStdin && this.#waiting.length === 0 && !this.#endSent) {
-      this.#endSent = true
-      this.#send(makeFrame(TO_LAUNCHER.STDIN_CLOSE, this.id))
-    }
-  }
 }

@@ -2,14 +2,17 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { nativeTables } from '../../../../../scripts/emit-native-tables.js'
-import {
-  errnoName, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, OUTPUT_WINDOW_BYTES, readAccessReport, readExit, readFailure, readU32, STDIN_WINDOW_BYTES,
-} from '../../../../../src/platform/linux/native/frames.js'
+import { FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, OUTPUT_FRAMES, OUTPUT_WINDOW_BYTES, readU32, STDIN_WINDOW_BYTES } from '../../../../../src/platform/frames.js'
+import { errnoName, readAccessReport, readExit, readFailure } from '../../../../../src/platform/linux/native/frames.js'
 import { FROM_LAUNCHER } from '../../../../../src/platform/linux/native/frames.generated.js'
 import { STEPS } from '../../../../../src/platform/linux/native/steps.generated.js'
 
 test.each([...nativeTables().keys()])('%s is current', path => {
   expect(readFileSync(path, 'utf8')).toBe(nativeTables().get(path))
+})
+
+test('output frames have the types that the decoder takes for output', () => {
+  expect([FROM_LAUNCHER.STDOUT, FROM_LAUNCHER.STDERR]).toEqual(OUTPUT_FRAMES)
 })
 
 test('the windows are those of native/linux/frames.h', () => {
