@@ -1,9 +1,9 @@
 // `npm run test:nodes [-- PATTERN…]`: the quick suite (or the test files that match) under each Node that this package supports, from npm's
 // own packages of its binaries. Ends with a table, and one line of totals.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { main, ROOT, say, SetUpError } from './setup.mjs'
+import { installNode } from './nodes.mjs'
+import { main, ROOT, say } from './setup.mjs'
 
 /** The oldest one exactly, and the newest of each line. */
 const VERSIONS = ['20.19.0', '22', '24']
@@ -12,26 +12,13 @@ const QUICK = ['test/unit', 'test/conformance', 'test/package', 'test/agent']
 
 await main(() => {
   const asked = process.argv.slice(2)
-  const rows = VERSIONS.map(version => testUnder(install(version), asked.length > 0 ? asked : QUICK))
+  const rows = VERSIONS.map(version => testUnder(installNode(version), asked.length > 0 ? asked : QUICK))
   console.log()
   for (const { node, line } of rows) console.log(`Node ${node.padEnd(9)} ${line}`)
   const sum = word => rows.reduce((all, { line }) => all + Number(new RegExp(`(\\d+) ${word}`).exec(line)?.[1] ?? 0), 0)
   console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`)
   process.exitCode = rows.every(({ ok }) => ok) ? 0 : 1
 })
-
-/** The path of that Node's binary. */
-function install(version) {
-  const name = `node-${process.platform}-${process.arch}`
-  const folder = join(ROOT, 'build/nodes', version)
-  const binary = join(folder, 'node_modules', name, 'bin/node')
-  if (existsSync(binary)) return binary
-  say(`installing ${name}@${version}…`)
-  mkdirSync(folder, { recursive: true })
-  const { status } = spawnSync('npm', ['install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', '--no-save', '--loglevel=error', `${name}@${version}`], { stdio: ['ignore', 'ignore', 'inherit'] })
-  if (status !== 0 || !existsSync(binary)) throw new SetUpError(`${name}@${version} could not be installed from the npm registry; its message is above.`)
-  return binary
-}
 
 /** What a test starts as `node` is the same one. */
 function testUnder(binary, patterns) {

@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, chownSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -34,6 +33,7 @@ export function makeOrdinaryUser(): OrdinaryUser {
   return {
     uid, home, shared,
     run: async (entry, env = {}) => {
+      const { build } = await import('esbuild') // not where only the tables are run (scripts/test-kernels.mjs)
       const outfile = join(shared, 'dist', 'entry.mjs')
       await build({ absWorkingDir: ROOT, entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error' })
       makeReadable(dirname(outfile))

@@ -24,8 +24,11 @@ export const SUPERVISED_BEFORE: RungVariant = { name: 'supervised, Landlock ABI 
 /** Set by scripts/test.mjs, which runs the tables a second time in a container as Docker makes it. */
 export const IN_CONTAINER = process.env['CODEX_SANDBOX_TEST_IN_CONTAINER'] !== undefined
 
+/** Set by scripts/test-kernels.mjs: the rungs that a virtual machine has, between commas. */
+const IN_MACHINE = process.env['CODEX_SANDBOX_TEST_RUNGS']?.split(',')
+
 /** For whole tables: where no container can be made, the supervised rung is asked for on this machine. */
-export const TABLE_RUNGS: readonly RungVariant[] = IN_CONTAINER ? [{ name: 'in a container' }] : whyNoContainer() === undefined ? [NAMESPACES] : [NAMESPACES, SUPERVISED]
+export const TABLE_RUNGS: readonly RungVariant[] = IN_MACHINE !== undefined ? [NAMESPACES, SUPERVISED].filter(({ name }) => IN_MACHINE.includes(name)) : IN_CONTAINER ? [{ name: 'in a container' }] : whyNoContainer() === undefined ? [NAMESPACES] : [NAMESPACES, SUPERVISED]
 
 export const isSupervised = ({ rung }: RungVariant): boolean => rung === 'supervised' || (rung === undefined && IN_CONTAINER)
 

@@ -1,0 +1,121 @@
+// `npm run test:kernels [-- --machine NAME]… [--suite NAME]… [--matching REGEXP]`: runs tables of the tests on kernels that this machine does
+// not have, each in a virtual machine (virtual-machine.mjs), as root and as an ordinary user. Prints a table of machines and suites, each
+// failure, and one line of totals. docs/kernels.md says what came of it.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { bundleSteps } from './build.mjs'
+import { launcherSteps } from './build-native.mjs'
+import { checkNode, installSteps, main, ROOT, runSteps, say, SetUpError } from './setup.mjs'
+import { boot, fetchKernel, fetchPrograms, layOut, layOutSources, packFolder, PRODUCT, whyNoKvm, whyNoMachine } from './virtual-machine.mjs'
+
+/**
+ * Kernels as they come, and with less by their command line. `landlock` (its ABI) and `rungs` (the first is the one that is chosen) are what
+ * has to be found there: a machine with other layers than it is listed for would prove something else than it says.
+ */
+const MACHINES = [
+  { name: '6.1',                       series: '6.1',  landlock: 2 },
+  { name: '6.12',                      series: '6.12', landlock: 6 },
+  { name: '7.3',                       series: '7.3',  landlock: 11 },
+  { name: '6.1 arm64',                 series: '6.1',  landlock: 2, arch: 'arm64' },
+  { name: '6.1, no Landlock',          series: '6.1',  append: 'lsm=capability,yama', rungs: { root: [], user: [] } },
+  { name: '6.1, no user namespaces',   series: '6.1',  landlock: 2, append: 'sysctl.kernel.unprivileged_userns_clone=0', rungs: { root: ['namespaces', 'supervised'], user: ['supervised'] } },
+  { name: '6.1, ptrace_scope 2',       series: '6.1',  landlock: 2, append: 'sysctl.kernel.yama.ptrace_scope=2' },
+]
+const BOTH = { root: ['namespaces', 'supervised'], user: ['namespaces', 'supervised'] }
+
+/** Beside `host`: what is found there, and that what is missing is refused. */
+const SUITES = {
+  conformance: { files: ['test/conformance/kernel.test.ts'] },
+  escape:      { files: ['test/escape/as-this-user.test.ts'] },
+  workloads:   { files: ['test/workloads/workloads.test.ts'] },
+}
+
+const USERS = { root: 0, user: 1000 }
+const LISTED = /^@@ (.*)$/
+
+await main(async () => {
+  checkNode()
+  const { values } = parseArgs({ options: {
+    machine: { type: 'string', multiple: true }, suite: { type: 'string', multiple: true }, user: { type: 'string', multiple: true }, matching: { type: 'string' }, list: { type: 'boolean' },
+  } })
+  const machines = chosen('machine', MACHINES.map(({ name }) => name), values.machine).map(name => MACHINES.find(each => each.name === name))
+  const suites = chosen('suite', Object.keys(SUITES), values.suite)
+  const users = chosen('user', Object.keys(USERS), values.user)
+  if (values.list === true) return console.log(MACHINES.map(({ name }) => name).join('\n'))
+
+  const before = [...installSteps(), ...launcherSteps(), ...(machines.some(({ arch }) => arch === 'arm64') ? launcherSteps('release', 'arm64') : [])]
+  await runSteps([...before, ...bundleSteps(before)])
+  const scratch = mkdtempSync(join(tmpdir(), 'test-kernels-'))
+  const rows = []
+  try {
+    for (const machine of machines) rows.push(await testOn(machine, { suites, users, matching: values.matching }, scratch))
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+  printTable(rows, suites, users)
+})
+
+function chosen(kind, known, asked = known) {
+  const unknown = asked.find(name => !known.includes(name))
+  if (unknown !== undefined) throw new SetUpError(`there is no ${kind} ${JSON.stringify(unknown)}, only ${known.map(name => JSON.stringify(name)).join(', ')}.`)
+  return asked
+}
+
+/** Boots the machine once, and runs all that is asked for in it. */
+async function testOn(machine, { suites, users, matching }, scratch) {
+  const { name, series, arch = process.arch, landlock = 0, rungs = BOTH, append } = machine
+  const reason = whyNoMachine(arch)
+  if (reason !== undefined) return { name, results: [], skipped: reason }
+  const { release, path: kernel } = fetchKernel(series, arch)
+  const programs = await fetchPrograms(arch)
+  const own = join(scratch, 'own')
+  rmSync(own, { recursive: true, force: true })
+  await pack(own, {
+    users: users.map(user => ({ name: user, uid: USERS[user], expects: { landlock, rungs: rungs[user] } })), slower: whyNoKvm(arch) === undefined ? 1 : 10, matching,
+    suites: suites.map(suite => ({ name: suite, files: SUITES[suite].files.map(file => file.replace(/\.ts$/, '.js')) })),
+  })
+  packFolder(own, `${own}.cpio`)
+  say(`\n${name}: booting ${release}${whyNoKvm(arch) === undefined ? '' : ', emulated'}…`)
+  const results = []
+  const began = performance.now()
+  const { status, failure } = await boot({
+    arch, kernel, archives: [programs, `${own}.cpio`], append, memoryMb: 3072, timeoutMs: 3600_000,
+    onLine: line => {
+      const [, text] = LISTED.exec(line) ?? []
+      if (text === undefined) return console.log(`  | ${line}`)
+      const result = JSON.parse(text)
+      results.push(result)
+      if (result.state === 'failed') console.log(`✗ ${name}, ${result.user}, ${result.suite}: ${result.name}\n${String(result.reason).replace(/^/gm, '    ')}`)
+    },
+  })
+  if (failure !== undefined || status !== 0) results.push({ user: users[0], suite: 'host', name: 'the machine itself', state: 'failed', reason: failure ?? `its script ended with ${status}` })
+  say(`${name}: ${((performance.now() - began) / 1000).toFixed(0)} s`)
+  return { name, release, results }
+}
+
+async function pack(folder, plan) {
+  const { build } = await import('esbuild')
+  mkdirSync(join(folder, 'guest/node_modules/vitest'), { recursive: true })
+  layOut(folder, Object.fromEntries([...PRODUCT, 'scripts/test-kernels-guest.mjs'].map(name => [`guest/${name}`, name])))
+  await layOutSources(folder, ['src', 'test'])
+  await build({ absWorkingDir: ROOT, entryPoints: ['scripts/test-kernels-vitest.mjs'], outfile: join(folder, 'guest/node_modules/vitest/index.js'), bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error' })
+  writeFileSync(join(folder, 'guest/node_modules/vitest/package.json'), '{"type":"module","exports":"./index.js"}\n')
+  writeFileSync(join(folder, 'guest/plan.json'), JSON.stringify(plan))
+  writeFileSync(join(folder, 'start'), 'exec node /guest/scripts/test-kernels-guest.mjs\n')
+}
+
+function printTable(rows, suites, users) {
+  const counts = results => ['passed', 'failed', 'skipped'].map(state => results.filter(result => result.state === state).length)
+  const columns = ['host', ...suites].flatMap(suite => users.map(user => ({ suite, user })))
+  console.log(`\n${['passed/failed/skipped', ...columns.map(({ suite, user }) => `${suite}, ${user}`)].join(' | ')}`)
+  for (const { name, release, results, skipped } of rows) {
+    const cells = columns.map(({ suite, user }) => counts(results.filter(result => result.suite === suite && result.user === user)).join('/'))
+    console.log(skipped === undefined ? `${name} (${release}) | ${cells.join(' | ')}` : `${name} | skipped: ${skipped}`)
+  }
+  const [passed, failed, skipped] = counts(rows.flatMap(({ results }) => results))
+  const machinesLeftOut = rows.filter(row => row.skipped !== undefined).length
+  console.log(`\n${passed} passed, ${failed} failed, ${skipped + machinesLeftOut} skipped`)
+  process.exitCode = failed > 0 || (passed === 0 && machinesLeftOut === 0) ? 1 : 0
+}
