@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { SandboxError } from '../errors.js'
 import { explainAccess } from '../exec/decide-access.js'
-import { resolvePolicy, snapshotFor } from '../exec/prepare.js'
+import { hostCompletion, resolvePolicy, snapshotFor } from '../exec/prepare.js'
 import { currentFolder } from '../host/snapshot.js'
 import type { Access } from '../policy/decision.js'
 import { describePreset, isDomainPreset } from '../policy/domain-presets.js'
@@ -22,7 +22,7 @@ export async function explain({ verb, options, words }: Arguments): Promise<numb
     return EXIT.allowed
   }
   const cwd = currentFolder()
-  const host = snapshotFor({})
+  const host = snapshotFor({}, await hostCompletion())
   const policy = resolvePolicy({ policy: await policyFromOptions(verb, options, { cwd }), cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd), allowBroadRoots: true }, host)
   const access = parseAccess(word, { write: options.asWrite === true, cwd, exists: path => host.files.entry(path) !== undefined })
   const { decision, text } = explainAccess(policy, host, access)

@@ -1,5 +1,6 @@
 // What this machine can enforce: of one policy, and at all. Starts no sandbox.
 import { SandboxError } from '../errors.js'
+import { currentPlatform } from '../host/snapshot.js'
 import type { GroupReport, LayerReport } from '../platform/backend.js'
 import type { BackendName, Enforcement } from '../platform/launch-plan.js'
 import { namedLauncher } from '../platform/linux/native/find-launcher.js'
@@ -8,7 +9,7 @@ import { selectBackend } from '../platform/select.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import { removeUnused } from './caches.js'
 import { checkSandboxOptions, type ParsedSandboxOptions, type SandboxOptions } from './options.js'
-import { parseOptions, prepare, snapshotFor } from './prepare.js'
+import { parseOptions, prepare } from './prepare.js'
 
 export interface MissingLayer {
   /** The rule, option or step that cannot be enforced; undefined where no sandbox starts here at all. */
@@ -32,7 +33,7 @@ export interface Capabilities {
 }
 
 /** What the host lacks; any other error is the policy's own and is thrown. */
-const HOST_ERRORS: readonly string[] = ['layer_missing', 'rule_not_enforceable', 'platform_unsupported', 'launcher_not_found', 'launcher_not_known', 'set_up_failed']
+const HOST_ERRORS: readonly string[] = ['layer_missing', 'rule_not_enforceable', 'platform_unsupported', 'launcher_not_found', 'launcher_not_known', 'set_up_failed', 'windows_setup_required']
 
 /**
  * Whether `policy` can be enforced on this host.
@@ -59,7 +60,7 @@ export async function checkParsedHost(options: ParsedSandboxOptions): Promise<Ho
 /** What the host offers to a confined policy. */
 export async function capabilities({ launcherPath, launcherSha256 }: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Capabilities> {
   const launcher = namedLauncher({ launcherPath, launcherSha256 }, process.env)
-  const { platform } = snapshotFor({ launcherPath, launcherSha256 })
+  const platform = currentPlatform()
   const backend = await loadBackend(selectBackend(platform, 'workspace-write'), platform, launcher)
   const groups = backend.findGroups?.()
   return { platform, backend: backend.name, layers: await backend.probe(), ...(groups === undefined ? {} : { groups }) }

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
 import { readPlaceholders, withoutPlaceholders } from '../host/placeholders.js'
-import { realFiles, takeSnapshot } from '../host/snapshot.js'
+import { currentPlatform, realFiles, takeSnapshot } from '../host/snapshot.js'
 import type { Backend, CompileOptions, LayerReport } from '../platform/backend.js'
 import type { BackendName, LaunchPlan } from '../platform/launch-plan.js'
 import { findLauncher, namedLauncher, type NamedLauncher, packageRuntimePaths } from '../platform/linux/native/find-launcher.js'
@@ -20,6 +20,7 @@ import { refuseInexactLimits } from './limits.js'
 import type { ParsedSandboxOptions, SandboxOptions } from './options.js'
 import { wantedStandIns } from './stand-ins.js'
 import { stateDirectory } from './state-directory.js'
+import type { HostCompletion } from './windows-host.js'
 
 /** What was found out about a policy on this machine. */
 export interface Preparation {
@@ -31,6 +32,7 @@ export interface Preparation {
   readonly plan: LaunchPlan
   /** As it was when the policy was resolved. */
   readonly host: HostSnapshot
+  readonly completion: HostCompletion | undefined
   /** The layers are an earlier probe's: where a step fails, the host has to be asked again. */
   readonly recalled: boolean
 }
@@ -53,7 +55,8 @@ export async function prepare(options: ParsedSandboxOptions, { recall = false } 
 
 async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promise<Preparation> {
   const launcher = namedLauncher(options, process.env)
-  const host = snapshotFor(options)
+  const completion = await hostCompletion()
+  const host = snapshotFor(options, completion)
   const backend = await loadBackend(selectBackend(host.platform, options.policy.mode, options.windowsMode), host.platform, launcher)
   if (options.rung !== undefined && backend.name !== 'linux-native') {
     throw new SandboxError('option_invalid', { field: 'rung', value: options.rung }, { detail: `it is one of Linux's ways, and this is ${backend.name}`, remedy: 'Leave it out.' })
@@ -65,17 +68,18 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   // The probe is a process of its own: it runs while the policy is resolved.
   const probing = known === undefined ? backend.probe() : undefined
   probing?.catch(() => {})
-  const { policy, caches, seen } = resolveWithCaches(options, host)
+  const { policy, caches, seen } = resolveWithCaches(options, host, completion)
   const proxyPort = randomInt(FIRST_FREE_PORT, 1 << 16)
   const layers = known ?? await probing ?? []
   const plan = compilePlan({ options, backend, layers }, policy, seen, proxyPort)
   if (known === undefined) backend.keep?.(state, layers)
-  return { options, policy, caches, backend, layers, plan, host: seen, recalled: known !== undefined }
+  return { options, policy, caches, backend, layers, plan, host: seen, completion, recalled: known !== undefined }
 }
 
 /** Folders are made only for a policy that is right, and the host is looked at again then. */
-function resolveWithCaches(options: ParsedSandboxOptions, host: HostSnapshot): { policy: ResolvedPolicy; caches: CacheFolders | undefined; seen: HostSnapshot } {
+function resolveWithCaches(options: ParsedSandboxOptions, host: HostSnapshot, completion: HostCompletion | undefined): { policy: ResolvedPolicy; caches: CacheFolders | undefined; seen: HostSnapshot } {
   const wanted = { files: options.policy.caches === 'private', settings: wantedStandIns(options.policy.denySecrets !== false, host).length > 0 }
+  if (host.platform === 'windows') return { policy: resolvePolicy(options, host), caches: undefined, seen: host }
   if (!wanted.files && !wanted.settings) return { policy: resolvePolicy(options, host), caches: undefined, seen: host }
   const parent = cacheDirectory(process.env, host)
   const known = cacheFolders(parent, realPath(options.cwd ?? host.cwd), wanted)
@@ -86,7 +90,7 @@ function resolveWithCaches(options: ParsedSandboxOptions, host: HostSnapshot): {
   }
   const caches = cacheFolders(parent, resolvePolicy(options, host).cwd, wanted)
   makeCacheFolders(caches)
-  const seen = snapshotFor(options)
+  const seen = snapshotFor(options, completion)
   return { policy: resolvePolicy(options, seen, caches), caches, seen }
 }
 
@@ -111,7 +115,7 @@ export function prepareAgain({ options, caches, backend, layers }: Pick<Preparat
   const launcher = namedLauncher(options, process.env)
   if (launcher !== undefined) refuseWritable(launcher, policy)
   const plan = compilePlan({ options, backend, layers }, policy, host, randomInt(FIRST_FREE_PORT, 1 << 16))
-  return { policy, plan: { ...plan, enforcement: { ...plan.enforcement, notes: [...plan.enforcement.notes, ...notes] } } }
+  return { policy, plan: withNotes(plan, notes) }
 }
 
 function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' | 'backend' | 'layers'>, policy: ResolvedPolicy, host: HostSnapshot, proxyPort: number, more: Partial<CompileOptions> = {}): LaunchPlan {
@@ -130,8 +134,13 @@ function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' |
     ...more,
   })
   if (options.requireLimits === true) refuseInexactLimits(options.policy.limits, plan.enforcement)
-  return plan
+  return host.platform === 'windows' && options.policy.caches === 'private' && plan.backend !== 'unconfined' ? withNotes(plan, [NO_CACHES]) : plan
 }
+
+/** A folder that comes and goes would need set-up again each time. */
+const NO_CACHES = 'caches of tools are not private here: they stay the home folder\'s, which commands may read and not write'
+
+const withNotes = (plan: LaunchPlan, notes: readonly string[]): LaunchPlan => ({ ...plan, enforcement: { ...plan.enforcement, notes: [...plan.enforcement.notes, ...notes] } })
 
 /** Those that no service has for its own. */
 const FIRST_FREE_PORT = 49_152
@@ -176,18 +185,23 @@ export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot,
 /** `'files'`: only they are looked at again, which is all that a decision needs; the mounts and this package's files are as at the start. */
 export type LookAtHost = (again?: 'files') => HostSnapshot
 
-export function hostLooker(options: Parameters<typeof snapshotFor>[0], first: HostSnapshot, env: NodeJS.ProcessEnv): LookAtHost {
+export function hostLooker(options: Parameters<typeof snapshotFor>[0], { host: first, completion }: Pick<Preparation, 'host' | 'completion'>, env: NodeJS.ProcessEnv): LookAtHost {
   const state = stateDirectory(env, first)
-  return again => again === 'files' ? { ...first, files: withoutPlaceholders(realFiles(), readPlaceholders(state)) } : snapshotFor(options, env)
+  return again => again === 'files' ? { ...first, files: withoutPlaceholders((completion?.files ?? realFiles)(), readPlaceholders(state)) } : snapshotFor(options, completion, env)
 }
+
+/** What a snapshot needs beside Node's own view, on the one platform where it does. */
+export const hostCompletion = async (): Promise<HostCompletion | undefined> => currentPlatform() === 'windows' ? (await import('./windows-host.js')).windowsHost() : undefined
 
 /** This machine, with what runs or is believed outside of every sandbox. */
 export function snapshotFor(
   { cwd, selfPaths = [], ...launcher }: { readonly [Key in 'cwd' | 'launcherPath' | 'launcherSha256']?: string | undefined } & Pick<ParsedSandboxOptions, 'selfPaths'>,
+  completion: HostCompletion | undefined,
   env: NodeJS.ProcessEnv = process.env,
 ): HostSnapshot {
   // Where it is given, this process's own may be gone.
-  const host = takeSnapshot({ selfPaths: [], env, ...(cwd === undefined ? {} : { cwd }) })
+  const taken = takeSnapshot({ selfPaths: [], env, ...(cwd === undefined ? {} : { cwd }) })
+  const host = completion === undefined ? taken : completion.host(taken, env)
   const state = stateDirectory(env, host)
   return {
     ...host,

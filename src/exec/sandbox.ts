@@ -68,7 +68,7 @@ export async function startSandbox(preparation: Preparation, options: Pick<Parse
     const approved = await approvedCommands(preparation)
     const { onApproval, approvalTimeoutMs } = { ...preparation.options, ...(approved === undefined ? {} : { onApproval: approved.onApproval }) }
     const starter = new LauncherStarter(backend, policy.networkRules, { onApproval, approvalTimeoutMs, variables: env, seams })
-    return new Sandbox(policy, plan, await starter.start(plan), hostLooker({ ...options, cwd: policy.cwd }, preparation.host, env), preparation, leaveCaches, starter, approved)
+    return new Sandbox(policy, plan, await starter.start(plan), hostLooker({ ...options, cwd: policy.cwd }, preparation, env), preparation, leaveCaches, starter, approved)
   } catch (error) {
     leaveCaches?.()
     throw error

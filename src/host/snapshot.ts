@@ -65,6 +65,10 @@ export function realFiles(): FileSystemView {
   return { entry: remember(readEntry), children: remember(folder => unlessUnseen(() => readdirSync(folder))), text: remember(readText), bytes: readBytes }
 }
 
+/** Names of the folders directly in a folder, links left out; undefined where it cannot be listed. */
+export const foldersIn = (folder: string): string[] | undefined =>
+  unlessUnseen(() => readdirSync(folder, { withFileTypes: true }).filter(each => each.isDirectory()).map(({ name }) => name))
+
 /** Asks once for each path. */
 export function remember<Answer>(ask: (path: string) => Answer): (path: string) => Answer {
   const answers = new Map<string, Answer>()

@@ -120,37 +120,36 @@ export interface AddonPlace {
   readonly load?: (path: string) => unknown
 }
 
-/**
- * Where the addon has to lie: in this package's `dist`, which no command may write whatever its policy says (see `packageRuntimePaths`).
- * Nothing else names one, neither an option nor a variable: it runs with the user's rights.
- *
- * @throws SandboxError `layer_missing`
- */
-export function addonPath({ own = findPackage(), arch = process.arch }: AddonPlace = {}): string {
-  if (!BUILT_FOR.includes(arch)) throw missing(arch, `it is built for ${BUILT_FOR.join(' and ')} only`, 'Run it on such a processor.')
-  if (own === undefined) throw missing('bundled', 'this code was bundled into another program, and the addon is a file of its own', 'Leave this package out of the bundle (mark it as external).')
-  return join(own.root, 'dist', `windows-${arch}`, FILE)
-}
+/** The addon, or why there is none and what to do. */
+export type FoundAddon =
+  | { readonly ok: true; readonly path: string; readonly addon: WindowsAddon }
+  | { readonly ok: false; readonly path: string; readonly reason: string; readonly remedy: string; readonly cause?: unknown }
 
 /**
- * Loads the addon. Node keeps what it has loaded: a second call costs nothing.
- *
- * @throws SandboxError `layer_missing`, with what to do: it is not built, cannot be loaded, or is of another version
+ * The addon lies in this package's `dist`, which no command may write whatever its policy says (see `packageRuntimePaths`). Nothing else
+ * names one, neither an option nor a variable: it runs with the user's rights. Node keeps what it has loaded: a second call costs little.
  */
-export function loadWindowsAddon({ own = findPackage(), arch = process.arch, load = path => createRequire(path)(path) }: AddonPlace = {}): WindowsAddon {
-  const path = addonPath({ own, arch })
-  if (!existsSync(path)) throw missing(path, 'it is not built', BUILD)
+export function findWindowsAddon({ own = findPackage(), arch = process.arch, load = path => createRequire(path)(path) }: AddonPlace = {}): FoundAddon {
+  if (own === undefined) return { ok: false, path: 'bundled', reason: 'this code was bundled into another program, and the addon is a file of its own', remedy: 'Leave this package out of the bundle (mark it as external).' }
+  const path = join(own.root, 'dist', `windows-${arch}`, FILE)
+  const missing = (reason: string, cause?: unknown): FoundAddon => ({ ok: false, path, reason, remedy: BUILD, ...(cause === undefined ? {} : { cause }) })
+  if (!BUILT_FOR.includes(arch)) return { ok: false, path, reason: `it is built for ${BUILT_FOR.join(' and ')} only, and this Node is for ${arch}`, remedy: `Use a Node for ${BUILT_FOR.join(' or ')}.` }
+  if (!existsSync(path)) return missing('it is not built')
   let addon: Partial<Record<string, unknown>>
   try {
     addon = load(path) as typeof addon
   } catch (error) {
-    throw missing(path, `it cannot be loaded (${error instanceof Error ? error.message : String(error)})`, BUILD, error)
+    return missing(`it cannot be loaded (${error instanceof Error ? error.message : String(error)})`, error)
   }
-  if (addon['version'] !== own?.version) throw missing(path, `it has version ${JSON.stringify(addon['version'])}, and this is ${JSON.stringify(own?.version)}`, BUILD)
+  if (addon['version'] !== own.version) return missing(`it has version ${JSON.stringify(addon['version'])}, and this is ${JSON.stringify(own.version)}`)
   const absent = Object.keys(FUNCTIONS).find(name => typeof addon[name] !== 'function')
-  if (absent !== undefined) throw missing(path, `it has no ${absent}: it was built from other sources`, BUILD)
-  return addon as unknown as WindowsAddon
+  if (absent !== undefined) return missing(`it has no ${absent}: it was built from other sources`)
+  return { ok: true, path, addon: addon as unknown as WindowsAddon }
 }
 
-const missing = (value: string, detail: string, remedy: string, cause?: unknown): SandboxError =>
-  new SandboxError('layer_missing', { field: WINDOWS_LAYER, value }, { detail, remedy, ...(cause === undefined ? {} : { cause }) })
+/** @throws SandboxError `layer_missing` */
+export function loadWindowsAddon(place: AddonPlace = {}): WindowsAddon {
+  const found = findWindowsAddon(place)
+  if (found.ok) return found.addon
+  throw new SandboxError('layer_missing', { field: WINDOWS_LAYER, value: found.path }, { detail: found.reason, remedy: found.remedy, ...(found.cause === undefined ? {} : { cause: found.cause }) })
+}

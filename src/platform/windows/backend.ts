@@ -4,6 +4,7 @@ import type { Backend, LayerReport } from '../backend.js'
 import type { WindowsMode } from '../launch-plan.js'
 import { compileWindows } from './compile.js'
 import { WINDOWS_LAYER } from './layer.js'
+import { probeWindows } from './probe.js'
 
 const NOT_BUILT: LayerReport = {
   layer: WINDOWS_LAYER, available: false, reason: 'this build makes plans for Windows, and has nothing yet that carries them out',
@@ -13,7 +14,7 @@ const NOT_BUILT: LayerReport = {
 export function windowsBackend(mode: WindowsMode): Backend {
   return {
     name: `windows-${mode}`,
-    probe: async () => [NOT_BUILT],
+    probe: async () => probeWindows(),
     compile: (policy, layers, options) => compileWindows(policy, mode, layers, options),
     async start() {
       throw new SandboxError('layer_missing', { field: WINDOWS_LAYER, value: 'not built' }, { detail: NOT_BUILT.reason as string, remedy: NOT_BUILT.remedy as string })

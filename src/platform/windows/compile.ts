@@ -99,7 +99,7 @@ const ELEVATED_NOTES = [
 function refuseMissingLayer(layers: readonly LayerReport[]): void {
   const report = layers.find(({ layer: name }) => name === WINDOWS_LAYER)
   if (report?.available === true) return
-  throw new SandboxError('layer_missing', { field: WINDOWS_LAYER, value: report?.errno ?? 'not reported' }, {
+  throw new SandboxError('layer_missing', { field: WINDOWS_LAYER, value: report?.errno ?? 'missing' }, {
     ...(report?.reason === undefined ? {} : { detail: report.reason }), ...(report?.remedy === undefined ? {} : { remedy: report.remedy }),
   })
 }

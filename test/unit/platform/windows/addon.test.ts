@@ -6,12 +6,13 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, expect, test } from 'vitest'
 import { findPackage } from '../../../../src/host/own-package.js'
 import { packageRuntimePaths } from '../../../../src/platform/linux/native/find-launcher.js'
-import { addonPath, isAddonFailure, loadWindowsAddon } from '../../../../src/platform/windows/addon.js'
+import { findWindowsAddon, isAddonFailure, loadWindowsAddon } from '../../../../src/platform/windows/addon.js'
+import { probeWindows } from '../../../../src/platform/windows/probe.js'
 
 const root = mkdtempSync(join(tmpdir(), 'codex-sandbox-addon-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 const own = { root, version: '1.2.3', dependencies: [] }
-const file = addonPath({ own, arch: 'x64' })
+const file = findWindowsAddon({ own, arch: 'x64', load: () => ({}) }).path
 mkdirSync(join(root, 'dist', 'windows-x64'), { recursive: true })
 writeFileSync(file, '')
 
@@ -21,7 +22,7 @@ const exported = readdirSync(sources).filter(name => name.endsWith('.cc')).flatM
 const complete = Object.fromEntries([['version', '1.2.3'], ...exported.map(name => [name, () => {}])])
 
 test('it is a file of this package\'s dist, which commands may never write', () => {
-  const path = addonPath({ arch: 'arm64' })
+  const { path } = findWindowsAddon({ arch: 'arm64' })
   expect(path).toBe(join(findPackage()?.root as string, 'dist', 'windows-arm64', 'codex_sandbox.node'))
   expect(packageRuntimePaths()).toContain(join(findPackage()?.root as string, 'dist'))
 })
@@ -40,12 +41,16 @@ test('the addon has what is asked of it, and the list asks for functions that it
 test.each([
   { name: 'not built',                       place: { own: { ...own, root: join(root, 'elsewhere') }, arch: 'x64', load: () => complete }, says: /it is not built. Build it: `node scripts\/build-windows-addon\.mjs`/ },
   { name: 'not built for this processor',    place: { own, arch: 'arm64', load: () => complete },                                          says: /it is not built/ },
-  { name: 'a processor that nothing is for', place: { own, arch: 'ia32', load: () => complete },                                           says: /"ia32" is not available.*x64 and arm64 only/ },
+  { name: 'a processor that nothing is for', place: { own, arch: 'ia32', load: () => complete },                                           says: /built for x64 and arm64 only, and this Node is for ia32\. Use a Node for/ },
   { name: 'of another version',              place: { own, arch: 'x64', load: () => ({ ...complete, version: '1.2.2' }) },                 says: /it has version "1\.2\.2", and this is "1\.2\.3"/ },
   { name: 'of no version',                   place: { own, arch: 'x64', load: () => ({ ...complete, version: undefined }) },               says: /it has version undefined/ },
   { name: 'not loadable',                    place: { own, arch: 'x64', load: () => { throw new Error('%1 is not a valid Win32 application.') } }, says: /cannot be loaded \(%1 is not a valid/ },
 ] as const)('$name: the layer is missing', ({ place, says }) => {
   expect(() => loadWindowsAddon(place)).toThrow(expect.objectContaining({ code: 'layer_missing', field: 'windows-addon', message: expect.stringMatching(says) }))
+})
+test('a probe tells the same', () => {
+  expect(probeWindows(findWindowsAddon({ own, arch: 'x64', load: () => complete }))).toEqual([{ layer: 'windows-addon', available: true }])
+  expect(probeWindows(findWindowsAddon({ own, arch: 'arm64' }))).toEqual([{ layer: 'windows-addon', available: false, reason: expect.stringMatching(/codex_sandbox\.node: it is not built$/), remedy: expect.stringContaining('build-windows-addon') }])
 })
 test('a failed step is told from other errors', () => {
   expect(isAddonFailure(Object.assign(new Error('x'), { step: 'exec', code: 2 }))).toBe(true)
