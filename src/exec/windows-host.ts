@@ -51,7 +51,10 @@ function unlessMissing(load: () => MachineFunctions): MachineFunctions | undefin
 
 function once<Answer>(ask: () => Answer): () => Answer {
   let answer: { readonly value: Answer } | undefined
-  return () => (answer ??= { value: ask() }).value
+  return () => {
+    answer ??= { value: ask() }
+    return answer.value
+  }
 }
 
 const viewOf = ({ descriptor }: Pick<WindowsFacts, 'descriptor'>): ScanView => ({ folders: foldersIn, descriptor, nowMs: () => performance.now() })
