@@ -50,6 +50,8 @@ export const ERRORS = {
   approval_declined:     { message: 'was not approved',                               remedy: 'Do not run it, or ask again with a reason.' },
   profile_text_invalid:  { message: 'cannot be written in a sandbox profile',         remedy: 'Give text without NUL and symbols of the profile language.' },
   descriptor_invalid:    { message: 'is not understood as a security descriptor',     remedy: 'Write it in SDDL, with SIDs in full.' },
+  installation_failed:   { message: 'failed',                                         remedy: 'Mend it, and run it again: what is done already is not done twice.' },
+  root_required:         { message: 'has to be run by root',                           remedy: 'Run it with sudo.' },
   windows_setup_required: { message: 'is not set up on this machine',                 remedy: 'Run `codex-sandbox windows setup`.' },
   windows_setup_busy:    { message: 'is being changed by somebody else',              remedy: 'Wait until that has ended, and try again.' },
   windows_setup_refused: { message: 'cannot be made on this machine; nothing was changed', remedy: 'Use the other mode, or ask who manages this machine.' },

@@ -36,6 +36,7 @@ async function runVerb(given: Arguments): Promise<number> {
     case 'execpolicy': return (await import('./execpolicy.js')).execpolicy(given)
     case 'debug-config': return (await import('./debug-config.js')).debugConfig(given)
     case 'doctor':  return (await import('./doctor.js')).doctor(given)
+    case 'setup':   return (await import('./setup.js')).setup(given)
     case 'app-server': return (await import('./app-server.js')).appServer(given)
     case 'sessions': return (await import('./sessions.js')).listSessions(given)
     default:        return verb satisfies never

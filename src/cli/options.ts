@@ -8,6 +8,7 @@ export const VERBS = {
   execpolicy: { usage: 'execpolicy check [--pretty] --rules FILE… [--] COMMAND…', help: 'print which command rules a command meets, and what they decide' },
   'debug-config': { usage: 'debug-config [options] [--json]',       help: 'say what config.toml and the requirements come to, and where each value is from' },
   doctor:  { usage: 'doctor [--json] [--escape]',                   help: 'say what this machine can enforce, and what to do about the rest' },
+  setup:   { usage: 'setup linux [--uninstall] [--force] [--json]',  help: 'as root: let AppArmor (Ubuntu) permit the launcher its namespaces' },
   'app-server': { usage: 'app-server [--listen URL] | app-server generate-json-schema|generate-ts --out DIR', help: 'serve commands to an agent runtime: JSON-RPC, a line a message' },
   sessions: { usage: 'sessions [--listen URL] [--kill ID] [--json]', help: 'list the background terminals of a running service, or end one' },
 } as const satisfies Record<string, { usage: string; help: string }>
@@ -43,7 +44,7 @@ const RUNNING = ['run', 'sandbox', 'learn'] as const
 const POLICIES = ['run', 'sandbox', 'learn', 'explain'] as const
 /** Those that may read config.toml. */
 const CONFIGURED = ['run', 'sandbox', 'learn', 'explain', 'debug-config'] as const
-const ALL = ['run', 'sandbox', 'learn', 'execpolicy', 'explain', 'debug-config', 'doctor', 'app-server', 'sessions'] as const
+const ALL = ['run', 'sandbox', 'learn', 'execpolicy', 'explain', 'debug-config', 'doctor', 'setup', 'app-server', 'sessions'] as const
 
 export const OPTIONS = [
   { key: 'sandbox',       short: 's', value: 'MODE', for: POLICIES, group: 'policy', help: 'read-only, workspace-write or danger-full-access' },
@@ -79,7 +80,7 @@ export const OPTIONS = [
   { key: 'background',    value: 'kill|keep', for: COMMANDS, group: 'command', help: 'what the command leaves running: end it (default), or wait for its end' },
   { key: 'memory',        value: '512M', for: RUNNING, group: 'command', help: 'memory of all its processes together: bytes, K, M or G' },
   { key: 'pids',          value: 'N', for: RUNNING, group: 'command', help: 'processes and threads at once' },
-  { key: 'json',          for: ['run', 'sandbox', 'learn', 'debug-config', 'doctor', 'sessions'], group: 'output', help: 'print the result as JSON, the output inside it' },
+  { key: 'json',          for: ['run', 'sandbox', 'learn', 'debug-config', 'doctor', 'setup', 'sessions'], group: 'output', help: 'print the result as JSON, the output inside it' },
   { key: 'report',        value: 'FILE', for: COMMANDS, group: 'output', help: 'write the result as JSON to FILE; the output passes through' },
   { key: 'printPlan',     long: 'print-plan', for: COMMANDS, group: 'output', help: 'print what would be enforced, and run nothing' },
   { key: 'platform',      value: 'linux|macos|windows', for: COMMANDS, group: 'output', help: 'the system that --print-plan is for (default: this one)' },
@@ -91,6 +92,8 @@ export const OPTIONS = [
   { key: 'resolveHostExecutables', long: 'resolve-host-executables', for: ['execpolicy'], group: 'policy', help: 'take the path of a program for its name, as far as host_executable allows' },
   { key: 'pretty',        for: ['execpolicy'], group: 'output', help: 'print JSON on several lines' },
   { key: 'escape',        for: ['doctor'], group: 'other', help: 'try to escape in every known way, in a fresh folder, and print a score' },
+  { key: 'uninstall',     for: ['setup'], group: 'other', help: 'take away what set-up has installed' },
+  { key: 'force',         for: ['setup'], group: 'other', help: 'install it also where this machine does not need it' },
   { key: 'config',        short: 'c', value: 'KEY=VALUE', repeat: true, for: ['app-server'], group: 'policy', help: 'a value of config.toml, over those of its files' },
   { key: 'profile',       short: 'p', value: 'NAME', for: ['app-server'], group: 'policy', help: 'the profile of config.toml' },
   { key: 'listen',        value: 'URL', for: ['app-server', 'sessions'], group: 'other', help: 'stdio:// (the default of app-server) or unix://PATH; unix:// alone is the usual place' },

@@ -5,6 +5,7 @@ import { capabilities, checkHost, type Capabilities, type HostCheck } from '../e
 import { takeSnapshot } from '../host/snapshot.js'
 import type { Rung } from '../platform/launch-plan.js'
 import { findLauncher, namedLauncher } from '../platform/linux/native/find-launcher.js'
+import { chooseLauncher } from '../platform/linux/native/installed-launcher.js'
 
 /** One thing that must be there, and whether it is. */
 export interface Finding {
@@ -45,7 +46,10 @@ const kernel = (): Finding => ({ name: 'kernel', ok: true, detail: `${release()}
 
 function findLauncherHere(): Finding {
   try {
-    return { name: 'launcher', ok: true, detail: findLauncher(namedLauncher({}, process.env)) }
+    const named = namedLauncher({}, process.env)
+    const own = findLauncher(named)
+    const { path, refused } = named === undefined ? chooseLauncher(own) : { path: own }
+    return { name: 'launcher', ok: true, detail: refused === undefined ? path : `${path}; ${refused}` }
   } catch (error) {
     if (!(error instanceof SandboxError)) throw error
     return { name: 'launcher', ok: false, detail: error.message.replace(` ${error.remedy}`, ''), remedy: error.remedy }

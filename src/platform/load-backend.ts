@@ -11,8 +11,13 @@ import type { NamedLauncher } from './linux/native/find-launcher.js'
 export async function loadBackend(name: BackendName, platform: PlatformName, launcher?: NamedLauncher): Promise<Backend> {
   switch (name) {
     case 'linux-native': {
-      const [{ linuxNativeBackend }, { findLauncher }] = await Promise.all([import('./linux/native/backend.js'), import('./linux/native/find-launcher.js')])
-      return linuxNativeBackend(findLauncher(launcher))
+      const [{ linuxNativeBackend }, { findLauncher }, { chooseLauncher }] = await Promise.all([
+        import('./linux/native/backend.js'), import('./linux/native/find-launcher.js'), import('./linux/native/installed-launcher.js'),
+      ])
+      const own = findLauncher(launcher)
+      // One that the caller names is the one that the caller means.
+      const { path, refused } = launcher === undefined ? chooseLauncher(own) : { path: own }
+      return linuxNativeBackend(path, refused === undefined ? [] : [refused])
     }
     case 'unconfined': {
       const { unconfinedBackend } = await import('./unconfined.js')

@@ -8,14 +8,18 @@ import { startLauncher } from './launcher.js'
 import { probeLinuxNative } from './probe.js'
 import { keepLayers, recallLayers } from './probe-cache.js'
 
-export function linuxNativeBackend(launcherPath: string): Backend {
+/** @param notes  what every result shall tell beside the plan's own: one line each */
+export function linuxNativeBackend(launcherPath: string, notes: readonly string[] = []): Backend {
   return {
     name: 'linux-native',
     probe: () => probeLinuxNative(launcherPath),
     recall: stateDirectory => recallLayers(stateDirectory, launcherPath),
     keep: (stateDirectory, layers) => keepLayers(stateDirectory, launcherPath, layers),
     findGroups: () => findGroups(),
-    compile: compileLinuxNative,
+    compile: (policy, layers, options) => {
+      const plan = compileLinuxNative(policy, layers, options)
+      return notes.length === 0 ? plan : { ...plan, enforcement: { ...plan.enforcement, notes: [...plan.enforcement.notes, ...notes] } }
+    },
     async start(plan) {
       if (plan.backend !== 'linux-native') throw new Error(`a plan for ${plan.backend}`)
       makeStateDirectory(plan.stateDirectory)

@@ -60,7 +60,7 @@ const OLDER_KERNEL = (since: string) => `Boot Linux ${since} or newer.`
 const APPARMOR: Omit<Refusal, 'errno'> = {
   when: restrictedByAppArmor,
   reason: 'AppArmor lets unprivileged users make a user namespace, but do nothing in it (kernel.apparmor_restrict_unprivileged_userns is 1)',
-  remedy: 'As root, give the launcher an AppArmor profile with the rule `userns,`, or set kernel.apparmor_restrict_unprivileged_userns=0 with sysctl.',
+  remedy: 'As root: codex-sandbox setup linux, which installs the launcher with an AppArmor profile of its own (docs/hosts.md).',
 }
 
 /** Why not even the namespaces could be made; they are made by one call. */
