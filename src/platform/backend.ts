@@ -50,6 +50,8 @@ export interface CompileOptions {
   readonly windows?: WindowsFacts
   /** For a plan that is only looked at: what set-up would make is supposed to be there. */
   readonly supposeSetUp?: boolean
+  /** For set-up itself: access lists that do not have what the plan needs do not refuse it. */
+  readonly isSettingUp?: boolean
 }
 
 export interface Backend {

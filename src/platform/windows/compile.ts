@@ -53,7 +53,7 @@ export function compileWindows(policy: ResolvedPolicy, mode: WindowsMode, layers
   const sids = [...capabilities.map(({ sid }) => sid), readOnlySid]
   const token = tokenPlan(account, sids, mode === 'elevated')
   const placeholders = placeholdersOf(policy, facts)
-  if (options.supposeSetUp !== true) {
+  if (options.supposeSetUp !== true && options.isSettingUp !== true) {
     const inToken = new Set([...token.restricting, account.sid, ...COMMON_GROUPS, ...(accounts === undefined ? [] : [accounts.group.sid])])
     const pending = firstPending(access, new Set(placeholders.map(({ path }) => path)), facts, setUp, inToken)
     if (pending !== undefined) throw setUpRequired(mode, rootPaths, 'windows', pending.path, 'its access list does not have what this policy needs')
@@ -175,7 +175,7 @@ const namesIn = (missing: readonly Missing[], more: readonly DegradationName[]):
 }
 
 /** `unelevated`: somebody has to be allowed to change a list, and that is the user himself. What is not there has none yet. */
-function isOwn(facts: WindowsFacts, path: string): boolean {
+export function isOwn(facts: WindowsFacts, path: string): boolean {
   const descriptor = descriptorOf(facts, path)
   return descriptor === undefined || isGranted(plainToken(facts.user.sid, []), descriptor, FILE_RIGHTS.writeDac)
 }
