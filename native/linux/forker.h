@@ -36,10 +36,11 @@ struct forker_exit {
 
 /* A command on its way to an init: one packet, this header and then the command as frames.def has it, or, where that is larger
  * than INLINE_COMMAND_BYTES, nothing more. Descriptors ride on it, in this order: the command's stdin, stdout and stderr; a memory
- * file that has the command, where it is so large; cgroup.procs of its control group, where its flags say that it has one; the
- * launcher's own program, where its flags say that it runs that; the inner ruleset, where there are no namespaces. */
+ * file that has the command, where it is so large; cgroup.procs of its control group, where it has one, and that group's cgroup.kill, where
+ * the plan has it end so; the launcher's own program, where its flags say that it runs that; the inner ruleset, where there are no
+ * namespaces. */
 struct start_header { uint32_t id, length, slot; };
-enum { INLINE_COMMAND_BYTES = 32 << 10, START_DESCRIPTORS = 7 };
+enum { INLINE_COMMAND_BYTES = 32 << 10, START_DESCRIPTORS = 8 };
 
 /* What an init tells the monitor, over a pipe: written at once, so never mixed with another's. */
 enum init_report_type {
@@ -70,7 +71,8 @@ struct job {
 	struct command command;
 	const char **script;		/* argv for /bin/sh, where the program is a script without an interpreter line */
 	int fds[START_DESCRIPTORS];
-	int group;			/* one of them, where the command has a control group */
+	int group;			/* one of them, where the command has a control group, */
+	int group_end;			/* and, with PLAN_GROUP_ENDS, one that kills all that is in that */
 	int helper;			/* another, where the program is the launcher's own */
 	int inner;			/* the last, without namespaces: its Landlock ruleset */
 	uint16_t n_ended, ended_length;
@@ -106,6 +108,12 @@ enum { FORWARD_SIGNAL = 40 /* a real-time one: of the others a second is lost wh
 
 /* Runs until the monitor is gone; never returns. `socket` leads to the monitor, `monitor` is its pid. */
 _Noreturn void run_forker(const struct plan *plan, int socket, const struct open_rule *rules, uint32_t n_rules);
+
+/* Whether a command of the plan has a control group of its own. */
+static inline bool has_group(const struct plan *plan, uint32_t command_flags)
+{
+	return (command_flags & COMMAND_GROUP) != 0 || (plan->flags & PLAN_GROUP_ENDS) != 0;
+}
 
 /* init.c: the body of a command's init, a process that shares the forker's memory. Never returns. */
 void run_init(void *job);

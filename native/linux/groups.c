@@ -148,24 +148,31 @@ static int open_home(void)
 	return open(path, O_WRONLY | O_CLOEXEC);
 }
 
+/* What the plan has groups for. */
+static bool has_limits(const struct plan *plan)
+{
+	return (plan->flags & (PLAN_GROUP_MEMORY | PLAN_GROUP_PIDS)) != 0;
+}
+
 int enter_sandbox_group(const struct plan *plan, struct groups *groups, struct failure *failure)
 {
 	*groups = (struct groups){ .parent = -1, .sandbox = -1, .home = -1 };
-	if (!(plan->flags & (PLAN_GROUP_MEMORY | PLAN_GROUP_PIDS)))
+	if (!has_limits(plan) && !(plan->flags & PLAN_GROUP_ENDS))
 		return 0;
-	if (INJECTED(enter_sandbox_group) || (groups->parent = open_directory(AT_FDCWD, plan->group)) < 0 || (groups->home = open_home()) < 0)
+	if (INJECTED(enter_sandbox_group) || (groups->parent = open_directory(AT_FDCWD, plan->group)) < 0 ||
+	    (has_limits(plan) && (groups->home = open_home()) < 0))
 		return fail(failure, STEP_enter_sandbox_group, plan->group);
 	sweep(groups->parent);
 	snprintf(groups->name, sizeof groups->name, PREFIX "%d", (int)getpid());
 	if (enable_controllers(groups->parent, plan->flags) != 0 || mkdirat(groups->parent, groups->name, 0755) != 0 ||
-	    (groups->sandbox = open_directory(groups->parent, groups->name)) < 0 || write_file(groups->sandbox, "cgroup.procs", "0") != 0)
+	    (groups->sandbox = open_directory(groups->parent, groups->name)) < 0 || (has_limits(plan) && write_file(groups->sandbox, "cgroup.procs", "0") != 0))
 		return fail(failure, STEP_enter_sandbox_group, plan->group);
 	return 0;
 }
 
 int divide_sandbox_group(const struct plan *plan, const struct groups *groups, struct failure *failure)
 {
-	if (groups->sandbox < 0)
+	if (!has_limits(plan))
 		return 0;
 	/* Out of it before it is divided: a group with processes of its own may not give memory to others. */
 	if (INJECTED(divide_sandbox_group) || mkdirat(groups->sandbox, LAUNCHER_GROUP, 0755) != 0 ||
@@ -182,25 +189,54 @@ static int set_memory(int directory, uint64_t bytes)
 	return write_file(directory, "memory.swap.max", "0") != 0 && errno != ENOENT ? -1 : 0;
 }
 
-int make_command_group(const struct groups *groups, uint32_t id, uint64_t memory_bytes, uint64_t pids, int *directory, int *procs, struct failure *failure)
+/* The kernel's file is there from Linux 5.14 on. */
+static int open_end(int directory)
+{
+	return openat(directory, "cgroup.kill", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int fill_command_group(const struct plan *plan, uint64_t memory_bytes, uint64_t pids, struct command_group *group)
+{
+	if ((memory_bytes != 0 && set_memory(group->directory, memory_bytes) != 0) || (pids != 0 && write_number(group->directory, "pids.max", pids) != 0))
+		return -1;
+	group->procs = openat(group->directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (group->procs < 0 || !(plan->flags & PLAN_GROUP_ENDS))
+		return group->procs < 0 ? -1 : 0;
+	group->end = open_end(group->directory);
+	return group->end < 0 ? -1 : 0;
+}
+
+int make_command_group(const struct plan *plan, const struct groups *groups, uint32_t id, uint64_t memory_bytes, uint64_t pids, struct command_group *group, struct failure *failure)
 {
 	char name[16];
 
 	snprintf(name, sizeof name, "%" PRIu32, id);
-	*directory = *procs = -1;
+	*group = (struct command_group){ -1, -1, -1 };
 	if (INJECTED(make_command_group) || mkdirat(groups->sandbox, name, 0755) != 0)
 		return fail(failure, STEP_make_command_group, NULL);
-	*directory = open_directory(groups->sandbox, name);
-	if (*directory < 0 || (memory_bytes != 0 && set_memory(*directory, memory_bytes) != 0) ||
-	    (pids != 0 && write_number(*directory, "pids.max", pids) != 0) || (*procs = openat(*directory, "cgroup.procs", O_WRONLY | O_CLOEXEC)) < 0) {
+	group->directory = open_directory(groups->sandbox, name);
+	if (group->directory < 0 || fill_command_group(plan, memory_bytes, pids, group) != 0) {
+		const int fds[] = { group->directory, group->procs, group->end };
+
 		fail(failure, STEP_make_command_group, NULL);
-		if (*directory >= 0)
-			close(*directory);
-		*directory = -1;
+		for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
+		*group = (struct command_group){ -1, -1, -1 };
 		unlinkat(groups->sandbox, name, AT_REMOVEDIR);
 		return -1;
 	}
 	return 0;
+}
+
+void end_group(int directory)
+{
+	write_file(directory, "cgroup.kill", "1");
+}
+
+int open_end_of_all(const struct groups *groups)
+{
+	return groups->sandbox < 0 ? -1 : open_end(groups->sandbox);
 }
 
 enum exceeded find_exceeded(int directory)
@@ -248,7 +284,7 @@ void leave_groups(struct groups *groups)
 {
 	if (groups->sandbox >= 0) {
 		/* What cannot be removed is the next start's to remove. */
-		if (write(groups->home, "0", 1) == 1)
+		if (groups->home < 0 || write(groups->home, "0", 1) == 1)
 			remove_groups_in(groups->sandbox, REMOVE_TRIES);
 		close(groups->sandbox);
 		groups->sandbox = -1;

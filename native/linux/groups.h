@@ -1,11 +1,13 @@
-/* Control groups (cgroup v2) for limits of a command and all that it starts. Only where the plan names a group to make them in.
+/* Control groups (cgroup v2) for limits of a command and all that it starts, and for its end where neither a PID namespace nor a fence
+ * brings it. Only where the plan names a group to make them in.
  *
  *   <plan's group>/codex-sandbox-<pid>           the sandbox's own; root of its cgroup namespace
- *   <plan's group>/codex-sandbox-<pid>/launcher  the launcher and its inits, and commands without such limits
+ *   <plan's group>/codex-sandbox-<pid>/launcher  with limits: the launcher and its inits, and commands that have none
  *   <plan's group>/codex-sandbox-<pid>/<id>      one command and all that it starts
  *
  * An init stays outside of its command's group: it shares the forker's memory, and the kernel kills whoever shares the memory of
- * what it kills for want of some. The embedding process is never moved. */
+ * what it kills for want of some; and it is to outlive its command. Without limits the launcher stays where it was started. The
+ * embedding process is never moved. */
 #ifndef GROUPS_H
 #define GROUPS_H
 
@@ -31,8 +33,19 @@ int enter_sandbox_group(const struct plan *plan, struct groups *groups, struct f
 /* After the namespaces: the launcher gets a group beside those of its commands. */
 int divide_sandbox_group(const struct plan *plan, const struct groups *groups, struct failure *failure);
 
-/* Makes a command's group with its limits (0: none). Fills `directory`, and `procs`, whose writer enters it; or returns -1. */
-int make_command_group(const struct groups *groups, uint32_t id, uint64_t memory_bytes, uint64_t pids, int *directory, int *procs, struct failure *failure);
+/* A command's group: as a directory, and its files. */
+struct command_group {
+	int directory;
+	int procs;			/* whose writer enters it */
+	int end;			/* whose writer kills all that is in it at once; -1: the plan has no use for it */
+};
+
+/* Makes a command's group with its limits (0: none). Returns 0, or -1 with `failure` filled. */
+int make_command_group(const struct plan *plan, const struct groups *groups, uint32_t id, uint64_t memory_bytes, uint64_t pids, struct command_group *group, struct failure *failure);
+
+/* Kills all that is in a command's group, or in any group of the sandbox's commands, at once: what forks meanwhile is killed too. */
+void end_group(int directory);
+int open_end_of_all(const struct groups *groups);
 
 enum exceeded find_exceeded(int directory);
 

@@ -22,22 +22,40 @@ static void end_below(pid_t forker, int pidfd)
 	}
 }
 
-static _Noreturn void guard(int monitor)
+enum { FD_MONITOR = 3, FD_END, FIRST_OTHER_FD };
+
+/* Where the two descriptors that it needs are, upwards first, so that none is closed by the copy of the other. */
+static int keep_own_descriptors(int monitor, int end)
+{
+	int high_monitor = fcntl(monitor, F_DUPFD_CLOEXEC, FIRST_OTHER_FD), high_end = end < 0 ? -1 : fcntl(end, F_DUPFD_CLOEXEC, FIRST_OTHER_FD);
+
+	if (high_monitor < 0 || (end >= 0 && high_end < 0) || dup2(high_monitor, FD_MONITOR) < 0 || (end >= 0 && dup2(high_end, FD_END) < 0))
+		return -1;
+	return (int)syscall(NR_close_range, end < 0 ? FD_END : FIRST_OTHER_FD, ~0U, 0);
+}
+
+static _Noreturn void guard(int monitor, int end_of_all)
 {
 	int pidfd = -1;
 	pid_t forker;
 	char end;
 
-	if (dup2(monitor, 3) < 0 || syscall(NR_close_range, 4, ~0U, 0) != 0 || read(3, &forker, sizeof forker) != (ssize_t)sizeof forker)
+	if (keep_own_descriptors(monitor, end_of_all) != 0 || read(FD_MONITOR, &forker, sizeof forker) != (ssize_t)sizeof forker)
 		_exit(0);
 	/* Of this very process: where it ended and its number was given away, there is nobody left to end. */
 	pidfd = (int)syscall(NR_pidfd_open, forker, 0);
-	if (read(3, &end, 1) == 0 && pidfd >= 0)
+	if (read(FD_MONITOR, &end, 1) != 0)
+		_exit(0);
+	/* All commands at once, where they have groups. Where the launcher has one as well, this process and the forker are in it too: then all
+	 * is done. */
+	if (end_of_all >= 0)
+		(void)!write(FD_END, "1", 1);
+	if (pidfd >= 0)
 		end_below(forker, pidfd);
 	_exit(0);
 }
 
-int start_guardian(void)
+int start_guardian(int end)
 {
 	int pair[2];
 	pid_t child;
@@ -47,7 +65,7 @@ int start_guardian(void)
 	child = fork();
 	if (child == 0) {
 		close(pair[1]);
-		guard(pair[0]);
+		guard(pair[0], end);
 	}
 	close(pair[0]);
 	return child < 0 ? -1 : pair[1];

@@ -5,8 +5,8 @@
 
 #include <sys/types.h>
 
-/* Starts it, as long as this process has one thread. Returns a descriptor, to be kept open until this process ends, or -1 with errno. */
-int start_guardian(void);
+/* Starts it, as long as this process has one thread. `end`: cgroup.kill of a group that all commands are in; -1: there is none. Returns a descriptor, to be kept open until this process ends, or -1 with errno. */
+int start_guardian(int end);
 
 /* Tells it whom to watch. Returns 0 or -1. */
 int tell_guardian(int guardian, pid_t forker);

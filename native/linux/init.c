@@ -341,7 +341,7 @@ static void run_program(void *argument)
 		RAW(SYS_ioctl, job->fds[0], TIOCSPGRP, &group, 0, 0);
 	}
 	/* Its descriptor closes by itself; all that the program starts is in the group as well. */
-	if (job->command.flags & COMMAND_GROUP)
+	if (has_group(shared.plan, job->command.flags))
 		TRY_PROGRAM(job, enter_command_group, RAW(SYS_write, job->group, "0", 1, 0, 0));
 	TRY_PROGRAM(job, connect_streams, connect_streams(job));
 	TRY_PROGRAM(job, enter_cwd, enter_cwd(job));
@@ -500,12 +500,20 @@ static void signal_all(int signal)
 		RAW(SYS_kill, -1, signal, 0, 0, 0);
 }
 
+/* Kills all that is in the command's control group, at once. Returns whether there is one. */
+static bool kill_group(const struct job *job)
+{
+	return (shared.plan->flags & PLAN_GROUP_ENDS) && RAW(SYS_write, job->group_end, "1", 1, 0, 0) == 1;
+}
+
 /* A signal that the forker asks for. */
 static void pass_on(struct job *job, long program, int signal)
 {
 	/* Where there is a PID namespace, the forker kills it with this process. */
 	if (without_namespaces() && signal == SIGKILL) {
 		job->ending = true;
+		kill_group(job);
+		/* The same in other words, and what the host took out of the group. */
 		signal_all(SIGKILL);
 	} else {
 		RAW(SYS_kill, -program, signal, 0, 0, 0);
@@ -513,14 +521,15 @@ static void pass_on(struct job *job, long program, int signal)
 }
 
 /* Without a PID namespace that would do it: kills all that is left, and waits for the last of it. What forked while it was looked for,
- * where no fence keeps signals inside, is found by the next look. */
-static void end_what_is_left(void)
+ * where neither a group nor a fence has it all, is found by the next look; and so is what the host took out of the group. */
+static void end_what_is_left(const struct job *job)
 {
 	const struct timespec pause = { 0, 1000000 };
 	long child;
 
-	for (;;) {
-		signal_all(SIGKILL);
+	for (bool again = false; ; again = true) {
+		if (!kill_group(job) || again)
+			signal_all(SIGKILL);
 		while ((child = RAW(SYS_wait4, -1, NULL, shared.plan->scopes & LANDLOCK_SCOPE_SIGNAL_ ? __WALL : __WALL | WNOHANG, NULL, 0)) > 0)
 			;
 		if (child < 0)
@@ -532,9 +541,9 @@ static void end_what_is_left(void)
 static const uint64_t AWAITED = 1ULL << (SIGCHLD - 1) | 1ULL << (FORWARD_SIGNAL - 1) | 1ULL << (ORPHAN_SIGNAL - 1);
 
 /* Only without PID namespaces: the monitor ends everything then, unless it is gone as well. */
-static _Noreturn void end_without_forker(void)
+static _Noreturn void end_without_forker(const struct job *job)
 {
-	end_what_is_left();
+	end_what_is_left(job);
 	leave(0);
 }
 
@@ -550,7 +559,7 @@ static long wait_for(struct job *job, long program)
 		if (signal == FORWARD_SIGNAL && is_forkers(&info))
 			pass_on(job, program, info.si_value.sival_int);
 		if (signal == ORPHAN_SIGNAL)
-			end_without_forker();
+			end_without_forker(job);
 		if (signal != SIGCHLD)
 			continue;
 		while ((child = RAW(SYS_wait4, -1, &status, WNOHANG | WUNTRACED | WCONTINUED | __WALL, NULL, 0)) > 0) {
@@ -568,7 +577,7 @@ static long wait_for(struct job *job, long program)
 
 /* Until nothing is left of a command whose rest is kept. All that it left are children of this process or of one of them, so the
  * last one to be reaped was the last of all. A signal is for every one of them: the command's own process group may be gone. */
-static void wait_for_rest(void)
+static void wait_for_rest(const struct job *job)
 {
 	siginfo_t info;
 	long child;
@@ -583,13 +592,13 @@ static void wait_for_rest(void)
 			if (!is_forkers(&info))
 				break;
 			if (without_namespaces() && info.si_value.sival_int == SIGKILL) {
-				end_what_is_left();
+				end_what_is_left(job);
 				return;
 			}
 			signal_all(info.si_value.sival_int);
 			break;
 		case ORPHAN_SIGNAL:
-			end_without_forker();
+			end_without_forker(job);
 		}
 	}
 }
@@ -598,7 +607,7 @@ static void keep_what_is_left(struct job *job)
 {
 	read_usage(&job->cpu_us, &job->max_rss_bytes);
 	notify(job, NOTICE_LEFT);
-	wait_for_rest();
+	wait_for_rest(job);
 	report(job, REPORT_EXIT, job->wait_status);
 }
 
@@ -693,7 +702,9 @@ static void take_command(struct job *job)
 	if (is_large)
 		RAW(SYS_close, job->fds[3], 0, 0, 0, 0);
 	job->group = job->fds[n_expected];
-	n_expected += (job->command.flags & COMMAND_GROUP) != 0;
+	n_expected += has_group(shared.plan, job->command.flags);
+	job->group_end = job->fds[n_expected];
+	n_expected += (shared.plan->flags & PLAN_GROUP_ENDS) != 0;
 	job->helper = job->fds[n_expected];
 	n_expected += (job->command.flags & COMMAND_HELPER) != 0;
 	job->inner = job->fds[n_expected];
@@ -730,7 +741,7 @@ void run_init(void *argument)
 	/* The command's ends only: else a reader never sees the end of a stream that the command closed. */
 	for (int i = 0; i < 3; i++)
 		RAW(SYS_close, job->fds[i], 0, 0, 0, 0);
-	if (job->command.flags & COMMAND_GROUP)
+	if (has_group(shared.plan, job->command.flags))
 		RAW(SYS_close, job->group, 0, 0, 0, 0);
 	if (job->command.flags & COMMAND_HELPER)
 		RAW(SYS_close, job->helper, 0, 0, 0, 0);
@@ -751,6 +762,6 @@ void run_init(void *argument)
 		keep_what_is_left(job);
 	/* Also where its program never ran. */
 	if (without_namespaces())
-		end_what_is_left();
+		end_what_is_left(job);
 	leave(0);
 }

@@ -44,6 +44,7 @@ enum plan_flag {
 	PLAN_NO_NETWORK = 128,		/* the network is off without a namespace of its own */
 	PLAN_MAKE_SOCKETS = 256,	/* descriptors of commands cannot be taken: the launcher makes their sockets */
 	PLAN_OBSERVE = 512,		/* calls that have a handler are looked at too, where it leaves them to the kernel */
+	PLAN_GROUP_ENDS = 1024,		/* every command has a control group, which ends it and all that it started */
 };
 enum listener_kind { LISTENER_PROXY = 1, LISTENER_LOCAL_PORT };
 enum socket_flag { SOCKETS_ALL = 1, SOCKETS_OF_ROOT = 2 /* docker's and its like, where a path or SOCKETS_ALL has them */ };

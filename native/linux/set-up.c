@@ -230,6 +230,20 @@ static int check_devices(const struct plan *plan, struct failure *failure)
 	return 0;
 }
 
+static int start_guardian_of(const struct monitor *monitor)
+{
+	int end = monitor->plan.flags & PLAN_GROUP_ENDS ? open_end_of_all(&monitor->groups) : -1, guardian, error;
+
+	if (end < 0 && (monitor->plan.flags & PLAN_GROUP_ENDS))
+		return -1;
+	guardian = start_guardian(end);
+	error = errno;
+	if (end >= 0)
+		close(end);
+	errno = error;
+	return guardian;
+}
+
 /* What is protected or denied is judged by its path with every call: nothing is put on the host, and nothing has to be held there. */
 static int set_up_supervised(struct monitor *monitor, struct failure *failure)
 {
@@ -260,7 +274,7 @@ static int set_up_supervised(struct monitor *monitor, struct failure *failure)
 	prepare_supervising(rules, (monitor->plan.handled_fs & LANDLOCK_TRUNCATE_) != 0);
 	shared.inner = domains.inner;
 	shared.fence = domains.fence;
-	if (!signals_are_fenced(&monitor->plan) && (INJECTED(start_guardian) || (monitor->guardian = start_guardian()) < 0))
+	if (!signals_are_fenced(&monitor->plan) && (INJECTED(start_guardian) || (monitor->guardian = start_guardian_of(monitor)) < 0))
 		return fail(failure, STEP_start_guardian, NULL);
 	return start_forker(monitor, NULL, failure);
 }
@@ -284,6 +298,10 @@ void end_commands(const struct monitor *monitor)
 {
 	if (monitor->forker <= 0)
 		return;
+	if (monitor->plan.flags & PLAN_GROUP_ENDS)
+		for (const struct running *command = monitor->commands; command != NULL; command = command->next)
+			if (!command->dead && command->group >= 0)
+				end_group(command->group);
 	if (monitor->plan.flags & PLAN_SUPERVISED) {
 		end_descendants(signals_are_fenced(&monitor->plan));
 		return;

@@ -246,11 +246,19 @@ static int make_command_file(const struct frame *frame)
 	return fd;
 }
 
-/* A command whose limits a group should hold never runs without one. */
-static int give_group(const struct monitor *monitor, struct running *command, const struct command_head *head, int *procs, struct failure *failure)
+/* A command whose limits or end a group should hold never runs without one. */
+static int give_group(const struct monitor *monitor, struct running *command, const struct command_head *head, int *fds, int *n_fds, struct failure *failure)
 {
-	return make_command_group(&monitor->groups, command->id, head->flags & COMMAND_GROUP_MEMORY ? head->memory_bytes : 0,
-				  head->flags & COMMAND_GROUP_PIDS ? head->pids : 0, &command->group, procs, failure);
+	struct command_group group;
+
+	if (make_command_group(&monitor->plan, &monitor->groups, command->id, head->flags & COMMAND_GROUP_MEMORY ? head->memory_bytes : 0,
+			       head->flags & COMMAND_GROUP_PIDS ? head->pids : 0, &group, failure) != 0)
+		return -1;
+	command->group = group.directory;
+	fds[(*n_fds)++] = group.procs;
+	if (group.end >= 0)
+		fds[(*n_fds)++] = group.end;
+	return 0;
 }
 
 void start_command(struct monitor *monitor, const struct frame *frame)
@@ -259,7 +267,7 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 	struct failure failure = { .step = STEP_decode_command };
 	struct command_head head;
 	struct running *command;
-	int fds[START_DESCRIPTORS] = { -1, -1, -1, -1, -1, -1, -1 }, n_fds = 3;
+	int fds[START_DESCRIPTORS] = { -1, -1, -1, -1, -1, -1, -1, -1 }, n_fds = 3;
 
 	/* A failure of that id would be taken for the sandbox's, or for that of the command that has it. */
 	if (frame->id == 0 || command_with_id(monitor, frame->id) != NULL) {
@@ -287,7 +295,7 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 		forget(monitor, command);
 		return;
 	}
-	if ((head.flags & COMMAND_GROUP) && give_group(monitor, command, &head, &fds[n_fds++], &failure) != 0) {
+	if (has_group(&monitor->plan, head.flags) && give_group(monitor, command, &head, fds, &n_fds, &failure) != 0) {
 		close_fds(monitor, fds, n_fds);
 		send_failure(monitor, frame->id, &failure);
 		forget(monitor, command);

@@ -144,6 +144,9 @@ void forget(struct monitor *monitor, struct running *command)
 	close_stream(&command->streams[1]);
 	close_stdin(command);
 	if (command->group >= 0) {
+		/* What an init that was killed left is in it still. */
+		if (monitor->plan.flags & PLAN_GROUP_ENDS)
+			end_group(command->group);
 		close(command->group);
 		remove_command_group(&monitor->groups, command->id);
 	}

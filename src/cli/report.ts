@@ -2,6 +2,7 @@
 import type { Denial } from '../exec/denial.js'
 import { formatDenials, groupByRemedy } from '../exec/format-denials.js'
 import type { ExecResult } from '../exec/result.js'
+import { TREE_ENDS } from '../platform/launch-plan.js'
 import type { Options } from './options.js'
 
 const KINDS: Record<Denial['kind'], string> = { file: 'Files', network: 'Network', 'unix-socket': 'Unix sockets', 'system-call': 'System calls' }
@@ -49,9 +50,10 @@ const whoOf = ({ program, pid, certainty }: Denial): string =>
   program === undefined ? certainty === 'reported' ? '(from stderr) ' : '' : `(${JSON.stringify(program).slice(1, -1)}${pid === undefined ? '' : ` ${pid}`}) `
 
 function enforcementLines({ enforcement, environment, ended }: ExecResult): string[] {
-  const { backend, layers, degraded, notes } = enforcement
+  const { backend, treeEnd, layers, degraded, notes } = enforcement
   return [
     `enforced by ${backend}${layers.length === 0 ? '' : `: ${layers.join(', ')}`}`,
+    ...(treeEnd === undefined ? [] : [`what a command leaves behind ends by ${TREE_ENDS[treeEnd]}`]),
     ...degraded.map(name => `degraded: ${name}`),
     ...notes,
     ...(environment.dropped.length === 0 ? [] : [`variables not passed on: ${environment.dropped.join(' ')}`]),

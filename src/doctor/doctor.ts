@@ -3,7 +3,7 @@ import { release } from 'node:os'
 import { SandboxError } from '../errors.js'
 import { capabilities, checkHost, type Capabilities, type HostCheck } from '../exec/check-host.js'
 import { takeSnapshot } from '../host/snapshot.js'
-import type { Rung } from '../platform/launch-plan.js'
+import { type Rung, TREE_ENDS } from '../platform/launch-plan.js'
 import { findLauncher, namedLauncher } from '../platform/linux/native/find-launcher.js'
 import { chooseLauncher } from '../platform/linux/native/installed-launcher.js'
 
@@ -90,10 +90,11 @@ function verdict({ check, ok, findings }: DoctorReport): string[] {
     const told = (reason: string): boolean => findings.some(({ ok: there, detail }) => !there && (reason.startsWith(detail) || detail.startsWith(reason) || reason.includes(`: ${detail.replace(/, \w+$/, '')}`)))
     return ['workspace-write cannot be enforced here.', ...check.missing.filter(({ reason }) => !told(reason)).map(({ layer, reason }) => `  ${plain(layer)}: ${plain(reason)}`)]
   }
-  const { backend, rung, layers, notes } = check.enforcement
+  const { backend, rung, treeEnd, layers, notes } = check.enforcement
   const missing = rung === 'supervised' ? '; what is missing would give the stronger one, namespaces.' : '; what is missing is not needed for it.'
   return [
     `workspace-write is enforced here by ${backend}${rung === undefined ? '' : RUNG_WORDS[rung]}${layers.length === 0 ? '' : ` (${layers.join(', ')})`}${ok ? '.' : missing}`,
+    ...(treeEnd === undefined ? [] : [`  what a command leaves behind ends by ${TREE_ENDS[treeEnd]}`]),
     ...notes.map(note => `  ${plain(note)}`),
     'To see it hold: codex-sandbox doctor --escape',
   ]

@@ -120,6 +120,7 @@ export function prepareAgain({ options, caches, backend, layers }: Pick<Preparat
 
 function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' | 'backend' | 'layers'>, policy: ResolvedPolicy, host: HostSnapshot, proxyPort: number, more: Partial<CompileOptions> = {}): LaunchPlan {
   const groups = policy.limits.memoryBytes === undefined && policy.limits.pids === undefined ? undefined : backend.findGroups?.()
+  const endingGroup = backend.findEndingGroup?.(layers)
   const plan = backend.compile(policy, layers, {
     allowDegraded: new Set(options.allowDegraded),
     limits: policy.limits,
@@ -128,6 +129,7 @@ function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' |
     cwdIdentity: identityOf(host, policy.cwd),
     ...(options.observe === undefined ? {} : { observe: options.observe }),
     ...(groups === undefined ? {} : { groups }),
+    ...(endingGroup === undefined ? {} : { endingGroup }),
     ...(options.rung === undefined ? {} : { rung: options.rung }),
     ...endpointsOf(policy, proxyPort),
     ...(host.windows === undefined ? {} : { windows: host.windows }),

@@ -23,6 +23,11 @@ export type GroupReport =
   | { readonly available: true; readonly parent: string; readonly holds: readonly GroupLimit[] }
   | { readonly available: false; readonly reason: string }
 
+/** Whether control groups can end commands here (cgroup.kill), and where they are made. */
+export type EndingGroupReport =
+  | { readonly available: true; readonly parent: string }
+  | { readonly available: false; readonly reason: string }
+
 /** What a command may reach beside what the policy's own word for the network says. */
 export interface NetworkEndpoints {
   /** Ports of the sandbox's own proxy on the loopback: with one of them there is no other way out. */
@@ -43,6 +48,8 @@ export interface CompileOptions {
   readonly observe?: Observation
   /** Absent: nobody asked. */
   readonly groups?: GroupReport
+  /** Absent: nobody asked. */
+  readonly endingGroup?: EndingGroupReport
   /** Absent: the strongest one that this host has. */
   readonly rung?: Rung
   readonly endpoints?: NetworkEndpoints
@@ -64,6 +71,8 @@ export interface Backend {
   keep?(stateDirectory: string, layers: readonly LayerReport[]): void
   /** Asks the host for control groups. Changes nothing. */
   findGroups?(): GroupReport
+  /** Asks for control groups that end commands, where something here would use them. Changes nothing. */
+  findEndingGroup?(layers: readonly LayerReport[]): EndingGroupReport | undefined
   /** Pure. Afterwards each rule is enforced by a step, or named in `plan.degraded`, or has thrown `rule_not_enforceable`. */
   compile(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions): LaunchPlan
   /** The only side effects. Everything that `start` made is gone after `Launcher.close()`. */

@@ -115,17 +115,30 @@ export type LimitMechanism = 'exact' | 'polled' | 'perProcess' | 'absent'
 /** What a control group of a command's own can hold. */
 export type GroupLimit = 'memoryBytes' | 'pids'
 
-/** The sandbox makes its control group in `parent`, and a group in that for each command whose limits it should hold. */
+/** The sandbox makes its control group in `parent`, and a group in that for each command whose limits or end it should hold. */
 export interface GroupPlan {
   readonly parent: string
   readonly holds: readonly GroupLimit[]
+  /** Every command has a group, which is killed with all that is in it. */
+  readonly ends?: true
 }
+
+/** How a command's end, and the sandbox's, reaches all that was started. Each but the last is the kernel's own, and reaches all at once. */
+export const TREE_ENDS = {
+  'pid-namespace': 'its PID namespace, which ends with its first process',
+  'signal-scope':  'a signal to everybody that a Landlock domain keeps inside (ABI 6)',
+  'control-group': 'cgroup.kill of a control group of its own',
+  'repeated-walk': 'best effort: what is found below it is killed, again and again until nothing is',
+} as const satisfies Record<string, string>
+export type TreeEnd = keyof typeof TREE_ENDS
 
 /** What a result's `enforcement` says: which layers hold, and what was asked for but is not held. */
 export interface Enforcement {
   readonly backend: BackendName
   /** Of `linux-native`: which of its two ways holds. */
   readonly rung?: Rung
+  /** Of `linux-native`: what ends all that a command started. */
+  readonly treeEnd?: TreeEnd
   readonly layers: readonly string[]
   readonly degraded: readonly DegradationName[]
   readonly limits: Readonly<Partial<Record<keyof Limits, LimitMechanism>>>

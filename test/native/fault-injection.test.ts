@@ -6,13 +6,17 @@ import { SandboxError } from '../../src/errors.js'
 import type { Preparation } from '../../src/exec/prepare.js'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
 import type { LinuxNativePlan, MountStep } from '../../src/platform/launch-plan.js'
-import { NAMESPACES, prepareOn, type RungVariant, SUPERVISED, SUPERVISED_BEFORE } from '../support/rungs.js'
+import { whyNoGroup } from '../support/control-groups.js'
+import { NAMESPACES, prepareOn, type RungVariant, SUPERVISED, SUPERVISED_BEFORE, SUPERVISED_IN_GROUP } from '../support/rungs.js'
 import { expectNone } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
 
-/** Taken only where control groups are delegated: scripts/verify-cgroups.mjs makes them fail. */
-const OF_GROUPS = ['enter_sandbox_group', 'divide_sandbox_group', 'make_command_group', 'enter_command_group']
+/** Taken only where control groups hold limits, for which they must be delegated: scripts/verify-cgroups.mjs makes it fail. */
+const OF_LIMITS = ['divide_sandbox_group']
+
+/** Taken where control groups hold limits or end commands. */
+const OF_GROUPS = ['enter_sandbox_group', 'make_command_group', 'enter_command_group']
 
 /** Steps of one rung only. */
 const OF_NAMESPACES = [
@@ -32,7 +36,7 @@ const OF_HELPERS = ['open_helper']
 const KINDS: readonly MountStep['step'][] = ['bind_writable', 'bind_read_only', 'mask', 'pin', 'placeholder', 'watch', 'private_directory']
 
 /** Steps that are taken for a command, not for the sandbox: the sandbox starts, and each of its commands fails. */
-const OF_A_COMMAND = ['decode_command', 'placeholder', 'refresh_rules', 'make_streams', 'fork_program', 'set_limits', 'connect_streams', 'enter_cwd', 'exec']
+const OF_A_COMMAND = ['decode_command', 'placeholder', 'refresh_rules', 'make_streams', 'make_command_group', 'enter_command_group', 'fork_program', 'set_limits', 'connect_streams', 'enter_cwd', 'exec']
 
 /** How a failure is told where it is the command's own, and not the sandbox's. */
 const OUTCOMES: Readonly<Record<string, object>> = {
@@ -45,7 +49,7 @@ const OUTCOMES: Readonly<Record<string, object>> = {
 const expectedOutcome = (step: string): object => OUTCOMES[step] ?? { error: { code: 'set_up_failed', step, errno: 'EIO' } }
 
 /** Steps that are taken again for each command, or for each init that is prepared for one. */
-const AGAIN = STEPS.filter(({ step, role }) => !OF_GROUPS.includes(step) && !OF_SUPERVISION.includes(step) && (role === 'INIT' || role === 'COMMAND' || ['decode_command', 'make_streams', 'prepare_ruleset', 'fork_command'].includes(step))).map(({ step }) => step)
+const AGAIN = STEPS.filter(({ step, role }) => ![...OF_GROUPS, ...OF_LIMITS].includes(step) && !OF_SUPERVISION.includes(step) && (role === 'INIT' || role === 'COMMAND' || ['decode_command', 'make_streams', 'prepare_ruleset', 'fork_command'].includes(step))).map(({ step }) => step)
 
 /** How often a command takes a step, where not once: closing descriptors and setting limits are one step in two calls. */
 const TIMES: Readonly<Record<string, number>> = { keep_descriptors: 2 }
@@ -94,13 +98,16 @@ function failureOf(error: unknown, expected: { error?: object }): object {
 const RAN = { result: { exitCode: 0 } }
 
 const ROWS = [
-  ...STEPS.filter(({ step }) => ![...OF_SUPERVISION, ...OF_OLD_LANDLOCK].includes(step)).map(({ step }) => ({ variant: NAMESPACES, step })),
-  ...STEPS.filter(({ step }) => ![...OF_NAMESPACES, ...OF_OLD_LANDLOCK].includes(step)).map(({ step }) => ({ variant: SUPERVISED, step })),
+  ...STEPS.filter(({ step }) => ![...OF_SUPERVISION, ...OF_OLD_LANDLOCK, ...OF_GROUPS].includes(step)).map(({ step }) => ({ variant: NAMESPACES, step })),
+  ...STEPS.filter(({ step }) => ![...OF_NAMESPACES, ...OF_OLD_LANDLOCK, ...OF_GROUPS].includes(step)).map(({ step }) => ({ variant: SUPERVISED, step })),
   ...OF_OLD_LANDLOCK.map(step => ({ variant: SUPERVISED_BEFORE, step })),
+  ...[...OF_GROUPS, ...OF_OLD_LANDLOCK].map(step => ({ variant: SUPERVISED_IN_GROUP, step })),
 ]
 
 test.for(ROWS)('$variant.name: $step fails: nothing runs, the error names it, nothing is left', async ({ step, variant }, context) => {
-  if (OF_GROUPS.includes(step)) context.skip('this plan has no control groups: scripts/verify-cgroups.mjs makes their steps fail where they are delegated')
+  if (OF_LIMITS.includes(step)) context.skip('no control group of this plan holds limits: scripts/verify-cgroups.mjs makes its step fail where they are delegated')
+  const noGroup = variant === SUPERVISED_IN_GROUP ? whyNoGroup() : undefined
+  if (noGroup !== undefined) context.skip(noGroup)
   if (OF_HELPERS.includes(step)) context.skip('no command of this test runs a helper: files.e2e.test.ts makes its step fail')
   const workspace = makeFullWorkspace()
   const launcher = ownLauncher('fault-injection', { CODEX_SANDBOX_FAIL_STEP: step })

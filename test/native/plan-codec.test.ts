@@ -21,7 +21,7 @@ const REFUSED = { refused: constants.errno.EBADMSG }
 /** What the launcher reads of a plan: the answer of decode-tool.c, from the plan itself. */
 const readOfPlan = (plan: LinuxNativePlan): object => ({
   flags: (plan.network === 'private' ? 1 : 0) + (plan.landlock === undefined ? 0 : 2) + (plan.landlock?.files === undefined ? 0 : 4) + (plan.degraded.includes('no-own-proc') || plan.supervision !== undefined ? 0 : 8)
-    + (plan.groups?.holds.includes('memoryBytes') === true ? 16 : 0) + (plan.groups?.holds.includes('pids') === true ? 32 : 0)
+    + (plan.groups?.holds.includes('memoryBytes') === true ? 16 : 0) + (plan.groups?.holds.includes('pids') === true ? 32 : 0) + (plan.groups?.ends === true ? 1024 : 0)
     + (plan.supervision === undefined ? 0 : 64) + (plan.network === 'none' ? 128 : 0) + (plan.sockets === 'made' ? 256 : 0),
   uid: plan.uid, gid: plan.gid, stateDirectory: plan.stateDirectory, cwd: plan.cwd.path, identity: Object.values(plan.cwd.identity),
   mounts: plan.mounts.map(readOfMount),

@@ -5,6 +5,7 @@ import { parseOptions, prepare, type Preparation } from '../../src/exec/prepare.
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
 import type { LayerReport } from '../../src/platform/backend.js'
 import type { LinuxNativePlan, Rung } from '../../src/platform/launch-plan.js'
+import { makeGroup, whyNoGroup } from './control-groups.js'
 import { whyNoContainer } from './docker-like.js'
 
 export interface RungVariant {
@@ -15,11 +16,15 @@ export interface RungVariant {
   readonly abi?: number
   /** Plan as where pidfd_getfd(2) is refused. */
   readonly makesSockets?: boolean
+  /** Commands end by control groups, made in one of the test's own. */
+  readonly ends?: 'group'
 }
 
 export const NAMESPACES: RungVariant = { name: 'namespaces', rung: 'namespaces' }
 export const SUPERVISED: RungVariant = { name: 'supervised', rung: 'supervised' }
 export const SUPERVISED_BEFORE: RungVariant = { name: 'supervised, Landlock ABI 4, no pidfd_getfd', rung: 'supervised', abi: 4, makesSockets: true }
+
+export const SUPERVISED_IN_GROUP: RungVariant = { name: 'supervised, Landlock ABI 4, in control groups', rung: 'supervised', abi: 4, ends: 'group' }
 
 /** Set by scripts/test.mjs, which runs the tables a second time in a container as Docker makes it. */
 export const IN_CONTAINER = process.env['CODEX_SANDBOX_TEST_IN_CONTAINER'] !== undefined
@@ -33,10 +38,10 @@ export const TABLE_RUNGS: readonly RungVariant[] = IN_MACHINE !== undefined ? [N
 export const isSupervised = ({ rung }: RungVariant): boolean => rung === 'supervised' || (rung === undefined && IN_CONTAINER)
 
 /** For tests of the launcher itself. */
-export const ALL_RUNGS: readonly RungVariant[] = [NAMESPACES, SUPERVISED, SUPERVISED_BEFORE]
+export const ALL_RUNGS: readonly RungVariant[] = [NAMESPACES, SUPERVISED, SUPERVISED_BEFORE, ...(whyNoGroup() === undefined ? [SUPERVISED_IN_GROUP] : [])]
 
-/** As `prepare`, on that rung. */
-export async function prepareParsedOn({ rung, abi, makesSockets }: RungVariant, options: ParsedSandboxOptions): Promise<Preparation> {
+/** As `prepare`, on that rung. `group`: where control groups are made; by default one that goes with the test. */
+export async function prepareParsedOn({ rung, abi, makesSockets, ends }: RungVariant, options: ParsedSandboxOptions, group?: string): Promise<Preparation> {
   const preparation = await prepare({ ...options, ...(rung === undefined ? {} : { rung }) })
   if (abi === undefined && makesSockets !== true) return preparation
   const layers = preparation.layers.map((report): LayerReport => report.layer === 'landlock' && abi !== undefined ? { ...report, version: abi }
@@ -45,10 +50,11 @@ export async function prepareParsedOn({ rung, abi, makesSockets }: RungVariant, 
   const plan = preparation.backend.compile(preparation.policy, layers, {
     allowDegraded: new Set(options.allowDegraded), limits, architecture: process.arch === 'arm64' ? 'arm64' : 'x64', stateDirectory, cwdIdentity: cwd.identity,
     ...(rung === undefined ? {} : { rung }),
+    ...(ends === undefined ? {} : { endingGroup: { available: true, parent: group ?? makeGroup() } }),
   })
   return { ...preparation, layers, plan }
 }
 
-export const prepareOn = async (variant: RungVariant, options: SandboxOptions): Promise<Preparation> => prepareParsedOn(variant, await parseOptions(options))
-export const startOn = async (variant: RungVariant, options: SandboxOptions): Promise<Sandbox> => startSandbox(await prepareOn(variant, options), options)
+export const prepareOn = async (variant: RungVariant, options: SandboxOptions, group?: string): Promise<Preparation> => prepareParsedOn(variant, await parseOptions(options), group)
+export const startOn = async (variant: RungVariant, options: SandboxOptions, group?: string): Promise<Sandbox> => startSandbox(await prepareOn(variant, options, group), options)
 export const startParsedOn = async (variant: RungVariant, options: ParsedSandboxOptions): Promise<Sandbox> => startSandbox(await prepareParsedOn(variant, options), options)

@@ -25,6 +25,13 @@ test.each([
   const enforcement = { backend: 'linux-native', rung, layers: ['landlock'], degraded: [], limits: {}, notes: [] } as const
   expect(formatDoctor(report({ ok, check: { ok: true, enforcement } })).split('\n')).toContain(says)
 })
+test.each([
+  { treeEnd: 'control-group', says: '  what a command leaves behind ends by cgroup.kill of a control group of its own' },
+  { treeEnd: 'repeated-walk', says: '  what a command leaves behind ends by best effort: what is found below it is killed, again and again until nothing is' },
+] as const)('what ends commands is said: $treeEnd', ({ treeEnd, says }) => {
+  const enforcement = { backend: 'linux-native', treeEnd, layers: ['landlock'], degraded: [], limits: {}, notes: [] } as const
+  expect(formatDoctor(report({ check: { ok: true, enforcement } })).split('\n')).toContain(says)
+})
 test('what is missing stands with the reason and what to do, once', () => {
   const reason = 'switched off by kernel.apparmor_restrict_unprivileged_userns'
   expect(formatDoctor(report({

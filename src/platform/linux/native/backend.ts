@@ -3,7 +3,8 @@ import { mkdirSync } from 'node:fs'
 import { SandboxError } from '../../../errors.js'
 import type { Backend } from '../../backend.js'
 import { compileLinuxNative } from './compile.js'
-import { findGroups } from './control-groups.js'
+import { FIRST_ABI_WITH_SCOPES } from '../landlock/access-rights.js'
+import { findEndingGroup, findGroups } from './control-groups.js'
 import { startLauncher } from './launcher.js'
 import { probeLinuxNative } from './probe.js'
 import { keepLayers, recallLayers } from './probe-cache.js'
@@ -16,6 +17,8 @@ export function linuxNativeBackend(launcherPath: string, notes: readonly string[
     recall: stateDirectory => recallLayers(stateDirectory, launcherPath),
     keep: (stateDirectory, layers) => keepLayers(stateDirectory, launcherPath, layers),
     findGroups: () => findGroups(),
+    // With scopes a signal does the same, without a group to be made and removed for each command.
+    findEndingGroup: layers => layers.some(({ layer, version = 0 }) => layer === 'landlock' && version < FIRST_ABI_WITH_SCOPES) ? findEndingGroup() : undefined,
     compile: (policy, layers, options) => {
       const plan = compileLinuxNative(policy, layers, options)
       return notes.length === 0 ? plan : { ...plan, enforcement: { ...plan.enforcement, notes: [...plan.enforcement.notes, ...notes] } }

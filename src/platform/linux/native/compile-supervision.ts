@@ -9,7 +9,7 @@ import { isInside, parentOf } from '../../../policy/path-syntax.js'
 import type { PathRule, ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import { layer, type Layer } from '../../../policy/rule-order.js'
 import type { JudgedReads, LandlockPlan, LandlockRule, ReadableTree, SupervisionPlan } from '../../launch-plan.js'
-import { FIRST_ABI_WITH_SCOPES, fsMask, netMask, scopeMask } from '../landlock/access-rights.js'
+import { fsMask, netMask, scopeMask } from '../landlock/access-rights.js'
 import { deviceRights, readRights, rightsOn, writableRights } from '../landlock/ruleset.js'
 
 /** The devices that every program may expect; what else lies in /dev is closed. Those that are missing are left out. */
@@ -90,7 +90,7 @@ export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateD
 }
 
 /** What a reader of the report should know: in which this rung differs from that of namespaces. */
-export function supervisionNotes({ network, networkRules, paths }: ResolvedPolicy, abi: number): string[] {
+export function supervisionNotes({ network, networkRules, paths }: ResolvedPolicy): string[] {
   const reaches = (networkRules?.allowLocalPorts ?? []).length > 0
   const isDenied = paths.some(({ effect, kind }) => effect === 'deny' && kind !== 'missing')
   return [
@@ -104,7 +104,6 @@ export function supervisionNotes({ network, networkRules, paths }: ResolvedPolic
     ...(network === 'off' && !reaches ? ['with the network off there is no loopback either: commands cannot serve or reach 127.0.0.1'] : []),
     ...(network === 'proxied' || (network === 'off' && reaches) ? ['there is no loopback of the sandbox\'s own: of 127.0.0.1 commands reach only the proxy and the local ports that are allowed, and cannot serve'] : []),
     ...(network !== 'open' && networkRules?.allowLocalBinding === true ? ['allowLocalBinding is not held here: without a network namespace commands cannot listen at all'] : []),
-    ...(abi < FIRST_ABI_WITH_SCOPES ? [`Landlock ABI ${abi} does not hold signals: the launcher judges each, and what a command left in the background is ended by looking for it again and again, which a process that forks fast enough could outrun`] : []),
   ]
 }
 

@@ -3,8 +3,9 @@ import { SandboxError } from '../../../errors.js'
 import { LEADS_NOWHERE, OWN_GIT_OPERATIONS } from '../../../policy/git-paths.js'
 import { isInside } from '../../../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
-import type { CompileOptions, GroupReport, LayerReport } from '../../backend.js'
-import { DEGRADATIONS, type DegradationName, type GroupPlan, type LandlockPlan, type LinuxNativePlan, type MountStep, type Observation, type PlannedListener, type Rung, type SupervisionPlan } from '../../launch-plan.js'
+import type { CompileOptions, EndingGroupReport, GroupReport, LayerReport } from '../../backend.js'
+import { DEGRADATIONS, type DegradationName, type GroupPlan, type LandlockPlan, type LinuxNativePlan, type MountStep, type Observation, type PlannedListener, type Rung, type SupervisionPlan, type TreeEnd } from '../../launch-plan.js'
+import { FIRST_ABI_WITH_SCOPES } from '../landlock/access-rights.js'
 import { compileRulesets, deviceRights, type FileRule, FIRST_ABI_WITH_REFER, procRights, writableRights } from '../landlock/ruleset.js'
 import { commandFilter, listenerFilter } from '../seccomp/filters.js'
 import { compileSupervision, supervisionNotes } from './compile-supervision.js'
@@ -48,7 +49,8 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
   const degraded = findDegradations(policy, layers, options, rung)
   const limits = lowerLimits(policy.limits, options.limits)
   const report = wantsGroups(limits) ? groupsFor(policy, options.groups) : undefined
-  const groups = report?.available === true ? { parent: report.parent, holds: report.holds } : undefined
+  const ending = needsEndingGroup(layers, rung) ? groupsFor(policy, options.endingGroup) : undefined
+  const groups = planGroups(report, ending)
   const mechanisms = limitMechanisms(limits, policy.uid, groups, rung)
   const names = namesIn(degraded)
   const held = rung === 'namespaces' ? inNamespaces(policy, layers, options, degraded) : supervised(policy, layers, options, groups)
@@ -77,10 +79,11 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
     enforcement: {
       backend: 'linux-native',
       rung,
+      treeEnd: treeEndOf(layers, rung, groups),
       layers: heldLayers(policy, degraded, rung),
       degraded: names,
       limits: mechanisms,
-      notes: [...held.notes, ...limitNotes(limits, policy.uid, groups, report, rung)],
+      notes: [...held.notes, ...endNotes(treeEndOf(layers, rung, groups), layers, ending), ...limitNotes(limits, policy.uid, groups, report, rung)],
     },
   }
 }
@@ -126,7 +129,7 @@ function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], opti
       command: base64(commandFilter({ arch, network, makeSockets: sockets === 'made', supervised: held, observe })),
       listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: held, gitOperations: false, observe })),
     },
-    notes: [...supervisionNotes(policy, abi), ...openNetworkNotes(policy.network), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
+    notes: [...supervisionNotes(policy), ...openNetworkNotes(policy.network), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
   }
 }
 
@@ -242,8 +245,30 @@ function versionOf(layers: readonly LayerReport[], name: LayerName): number {
   return version
 }
 
+/** Neither a PID namespace nor a signal that stays inside. */
+const needsEndingGroup = (layers: readonly LayerReport[], rung: Rung): boolean => rung === 'supervised' && versionOf(layers, 'landlock') < FIRST_ABI_WITH_SCOPES
+
+/** Where both are wanted, commands' groups for their limits end them too. */
+function planGroups(limits: GroupReport | undefined, ending: EndingGroupReport | undefined): GroupPlan | undefined {
+  const ends = ending?.available === true ? { ends: true } as const : {}
+  if (limits?.available === true) return { parent: limits.parent, holds: limits.holds, ...ends }
+  return ending?.available === true ? { parent: ending.parent, holds: [], ...ends } : undefined
+}
+
+function treeEndOf(layers: readonly LayerReport[], rung: Rung, groups: GroupPlan | undefined): TreeEnd {
+  if (rung === 'namespaces') return 'pid-namespace'
+  if (!needsEndingGroup(layers, rung)) return 'signal-scope'
+  return groups?.ends === true ? 'control-group' : 'repeated-walk'
+}
+
+function endNotes(end: TreeEnd, layers: readonly LayerReport[], ending: EndingGroupReport | undefined): string[] {
+  if (end !== 'repeated-walk') return []
+  const reason = ending?.available === false ? ending.reason : 'nobody asked'
+  return [`Landlock ABI ${versionOf(layers, 'landlock')} does not hold signals, and no control group can end commands (${reason}): the launcher judges each signal, and what a command left in the background is ended by looking for it again and again, which a process that forks fast enough could outrun`]
+}
+
 /** Commands that may write in the tree of control groups could leave theirs. */
-function groupsFor({ paths }: ResolvedPolicy, report: GroupReport | undefined): GroupReport | undefined {
+function groupsFor<Report extends GroupReport | EndingGroupReport>({ paths }: ResolvedPolicy, report: Report | undefined): Report | { available: false; reason: string } | undefined {
   const writable = paths.some(({ path, effect }) => effect === 'write' && (isInside('linux', path, CGROUP_MOUNT) || isInside('linux', CGROUP_MOUNT, path)))
   return report?.available === true && writable ? { available: false, reason: `commands may write in ${CGROUP_MOUNT}` } : report
 }

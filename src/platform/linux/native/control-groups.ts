@@ -1,12 +1,18 @@
-// Where limits of a whole command can be held by the kernel: a control group (cgroup v2) in which this process may make others.
-// The embedding process itself is never moved, and a group with processes may give no memory to groups below it: that leaves the
-// place beside its own group, where that lies in a part of the tree that was delegated.
-import { readFileSync, statSync } from 'node:fs'
+// Where control groups (cgroup v2) can be made. The embedding process itself is never moved.
+//
+// For limits of a whole command: a group with processes may give no memory to groups below it, which leaves the place beside its own
+// group, where that lies in a part of the tree that was delegated.
+//
+// For their end (cgroup.kill, Linux 5.14): no controller is needed, so a group may be made in the own one, and nothing leaves its limits.
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { dirname, basename } from 'node:path/posix'
-import type { GroupReport } from '../../backend.js'
+import type { EndingGroupReport, GroupReport } from '../../backend.js'
 import type { GroupLimit } from '../../launch-plan.js'
 
 export const CGROUP_MOUNT = '/sys/fs/cgroup'
+
+/** Where v2 is mounted beside v1 (systemd's hybrid layout), without the controllers that v1 has. */
+const HYBRID_MOUNT = `${CGROUP_MOUNT}/unified`
 
 /** What is asked of the host. */
 export interface GroupFiles {
@@ -38,6 +44,7 @@ export const HOST_FILES: GroupFiles = {
   isOwn(path) {
     try {
       const { uid, mode } = statSync(path)
+      accessSync(path, constants.W_OK) // not where the file system is mounted read-only, as in most containers
       return uid === process.getuid?.() && (mode & 0o200) !== 0
     } catch {
       return false
@@ -48,8 +55,8 @@ export const HOST_FILES: GroupFiles = {
 /** Asks the host. Changes nothing. */
 export function findGroups(files: GroupFiles = HOST_FILES): GroupReport {
   if (files.read(`${CGROUP_MOUNT}/cgroup.controllers`) === undefined) return absent(`cgroup v2 is not what is mounted on ${CGROUP_MOUNT}`)
-  const own = /^0::(\/.*)$/m.exec(files.read('/proc/self/cgroup') ?? '')?.[1]
-  if (own === undefined || own.startsWith('/..')) return absent('the own control group is not below what is mounted')
+  const own = ownGroup(files)
+  if (own === undefined) return absent('the own control group is not below what is mounted')
   if (own === '/') return absent('this process is in the root of the control groups, where nothing can be beside it')
   const place = besideOwn(`${CGROUP_MOUNT}${own}`, files)
   if (typeof place === 'string') return absent(place)
@@ -58,6 +65,26 @@ export function findGroups(files: GroupFiles = HOST_FILES): GroupReport {
   if (!needed.every(path => files.isOwn(path))) return absent('no control group is delegated to this user')
   const holds = CONTROLLERS.filter(({ controller }) => controllers.includes(controller)).map(({ limit }) => limit)
   return holds.length === 0 ? absent('neither memory nor pids is among the controllers of the control group') : { available: true, parent, holds }
+}
+
+/** Asks the host. Changes nothing. */
+export function findEndingGroup(files: GroupFiles = HOST_FILES): EndingGroupReport {
+  const mount = [CGROUP_MOUNT, HYBRID_MOUNT].find(path => files.read(`${path}/cgroup.controllers`) !== undefined)
+  if (mount === undefined) return absent('cgroup v2 is not mounted')
+  const own = ownGroup(files)
+  if (own === undefined) return absent('the own control group is not below what is mounted')
+  const parent = own === '/' ? mount : `${mount}${own}`
+  const type = files.read(`${parent}/cgroup.type`)?.trim()
+  if (type === undefined) return absent('this process is in the root of the control groups')
+  if (type !== 'domain') return absent('the own control group is of a type that holds no processes')
+  if (![parent, `${parent}/cgroup.procs`].every(path => files.isOwn(path))) return absent('the own control group is not this user\'s to write, or mounted read-only')
+  return files.isOwn(`${parent}/cgroup.kill`) ? { available: true, parent } : absent('the kernel has no cgroup.kill (Linux 5.14), or it may not be written')
+}
+
+/** Undefined where it cannot be told, or lies outside of what this process sees. */
+function ownGroup(files: GroupFiles): string | undefined {
+  const own = /^0::(\/.*)$/m.exec(files.read('/proc/self/cgroup') ?? '')?.[1]
+  return own?.startsWith('/..') === true ? undefined : own
 }
 
 interface Place { readonly parent: string; readonly controllers: readonly string[] }
@@ -73,4 +100,4 @@ function besideOwn(own: string, files: GroupFiles): Place | string {
 
 const wordsOf = (text: string | undefined): string[] => (text ?? '').split(/\s+/)
 
-const absent = (reason: string): GroupReport => ({ available: false, reason })
+const absent = (reason: string): { readonly available: false; readonly reason: string } => ({ available: false, reason })

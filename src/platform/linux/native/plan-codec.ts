@@ -8,7 +8,7 @@ import type { Limits } from '../../../policy/sandbox-policy.js'
 
 const PLAN_MAGIC = 0x31585343
 const PLAN_VERSION = 5
-const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32, supervised: 64, noNetwork: 128, makeSockets: 256, observe: 512 } as const
+const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32, supervised: 64, noNetwork: 128, makeSockets: 256, observe: 512, groupEnds: 1024 } as const
 const COMMAND_FLAG = { terminal: 1, stdinPipe: 2, reportStart: 4, groupMemory: 8, groupPids: 16, keep: 32, helper: 64 } as const
 
 const MOUNT_KIND: Record<MountStep['step'], number> = {
@@ -113,6 +113,7 @@ function flagsOf(plan: LinuxNativePlan): number {
     | (plan.supervision === undefined ? 0 : PLAN_FLAG.supervised)
     | (plan.network === 'none' ? PLAN_FLAG.noNetwork : 0)
     | (plan.sockets === 'made' ? PLAN_FLAG.makeSockets : 0)
+    | (plan.groups?.ends === true ? PLAN_FLAG.groupEnds : 0)
     | (plan.observe === 'writes' || plan.observe === 'reads' ? PLAN_FLAG.observe : 0)
 }
 

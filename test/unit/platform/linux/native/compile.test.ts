@@ -1,6 +1,6 @@
 // Whole plans: what a good host gets, and what is refused or degraded where a layer is missing.
 import { describe, expect, test } from 'vitest'
-import type { LayerReport } from '../../../../../src/platform/backend.js'
+import type { EndingGroupReport, GroupReport, LayerReport } from '../../../../../src/platform/backend.js'
 import { type DegradationName, type LinuxNativePlan, type Observation, printPlan, type Rung } from '../../../../../src/platform/launch-plan.js'
 import { FS_RIGHTS } from '../../../../../src/platform/linux/landlock/access-rights.js'
 import { compileLinuxNative } from '../../../../../src/platform/linux/native/compile.js'
@@ -20,7 +20,7 @@ const HOST = fakeHost({
   tmp: { x: { ws: {} } }, usr: { bin: {} }, etc: {}, us: { launcher: '' }, dev: { shm: {}, fuse: '' },
 }, { selfPaths: ['/us'] })
 
-function compile(changes: Partial<SandboxPolicy> = {}, { layers = linuxLayers(), allow = [], on = HOST, ...options }: { layers?: readonly LayerReport[]; allow?: readonly DegradationName[]; on?: HostSnapshot; limits?: object; architecture?: 'x64' | 'arm64'; rung?: Rung; observe?: Observation } = {}): LinuxNativePlan {
+function compile(changes: Partial<SandboxPolicy> = {}, { layers = linuxLayers(), allow = [], on = HOST, ...options }: { layers?: readonly LayerReport[]; allow?: readonly DegradationName[]; on?: HostSnapshot; limits?: object; architecture?: 'x64' | 'arm64'; rung?: Rung; observe?: Observation; groups?: GroupReport; endingGroup?: EndingGroupReport } = {}): LinuxNativePlan {
   const policy = resolve({ ...presetPolicy(changes.mode ?? 'workspace-write', 'reference'), ...changes }, on)
   return compileLinuxNative(policy, layers, compileOptions({ allowDegraded: new Set(allow), ...options }))
 }
@@ -148,6 +148,29 @@ describe('the rung', () => {
   })
   test('limits of processes are polled where no namespace counts them', () => {
     expect(compile({ limits: { pids: 9 } }, { rung: 'supervised' }).enforcement.limits).toEqual({ pids: 'polled' })
+  })
+})
+
+describe('what ends all that a command started', () => {
+  const there: EndingGroupReport = { available: true, parent: '/sys/fs/cgroup/own' }
+  const old = { rung: 'supervised', layers: linuxLayers({ abi: 5 }) } as const
+
+  test.each<{ name: string; policy?: Partial<SandboxPolicy>; with: Parameters<typeof compile>[1]; treeEnd: string; groups?: object; noted?: string }>([
+    { name: 'a PID namespace, whatever Landlock can', with: { layers: linuxLayers({ abi: 5 }), endingGroup: there }, treeEnd: 'pid-namespace' },
+    { name: 'a signal that stays inside', with: { rung: 'supervised', layers: linuxLayers({ abi: 6 }), endingGroup: there }, treeEnd: 'signal-scope' },
+    { name: 'its control group', with: { ...old, endingGroup: there }, treeEnd: 'control-group', groups: { parent: '/sys/fs/cgroup/own', holds: [], ends: true } },
+    {
+      name: 'the control group that holds its limits', policy: { limits: { pids: 9 } }, treeEnd: 'control-group', groups: { parent: '/sys/fs/cgroup/beside', holds: ['pids'], ends: true },
+      with: { ...old, endingGroup: there, groups: { available: true, parent: '/sys/fs/cgroup/beside', holds: ['pids'] } },
+    },
+    { name: 'a walk, with the reason', with: { ...old, endingGroup: { available: false, reason: 'cgroup v2 is not mounted' } }, treeEnd: 'repeated-walk', noted: 'no control group can end commands (cgroup v2 is not mounted)' },
+    { name: 'a walk, where nobody looked for a group', with: old, treeEnd: 'repeated-walk', noted: 'could outrun' },
+    { name: 'a walk, where commands could leave their group', policy: { write: ['/sys'] }, with: { ...old, endingGroup: there }, treeEnd: 'repeated-walk', noted: 'commands may write in /sys/fs/cgroup' },
+  ])('$name', ({ policy = {}, with: options, treeEnd, groups, noted }) => {
+    const plan = compile(policy, { ...options, on: { ...HOST, files: fakeHost({ home: { user: { work: {} } }, tmp: {}, dev: { shm: {} }, sys: {} }).files } })
+    expect([plan.enforcement.treeEnd, plan.groups]).toEqual([treeEnd, groups])
+    expect(plan.supervision?.outer.rules.some(({ path }) => path === (plan.groups?.parent ?? 'none')) ?? false).toBe(groups !== undefined)
+    expect(plan.enforcement.notes.filter(note => /could outrun/.test(note))).toEqual(noted === undefined ? [] : [expect.stringContaining(noted)])
   })
 })
 

@@ -1,6 +1,6 @@
 // Where control groups may be made, on made-up hosts.
-import { expect, test } from 'vitest'
-import { findGroups } from '../../../../../src/platform/linux/native/control-groups.js'
+import { describe, expect, test } from 'vitest'
+import { findEndingGroup, findGroups } from '../../../../../src/platform/linux/native/control-groups.js'
 
 const MOUNT = '/sys/fs/cgroup'
 
@@ -52,4 +52,44 @@ test.each<{ name: string; reason: string; changes?: Record<string, string | unde
 ])('not at all: $name', ({ changes = {}, reason, own, foreign }) => {
   const report = find(changes, { ...(own === undefined ? {} : { own }), ...(foreign === undefined ? {} : { foreign }) })
   expect(report).toEqual({ available: false, reason: expect.stringContaining(reason) })
+})
+
+/** A terminal on a desktop, whose group is the user's own, and what is different on another host. */
+function findEnding(changes: Readonly<Record<string, string | undefined>> = {}, { own = '/user.slice/vte-spawn.scope', foreign = '' } = {}) {
+  const files: Record<string, string | undefined> = {
+    '/proc/self/cgroup': `0::${own}\n`,
+    [`${MOUNT}/cgroup.controllers`]: 'cpu memory pids\n',
+    [`${MOUNT}/user.slice/vte-spawn.scope/cgroup.type`]: 'domain\n',
+    ...changes,
+  }
+  return findEndingGroup({ read: path => files[path], isOwn: path => path !== foreign })
+}
+
+describe('groups that end commands', () => {
+  const own = `${MOUNT}/user.slice/vte-spawn.scope`
+
+  test.each<{ name: string; changes?: Record<string, string | undefined>; at?: string; parent: string }>([
+    { name: 'a unit of systemd\'s too: nothing leaves it', parent: own },
+    { name: 'with limits of its own: nothing leaves them', changes: { [`${own}/memory.max`]: '1000000\n' }, parent: own },
+    { name: 'the root of a cgroup namespace, as in a container', at: '/', changes: { [`${MOUNT}/cgroup.type`]: 'domain\n' }, parent: MOUNT },
+    {
+      name: 'v2 beside v1', parent: `${MOUNT}/unified/x`, at: '/x',
+      changes: { [`${MOUNT}/cgroup.controllers`]: undefined, [`${MOUNT}/unified/cgroup.controllers`]: '\n', [`${MOUNT}/unified/x/cgroup.type`]: 'domain\n' },
+    },
+  ])('lie in the own one: $name', ({ changes, at, parent }) => {
+    expect(findEnding(changes, at === undefined ? {} : { own: at })).toEqual({ available: true, parent })
+  })
+
+  test.each<{ name: string; reason: string; changes?: Record<string, string | undefined>; at?: string; foreign?: string }>([
+    { name: 'cgroup v1 alone', changes: { [`${MOUNT}/cgroup.controllers`]: undefined }, reason: 'not mounted' },
+    { name: 'no line of v2', changes: { '/proc/self/cgroup': '4:memory:/x\n' }, reason: 'not below what is mounted' },
+    { name: 'outside the own cgroup namespace', at: '/../x', reason: 'not below what is mounted' },
+    { name: 'the host\'s root', at: '/', reason: 'the root of the control groups' },
+    { name: 'a threaded group', changes: { [`${own}/cgroup.type`]: 'threaded\n' }, reason: 'holds no processes' },
+    { name: 'somebody else\'s group, or a file system that is read-only', foreign: own, reason: 'not this user\'s' },
+    { name: 'a group that nothing may be moved out of', foreign: `${own}/cgroup.procs`, reason: 'not this user\'s' },
+    { name: 'a kernel without cgroup.kill', foreign: `${own}/cgroup.kill`, reason: 'no cgroup.kill' },
+  ])('are nowhere: $name', ({ changes = {}, reason, at, foreign }) => {
+    expect(findEnding(changes, { ...(at === undefined ? {} : { own: at }), ...(foreign === undefined ? {} : { foreign }) })).toEqual({ available: false, reason: expect.stringContaining(reason) })
+  })
 })

@@ -24,6 +24,7 @@ const { groups: _, ...withoutGroups } = plan
 
 test.each<{ name: string; change: Partial<LinuxNativePlan>; flags: number }>([
   { name: 'a control group for memory only', change: { groups: { parent: '/g', holds: ['memoryBytes'] } }, flags: 1 | 2 | 4 | 8 | 16 },
+  { name: 'a control group that ends commands', change: { groups: { parent: '/g', holds: [], ends: true } }, flags: 1 | 2 | 4 | 8 | 1024 },
   { name: 'private network, Landlock with files, own /proc', change: {}, flags: 1 | 2 | 4 | 8 },
   { name: 'the supervised rung, which has no /proc of its own', change: { supervision: { base: 'read', rules: [], outer: { handledNet: 0, rules: [] }, reads: [], judgedReads: 'shared-memory' } }, flags: 1 | 2 | 4 | 64 },
   { name: 'no network, and sockets made by the launcher', change: { network: 'none', sockets: 'made' }, flags: 2 | 4 | 8 | 128 | 256 },
