@@ -10,7 +10,7 @@ export interface Arguments {
   /** False where `run` is understood. */
   readonly verbWasGiven: boolean
   readonly options: Options
-  /** `run`, `sandbox`: the command. `explain`: the one access. `execpolicy`: the subcommand, then the command. `app-server`: what to do instead of serving. `setup`: what to set up. */
+  /** `run`, `sandbox`: the command. `explain`: the one access. `execpolicy`: the subcommand, then the command. `app-server`: what to do instead of serving. `setup`, `windows`: what to do. */
   readonly words: readonly string[]
   /** `sandbox linux …`: the system word as it was written. */
   readonly system: keyof typeof SYSTEM_WORDS | undefined
@@ -50,7 +50,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
         words.push(...rest.slice(at))
         break
       }
-      if (verb !== 'explain' && verb !== 'app-server' && verb !== 'setup') throw strayWord(verb, [...before, ...rest.slice(0, at)], rest.slice(at))
+      if (verb !== 'explain' && verb !== 'app-server' && verb !== 'setup' && verb !== 'windows') throw strayWord(verb, [...before, ...rest.slice(0, at)], rest.slice(at))
       words.push(word)
       continue
     }

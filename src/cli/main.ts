@@ -38,6 +38,7 @@ async function runVerb(given: Arguments): Promise<number> {
     case 'doctor':  return (await import('./doctor.js')).doctor(given)
     case 'setup':   return (await import('./setup.js')).setup(given)
     case 'app-server': return (await import('./app-server.js')).appServer(given)
+    case 'windows': return (await import('./windows.js')).windows(given)
     case 'sessions': return (await import('./sessions.js')).listSessions(given)
     default:        return verb satisfies never
   }

@@ -10,6 +10,7 @@ export const VERBS = {
   doctor:  { usage: 'doctor [--json] [--escape]',                   help: 'say what this machine can enforce, and what to do about the rest' },
   setup:   { usage: 'setup linux [--uninstall] [--force] [--json]',  help: 'as root: let AppArmor (Ubuntu) permit the launcher its namespaces' },
   'app-server': { usage: 'app-server [--listen URL] | app-server generate-json-schema|generate-ts --out DIR', help: 'serve commands to an agent runtime: JSON-RPC, a line a message' },
+  windows: { usage: 'windows setup --mode MODE [--root DIR]… | windows status | windows uninstall', help: 'set up what the sandbox of Windows needs, show it, or take it away again' },
   sessions: { usage: 'sessions [--listen URL] [--kill ID] [--json]', help: 'list the background terminals of a running service, or end one' },
 } as const satisfies Record<string, { usage: string; help: string }>
 export type Verb = keyof typeof VERBS
@@ -44,7 +45,7 @@ const RUNNING = ['run', 'sandbox', 'learn'] as const
 const POLICIES = ['run', 'sandbox', 'learn', 'explain'] as const
 /** Those that may read config.toml. */
 const CONFIGURED = ['run', 'sandbox', 'learn', 'explain', 'debug-config'] as const
-const ALL = ['run', 'sandbox', 'learn', 'execpolicy', 'explain', 'debug-config', 'doctor', 'setup', 'app-server', 'sessions'] as const
+const ALL = ['run', 'sandbox', 'learn', 'execpolicy', 'explain', 'debug-config', 'doctor', 'setup', 'app-server', 'windows', 'sessions'] as const
 
 export const OPTIONS = [
   { key: 'sandbox',       short: 's', value: 'MODE', for: POLICIES, group: 'policy', help: 'read-only, workspace-write or danger-full-access' },
@@ -80,7 +81,9 @@ export const OPTIONS = [
   { key: 'background',    value: 'kill|keep', for: COMMANDS, group: 'command', help: 'what the command leaves running: end it (default), or wait for its end' },
   { key: 'memory',        value: '512M', for: RUNNING, group: 'command', help: 'memory of all its processes together: bytes, K, M or G' },
   { key: 'pids',          value: 'N', for: RUNNING, group: 'command', help: 'processes and threads at once' },
-  { key: 'json',          for: ['run', 'sandbox', 'learn', 'debug-config', 'doctor', 'setup', 'sessions'], group: 'output', help: 'print the result as JSON, the output inside it' },
+  { key: 'mode',          value: 'elevated|unelevated', for: ['windows'], group: 'other', help: 'setup: accounts of its own, with one consent; or your own account, which holds less' },
+  { key: 'root',          value: 'DIR', repeat: true, for: ['windows'], group: 'other', help: 'setup: a workspace in which commands shall write (default: here)' },
+  { key: 'json',          for: ['run', 'sandbox', 'learn', 'debug-config', 'doctor', 'setup', 'windows', 'sessions'], group: 'output', help: 'print the result as JSON, the output inside it' },
   { key: 'report',        value: 'FILE', for: COMMANDS, group: 'output', help: 'write the result as JSON to FILE; the output passes through' },
   { key: 'printPlan',     long: 'print-plan', for: COMMANDS, group: 'output', help: 'print what would be enforced, and run nothing' },
   { key: 'platform',      value: 'linux|macos|windows', for: COMMANDS, group: 'output', help: 'the system that --print-plan is for (default: this one)' },

@@ -1,12 +1,13 @@
-// This machine where it is a Windows one: what Node tells of it, completed by the addon and by a scan for folders that everybody may write.
-// Loaded on Windows only.
+// This machine where it is a Windows one: what Node tells of it, completed by the addon, by what set-up has written down, and by a scan for
+// folders that everybody may write. Loaded on Windows only.
 import { SandboxError } from '../errors.js'
 import { foldersIn, realFiles } from '../host/snapshot.js'
 import { machineFacts, type MachineFunctions, readMachine, windowsFiles } from '../host/windows.js'
 import { loadWindowsAddon } from '../platform/windows/addon.js'
-import { QUICK_SCAN, type Scan, type ScanLimits, scanStarts, type ScanView, scanWorldWritable } from '../platform/windows/world-writable.js'
+import { parseState, STATE_FILES, STATE_FOLDER } from '../platform/windows/setup/state-files.js'
+import { QUICK_SCAN, type Scan, type ScanLimits, scanInTurns, scanStarts, type ScanView, scanWorldWritable } from '../platform/windows/world-writable.js'
 import type { FileSystemView, HostSnapshot, WindowsFacts } from '../policy/host-snapshot.js'
-import { normalizePath } from '../policy/path-syntax.js'
+import { joinPath, normalizePath } from '../policy/path-syntax.js'
 
 /** Completes what `takeSnapshot` has. */
 export interface HostCompletion {
@@ -29,11 +30,12 @@ export function windowsHost(load: () => MachineFunctions = loadWindowsAddon, sca
       const { cwd } = host
       const machine = readMachine(functions)
       const facts = machineFacts(machine, functions, files, host.home)
+      const { state, ownLists } = readState(files, host.codexHome)
       const scan = once(() => scanWorldWritable(placesToScan(host, facts, machine, env), viewOf(facts), scanLimits).found)
       return {
         ...host, cwd: normalizePath('windows', cwd, { field: 'cwd' }), files,
         // Looked for when a plan asks, which one of an unconfined policy never does.
-        windows: { ...facts, ownLists: [], setUp: undefined, get worldWritable() { return scan() } },
+        windows: { ...facts, ownLists, setUp: state, get worldWritable() { return scan() } },
       }
     },
     files: () => windowsFiles(functions),
@@ -57,6 +59,14 @@ function once<Answer>(ask: () => Answer): () => Answer {
   }
 }
 
+/** A state that is not understood is an error, and never none. @throws SandboxError `option_invalid` */
+function readState(files: FileSystemView, codexHome: string | undefined): { state: WindowsFacts['setUp']; ownLists: WindowsFacts['ownLists'] } {
+  const bytes = codexHome === undefined ? undefined : files.bytes(joinPath('windows', joinPath('windows', normalizePath('windows', codexHome, { field: 'CODEX_HOME' }), STATE_FOLDER), STATE_FILES.state))
+  if (bytes === undefined) return { state: undefined, ownLists: [] }
+  const state = parseState(new TextDecoder().decode(bytes))
+  return { state, ownLists: state.ownLists }
+}
+
 const viewOf = ({ descriptor }: Pick<WindowsFacts, 'descriptor'>): ScanView => ({ folders: foldersIn, descriptor, nowMs: () => performance.now() })
 
 function placesToScan({ cwd, home, tmpdir }: HostSnapshot, { drives, systemRoot }: Pick<WindowsFacts, 'drives' | 'systemRoot'>, { publicFolder, programData }: ReturnType<typeof readMachine>, env: Readonly<Record<string, string | undefined>>): string[] {
@@ -76,11 +86,11 @@ function placesToScan({ cwd, home, tmpdir }: HostSnapshot, { drives, systemRoot 
 }
 
 /** The whole scan, for people who wait for it. Undefined: the machine cannot be read. */
-export function scanMachine(host: HostSnapshot, env: Readonly<Record<string, string | undefined>>, limits: ScanLimits, load: () => MachineFunctions = loadWindowsAddon): { readonly scan: Scan; readonly view: ScanView } | undefined {
+export async function scanMachine(host: HostSnapshot, env: Readonly<Record<string, string | undefined>>, limits: ScanLimits, load: () => MachineFunctions = loadWindowsAddon): Promise<{ readonly scan: Scan; readonly view: ScanView } | undefined> {
   const functions = unlessMissing(load)
   if (functions === undefined) return undefined
   const machine = readMachine(functions)
   const facts = machineFacts(machine, functions, windowsFiles(functions), host.home)
   const view = viewOf(facts)
-  return { scan: scanWorldWritable(placesToScan(host, facts, machine, env), view, limits), view }
+  return { scan: await scanInTurns(placesToScan(host, facts, machine, env), view, limits), view }
 }

@@ -18,6 +18,7 @@ import { invalidRequest, rpcError } from './rpc-error.js'
 import type { Terminals } from './terminals.js'
 import type { Lease, Recipe, WarmSandboxes } from './warm-sandboxes.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
+import type { WindowsSetups } from './windows-setup.js'
 
 /** Of policies as a client writes them, so that a repeated one is parsed once. */
 const MOST_KNOWN_POLICIES = 64
@@ -34,6 +35,7 @@ export interface Shared {
   readonly queue: ExecQueue<Client>
   readonly sandboxes: WarmSandboxes<Sandbox>
   readonly terminals: Terminals
+  readonly windows: WindowsSetups
   /** Read once, at the first need. */
   configuration(): Promise<Configuration>
   /** As it is now. */

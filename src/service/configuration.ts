@@ -5,6 +5,7 @@ import type { CommandApprovalOptions } from '../approval/command-approvals.js'
 import type { ConfigLayer, LoadedConfig, LoadConfigOptions } from '../config/load.js'
 import type { LayerName } from '../config/layer.js'
 import type { Requirements, Sourced } from '../config/requirements.js'
+import type { WindowsMode } from '../platform/launch-plan.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { invalidRequest, rpcError } from './rpc-error.js'
 import { SandboxError } from '../errors.js'
@@ -16,6 +17,8 @@ export interface Configuration {
   bound(policy: SandboxPolicy, field: string): SandboxPolicy
   /** Whether the client may be asked about hosts that no rule names. */
   readonly mayAsk: boolean
+  /** What `[windows] sandbox` says. */
+  readonly windowsMode: WindowsMode | undefined
   /** Of an empty poll of a background terminal, in milliseconds. */
   readonly longestPollMs: number
   /** How commands are approved that `sandbox/runCommand` runs. */
@@ -46,6 +49,7 @@ export async function configurationOf(loaded: LoadedConfig, cwd: string): Promis
     approvals: approvalsOf(loaded, { codexHome: codexHomeOf(), cwd }),
     policy: () => loaded.policy(),
     bound: (policy, field) => loaded.bound(policy, field),
+    windowsMode: loaded.config.windowsSandbox,
     mayAsk: mayAsk(loaded.config.approvalPolicy),
     longestPollMs: loaded.config.backgroundTerminalMaxTimeoutMs,
     warnings: [

@@ -1,7 +1,7 @@
 // Every method of the service, one row each: what it takes and gives, when it may be called, and what carries it out. The generated
 // schemas are printed from the same table.
 import { release } from 'node:os'
-import { isAbsolute } from 'node:path'
+import { isAbsolute, win32 } from 'node:path'
 import type * as z from 'zod/mini'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Client, Request } from './client.js'
@@ -82,24 +82,24 @@ export const METHODS: Readonly<Record<string, Method>> = {
   'windowsSandbox/setupStart': method({
     name: 'WindowsSandboxSetupStart', phase: 'ready', work: true, params: protocol.setupStartParams, result: protocol.setupStartResult,
     async handler(client, { mode, cwd }, request) {
-      if (typeof cwd === 'string' && !isAbsolute(cwd)) throw invalidRequest(`Invalid request: cwd: AbsolutePathBuf deserialized without a base path: ${JSON.stringify(cwd)} is not absolute`)
-      const [{ setUpWindows }, { checkWindowsSandbox }, { requirements }] = await Promise.all([
-        import('./windows-setup.js'), import('../config/bounds.js'), client.shared.readConfig(cwd ?? client.shared.cwd),
-      ])
+      const isAbsoluteThere = client.shared.windows.platform === 'windows' ? win32.isAbsolute : isAbsolute
+      if (typeof cwd === 'string' && !isAbsoluteThere(cwd)) throw invalidRequest(`Invalid request: cwd: AbsolutePathBuf deserialized without a base path: ${JSON.stringify(cwd)} is not absolute`)
+      const workspace = cwd ?? client.shared.cwd
+      const [{ checkWindowsSandbox }, loaded] = await Promise.all([import('../config/bounds.js'), client.shared.readConfig(workspace)])
       try {
-        checkWindowsSandbox(mode, requirements)
+        checkWindowsSandbox(mode, loaded.requirements)
       } catch (error) {
         throw invalidRequest(`invalid Windows sandbox mode: ${(error as Error).message}`)
       }
-      request.after(() => void setUpWindows(client, mode))
+      request.after(client.shared.windows.begin(client, mode, workspace, loaded.policy()))
       return { started: true }
     },
   }),
   'windowsSandbox/readiness': method({
     name: 'WindowsSandboxReadiness', phase: 'ready', params: protocol.noParams, result: protocol.readinessResult,
     async handler(client) {
-      const { windowsReadiness } = await import('./windows-setup.js')
-      return { status: await windowsReadiness(client.shared.platform) }
+      const { windowsMode } = await client.shared.configuration()
+      return { status: await client.shared.windows.readiness(windowsMode) }
     },
   }),
   'config/read': method({

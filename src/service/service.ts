@@ -8,6 +8,7 @@ import { ExecQueue, type QueueLimits } from './exec-queue.js'
 import { dispatch } from './methods.js'
 import { Terminals } from './terminals.js'
 import { type KeepLimits, WarmSandboxes } from './warm-sandboxes.js'
+import { type OpenSetup, WindowsSetups } from './windows-setup.js'
 
 /** What runs when the service is told to end has so long to end by itself. */
 const DRAIN_MS = 5_000
@@ -23,6 +24,8 @@ export interface ServiceOptions {
   readonly readConfig?: ReadConfig
   readonly queue?: QueueLimits
   readonly keep?: KeepLimits
+  /** A test's machine in the place of this one, which is then a Windows one. */
+  readonly openWindowsSetup?: OpenSetup
   /** One line each. */
   readonly log?: (text: string) => void
 }
@@ -34,6 +37,7 @@ export class Service implements Shared {
   readonly queue: ExecQueue<Client>
   readonly sandboxes: WarmSandboxes<Sandbox>
   readonly terminals = new Terminals()
+  readonly windows: WindowsSetups
   readonly log: (text: string) => void
   readonly readConfig: ReadConfig
   isDraining = false
@@ -41,13 +45,14 @@ export class Service implements Shared {
   #configuration: Promise<Configuration> | undefined
   #ended: Promise<void> | undefined
 
-  constructor({ cwd = currentFolder(), selfPaths = [], readConfig = configReader(), queue, keep, log = () => {} }: ServiceOptions = {}) {
+  constructor({ cwd = currentFolder(), selfPaths = [], readConfig = configReader(), queue, keep, openWindowsSetup, log = () => {} }: ServiceOptions = {}) {
     this.cwd = cwd
     this.selfPaths = selfPaths
     this.queue = new ExecQueue(queue)
     this.sandboxes = new WarmSandboxes(keep)
     this.log = log
     this.readConfig = readConfig
+    this.windows = new WindowsSetups(this.platform, openWindowsSetup)
   }
 
   get clients(): number {
@@ -76,6 +81,7 @@ export class Service implements Shared {
   /** Ends everything at once. */
   async kill(): Promise<void> {
     this.isDraining = true
+    await this.windows.end()
     const clients = [...this.#clients]
     for (const client of clients) client.drop()
     await Promise.all(clients.map(({ gone }) => gone))
@@ -98,6 +104,14 @@ export class Service implements Shared {
       for (const summary of (await this.configuration()).warnings) client.notify('configWarning', { summary, details: null })
     } catch (error) {
       client.notify('configWarning', { summary: error instanceof Error ? error.message : String(error), details: null })
+    }
+    if (!client.hears('windows/worldWritableWarning')) return
+    try {
+      const warning = await this.windows.worldWritable()
+      if (warning !== undefined) client.notify('windows/worldWritableWarning', warning)
+    } catch (error) {
+      this.log(`looking for folders that everybody may write: ${error instanceof Error ? error.message : String(error)}`)
+      client.notify('windows/worldWritableWarning', { samplePaths: [], extraCount: 0, failedScan: true })
     }
   }
 }

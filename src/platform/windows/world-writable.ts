@@ -68,6 +68,24 @@ export function scanStarts({ cwd, roots = [], folders, path, systemRoot, letters
 
 /** Each of `starts` itself, and the folders directly in it. */
 export function scanWorldWritable(starts: readonly string[], view: ScanView, limits: ScanLimits): Scan {
+  const steps = scanSteps(starts, view, limits)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
+}
+
+/** The same, with a pause after each start in which others have their turn. */
+export async function scanInTurns(starts: readonly string[], view: ScanView, limits: ScanLimits): Promise<Scan> {
+  const steps = scanSteps(starts, view, limits)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+    await new Promise(resolve => setImmediate(resolve))
+  }
+}
+
+function* scanSteps(starts: readonly string[], view: ScanView, limits: ScanLimits): Generator<undefined, Scan> {
   const end = view.nowMs() + limits.ms
   const [found, unseen, left, judged]: [string[], string[], string[], Map<string, boolean>] = [[], [], [], new Map()]
   let stopped: Scan['stopped']
@@ -99,6 +117,7 @@ export function scanWorldWritable(starts: readonly string[], view: ScanView, lim
       judge(joinPath('windows', start, name))
     }
     if (stopped !== undefined || names.length > limits.inFolder) left.push(start)
+    yield undefined
   }
   return { found, looked: [...judged.values()].filter(Boolean).length, unseen, ...(stopped === undefined ? {} : { stopped }), left }
 }

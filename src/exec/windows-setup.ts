@@ -1,0 +1,137 @@
+// Setting up the Windows sandbox for a user: which policies are made ready, and what stands there already. Off Windows all of it is refused.
+import { randomInt } from 'node:crypto'
+import { isAbsolute } from 'node:path/win32'
+import { SandboxError } from '../errors.js'
+import { currentPlatform, takeSnapshot } from '../host/snapshot.js'
+import { WINDOWS_MODES, type WindowsMode } from '../platform/launch-plan.js'
+import type { SetUpListeners, SetUpReport, SetUpStatus, UninstallReport, WindowsSetUpCalls } from '../platform/windows/setup/report.js'
+import { READ_ONLY_KEY } from '../platform/windows/capability-sids.js'
+import { type Scan, stillOpen, WHOLE_SCAN, worldWritableWarning } from '../platform/windows/world-writable.js'
+import type { HostSnapshot, WindowsFacts } from '../policy/host-snapshot.js'
+import { presetPolicy } from '../policy/presets.js'
+import type { ResolvedPolicy } from '../policy/resolved-policy.js'
+import type { SandboxPolicy } from '../policy/sandbox-policy.js'
+import { hostCompletion, resolvePolicy, snapshotFor } from './prepare.js'
+import { scanMachine } from './windows-host.js'
+
+export interface SetupOptions extends SetUpListeners {
+  /** Workspaces in which commands shall write; absolute, existing. Default: the current folder. */
+  readonly roots?: readonly string[]
+}
+
+/** What set-up asks of this machine; tests put one of their own in its place. */
+export interface SetupPlace {
+  readonly calls: WindowsSetUpCalls
+  /** With `cwd` as the workspace, read anew each time. */
+  host(cwd: string | undefined): Promise<HostSnapshot> | HostSnapshot
+  /** The whole scan for folders that everybody may write; undefined: the machine cannot be read. */
+  scan(): ReturnType<typeof scanMachine>
+}
+
+/** The set-up of one machine. */
+export class WindowsSetup {
+  readonly #place: SetupPlace
+
+  constructor(place: SetupPlace) {
+    this.#place = place
+  }
+
+  /**
+   * @param policies  what shall be ready beside the presets, for the first root
+   * @throws SandboxError what is wrong with a root; and all that `WindowsSetUpCalls.setUp` has
+   */
+  async setUp(mode: WindowsMode, { roots = [], ...listeners }: SetupOptions = {}, policies: readonly SandboxPolicy[] = []): Promise<SetUpReport> {
+    if (!WINDOWS_MODES.includes(mode)) throw new SandboxError('option_invalid', { field: 'mode', value: mode }, { detail: `it is one of ${WINDOWS_MODES.join(', ')}`, remedy: 'Say elevated, which holds more, or unelevated.' })
+    for (const [index, root] of roots.entries()) if (!isAbsolute(root)) throw new SandboxError('path_not_absolute', { field: `roots[${index}]`, value: root })
+    const all: ResolvedPolicy[] = []
+    for (const [index, root] of (roots.length === 0 ? [undefined] : roots).entries()) {
+      const host = await this.#place.host(root)
+      for (const policy of distinct([...PRESETS, ...(index === 0 ? policies : [])])) all.push(resolveFor(policy, host, root, `roots[${index}]`))
+    }
+    const { proxyPorts } = await this.#place.calls.status()
+    return this.#place.calls.setUp({
+      mode, policies: all, proxyPorts: proxyPorts.length > 0 ? proxyPorts : choosePorts(), ...listeners,
+      facts: async () => factsOf(await this.#place.host(roots[0])),
+    })
+  }
+
+  status(): Promise<SetUpStatus> {
+    return this.#place.calls.status()
+  }
+
+  uninstall(listeners: SetUpListeners = {}): Promise<UninstallReport> {
+    return this.#place.calls.uninstall(listeners)
+  }
+
+  /** Folders that everybody may write and that no set-up has closed. */
+  async worldWritable(): Promise<{ readonly scan: Scan; readonly open: readonly string[]; readonly warning: ReturnType<typeof worldWritableWarning> } | undefined> {
+    const scanned = await this.#place.scan()
+    if (scanned === undefined) return undefined
+    const { windows } = await this.#place.host(undefined)
+    const open = stillOpen(scanned.scan, scanned.view, windows?.setUp?.capabilities[READ_ONLY_KEY])
+    return { scan: scanned.scan, open, warning: worldWritableWarning(open, scanned.scan) }
+  }
+}
+
+/** What `run` and what the wire and the configuration begin with: they close other things in a root, and so each has capabilities of its own. */
+const PRESETS: readonly SandboxPolicy[] = [presetPolicy('workspace-write', 'library'), presetPolicy('workspace-write', 'reference'), presetPolicy('read-only', 'reference')]
+
+const distinct = (policies: readonly SandboxPolicy[]): SandboxPolicy[] => [...new Map(policies.filter(({ mode }) => mode === 'read-only' || mode === 'workspace-write').map(policy => [JSON.stringify(policy), policy])).values()]
+
+function resolveFor(policy: SandboxPolicy, host: HostSnapshot, root: string | undefined, field: string): ResolvedPolicy {
+  try {
+    return resolvePolicy({ policy, ...(root === undefined ? {} : { cwd: root }) }, host)
+  } catch (error) {
+    // The root is the policy's cwd.
+    throw error instanceof SandboxError && error.field === 'cwd' && root !== undefined ? error.renamed(field) : error
+  }
+}
+
+function factsOf({ windows }: HostSnapshot): WindowsFacts {
+  if (windows !== undefined) return windows
+  throw new SandboxError('layer_missing', { field: 'windows-addon', value: undefined }, { detail: 'the drives, accounts and access lists of this machine could not be read' })
+}
+
+/** So many sandboxes may have a proxy at once: the firewall opens the ports of proxies once, at set-up. */
+const PROXY_PORTS = 8
+/** Those that no service has for its own. */
+const FIRST_FREE_PORT = 49_152
+
+function choosePorts(): number[] {
+  const ports = new Set<number>()
+  while (ports.size < PROXY_PORTS) ports.add(randomInt(FIRST_FREE_PORT, 1 << 16))
+  return [...ports].sort((a, b) => a - b)
+}
+
+/** @throws SandboxError `platform_unsupported` off Windows, `layer_missing` without the addon */
+export async function openWindowsSetup(): Promise<WindowsSetup> {
+  const platform = currentPlatform()
+  if (platform !== 'windows') throw new SandboxError('platform_unsupported', { field: 'platform', value: platform }, { detail: 'only the sandbox of Windows has to be set up', remedy: 'Nothing has to be set up here: run `codex-sandbox doctor`.' })
+  const completion = await hostCompletion()
+  const host = (cwd: string | undefined): HostSnapshot => snapshotFor(cwd === undefined ? {} : { cwd }, completion)
+  return new WindowsSetup({ calls: await loadCalls(), host, scan: () => scanMachine(takeSnapshot({ selfPaths: [] }), process.env, WHOLE_SCAN) })
+}
+
+/** @throws SandboxError `layer_missing` */
+async function loadCalls(): Promise<WindowsSetUpCalls> {
+  const { loadWindowsAddon } = await import('../platform/windows/addon.js')
+  loadWindowsAddon()
+  throw new SandboxError('layer_missing', { field: 'windows-addon', value: 'set-up' }, { detail: 'set-up is not built yet', remedy: 'Run it on Linux, or in WSL 2.' })
+}
+
+/* The library's functions. */
+
+/**
+ * Sets up the sandbox of Windows, once for each user: what commands under `workspace-write` and `read-only` in `roots` need. `elevated` asks
+ * for an administrator's consent. A second call makes only what is missing.
+ *
+ * @throws SandboxError `platform_unsupported` off Windows; `windows_setup_refused` where this machine cannot have it, before any change;
+ *         `windows_setup_busy` while another one is under way; `set_up_failed` with the step, after all of it was undone
+ */
+export const setup = async (mode: WindowsMode, options: SetupOptions = {}): Promise<SetUpReport> => (await openWindowsSetup()).setUp(mode, options)
+
+/** What is set up on this machine. Changes nothing. @throws SandboxError `platform_unsupported` off Windows */
+export const setupStatus = async (): Promise<SetUpStatus> => (await openWindowsSetup()).status()
+
+/** Removes all accounts, firewall rules, capabilities and entries of access lists that `setup` made, and nothing else. @throws as `setup` */
+export const uninstall = async (listeners: SetUpListeners = {}): Promise<UninstallReport> => (await openWindowsSetup()).uninstall(listeners)
