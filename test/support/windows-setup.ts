@@ -3,6 +3,8 @@ import { WindowsSetup, type SetupPlace } from '../../src/exec/windows-setup.js'
 import type { SetUpReport, SetUpRequest, SetUpStatus, UninstallReport, WindowsSetUpCalls } from '../../src/platform/windows/setup/report.js'
 import type { Scan, ScanView } from '../../src/platform/windows/world-writable.js'
 import type { HostSnapshot } from '../../src/policy/host-snapshot.js'
+import { setUpCalls } from '../../src/platform/windows/setup/calls.js'
+import type { FakeWindows } from './fake-windows.js'
 import { winHost } from './windows-host.js'
 
 export const REPORT: SetUpReport = {
@@ -44,3 +46,9 @@ export function fakeSetup({ status = NOT_SET_UP, uninstall = { steps: [], left: 
   const place: SetupPlace = { calls: made, host: (cwd): HostSnapshot => winHost(undefined, cwd === undefined ? {} : { cwd }), scan: async () => scan }
   return { setup: new WindowsSetup(place), requests, calls }
 }
+
+/** The real set-up on a machine in memory, whose files and lists are those of `winHost()`. */
+export const setupOn = (machine: FakeWindows): WindowsSetup => new WindowsSetup({
+  calls: setUpCalls(machine.system()), scan: async () => undefined,
+  host: (cwd): HostSnapshot => ({ ...winHost(undefined, cwd === undefined ? {} : { cwd }), windows: machine.facts() }),
+})

@@ -3,13 +3,14 @@
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.js'
 import { SandboxError } from '../../src/errors.js'
 import type { SetUpReport } from '../../src/platform/windows/setup/report.js'
 import { Service } from '../../src/service/service.js'
-import { EVERYBODYS } from '../support/windows-host.js'
-import { fakeSetup, NOT_SET_UP, REPORT, type FakeSetup, type SetupScript } from '../support/windows-setup.js'
+import { FakeWindows } from '../support/fake-windows.js'
+import { EVERYBODYS, winHost } from '../support/windows-host.js'
+import { fakeSetup, NOT_SET_UP, REPORT, setupOn, type FakeSetup, type SetupScript } from '../support/windows-setup.js'
 import { RawClient } from './raw-client.js'
 
 interface Started {
@@ -20,12 +21,12 @@ interface Started {
 }
 
 /** @param silent  notifications that the first client does not want */
-async function start(script: SetupScript = {}, { silent = [], overrides = [] }: { readonly silent?: readonly string[]; readonly overrides?: readonly string[] } = {}): Promise<Started> {
+async function start(script: SetupScript = {}, { silent = [], overrides = [], machine }: { readonly silent?: readonly string[]; readonly overrides?: readonly string[]; readonly machine?: FakeWindows } = {}): Promise<Started> {
   const home = realpathSync(mkdtempSync('/var/tmp/cs-windows-'))
   const fake = fakeSetup(script)
   // The configuration is read of a folder of this machine; the workspace is one of the other.
   const service = new Service({
-    cwd: home, openWindowsSetup: async () => fake.setup,
+    cwd: home, openWindowsSetup: async () => machine === undefined ? fake.setup : setupOn(machine),
     readConfig: async () => loadConfig({ cwd: home, codexHome: 'C:\\Users\\me\\.codex', systemFolder: join(home, 'system'), overrides }),
   })
   const connect = async (without: readonly string[] = []): Promise<RawClient> => {
@@ -122,6 +123,44 @@ test.each([
   const { client } = await start({ status }, { overrides })
   expect((await client.ask('windowsSandbox/readiness', null)).result).toEqual({ status: is })
 })
+
+describe('the real set-up, on a machine in memory', () => {
+  test.each(['elevated', 'unelevated'] as const)('%s is carried out, and the machine is ready', async mode => {
+    const machine = new FakeWindows(winHost())
+    const { client } = await start({}, { machine, overrides: [`windows.sandbox="${mode}"`] })
+    expect((await client.ask('windowsSandbox/readiness', null)).result).toEqual({ status: 'notConfigured' })
+    await client.ask('windowsSandbox/setupStart', { mode, cwd: WORK })
+    expect(await client.notification(COMPLETED)).toEqual({ mode, success: true, error: null })
+    expect((await client.ask('windowsSandbox/readiness', null)).result).toEqual({ status: 'ready' })
+    expect([machine.isLocked, machine.rules.length > 0, machine.account('CsbxOffline') !== undefined]).toEqual([false, mode === 'elevated', mode === 'elevated'])
+    expect(machine.list(WORK)).not.toBe(winHost().windows?.descriptor(WORK))
+  })
+  test.each([
+    { call: 'replaceList', mode: 'unelevated', says: /state_folder|access_lists/ },
+    { call: 'putFirewallRule', mode: 'elevated', says: /firewall/ },
+    { call: 'addAccount', mode: 'elevated', says: /account/ },
+  ] as const)('a machine that says yes to $call and does nothing: told with the step, and all of it is undone', async ({ call, mode, says }) => {
+    const machine = new FakeWindows(winHost())
+    const before = machine.picture()
+    machine.lies.add(call)
+    const { client } = await start({}, { machine })
+    await client.ask('windowsSandbox/setupStart', { mode, cwd: WORK })
+    expect(await client.notification(COMPLETED)).toEqual({ mode, success: false, error: expect.stringMatching(says) })
+    machine.lies.clear()
+    expect(withoutStateFolder(machine.picture())).toEqual(withoutStateFolder(before))
+    expect((await client.ask('windowsSandbox/readiness', null)).result).not.toEqual({ status: 'ready' })
+  })
+  test('while another process is at it, that is told', async () => {
+    const machine = new FakeWindows(winHost())
+    await machine.system().lock(JSON.stringify({ pid: 77, what: 'set-up', since: '2026-01-01T00:00:00.000Z' }))
+    const { client } = await start({}, { machine })
+    await client.ask('windowsSandbox/setupStart', { mode: 'unelevated', cwd: WORK })
+    expect(await client.notification(COMPLETED)).toEqual({ mode: 'unelevated', success: false, error: expect.stringContaining('process 77 has been at its set-up since') })
+  })
+})
+
+/** The folder of the state stays where what failed is written down. */
+const withoutStateFolder = ({ lists, ...rest }: Record<string, unknown>) => ({ ...rest, lists: Object.fromEntries(Object.entries(lists as Record<string, string>).filter(([path]) => !path.includes('windows-sandbox'))) })
 
 const view = { folders: () => [], descriptor: () => EVERYBODYS, nowMs: () => 0 }
 test('a client is warned of folders that everybody may write', async () => {

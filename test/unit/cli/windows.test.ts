@@ -4,7 +4,9 @@ import { parseArguments } from '../../../src/cli/arguments.js'
 import { windows } from '../../../src/cli/windows.js'
 import { SandboxError } from '../../../src/errors.js'
 import { failureOf } from '../../support/failure-of.js'
-import { fakeSetup, NOT_SET_UP, REPORT, type SetupScript } from '../../support/windows-setup.js'
+import { FakeWindows } from '../../support/fake-windows.js'
+import { winHost } from '../../support/windows-host.js'
+import { fakeSetup, NOT_SET_UP, REPORT, setupOn, type SetupScript } from '../../support/windows-setup.js'
 
 async function say(words: readonly string[], script: SetupScript = {}, { isTerminal = false } = {}) {
   const fake = fakeSetup(script)
@@ -89,4 +91,20 @@ test.each([
   const open = async () => { opened.push('open'); return fakeSetup().setup }
   expect(await failureOf(async () => windows(parseArguments(['windows', ...words]), { open, cwd: 'C:\\', isTerminal: false, out: async () => {}, err: async () => {} }))).toMatchObject(error)
   expect(opened).toEqual([])
+})
+
+test('on a machine in memory: set up, ready, uninstalled, and then all is as before', async () => {
+  const machine = new FakeWindows(winHost())
+  const before = machine.picture()
+  const on = async (...words: string[]) => {
+    let out = ''
+    const code = await windows(parseArguments(['windows', ...words]), { open: async () => setupOn(machine), cwd: 'C:\\Users\\me\\work', isTerminal: false, out: async text => { out += text }, err: async () => {} })
+    return { code, out }
+  }
+  expect((await on('status')).code).toBe(1)
+  expect(await on('setup', '--mode', 'elevated')).toMatchObject({ code: 0, out: expect.stringMatching(/^The elevated sandbox is set up\.\n[^]*ready: C:\\Users\\me\\work\n/) })
+  expect(await on('status')).toMatchObject({ code: 0, out: expect.stringMatching(/is ready\.\n {2}modes: elevated\n {2}accounts: CsbxOffline \(no network\), CsbxOnline; group CsbxUsers\n {2}ports of proxies: /) })
+  expect((await on('setup', '--mode', 'elevated')).out).not.toContain(' made')
+  expect(await on('uninstall')).toMatchObject({ code: 0, out: expect.stringMatching(/^The Windows sandbox is removed\.\n/) })
+  expect(machine.picture()).toEqual(before)
 })
