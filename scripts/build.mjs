@@ -19,10 +19,16 @@ const NOTICES = 'dist/THIRD-PARTY-NOTICES.txt'
 
 const TARGET = { absWorkingDir: ROOT, target: 'node20.19', legalComments: 'none', logLevel: 'warning' }
 
-/** What may be as new as its sources: the command line with its packages inside, and the library, which leaves them to whoever installs it. */
+/** What may be as new as its sources: the command line with its packages inside, and the library, which leaves its dependencies to whoever installs it. */
 const PROGRAM = { entry: 'src/cli/main.ts', out: 'dist/cli.cjs', parts: 'dist/cli' }
-/** Split at its `await import()`s: a preset's name needs no schemas. */
+/**
+ * Split at its `await import()`s: a preset's name needs no schemas. It carries packages that need others: what lies in node_modules runs outside,
+ * and a sandbox has to protect it.
+ */
 const LIBRARY = { entry: 'src/index.ts', out: 'dist/index.js', parts: 'dist/index' }
+const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+/** Packages in CommonJS ask for Node's own parts. */
+const REQUIRE = 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);'
 
 /**
  * The step that writes both bundles, or none where they are as new as their sources.
@@ -47,11 +53,11 @@ async function bundle() {
   try {
     const { program, parts, inputs } = await bundleProgram(esbuild, PROGRAM.entry, { ...builtWith('program'), outdir: 'dist' }, basename(PROGRAM.parts))
     writeParts(PROGRAM, parts, program, 0o755)
-    writeWhole(join(ROOT, NOTICES), notices(inputs))
     const library = await esbuild.build({
       ...builtWith('library'), entryPoints: [LIBRARY.entry], outdir: 'dist', chunkNames: 'index/[name]-[hash]', write: false, bundle: true, platform: 'node',
-      format: 'esm', packages: 'external', splitting: true,
+      format: 'esm', external: Object.keys(dependencies), banner: { js: REQUIRE }, splitting: true, metafile: true,
     })
+    writeWhole(join(ROOT, NOTICES), notices([...inputs, ...Object.keys(library.metafile.inputs)]))
     const files = library.outputFiles.map(({ path, text }) => ({ name: basename(path), text }))
     const isIndex = ({ name }) => name === basename(LIBRARY.out)
     writeParts(LIBRARY, files.filter(file => !isIndex(file)), files.find(isIndex).text, 0o644)
@@ -76,8 +82,15 @@ function notices(inputs) {
   const packages = [...new Set(inputs.map(path => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]).filter(Boolean))].sort()
   return packages.map(name => {
     const { version } = JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8'))
-    return `dist/cli.cjs or a part of it contains ${name} ${version}:\n\n${readFileSync(join(ROOT, 'node_modules', name, 'LICENSE'), 'utf8')}`
+    return `dist contains ${name} ${version}:\n\n${readFileSync(join(ROOT, 'node_modules', name, licenceOf(name)), 'utf8')}`
   }).join(`\n${'-'.repeat(80)}\n`)
+}
+
+/** Whatever the package calls the file. */
+function licenceOf(name) {
+  const file = readdirSync(join(ROOT, 'node_modules', name)).find(each => /^licen[cs]e(\.(md|txt))?$/i.test(each))
+  if (file === undefined) throw new SetUpError(`node_modules/${name} has no file with its licence, which ${NOTICES} needs.`)
+  return file
 }
 
 /** The step that writes dist/types. */

@@ -303,6 +303,19 @@ static int make_fence(const struct plan *plan, struct failure *failure)
 	return -1;
 }
 
+int make_domains_inside(const struct plan *plan, struct domains *domains, struct failure *failure)
+{
+	struct landlock_rule proc = { plan->proc_rights, (char *)"/proc", { 0, 0 } };
+
+	domains->inner = INJECTED(compile_landlock_rules) ? -1 : create_ruleset(plan->handled_fs, plan->handled_net, plan->scopes);
+	if (domains->inner < 0)
+		return fail(failure, STEP_compile_landlock_rules, NULL);
+	if (add_rules(domains->inner, plan->rules, plan->n_rules, false, failure) != 0 || (proc.allowed != 0 && add_rules(domains->inner, &proc, 1, false, failure) != 0))
+		return -1;
+	domains->fence = make_fence(plan, failure);
+	return domains->fence < 0 ? -1 : 0;
+}
+
 bool signals_are_fenced(const struct plan *plan)
 {
 	return (plan->scopes & LANDLOCK_SCOPE_SIGNAL_) != 0;

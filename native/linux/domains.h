@@ -22,6 +22,10 @@ struct domains { int inner, fence; };
  * granted beside the plan's rules is noted in `rules`. Returns 0, or -1 with `failure` filled. */
 int enter_outer_domain(const struct plan *plan, struct supervised_rules *rules, struct domains *domains, struct failure *failure);
 
+/* Inside bwrap, where its mounts hold the rules: the plan's rules as the inner domain, with /proc, and a fence. Returns 0, or -1 with
+ * `failure` filled. */
+int make_domains_inside(const struct plan *plan, struct domains *domains, struct failure *failure);
+
 /* Before a command starts: makes the ruleset behind the descriptor `inner` anew where something was made or removed in a folder on the way
  * to a closed path, so that the command may read and run what is there now. Returns 0, or -1 with `failure` filled. */
 int refresh_inner(const struct plan *plan, int inner, struct failure *failure);

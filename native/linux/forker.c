@@ -49,7 +49,7 @@ struct forker {
 
 static bool without_namespaces(const struct forker *forker)
 {
-	return (forker->plan->flags & PLAN_SUPERVISED) != 0;
+	return shares_processes(forker->plan);
 }
 
 /* Something is broken here. The kernel ends everything in this PID namespace with its process 1; without one the monitor does. */
@@ -444,9 +444,9 @@ static int restrict_forker(const struct plan *plan, struct failure *failure)
 	/* SIGKILL is in our name even as process 1: it comes from an outer PID namespace. The monitor may have gone before this
 	 * call: then its end of the socket is closed, and the first read ends us. Without a PID namespace this process has commands to end
 	 * then, and must live: it takes the end of the socket for its signal. */
-	if (!(plan->flags & PLAN_SUPERVISED) && (INJECTED(forker_death_signal) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0))
+	if (!shares_processes(plan) && (INJECTED(forker_death_signal) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0))
 		return fail(failure, STEP_forker_death_signal, NULL);
-	if ((plan->flags & PLAN_SUPERVISED) && (INJECTED(adopt_orphans) || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0))
+	if (shares_processes(plan) && (INJECTED(adopt_orphans) || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0))
 		return fail(failure, STEP_adopt_orphans, NULL);
 	if (INJECTED(forker_no_new_privs) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fail(failure, STEP_forker_no_new_privs, NULL);

@@ -143,13 +143,13 @@ static bool may_be_missing(const struct mount_step *step)
 	return step->kind == MOUNT_WATCH || is_held_while_there(step);
 }
 
-static bool still_held(const struct held *row)
+static bool still_held(const struct held_paths *held, const struct held *row)
 {
 	const char *path = row->state == HELD_PLACEHOLDER ? row->placeholder_path : row->step->path;
 	struct identity found;
 	bool mount_root;
 
-	return identify(AT_FDCWD, path, &found, &mount_root, NULL) == 0 && mount_root && same_identity(found, row->shown);
+	return identify(AT_FDCWD, path, &found, &mount_root, NULL) == 0 && (mount_root || held->mounts == NULL) && same_identity(found, row->shown);
 }
 
 static int hold_open_object(const struct held_paths *held, struct held *row, int fd, const char *path)
@@ -157,7 +157,13 @@ static int hold_open_object(const struct held_paths *held, struct held *row, int
 	struct identity identity;
 	bool directory;
 
-	if (identify(fd, "", &identity, NULL, &directory) != 0 || hold_object(held->mounts, fd, row->step->effect, directory) != 0)
+	if (identify(fd, "", &identity, NULL, &directory) != 0)
+		return -1;
+	if (held->mounts == NULL) {
+		row->shown = identity;
+		return 0;
+	}
+	if (hold_object(held->mounts, fd, row->step->effect, directory) != 0)
 		return -1;
 	return identify(AT_FDCWD, path, &row->shown, NULL, NULL);
 }
@@ -421,7 +427,8 @@ void give_up_placeholders(struct held_paths *held)
 
 		if (row->state != HELD_PLACEHOLDER)
 			continue;
-		umount2(row->placeholder_path, MNT_DETACH | UMOUNT_NOFOLLOW);
+		if (held->mounts != NULL)
+			umount2(row->placeholder_path, MNT_DETACH | UMOUNT_NOFOLLOW);
 		strcpy(parent_path, row->placeholder_path);
 		slash = strrchr(parent_path, '/');
 		*slash = 0;
@@ -453,7 +460,7 @@ static int look_once(struct held_paths *held, const char **path, struct failure 
 				continue;
 			if (fd >= 0)
 				close(fd);
-		} else if (still_held(row)) {
+		} else if (still_held(held, row)) {
 			continue;
 		}
 		if (hold_again(held, row) != 0)
@@ -462,6 +469,8 @@ static int look_once(struct held_paths *held, const char **path, struct failure 
 			continue;
 		if (change == HELD_UNCHANGED)
 			change = HELD_BOUND_AGAIN;
+		if (held->bound_again == NULL)
+			held->bound_again = row->step->path;
 		/* A denied object that the host replaced is hidden again, and one that is held while it is there is bound again; what matters for a protected one, and for what stands for a
 		 * missing one, is that a command may have made or filled it in between. */
 		if (row->state == HELD_PLACEHOLDER ? row->filled : row->step->effect == EFFECT_READ && row->state == HELD_OBJECT && !is_held_while_there(row->step) && !is_empty_directory(AT_FDCWD, row->step->path)) {

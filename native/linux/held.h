@@ -26,7 +26,7 @@ struct held {
 };
 
 struct held_paths {
-	const struct mounts *mounts;
+	const struct mounts *mounts;	/* NULL: nothing is bound; placeholders are made, and changes are seen */
 	int journal;
 	struct held *rows;
 	uint32_t n_rows;
@@ -34,6 +34,7 @@ struct held_paths {
 	int inotify;			/* -1: not to be had */
 	bool reliable;			/* every name on the way is watched, on file systems that tell of all changes */
 	bool suspect;			/* something changed, and no look since has found everything held */
+	const char *bound_again;	/* the first path that a look found changed */
 	struct watched_name *names;	/* hash table of (watch, name) */
 	uint32_t n_names, names_size;
 };

@@ -25,7 +25,7 @@ enum { FD_STARTS = 3, FD_NOTICES, FD_REPORTS, FIRST_FREE_FD };
 
 static bool without_namespaces(void)
 {
-	return (shared.plan->flags & PLAN_SUPERVISED) != 0;
+	return shares_processes(shared.plan);
 }
 
 struct kernel_rlimit { uint64_t soft, hard; };
@@ -184,7 +184,7 @@ static long set_limits(const struct command *command)
 		result = set_limit(RLIMIT_FSIZE, limits->file_size_bytes);
 	/* Per user namespace since Linux 5.14, and so for this sandbox alone; without effect on uid 0. Without a namespace it would count all
 	 * processes of the user. */
-	if (result == 0 && !(command->flags & COMMAND_GROUP_PIDS) && !without_namespaces())
+	if (result == 0 && !(command->flags & COMMAND_GROUP_PIDS) && !(shared.plan->flags & PLAN_SUPERVISED))
 		result = set_limit(RLIMIT_NPROC, limits->pids);
 	/* Per process only; the monitor adds up the rest. */
 	if (result == 0 && !(command->flags & COMMAND_GROUP_MEMORY))

@@ -1,7 +1,8 @@
 /* The launcher: started once a sandbox by Node, which speaks frames on descriptor 3. With --probe it tells what this host
  * offers and ends, with --peer who is connected to a socket. Three more words make it a helper: an ordinary command of a sandbox, as
- * restricted as any other. */
+ * restricted as any other. With --inside it runs in bwrap, with --keep beside it. */
 #include "helper.h"
+#include "keeper.h"
 #include "kernel.h"
 #include "monitor.h"
 #include "peer.h"
@@ -9,6 +10,7 @@
 #include "step.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { CONTROL = 3, CHANNEL = 4 };
+enum { CONTROL = 3, CHANNEL = 4, KEEPER = 5 /* --inside */, INSIDE = 4 /* --keep */ };
 
 #ifdef FAULT_INJECTION
 int injected_step = -1, injected_after;
@@ -60,9 +62,31 @@ static int find_channel(void)
 	return text != NULL && strcmp(text, "4") == 0 && fcntl(CHANNEL, F_SETFD, FD_CLOEXEC) == 0 ? CHANNEL : -1;
 }
 
+static bool is_socket(int fd)
+{
+	struct stat found;
+
+	return fstat(fd, &found) == 0 && S_ISSOCK(found.st_mode);
+}
+
+/* All but the control socket, the one at CHANNEL and the keeper's; -1: there is none. */
+static long close_others(int channel, int keeper)
+{
+	if (channel < 0 && keeper < 0)
+		return syscall(NR_close_range, CHANNEL, ~0U, 0);
+	if (channel < 0)
+		close(CHANNEL);
+	else if (fcntl(channel, F_SETFD, FD_CLOEXEC) != 0)
+		return -1;
+	if (keeper >= 0 && fcntl(keeper, F_SETFD, FD_CLOEXEC) != 0)
+		return -1;
+	return syscall(NR_close_range, keeper < 0 ? CHANNEL + 1 : keeper + 1, ~0U, 0);
+}
+
 int main(int argc, char **argv)
 {
-	struct stat control;
+	struct around around = { KEEPER, NULL };
+	bool keep, inside;
 	int channel;
 
 	if (argc == 2 && strcmp(argv[1], "--probe") == 0)
@@ -75,7 +99,9 @@ int main(int argc, char **argv)
 		return relay_to(argv[2]);
 	if (argc == 4 && strcmp(argv[1], "--connect") == 0)
 		return connect_through_proxy(argv[2], argv[3]);
-	if (argc != 1 || fstat(CONTROL, &control) != 0 || !S_ISSOCK(control.st_mode)) {
+	keep = argc == 2 && strcmp(argv[1], "--keep") == 0;
+	inside = argc == 3 && strcmp(argv[1], "--inside") == 0;
+	if ((argc != 1 && !keep && !inside) || !is_socket(CONTROL) || (keep && !is_socket(INSIDE)) || (inside && !is_socket(KEEPER))) {
 		fputs("codex-sandbox-launcher: started by codex-sandbox only, with a socket as descriptor 3\n", stderr);
 		return 125;
 	}
@@ -83,7 +109,13 @@ int main(int argc, char **argv)
 	read_injected_step();
 #endif
 	channel = find_channel();
-	if (detach_standard_streams() != 0 || syscall(NR_close_range, channel < 0 ? CHANNEL : CHANNEL + 1, ~0U, 0) != 0 || fcntl(CONTROL, F_SETFD, FD_CLOEXEC) != 0 || chdir("/") != 0)
+	if (keep)
+		channel = INSIDE;
+	if (detach_standard_streams() != 0 || close_others(channel, inside ? KEEPER : -1) != 0 || fcntl(CONTROL, F_SETFD, FD_CLOEXEC) != 0 || chdir("/") != 0)
 		return 125;
-	return run_monitor(CONTROL, channel);
+	if (keep)
+		return run_keeper(CONTROL, INSIDE);
+	if (inside)
+		around.host_namespaces = argv[2];
+	return run_monitor(CONTROL, channel, inside ? &around : NULL);
 }

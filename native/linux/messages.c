@@ -37,7 +37,8 @@ static void report_start(struct monitor *monitor, const struct running *command)
 {
 	pid_t init = host_pid_of_init(monitor->forker, shared.init_pids[command->slot]);
 
-	send_u32(monitor, FRAME_STARTED, command->id, init == 0 ? 0 : (uint32_t)first_child(init));
+	/* Inside bwrap nobody knows the host's numbers. */
+	send_u32(monitor, FRAME_STARTED, command->id, init == 0 || monitor->around != NULL ? 0 : (uint32_t)first_child(init));
 }
 
 void handle_forker(struct monitor *monitor)
@@ -150,7 +151,7 @@ static void pass_report(struct monitor *monitor, const struct report *report)
 	}
 	command->n_accesses++;
 	payload = reserve_payload(monitor, length);
-	put_u32(payload, (uint32_t)report->process);
+	put_u32(payload, monitor->around != NULL ? 0 : (uint32_t)report->process);
 	payload[4] = report->operation;
 	payload[5] = report->flags;
 	payload[6] = (unsigned char)program;

@@ -11,6 +11,7 @@
 #include "groups.h"
 #include "held.h"
 #include "journal.h"
+#include "monitor.h"
 #include "mounts.h"
 #include "plan.h"
 #include "step.h"
@@ -30,7 +31,7 @@ enum {
 /* EXIT's end reasons, as frames.def has them. */
 enum end_reason { END_NONE, END_KILLED, END_HOST_CHANGED, END_MEMORY, END_PIDS };
 
-enum source_kind { SOURCE_CONTROL, SOURCE_FORKER, SOURCE_STARTS, SOURCE_REPORTS, SOURCE_WATCH, SOURCE_ACCESSES, SOURCE_STDOUT, SOURCE_STDERR, SOURCE_STDIN };
+enum source_kind { SOURCE_CONTROL, SOURCE_FORKER, SOURCE_STARTS, SOURCE_REPORTS, SOURCE_WATCH, SOURCE_ACCESSES, SOURCE_KEEPER, SOURCE_STDOUT, SOURCE_STDERR, SOURCE_STDIN };
 struct source { enum source_kind kind; struct running *owner; };
 
 struct stream { struct source source; int fd; uint32_t unconsumed; bool paused, large; size_t before_left; /* bytes to be sent before LEFT */ };
@@ -66,6 +67,8 @@ struct monitor {
 	struct spare_pipes spare;
 	int control, channel, epoll, forker_socket, starts, reports, access_reports, journal, devnull, guardian;
 	int helper;				/* the launcher's own program, for commands that run it; -1: none has yet */
+	const struct around *around;		/* inside bwrap; else NULL */
+	char *stale;				/* inside bwrap: the path that the host changed; nothing may run any more */
 	pid_t forker;
 	struct plan plan;
 	struct mounts mounts;
@@ -73,7 +76,7 @@ struct monitor {
 	struct groups groups;
 	struct frame_reader reader;
 	struct frame_queue queue;
-	struct source control_source, forker_source, starts_source, reports_source, watch_source, access_source;
+	struct source control_source, forker_source, starts_source, reports_source, watch_source, access_source, keeper_source;
 	struct running *commands;
 	struct waiting_start *first_start, **last_start;
 	uint32_t n_commands, n_limited;
@@ -129,6 +132,12 @@ void pass_reports(struct monitor *monitor);
 void handle_control(struct monitor *monitor);
 /* Ends commands that are over a limit which only a look can hold. */
 void poll_limits(struct monitor *monitor);
+
+/* monitor.c */
+/* Waits for the frame that has the plan. Returns 0 or -1. */
+int first_frame(struct monitor *monitor, struct frame *frame);
+/* Waits until the peer has taken the last frame, or is gone. */
+void flush_to_the_end(struct monitor *monitor);
 
 /* set-up.c */
 /* From the plan to a forker with a prepared init. Returns 0, or -1 with `failure` filled: then nothing was or will be run. */

@@ -3,8 +3,10 @@
 #include "monitor-state.h"
 #include "shared-memory.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +22,7 @@ static int open_loop(struct monitor *monitor)
 	monitor->last_start = &monitor->first_start;
 	monitor->watch_source.kind = SOURCE_WATCH;
 	monitor->access_source.kind = SOURCE_ACCESSES;
+	monitor->keeper_source.kind = SOURCE_KEEPER;
 	if (monitor->epoll < 0 || watch_source(monitor, EPOLL_CTL_ADD, monitor->control, EPOLLIN, &monitor->control_source) != 0 ||
 	    watch_source(monitor, EPOLL_CTL_ADD, monitor->forker_socket, EPOLLIN, &monitor->forker_source) != 0 ||
 	    watch_source(monitor, EPOLL_CTL_ADD, monitor->starts, 0, &monitor->starts_source) != 0 ||
@@ -27,7 +30,26 @@ static int open_loop(struct monitor *monitor)
 		return -1;
 	if (monitor->held.inotify >= 0 && watch_source(monitor, EPOLL_CTL_ADD, monitor->held.inotify, EPOLLIN, &monitor->watch_source) != 0)
 		return -1;
+	if (monitor->around != NULL && watch_source(monitor, EPOLL_CTL_ADD, monitor->around->keeper, EPOLLIN, &monitor->keeper_source) != 0)
+		return -1;
 	return monitor->access_reports < 0 ? 0 : watch_source(monitor, EPOLL_CTL_ADD, monitor->access_reports, EPOLLIN, &monitor->access_source);
+}
+
+/* The host changed a held path, and bwrap's mounts cannot follow; or the keeper is gone, and nobody would see it. */
+static void hear_keeper(struct monitor *monitor)
+{
+	char path[PATH_MAX];
+	ssize_t length = recv(monitor->around->keeper, path, sizeof path - 1, MSG_DONTWAIT);
+
+	if (length < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	epoll_ctl(monitor->epoll, EPOLL_CTL_DEL, monitor->around->keeper, NULL);
+	path[length > 0 ? length : 0] = 0;
+	monitor->stale = length > 0 ? strdup(path) : NULL;
+	if (monitor->stale == NULL)
+		monitor->closing = true;
+	else
+		kill_all(monitor, END_HOST_CHANGED, monitor->stale);
 }
 
 static void handle_source(struct monitor *monitor, const struct source *source, uint32_t events)
@@ -56,6 +78,9 @@ static void handle_source(struct monitor *monitor, const struct source *source, 
 		break;
 	case SOURCE_ACCESSES:
 		pass_reports(monitor);
+		break;
+	case SOURCE_KEEPER:
+		hear_keeper(monitor);
 		break;
 	case SOURCE_STDIN:
 		write_stdin(monitor, command);
@@ -119,8 +144,7 @@ static void loop(struct monitor *monitor)
 	}
 }
 
-/* Waits until the peer has taken the last frame, or is gone. */
-static void flush_to_the_end(struct monitor *monitor)
+void flush_to_the_end(struct monitor *monitor)
 {
 	struct pollfd polled = { .fd = monitor->control, .events = POLLOUT };
 
@@ -128,7 +152,7 @@ static void flush_to_the_end(struct monitor *monitor)
 		poll(&polled, 1, -1);
 }
 
-static int first_frame(struct monitor *monitor, struct frame *frame)
+int first_frame(struct monitor *monitor, struct frame *frame)
 {
 	struct pollfd polled = { .fd = monitor->control, .events = POLLIN };
 	int result;
@@ -148,9 +172,9 @@ static int first_frame(struct monitor *monitor, struct frame *frame)
 	return result == 1 ? 0 : -1;
 }
 
-int run_monitor(int control, int channel)
+int run_monitor(int control, int channel, const struct around *around)
 {
-	struct monitor monitor = { .control = control, .channel = channel, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .access_reports = -1, .journal = -1, .devnull = -1, .guardian = -1, .helper = -1, .forker = -1,
+	struct monitor monitor = { .control = control, .channel = channel, .epoll = -1, .forker_socket = -1, .starts = -1, .reports = -1, .access_reports = -1, .journal = -1, .devnull = -1, .guardian = -1, .helper = -1, .forker = -1, .around = around,
 				   .groups = { .parent = -1, .sandbox = -1, .home = -1 } };
 	struct failure failure = { .step = STEP_decode_plan };
 	struct frame frame;

@@ -3,8 +3,11 @@
 #ifndef MONITOR_H
 #define MONITOR_H
 
+/* Inside bwrap: the launcher's end of the keeper's socket (keeper.h), and the namespaces of the host (inside.h). */
+struct around { int keeper; const char *host_namespaces; };
+
 /* Speaks frames on the socket `control` until it closes or a CLOSE frame comes. `channel`: Node's own, for handles; -1: there is none.
- * Returns the exit code of the launcher. */
-int run_monitor(int control, int channel);
+ * `around`: NULL where the launcher makes the namespaces itself. Returns the exit code of the launcher. */
+int run_monitor(int control, int channel, const struct around *around);
 
 #endif

@@ -45,6 +45,7 @@ enum plan_flag {
 	PLAN_MAKE_SOCKETS = 256,	/* descriptors of commands cannot be taken: the launcher makes their sockets */
 	PLAN_OBSERVE = 512,		/* calls that have a handler are looked at too, where it leaves them to the kernel */
 	PLAN_GROUP_ENDS = 1024,		/* every command has a control group, which ends it and all that it started */
+	PLAN_INSIDE = 2048,		/* bwrap made the namespaces and the mounts, and nobody in them has a capability */
 };
 enum listener_kind { LISTENER_PROXY = 1, LISTENER_LOCAL_PORT };
 enum socket_flag { SOCKETS_ALL = 1, SOCKETS_OF_ROOT = 2 /* docker's and its like, where a path or SOCKETS_ALL has them */ };
@@ -128,6 +129,13 @@ struct command {
 	uint32_t argc, envc;
 	char **argv, **envp;		/* both NULL-terminated */
 };
+
+/* Whether commands share one PID and one mount namespace with each other and with the launcher, as nobody may make more. Landlock keeps
+ * them apart then. */
+static inline bool shares_processes(const struct plan *plan)
+{
+	return (plan->flags & (PLAN_SUPERVISED | PLAN_INSIDE)) != 0;
+}
 
 /* Decodes `size` bytes at `data`, which must stay: filters point into it, strings into a block of its own that lives as long as
  * the process. Returns 0; -EBADMSG where a length, a kind or a string does not fit; -ENOMEM. */

@@ -58,7 +58,7 @@ int restrict_once(const struct plan *plan, int fence, struct failure *failure)
 
 	if (INJECTED(forker_landlock))
 		return fail(failure, STEP_forker_landlock, NULL);
-	if (plan->flags & PLAN_SUPERVISED)
+	if (shares_processes(plan))
 		return syscall(NR_landlock_restrict_self, fence, 0) == 0 ? 0 : fail(failure, STEP_forker_landlock, NULL);
 	if (!(plan->flags & PLAN_LANDLOCK) || (plan->flags & PLAN_LANDLOCK_FILES) || (plan->scopes == 0 && plan->handled_net == 0))
 		return 0;

@@ -19,7 +19,7 @@ int give_up_privileges(struct failure *failure);
  * Returns a descriptor, or -1 with errno. */
 int create_ruleset(uint64_t fs, uint64_t net, uint64_t scopes);
 
-/* With PLAN_SUPERVISED: enforces `fence` (domains.h). Else Landlock's scopes and TCP rights, for the caller and all that it starts, where
+/* Where commands share processes: enforces `fence` (domains.h). Else Landlock's scopes and TCP rights, for the caller and all that it starts, where
  * commands get no file ruleset. Where they do, that one has them too: a domain with file rights may not mount, and each command has its
  * /proc to mount yet; and under a file layer every other layer must allow `refer`, or each rename and link between two directories is
  * EXDEV. */

@@ -19,6 +19,7 @@
 #include "git-operations.h"
 #include "guardian.h"
 #include "handlers.h"
+#include "inside.h"
 #include "kernel.h"
 #include "listeners.h"
 #include "namespaces.h"
@@ -81,7 +82,7 @@ static int open_rules(const struct plan *plan, struct open_rule **rules, struct 
 /* The raw call, as fork has no flags; and no unshare, after which this process could start no thread. */
 static pid_t fork_forker(const struct plan *plan)
 {
-	return (pid_t)syscall(SYS_clone, (long)(plan->flags & PLAN_SUPERVISED ? SIGCHLD : CLONE_NEWPID | SIGCHLD), 0, 0, 0, 0);
+	return (pid_t)syscall(SYS_clone, (long)(shares_processes(plan) ? SIGCHLD : CLONE_NEWPID | SIGCHLD), 0, 0, 0, 0);
 }
 
 /* After the fork, so that the forker has one thread, and its commands none of these. */
@@ -93,10 +94,10 @@ static int answer_listener(struct monitor *monitor, int listener, struct failure
 	monitor->access_reports = prepare_reports();
 	if (monitor->access_reports < 0)
 		return fail(failure, STEP_forker_listener, NULL);
-	if (monitor->plan.flags & PLAN_SUPERVISED) {
+	if (shares_processes(&monitor->plan))
 		expect_no_namespaces(monitor->forker);
+	if (monitor->plan.flags & PLAN_SUPERVISED)
 		prepare_signals(monitor->forker);
-	}
 	prepare_refusing(&monitor->plan);
 	prepare_sockets((monitor->plan.flags & PLAN_MAKE_SOCKETS) != 0, monitor->forker);
 	prepare_connecting(&monitor->plan, (monitor->plan.flags & PLAN_SUPERVISED) && (monitor->plan.scopes & LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET_));
@@ -131,6 +132,8 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 			close(monitor->guardian);
 		if (monitor->held.inotify >= 0)
 			close(monitor->held.inotify);
+		if (monitor->around != NULL)
+			close(monitor->around->keeper);
 		run_forker(&monitor->plan, pair[1], rules, monitor->plan.n_rules);
 	}
 	if (monitor->guardian >= 0 && tell_guardian(monitor->guardian, monitor->forker) != 0)
@@ -279,6 +282,34 @@ static int set_up_supervised(struct monitor *monitor, struct failure *failure)
 	return start_forker(monitor, NULL, failure);
 }
 
+/* bwrap has made the namespaces and the mounts, and the keeper holds what is on the host. No capability is left in here, so commands share
+ * these, as they do on the supervised rung. */
+static int set_up_inside(struct monitor *monitor, struct failure *failure)
+{
+	struct domains domains;
+
+	monitor->held.inotify = -1;
+	monitor->held.reliable = true;
+	if (check_namespaces(&monitor->plan, monitor->around->host_namespaces, failure) != 0 || check_mounts(&monitor->plan, failure) != 0)
+		return -1;
+	if (open_devnull(monitor, failure) != 0 || check_devices(&monitor->plan, failure) != 0 || hand_over(monitor, failure) != 0)
+		return -1;
+	if (give_up_privileges(failure) != 0)
+		return -1;
+	if (INJECTED(make_not_dumpable) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return fail(failure, STEP_make_not_dumpable, NULL);
+	/* Without a fence commands could signal the forker and each other. */
+	if (!signals_are_fenced(&monitor->plan) || !(monitor->plan.flags & PLAN_LANDLOCK_FILES)) {
+		errno = EOPNOTSUPP;
+		return fail(failure, STEP_compile_landlock_rules, NULL);
+	}
+	if (make_domains_inside(&monitor->plan, &domains, failure) != 0)
+		return -1;
+	shared.inner = domains.inner;
+	shared.fence = domains.fence;
+	return start_forker(monitor, NULL, failure);
+}
+
 int set_up(struct monitor *monitor, const struct frame *frame, struct failure *failure)
 {
 	int result = INJECTED(decode_plan) ? -EIO : decode_plan(frame->payload, frame->length, &monitor->plan);
@@ -290,6 +321,13 @@ int set_up(struct monitor *monitor, const struct frame *frame, struct failure *f
 	if (save_descriptor_limit(failure) != 0)
 		return -1;
 	shared.plan = &monitor->plan;
+	/* A plan for one way is never carried out another way. */
+	if ((monitor->around != NULL) != ((monitor->plan.flags & PLAN_INSIDE) != 0)) {
+		errno = EINVAL;
+		return fail(failure, STEP_decode_plan, NULL);
+	}
+	if (monitor->around != NULL)
+		return set_up_inside(monitor, failure);
 	return monitor->plan.flags & PLAN_SUPERVISED ? set_up_supervised(monitor, failure) : set_up_in_namespaces(monitor, failure);
 }
 
@@ -304,6 +342,13 @@ void end_commands(const struct monitor *monitor)
 				end_group(command->group);
 	if (monitor->plan.flags & PLAN_SUPERVISED) {
 		end_descendants(signals_are_fenced(&monitor->plan));
+		return;
+	}
+	/* This is process 1: all others in its PID namespace are below it. */
+	if (monitor->around != NULL) {
+		kill(-1, SIGKILL);
+		while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+			;
 		return;
 	}
 	kill(monitor->forker, SIGKILL);

@@ -280,6 +280,12 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 		send_failure(monitor, frame->id, &failure);
 		return;
 	}
+	if (monitor->stale != NULL) {
+		errno = ESTALE;
+		fail(&failure, STEP_recheck, monitor->stale);
+		send_failure(monitor, frame->id, &failure);
+		return;
+	}
 	if (look_at_held(monitor, &failure) != 0 || take_placeholders(&monitor->held, &failure) != 0 ||
 	    ((monitor->plan.flags & PLAN_SUPERVISED) && refresh_inner(&monitor->plan, shared.inner, &failure) != 0)) {
 		send_failure(monitor, frame->id, &failure);
@@ -313,7 +319,7 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 		}
 		fds[n_fds++] = monitor->helper;
 	}
-	if (monitor->plan.flags & PLAN_SUPERVISED)
+	if (shares_processes(&monitor->plan))
 		fds[n_fds++] = shared.inner;
 	if (monitor->first_start == NULL && send_start(monitor, &header, frame->payload, fds, n_fds) == 0)
 		close_fds(monitor, fds, n_fds);

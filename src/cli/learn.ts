@@ -9,7 +9,7 @@ import { policyJson, policyToml } from '../learn/policy-text.js'
 import type { Reason, Withheld } from '../learn/proposal.js'
 import type { ExecResult } from '../exec/result.js'
 import { currentFolder } from '../host/snapshot.js'
-import { DEGRADATIONS, type DegradationName, RUNGS } from '../platform/launch-plan.js'
+import { DEGRADATIONS, type DegradationName, type LinuxBackend, LINUX_BACKENDS, RUNGS } from '../platform/launch-plan.js'
 import { policyObject } from '../policy/policy-object.js'
 import type { Arguments } from './arguments.js'
 import { policyFromOptions } from './policy-options.js'
@@ -21,7 +21,8 @@ export async function learn({ verb, options, words }: Arguments): Promise<number
   if (words.length === 0) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to learn from', remedy: 'Give one after --: `codex-sandbox learn -- COMMAND`.' })
   const here = currentFolder()
   const cwd = options.cd === undefined ? here : resolve(here, options.cd)
-  const policy = await policyFromOptions(verb, options, { cwd: here })
+  let configured: { readonly backend?: LinuxBackend } = {}
+  const policy = await policyFromOptions(verb, options, { cwd: here, onBackend: backend => { configured = { backend } } })
   if (policy.mode !== 'read-only' && policy.mode !== 'workspace-write') throw new SandboxError('policy_contradiction', { field: '--sandbox', value: policy.mode }, { detail: 'nothing is denied there, so there is nothing to learn', remedy: 'Leave it out.' })
   const out = options.out === undefined ? undefined : openOut(options.out)
   const tell = async (text: string): Promise<void> => { if (options.quiet !== true) await print(process.stderr, text) }
@@ -29,6 +30,7 @@ export async function learn({ verb, options, words }: Arguments): Promise<number
     sandbox: {
       policy, cwd,
       allowDegraded: (options.allowDegraded ?? []).map(name => oneOf('--allow-degraded', name, Object.keys(DEGRADATIONS) as DegradationName[])),
+      ...(options.backend === undefined ? configured : { backend: oneOf('--backend', options.backend, LINUX_BACKENDS) }),
       ...(options.rung === undefined ? {} : { rung: oneOf('--rung', options.rung, RUNGS) }),
       allowBroadRoots: policy.write.some(path => path === '/' || path === homedir()),
     },

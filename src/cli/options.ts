@@ -74,6 +74,7 @@ export const OPTIONS = [
   { key: 'allowDegraded', long: 'allow-degraded', value: 'NAME', repeat: true, for: RUNNING, group: 'policy', help: 'go on where this machine cannot hold NAME (the error names it)' },
   { key: 'windowsMode',   long: 'windows-mode', value: 'MODE', for: COMMANDS, group: 'policy', help: 'on Windows: elevated (default, holds more) or unelevated' },
   { key: 'rung',          value: 'namespaces|supervised', for: RUNNING, group: 'policy', help: 'hold it this way (default: the strongest that this machine has)' },
+  { key: 'backend',       value: 'NAME', for: RUNNING, group: 'policy', help: 'on Linux: linux-native (default), or linux-bwrap, inside bubblewrap' },
   { key: 'env',           value: 'NAME[=VALUE]', repeat: true, for: RUNNING, group: 'command', help: 'set a variable, or keep one that is dropped by default' },
   { key: 'timeout',       value: '30s', for: RUNNING, group: 'command', help: 'end the command after this time: ms, s, m or h (exit 124)' },
   { key: 'idleTimeout',   long: 'idle-timeout', value: '30s', for: COMMANDS, group: 'command', help: 'end the command when it has written nothing for this time (exit 124)' },

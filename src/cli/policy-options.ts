@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import type { LoadConfigOptions, LoadedConfig } from '../config/load.js'
 import { SandboxError } from '../errors.js'
 import { currentFolder } from '../host/snapshot.js'
+import type { LinuxBackend } from '../platform/launch-plan.js'
 import { combineNetwork } from '../policy/network-policy.js'
 import type { NetworkRules } from '../policy/domains.js'
 import { resolveText } from '../policy/path-syntax.js'
@@ -24,6 +25,8 @@ export interface PolicyContext {
   readonly config?: Partial<LoadConfigOptions>
   /** Told of what in the configuration is not as it was written. */
   readonly onNotice?: (notice: string) => void
+  /** Told of the back end that the configuration asks for. */
+  readonly onBackend?: (backend: LinuxBackend) => void
 }
 
 /**
@@ -57,13 +60,14 @@ export async function policyFromOptions(verb: Verb, options: Options, context: P
 }
 
 /** `sandbox` reads it as the reference does; the others where an option names it. */
-async function loadedConfig(verb: Verb, options: Options, { cwd, config, onNotice }: PolicyContext): Promise<LoadedConfig | undefined> {
+async function loadedConfig(verb: Verb, options: Options, { cwd, config, onNotice, onBackend }: PolicyContext): Promise<LoadedConfig | undefined> {
   if (verb !== 'sandbox' && options.config === undefined && options.profile === undefined) return undefined
   if (options.policy !== undefined && options.config !== undefined) throw contradiction('--config', options.config[0], '--policy is a whole policy')
   if (options.policy !== undefined && options.profile !== undefined) throw contradiction('--profile', options.profile, '--policy is a whole policy')
   const [{ codexHomeOf, loadConfig }, { noticesOf }] = await Promise.all([import('../config/load.js'), import('../config/load-policy.js')])
   const loaded = await loadConfig({ codexHome: codexHomeOf(), ...configOptions(options, cwd), ...config })
   for (const notice of options.policy === undefined ? noticesOf(loaded) : []) onNotice?.(notice)
+  if (loaded.backend !== undefined) onBackend?.(loaded.backend)
   return loaded
 }
 

@@ -7,7 +7,7 @@ import type { ParsedSandboxOptions, SpawnOptions } from '../exec/options.js'
 import type { ExecResult } from '../exec/result.js'
 import { createParsedSandbox, type Sandbox } from '../exec/sandbox.js'
 import { currentFolder, takeSnapshot } from '../host/snapshot.js'
-import { DEGRADATIONS, type DegradationName, RUNGS, WINDOWS_MODES } from '../platform/launch-plan.js'
+import { DEGRADATIONS, type DegradationName, LINUX_BACKENDS, RUNGS, WINDOWS_MODES } from '../platform/launch-plan.js'
 import type { HostSnapshot, PlatformName } from '../policy/host-snapshot.js'
 import { resolveText } from '../policy/path-syntax.js'
 import type { Arguments } from './arguments.js'
@@ -117,7 +117,8 @@ function optionsOfCommand({ timeout, idleTimeout, killGrace, background }: Optio
 async function optionsOfSandbox({ verb, options }: Arguments, other: HostSnapshot | undefined): Promise<ParsedSandboxOptions> {
   const [cwd, home] = other === undefined ? [currentFolder(), homedir()] : [other.cwd, other.home ?? '/']
   const notices: string[] = []
-  const policy = await policyFromOptions(verb, options, { cwd, home, ...(other === undefined ? {} : { config: { elsewhere: true as const } }), onNotice: notice => notices.push(`codex-sandbox: ${notice}\n`) })
+  let configured: Pick<ParsedSandboxOptions, 'backend'> = {}
+  const policy = await policyFromOptions(verb, options, { cwd, home, ...(other === undefined ? {} : { config: { elsewhere: true as const } }), onNotice: notice => notices.push(`codex-sandbox: ${notice}\n`), onBackend: backend => { configured = { backend } } })
   if (notices.length > 0 && options.quiet !== true) await print(process.stderr, notices.join(''))
   return {
     policy,
@@ -125,6 +126,7 @@ async function optionsOfSandbox({ verb, options }: Arguments, other: HostSnapsho
     allowDegraded: (options.allowDegraded ?? []).map(name => oneOf('--allow-degraded', name, Object.keys(DEGRADATIONS) as DegradationName[])),
     ...(options.logDenials === true ? { observe: 'reads' as const } : {}),
     ...(options.rung === undefined ? {} : { rung: oneOf('--rung', options.rung, RUNGS) }),
+    ...(options.backend === undefined ? configured : { backend: oneOf('--backend', options.backend, LINUX_BACKENDS) }),
     ...(options.windowsMode === undefined ? {} : { windowsMode: oneOf('--windows-mode', options.windowsMode, WINDOWS_MODES) }),
     // Naming it is the word that it needs.
     allowBroadRoots: policy.write.some(path => path === '/' || path === home),

@@ -76,6 +76,7 @@ function normalize(layer: LayerText, tree: Tree, under: KeyPath, keys: readonly 
   oneNetworkTable(layer, tree, under)
   absoluteRoots(layer, tree)
   oneWindowsSandbox(tree)
+  oneBwrapSwitch(tree)
 }
 
 /** The paths that a row's pattern has in this tree. What stands in a table's place is an error. */
@@ -182,6 +183,14 @@ function oneWindowsSandbox(tree: Tree): void {
   const isOn = (name: string): boolean => valueAt(tree, ['features', name]) === true
   const said = isOn('elevated_windows_sandbox') ? 'elevated' : isOn('experimental_windows_sandbox') ? 'unelevated' : undefined
   if (said !== undefined) setAt(tree, ['windows', 'sandbox'], said)
+}
+
+/** Also without its table, as `-c` is often written; within it, it wins. */
+function oneBwrapSwitch(tree: Tree): void {
+  const said = valueAt(tree, ['use_linux_sandbox_bwrap'])
+  if (said === undefined) return
+  removeAt(tree, ['use_linux_sandbox_bwrap'])
+  if (valueAt(tree, ['features', 'use_linux_sandbox_bwrap']) === undefined) setAt(tree, ['features', 'use_linux_sandbox_bwrap'], said)
 }
 
 /** A layer that says nothing. */

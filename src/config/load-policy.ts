@@ -24,6 +24,7 @@ export async function loadPolicy({ onNotice, ...options }: LoadPolicyOptions = {
   const { codexHomeOf, loadConfig } = await import('./load.js')
   const loaded = await loadConfig({ codexHome: codexHomeOf(options.env), cwd: currentFolder(), ...options })
   for (const notice of noticesOf(loaded)) onNotice?.(notice)
+  if (loaded.backend !== undefined) onNotice?.(`features.use_linux_sandbox_bwrap is no part of a policy: give createSandbox backend: '${loaded.backend}'`)
   return policyObject(loaded.policy())
 }
 

@@ -5,6 +5,7 @@ import { homedir } from 'node:os'
 import path from 'node:path'
 import { SandboxError, type TextPlace } from '../errors.js'
 import { currentPlatform } from '../host/snapshot.js'
+import type { LinuxBackend } from '../platform/launch-plan.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import { escapeGlob } from '../policy/glob.js'
 import { isInside } from '../policy/path-syntax.js'
@@ -80,6 +81,8 @@ export interface LoadedConfig {
   readonly layers: readonly ConfigLayer[]
   /** Key, as TOML writes it → the layer of its value. Every value of `tables` has one. */
   readonly origins: ReadonlyMap<string, ConfigLayer>
+  /** The back end that `features.use_linux_sandbox_bwrap` asks for. */
+  readonly backend: LinuxBackend | undefined
   readonly profile: string | undefined
   /** What the user says of the folder. */
   readonly trust: TrustLevel | undefined
@@ -117,11 +120,12 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
     tables: merged.tree,
     layers: [...new Set(shown.values())],
     origins: new Map([...merged.origins].map(([key, layer]) => [key, shown.get(layer) as ConfigLayer])),
+    backend: config.features['use_linux_sandbox_bwrap'] === true && platformOf(options) === 'linux' ? 'linux-bwrap' : undefined,
     profile: chosen?.name,
     trust: project.trust,
     requirements: sources.requirements,
     changes,
-    warnings: [...layers.flatMap(({ warnings }) => warnings), ...merged.warnings, ...sources.warnings, ...unheld(readEffective(merged), networkOf(config), merged)],
+    warnings: [...layers.flatMap(({ warnings }) => warnings), ...merged.warnings, ...sources.warnings, ...unheld(readEffective(merged), networkOf(config), merged, platformOf(options))],
     files: [...new Set(files.flatMap(({ real, links }) => [...links.filter(link => !isFolder(link)), real]))],
     policy: choices => policyOf(withMode(readEffective(merged), choices, sources.requirements, isSaid), { ...choices, believed: believedOf(options, files), isSaid }),
     bound: (policy, field) => boundRequest(policy, sources.requirements, field),
@@ -353,14 +357,14 @@ function placesOf({ env = process.env }: LoadConfigOptions): { readonly tmpdir: 
 }
 
 /** What is asked for and has no effect. */
-function unheld({ network, workspaceWrite, sandboxMode, features }: EffectiveConfig, held: NetworkMode, { tree, origins }: Merged): ConfigWarning[] {
+function unheld({ network, workspaceWrite, sandboxMode, features }: EffectiveConfig, held: NetworkMode, { tree, origins }: Merged, platform: PlatformName): ConfigWarning[] {
   const usesProfile = valueAt(tree, ['shell_environment_policy', 'experimental_use_profile']) === true
   const found: (readonly [key: string, text: string])[] = []
   if (hasRules(network) && held === 'off' && network.enabled === undefined && workspaceWrite.networkAccess !== false) found.push([network.allowedDomains === undefined ? 'network.denied_domains' : 'network.allowed_domains', 'opens nothing: the network is off until network.enabled is true'])
   if (sandboxMode === 'danger-full-access' && (network.enabled !== undefined || hasRules(network))) found.push(['network.enabled', 'has no effect: danger-full-access enforces nothing'])
   if (workspaceWrite.networkAccess === true && network.enabled === false) found.push(['sandbox_workspace_write.network_access', 'has no effect: network.enabled is false'])
   if (workspaceWrite.networkAccess === false && network.enabled === true && sandboxMode !== 'danger-full-access') found.push(['network.enabled', 'has no effect: sandbox_workspace_write.network_access is false'])
-  if (features['use_linux_sandbox_bwrap'] === true) found.push(['features.use_linux_sandbox_bwrap', 'has no effect: the way over bwrap is not built yet'])
+  if (features['use_linux_sandbox_bwrap'] === true && platform !== 'linux') found.push(['features.use_linux_sandbox_bwrap', 'has no effect: it is about Linux'])
   if (usesProfile) found.push(['shell_environment_policy.experimental_use_profile', 'has no effect: a profile is read by the shell that is asked to, with a login shell'])
   return found.map(([key, text]) => {
     const layer = origins.get(key)

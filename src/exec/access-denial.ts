@@ -31,7 +31,7 @@ export function denialOf(circumstances: Circumstances, report: AccessReport): De
   }
 }
 
-const origin = ({ pid, program, refused }: AccessReport): Pick<Denial, 'pid' | 'program' | 'certainty'> => ({ pid, program, certainty: refused ? 'refused' : 'observed' })
+const origin = ({ pid, program, refused }: AccessReport): Pick<Denial, 'pid' | 'program' | 'certainty'> => ({ ...(pid === undefined ? {} : { pid }), program, certainty: refused ? 'refused' : 'observed' })
 
 function fileDenial({ policy, host }: Circumstances, report: AccessReport, operation: FileAccess): Denial | undefined {
   const { path } = report

@@ -95,7 +95,7 @@ function alreadyThere(port: number): ExposedPort {
 
 function networkOf(context: CommandContext | undefined): 'private' | 'host' | 'none' {
   switch (context?.plan.backend) {
-    case 'linux-native': return context.plan.network
+    case 'linux-native': case 'linux-bwrap': return context.plan.network
     // macOS knows one loopback, and who may not use the network may not use it.
     case 'macos-seatbelt': return context.policy.network === 'open' ? 'host' : 'none'
     default: return 'host'
@@ -204,7 +204,7 @@ class Connection implements CommandHandlers, Cancellable {
     const context = this.#contexts.shift()
     if (context === undefined || this.#socket.destroyed) return this.#end('reset')
     const { launcher, plan, running } = context
-    const limits = plan.backend === 'linux-native' ? plan.limits : {}
+    const limits = plan.backend === 'linux-native' || plan.backend === 'linux-bwrap' ? plan.limits : {}
     try {
       this.#running = launcher.run({ argv: ['codex-sandbox-launcher', '--relay', String(this.#port)], helper: true, cwd: plan.cwd, env: [], stdin: 'pipe', limits }, this)
     } catch {

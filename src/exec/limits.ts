@@ -49,6 +49,7 @@ export function refuseInexactLimits(limits: Limits, enforcement: Enforcement): v
 function mechanismsOf(plan: LaunchPlan, asked: Limits): Enforcement['limits'] {
   switch (plan.backend) {
     case 'linux-native': return limitMechanisms(asked, plan.uid, plan.groups, plan.rung)
+    case 'linux-bwrap': return limitMechanisms(asked, plan.uid)
     case 'macos-seatbelt':
       refuseUnheldLimits(asked, new Set(plan.degraded))
       return macosLimitMechanisms(asked)

@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import { isAbsolute } from 'node:path'
 import type { Readable } from 'node:stream'
 import { SandboxError } from '../errors.js'
-import { DEGRADATIONS, type DegradationName, type Observation, RUNGS, type Rung, WINDOWS_MODES, type WindowsMode } from '../platform/launch-plan.js'
+import { DEGRADATIONS, type DegradationName, type Observation, LINUX_BACKENDS, type LinuxBackend, RUNGS, type Rung, WINDOWS_MODES, type WindowsMode } from '../platform/launch-plan.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Limits, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { PolicyInput } from '../policy/schema.js'
@@ -28,6 +28,11 @@ export interface SandboxOptions {
   readonly observe?: Observation
   /** Linux: hold the policy this way, and refuse where this machine cannot. Default: the strongest that it can. */
   readonly rung?: Rung
+  /**
+   * Linux: `linux-bwrap` has bubblewrap make the namespaces and mounts, with the launcher inside for the rest (docs/bwrap.md). Default:
+   * `linux-native`, the launcher alone, which holds the same, faster and on more hosts.
+   */
+  readonly backend?: LinuxBackend
   /** Windows: which of the two ways to confine. Default: `elevated`, which holds the network and denied reads as well, and has to be set up once. */
   readonly windowsMode?: WindowsMode
   /** Refuse unless every limit that is asked for is held exactly: the policy's at the start, a command's own when it is run. */
@@ -212,7 +217,7 @@ const COMMAND_CHECKS: Record<keyof CommandOptions, Check> = {
   background: oneOf('kill', 'keep'), additionalPermissions: record, network: record,
 }
 const SANDBOX_CHECKS: Record<keyof SandboxOptions, Check> = {
-  policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), rung: oneOf(...RUNGS), windowsMode: oneOf(...WINDOWS_MODES), observe: oneOf('off', 'writes', 'reads'), requireLimits: boolean,
+  policy: anything, cwd: string, allowDegraded: listOf(...Object.keys(DEGRADATIONS)), rung: oneOf(...RUNGS), backend: oneOf(...LINUX_BACKENDS), windowsMode: oneOf(...WINDOWS_MODES), observe: oneOf('off', 'writes', 'reads'), requireLimits: boolean,
   allowBroadRoots: boolean, launcherPath: string, launcherSha256: sha256, onApproval: callback, approvals: record, approvalTimeoutMs: milliseconds, javaProxy: boolean,
 }
 const absolute: Check = value => typeof value === 'string' && isAbsolute(value) ? undefined : 'it must be an absolute path'

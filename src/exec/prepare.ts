@@ -57,12 +57,15 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   const launcher = namedLauncher(options, process.env)
   const completion = await hostCompletion()
   const host = snapshotFor(options, completion)
-  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode, options.windowsMode), host.platform, launcher)
+  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode, options.windowsMode, options.backend), host.platform, launcher)
+  if (options.backend !== undefined && host.platform !== 'linux') {
+    throw new SandboxError('option_invalid', { field: 'backend', value: options.backend }, { detail: `it is one of Linux's, and this is ${host.platform}`, remedy: 'Leave it out.' })
+  }
   if (options.rung !== undefined && backend.name !== 'linux-native') {
     throw new SandboxError('option_invalid', { field: 'rung', value: options.rung }, { detail: `it is one of Linux's ways, and this is ${backend.name}`, remedy: 'Leave it out.' })
   }
   // Before anything of it runs.
-  if (launcher !== undefined) refuseWritable(launcher, resolvePolicy(options, host))
+  refuseWritable([...(launcher === undefined ? [] : [launcher]), ...backend.programs ?? []], () => resolvePolicy(options, host))
   const state = stateDirectory(process.env, host)
   const known = recall ? backend.recall?.(state) : undefined
   // The probe is a process of its own: it runs while the policy is resolved.
@@ -113,7 +116,7 @@ export const MOST_LOOKS = 5
 export function prepareAgain({ options, caches, backend, layers }: Pick<Preparation, 'options' | 'caches' | 'backend' | 'layers'>, host: HostSnapshot, notes: readonly string[]): Pick<Preparation, 'policy' | 'plan'> {
   const policy = resolvePolicy(options, host, caches)
   const launcher = namedLauncher(options, process.env)
-  if (launcher !== undefined) refuseWritable(launcher, policy)
+  refuseWritable([...(launcher === undefined ? [] : [launcher]), ...backend.programs ?? []], () => policy)
   const plan = compilePlan({ options, backend, layers }, policy, host, randomInt(FIRST_FREE_PORT, 1 << 16))
   return { policy, plan: withNotes(plan, notes) }
 }
@@ -213,14 +216,18 @@ export function snapshotFor(
 }
 
 /**
- * A launcher that others than the package put there has to lie where no command may write, by any policy of this program: a rule
+ * A launcher that others than the package put there, and every other program that is run outside, has to lie where no command may write, by any policy of this program: a rule
  * protects it in this sandbox only. The package's own lies in node_modules, often below the workspace, and is protected there.
  */
-function refuseWritable({ field, path }: NamedLauncher, policy: ResolvedPolicy): void {
-  const places = [path, realpathSync(path)]
-  const root = policy.paths.find(rule => rule.effect === 'write' && places.some(place => isInside(policy.platform, rule.path, place)))
-  if (root === undefined) return
-  throw new SandboxError('self_not_protectable', { field, value: path }, { detail: `it lies in the writable root ${JSON.stringify(root.path)}`, remedy: 'Copy it to a folder that no command may write.' })
+function refuseWritable(programs: readonly Pick<NamedLauncher, 'field' | 'path'>[], policyOf: () => ResolvedPolicy): void {
+  if (programs.length === 0) return
+  const policy = policyOf()
+  for (const { field, path } of programs) {
+    const places = [path, realpathSync(path)]
+    const root = policy.paths.find(rule => rule.effect === 'write' && places.some(place => isInside(policy.platform, rule.path, place)))
+    if (root === undefined) continue
+    throw new SandboxError('self_not_protectable', { field, value: path }, { detail: `it lies in the writable root ${JSON.stringify(root.path)}`, remedy: 'Copy it to a folder that no command may write.' })
+  }
 }
 
 function identityOf(host: HostSnapshot, path: string): FileIdentity {

@@ -88,7 +88,7 @@ async function approvedCommands({ policy, options: { approvals, onApproval, poli
 /** Only commands of a proxied network are told of a proxy. The helper for ssh is the launcher's own program, where there is one. */
 function proxyVariablesFor({ policy, plan }: Pick<CommandContext, 'policy' | 'plan'>, options: ParsedSandboxOptions | undefined): ProxyVariables {
   if (policy.network !== 'proxied') return NO_PROXY_VARIABLES
-  const connectHelper = plan.backend === 'linux-native' && options !== undefined ? launcherFile(options) : undefined
+  const connectHelper = (plan.backend === 'linux-native' || plan.backend === 'linux-bwrap') && options !== undefined ? launcherFile(options) : undefined
   return proxyVariables({ java: options?.javaProxy === true, connectHelper })
 }
 

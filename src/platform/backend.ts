@@ -3,7 +3,7 @@ import type { Server } from 'node:net'
 import type { FileIdentity, WindowsFacts } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Limits } from '../policy/sandbox-policy.js'
-import type { BackendName, CommandPlan, DegradationName, Enforcement, GroupLimit, LaunchPlan, Observation, PlannedListener, Rung } from './launch-plan.js'
+import type { BackendName, BwrapProgram, CommandPlan, DegradationName, Enforcement, GroupLimit, LaunchPlan, Observation, PlannedListener, Rung } from './launch-plan.js'
 
 /** One layer of enforcement on this host: there, or why not and what to do. */
 export interface LayerReport {
@@ -16,6 +16,8 @@ export interface LayerReport {
   readonly errno?: string
   readonly reason?: string
   readonly remedy?: string
+  /** Of `bwrap`: which. */
+  readonly program?: BwrapProgram
 }
 
 /** Whether control groups can hold limits of a whole command here, and where they are made. */
@@ -63,6 +65,8 @@ export interface CompileOptions {
 
 export interface Backend {
   readonly name: BackendName
+  /** What it runs outside of the sandbox beside the launcher. Where a policy makes one of them writable, nothing of it may run. */
+  readonly programs?: readonly { readonly field: string; readonly path: string }[]
   /** Asks the host which layers it offers, and why not. Changes nothing. */
   probe(): Promise<readonly LayerReport[]>
   /** What an earlier probe found on this boot, where all layers were there; undefined: probe. */
@@ -120,8 +124,8 @@ export interface AccessReport {
   readonly refused: boolean
   /** The file's own mode refuses it, or that of a mask over it. */
   readonly modeRefuses: boolean
-  /** As seen from the host. */
-  readonly pid: number
+  /** As seen from the host. Absent: not known there. */
+  readonly pid?: number
   readonly program: string
 }
 

@@ -6,6 +6,10 @@ import type { Limits } from '../policy/sandbox-policy.js'
 export type BackendName =
   | 'linux-native' | 'linux-bwrap' | 'macos-seatbelt' | 'windows-elevated' | 'windows-unelevated' | 'unconfined' | 'unsupported'
 
+/** The two ways to confine on Linux: the launcher alone, or inside bwrap. */
+export const LINUX_BACKENDS = ['linux-native', 'linux-bwrap'] as const satisfies readonly BackendName[]
+export type LinuxBackend = (typeof LINUX_BACKENDS)[number]
+
 /** One mount of the sandbox's template, in the order in which the launcher makes them; a later one lies on top. */
 export type MountStep =
   /** The tree at `path` becomes writable again, with the mounts below it. */
@@ -157,6 +161,8 @@ export const DEGRADATIONS = {
   'denied-reads': 'what the policy denies can be read, and is only not written',
   'restricted-reads': 'what every user of the machine may read can be read, whatever the policy restricts reading to',
   'world-writable': 'what everybody may write outside of the roots can be written: folders that cannot be closed, and disks without access lists',
+  'bwrap-devices': 'as root, commands can change the mode, owner and times of the nodes in /dev, which bwrap cannot mount read-only',
+  'bwrap-hole': 'a known hole of the bwrap that was found concerns the policy',
   'absent-paths': 'a denied path that is not there, and that commands cannot make, is open once somebody else makes it',
 } as const satisfies Record<string, string>
 export type DegradationName = keyof typeof DEGRADATIONS
@@ -180,12 +186,11 @@ export interface UnixSocketPlan {
   readonly allowed: readonly { readonly path: string; readonly identity?: FileIdentity }[]
 }
 
-export interface LinuxNativePlan {
-  readonly backend: 'linux-native'
+/** What the launcher carries out, whoever makes the namespaces. */
+export interface LinuxLauncherPlan {
   readonly platform: 'linux'
   readonly uid: number
   readonly gid: number
-  readonly rung: Rung
   /** `private`: a namespace with a loopback; `none`: no namespace, and no connection; `host`: the policy opens it. */
   readonly network: 'private' | 'none' | 'host'
   /** With no namespace, connects are made on behalf, to these ports and to no others. */
@@ -211,6 +216,33 @@ export interface LinuxNativePlan {
   readonly cwd: { readonly path: string; readonly identity: FileIdentity }
   readonly degraded: readonly DegradationName[]
   readonly enforcement: Enforcement
+}
+
+export interface LinuxNativePlan extends LinuxLauncherPlan {
+  readonly backend: 'linux-native'
+  readonly rung: Rung
+}
+
+/** A bwrap that was found on this machine. */
+export interface BwrapProgram {
+  /** Absolute, without a link. */
+  readonly path: string
+  readonly version: string
+  /** The version of the package that it was installed with: distributions repair holes without another version of bwrap's own. */
+  readonly package?: string
+  /** The file that was looked at. */
+  readonly identity: FileIdentity
+}
+
+/** The launcher inside bwrap: `mounts` are bwrap's to make, in the words of `bwrap.arguments`, and the launcher's to read back. */
+export interface LinuxBwrapPlan extends LinuxLauncherPlan {
+  readonly backend: 'linux-bwrap'
+  readonly bwrap: BwrapProgram & {
+    /** As the host was when it was looked at. What has come or gone since, such as a placeholder, changes the words for that path. */
+    readonly arguments: readonly string[]
+    /** Of what the arguments speak about, what was there. */
+    readonly kinds: Readonly<Record<string, EntryKind>>
+  }
 }
 
 export interface MacosSeatbeltPlan {
@@ -338,7 +370,7 @@ export interface UnconfinedPlan {
   readonly enforcement: Enforcement
 }
 
-export type LaunchPlan = LinuxNativePlan | MacosSeatbeltPlan | WindowsPlan | UnconfinedPlan
+export type LaunchPlan = LinuxNativePlan | LinuxBwrapPlan | MacosSeatbeltPlan | WindowsPlan | UnconfinedPlan
 
 /** One command, added to a plan. Pure data as well. */
 export interface CommandPlan {

@@ -5,7 +5,7 @@ import type { BackendName } from './launch-plan.js'
 import type { NamedLauncher } from './linux/native/find-launcher.js'
 
 /**
- * @param launcher  for `linux-native`: takes the place of the package's own
+ * @param launcher  for `linux-native` and `linux-bwrap`: takes the place of the package's own
  * @throws SandboxError `launcher_not_found` and what else `findLauncher` has
  */
 export async function loadBackend(name: BackendName, platform: PlatformName, launcher?: NamedLauncher): Promise<Backend> {
@@ -35,8 +35,10 @@ export async function loadBackend(name: BackendName, platform: PlatformName, lau
       const { windowsBackend } = await import('./windows/backend.js')
       return windowsBackend(name === 'windows-elevated' ? 'elevated' : 'unelevated')
     }
-    case 'linux-bwrap':
-      throw new Error(`${name} is never selected`)
+    case 'linux-bwrap': {
+      const [{ linuxBwrapBackend }, { findLauncher }] = await Promise.all([import('./linux/bwrap/backend.js'), import('./linux/native/find-launcher.js')])
+      return linuxBwrapBackend(findLauncher(launcher), process.env['PATH'] ?? '')
+    }
     default:
       return name satisfies never
   }

@@ -5,7 +5,7 @@ import type { CommandApprovalOptions } from '../approval/command-approvals.js'
 import type { ConfigLayer, LoadedConfig, LoadConfigOptions } from '../config/load.js'
 import type { LayerName } from '../config/layer.js'
 import type { Requirements, Sourced } from '../config/requirements.js'
-import type { WindowsMode } from '../platform/launch-plan.js'
+import type { LinuxBackend, WindowsMode } from '../platform/launch-plan.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import { invalidRequest, rpcError } from './rpc-error.js'
 import { SandboxError } from '../errors.js'
@@ -27,6 +27,8 @@ export interface Configuration {
   readonly warnings: readonly string[]
   /** Files that were believed. */
   readonly files: readonly string[]
+  /** Absent: the usual one. */
+  readonly backend?: LinuxBackend
 }
 
 /** What `-c`, `--profile` and the embedding runtime say. */
@@ -57,6 +59,7 @@ export async function configurationOf(loaded: LoadedConfig, cwd: string): Promis
       ...loaded.changes.map(change => `${change.key}: ${JSON.stringify(change.from)} became ${JSON.stringify(change.to)}: ${change.because}`),
     ],
     files: loaded.files,
+    ...(loaded.backend === undefined ? {} : { backend: loaded.backend }),
   }
 }
 

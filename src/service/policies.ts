@@ -81,6 +81,7 @@ export function sandboxOptionsOf(policy: SandboxPolicy, { cwd, selfPaths, config
   return {
     policy: { ...policy, env: { ...policy.env, exclude: [...policy.env.exclude, ...SERVICE_VARIABLES] } },
     cwd, selfPaths: [...selfPaths, ...configuration.files],
+    ...(configuration.backend === undefined ? {} : { backend: configuration.backend }),
     // Naming it is the word that it needs.
     allowBroadRoots: [...policy.writableRoots, ...policy.write].some(path => path === '/' || path === homedir()),
   }

@@ -43,7 +43,7 @@ export class LauncherStarter {
 
   /** @throws SandboxError what `Backend.start` throws; then nothing is left */
   readonly start = async (plan: LaunchPlan, network: ConfinedNetwork = {}): Promise<Launcher> => {
-    if (plan.backend === 'linux-native' && plan.listeners !== undefined) {
+    if ((plan.backend === 'linux-native' || plan.backend === 'linux-bwrap') && plan.listeners !== undefined) {
       const served = await this.#loaded()
       const launcher = await this.#backend.start(plan)
       return attached(launcher, () => served.attach(launcher, plan, launcher.listeners ?? [], network))

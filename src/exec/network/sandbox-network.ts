@@ -76,7 +76,7 @@ export class SandboxNetwork {
     const { resolve, dial, hostAddresses } = this.#options.seams ?? {}
     const upstream = (own ?? this.#rules).allowUpstreamProxy ? upstreamOf(this.#options.variables) : undefined
     // The private namespace is the credential; a listener that others on the host can reach wants a token.
-    const token = plan.backend === 'linux-native' && plan.network === 'private' ? undefined : randomBytes(TOKEN_BYTES).toString('hex')
+    const token = (plan.backend === 'linux-native' || plan.backend === 'linux-bwrap') && plan.network === 'private' ? undefined : randomBytes(TOKEN_BYTES).toString('hex')
     const proxy = createProxy({
       rules: narrowing === undefined ? base : keptWhile(base, wide => narrowDomains(wide, narrowing)),
       ...(token === undefined ? {} : { token }),

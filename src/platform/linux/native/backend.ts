@@ -32,7 +32,7 @@ export function linuxNativeBackend(launcherPath: string, notes: readonly string[
 }
 
 /** Only for its owner: what is written there names places in their folders. */
-function makeStateDirectory(path: string): void {
+export function makeStateDirectory(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
   } catch (error) {

@@ -18,6 +18,8 @@ export const TO_LAUNCHER = {
   CONSUMED: 8,
   /** end everything; the socket closes when it is done */
   CLOSE: 9,
+  /** to the keeper: u32 process id of the launcher inside bwrap; what is held is given up when that is gone, and no sooner */
+  HOLD_UNTIL: 10,
 } as const
 
 export const FROM_LAUNCHER = {

@@ -63,7 +63,7 @@ export function readAccessReport(payload: Buffer): AccessReport {
     path: (flags & REPORT_FLAG.pathUnknown) === 0 ? payload.toString('utf8', pathAt) : undefined,
     refused: (flags & REPORT_FLAG.refused) !== 0,
     modeRefuses: (flags & REPORT_FLAG.modeRefuses) !== 0,
-    pid: payload.readUInt32LE(0),
+    ...(payload.readUInt32LE(0) === 0 ? {} : { pid: payload.readUInt32LE(0) }),
     program: payload.toString('utf8', 7, pathAt),
   }
 }

@@ -6,7 +6,7 @@ import { SandboxError } from '../../../errors.js'
 import type { CommandHandlers, HeldListener, Launcher, RunningCommand } from '../../backend.js'
 import { FramedCommand } from '../../framed-command.js'
 import { FRAME_HEADER_BYTES, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, needExactly, readU32, writeHeader } from '../../frames.js'
-import type { CommandPlan, LinuxNativePlan, PlannedListener } from '../../launch-plan.js'
+import type { CommandPlan, LinuxBwrapPlan, LinuxNativePlan, PlannedListener } from '../../launch-plan.js'
 import { readAccessReport, readExit, readFailure } from './frames.js'
 import { FROM_LAUNCHER, TO_LAUNCHER } from './frames.generated.js'
 import { encodeCommand, encodeEnvironment, encodePlan } from './plan-codec.js'
@@ -21,12 +21,31 @@ const CLOSE_TIMEOUT_MS = 5_000
  * @throws SandboxError `launcher_not_found`; `set_up_failed` with the step, the errno and the path where it failed
  */
 export async function startLauncher(path: string, plan: LinuxNativePlan): Promise<Launcher> {
+  const frame = planFrame(plan)
+  return connectLauncher(startProcess(path, plan.listeners !== undefined), path, plan, frame)
+}
+
+/**
+ * Has a launcher set up `plan` that was started otherwise, with its control socket as descriptor 3, and Node's channel for handles as 4 where
+ * the plan has listeners.
+ *
+ * @param path   what was started, for errors
+ * @param frame  of `planFrame`
+ * @throws SandboxError as `startLauncher`
+ */
+export async function connectLauncher(child: ChildProcess, path: string, plan: LinuxNativePlan | LinuxBwrapPlan, frame: Buffer): Promise<Launcher> {
+  const launcher = new NativeLauncher(child, path, plan)
+  await launcher.setUp(frame)
+  return launcher
+}
+
+/** @throws SandboxError `policy_too_large`, `argument_invalid` */
+export function planFrame(plan: LinuxNativePlan | LinuxBwrapPlan): Buffer {
   const bytes = encodePlan(plan)
   if (bytes.length > LARGEST_FRAME_BYTES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${bytes.length} bytes` })
-  const child = startProcess(path, plan.listeners !== undefined)
-  const launcher = new NativeLauncher(child, path, plan)
-  await launcher.setUp(bytes)
-  return launcher
+  const header = makeFrame(TO_LAUNCHER.PLAN, 0)
+  header.writeUInt32LE(bytes.length, 0)
+  return Buffer.concat([header, bytes])
 }
 
 /**
@@ -56,7 +75,7 @@ class NativeLauncher implements Launcher {
   readonly pid: number | undefined
   readonly #child: ChildProcess
   readonly #path: string
-  readonly #plan: LinuxNativePlan
+  readonly #plan: LinuxNativePlan | LinuxBwrapPlan
   readonly #socket: Socket | undefined
   readonly #decoder = new FrameDecoder((type, id, payload) => this.#takeSafely(type, id, payload))
   readonly #commands = new Map<number, FramedCommand>()
@@ -77,7 +96,7 @@ class NativeLauncher implements Launcher {
   readonly #planned: readonly PlannedListener[]
   readonly #servers: (Server | undefined)[]
 
-  constructor(child: ChildProcess, path: string, plan: LinuxNativePlan) {
+  constructor(child: ChildProcess, path: string, plan: LinuxNativePlan | LinuxBwrapPlan) {
     this.#child = child
     this.#path = path
     this.#plan = plan
@@ -115,7 +134,7 @@ class NativeLauncher implements Launcher {
     })
   }
 
-  async setUp(plan: Buffer): Promise<void> {
+  async setUp(frame: Buffer): Promise<void> {
     const settled = new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => this.#fail(new SandboxError('set_up_failed', { step: 'start_launcher', errno: 'ETIMEDOUT', path: this.#path })), SET_UP_TIMEOUT_MS)
       this.#settleSetUp = error => {
@@ -124,10 +143,7 @@ class NativeLauncher implements Launcher {
         error === undefined ? resolve() : reject(error)
       }
     })
-    const header = makeFrame(TO_LAUNCHER.PLAN, 0)
-    header.writeUInt32LE(plan.length, 0)
-    this.#socket?.write(header)
-    this.#socket?.write(plan)
+    this.#socket?.write(frame)
     await settled
     this.#child.unref()
     this.#socket?.unref()

@@ -1,14 +1,14 @@
 // The binary form of a plan and of a command. Its C twin is native/linux/plan.c; native/linux/plan.h describes the bytes, and
 // test/golden/plan-codec holds both to the same ones. All numbers little-endian, no padding.
 import { SandboxError } from '../../../errors.js'
-import type { CommandPlan, LandlockRule, LinuxNativePlan, MountStep, PlannedListener } from '../../launch-plan.js'
+import type { CommandPlan, LandlockRule, LinuxBwrapPlan, LinuxLauncherPlan, LinuxNativePlan, MountStep, PlannedListener } from '../../launch-plan.js'
 import type { EntryKind, FileIdentity } from '../../../policy/host-snapshot.js'
 import type { Effect } from '../../../policy/resolved-policy.js'
 import type { Limits } from '../../../policy/sandbox-policy.js'
 
 const PLAN_MAGIC = 0x31585343
 const PLAN_VERSION = 5
-const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32, supervised: 64, noNetwork: 128, makeSockets: 256, observe: 512, groupEnds: 1024 } as const
+const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32, supervised: 64, noNetwork: 128, makeSockets: 256, observe: 512, groupEnds: 1024, inside: 2048 } as const
 const COMMAND_FLAG = { terminal: 1, stdinPipe: 2, reportStart: 4, groupMemory: 8, groupPids: 16, keep: 32, helper: 64 } as const
 
 const MOUNT_KIND: Record<MountStep['step'], number> = {
@@ -30,7 +30,7 @@ const COMMAND_FIXED_BYTES = 4 + 2 + 2 + 4 + 16 + 8 * LIMITS.length + 4
 /**
  * @throws SandboxError `argument_invalid`, `field` = the string that has a NUL
  */
-export function encodePlan(plan: LinuxNativePlan): Buffer {
+export function encodePlan(plan: LinuxNativePlan | LinuxBwrapPlan): Buffer {
   const writer = new ByteWriter()
   writer.u32(PLAN_MAGIC)
   writer.u32(PLAN_VERSION)
@@ -69,7 +69,7 @@ function writeLandlockRule(writer: ByteWriter, { path, allowed, identity }: Land
 }
 
 /** Nothing of each where the plan has none. */
-function writeSupervision(writer: ByteWriter, supervision: LinuxNativePlan['supervision']): void {
+function writeSupervision(writer: ByteWriter, supervision: LinuxLauncherPlan['supervision']): void {
   const { base = 'read', rules = [], outer, reads = [] } = supervision ?? {}
   writer.u8(EFFECT[base])
   writer.u32(rules.length)
@@ -88,7 +88,7 @@ function writeSupervision(writer: ByteWriter, supervision: LinuxNativePlan['supe
   })
 }
 
-function writeNetwork(writer: ByteWriter, { listeners = [], unixSockets }: LinuxNativePlan): void {
+function writeNetwork(writer: ByteWriter, { listeners = [], unixSockets }: LinuxLauncherPlan): void {
   writer.u32(listeners.length)
   for (const { kind, port } of listeners) {
     writer.u8(LISTENER_KIND[kind])
@@ -103,11 +103,11 @@ function writeNetwork(writer: ByteWriter, { listeners = [], unixSockets }: Linux
   })
 }
 
-function flagsOf(plan: LinuxNativePlan): number {
+function flagsOf(plan: LinuxNativePlan | LinuxBwrapPlan): number {
   return (plan.network === 'private' ? PLAN_FLAG.privateNetwork : 0)
     | (plan.landlock === undefined ? 0 : PLAN_FLAG.landlock)
     | (plan.landlock?.files === undefined ? 0 : PLAN_FLAG.landlockFiles)
-    | (plan.degraded.includes('no-own-proc') || plan.supervision !== undefined ? 0 : PLAN_FLAG.ownProc)
+    | (plan.degraded.includes('no-own-proc') || plan.supervision !== undefined || plan.backend === 'linux-bwrap' ? 0 : PLAN_FLAG.ownProc)
     | (plan.groups?.holds.includes('memoryBytes') === true ? PLAN_FLAG.groupMemory : 0)
     | (plan.groups?.holds.includes('pids') === true ? PLAN_FLAG.groupPids : 0)
     | (plan.supervision === undefined ? 0 : PLAN_FLAG.supervised)
@@ -115,6 +115,7 @@ function flagsOf(plan: LinuxNativePlan): number {
     | (plan.sockets === 'made' ? PLAN_FLAG.makeSockets : 0)
     | (plan.groups?.ends === true ? PLAN_FLAG.groupEnds : 0)
     | (plan.observe === 'writes' || plan.observe === 'reads' ? PLAN_FLAG.observe : 0)
+    | (plan.backend === 'linux-bwrap' ? PLAN_FLAG.inside : 0)
 }
 
 function writeMount(writer: ByteWriter, step: MountStep, field: string): void {

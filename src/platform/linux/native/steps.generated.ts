@@ -21,6 +21,8 @@ export const STEPS = [
   { name: 'private_directory', role: 'monitor', does: 'an empty file system of the sandbox\'s own' },
   { name: 'watch', role: 'monitor', does: 'watches the names of held paths for changes by the host' },
   { name: 'make_mounts_shared', role: 'monitor', does: 'later binds reach running commands' },
+  { name: 'check_namespaces', role: 'monitor', does: 'inside bwrap: no namespace is the host\'s, and the launcher is process 1' },
+  { name: 'check_mounts', role: 'monitor', does: 'inside bwrap: what it mounted is what the plan says, and nothing else is writable' },
   { name: 'bring_up_loopback', role: 'monitor', does: 'the private loopback' },
   { name: 'make_listener', role: 'monitor', does: 'a listener of the sandbox\'s loopback, for the proxy or for a port of the host' },
   { name: 'hand_over_listener', role: 'monitor', does: 'hands it to the embedding process, which says that it has it' },

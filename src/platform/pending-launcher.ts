@@ -1,7 +1,7 @@
 // A launcher that is still being started, for those who need one at once: what is asked of it waits, and is passed on in order.
 import { SandboxError } from '../errors.js'
-import type { CommandHandlers, Launcher, RunningCommand } from '../platform/backend.js'
-import type { CommandPlan, Enforcement } from '../platform/launch-plan.js'
+import type { CommandHandlers, Launcher, RunningCommand } from './backend.js'
+import type { CommandPlan, Enforcement } from './launch-plan.js'
 
 export class PendingLauncher implements Launcher {
   readonly enforcement: Enforcement

@@ -1,0 +1,138 @@
+// One bwrap with the launcher inside, and the keeper beside it: from what the host has now to commands that can start.
+import { closeSync, lstatSync, openSync, type Stats, statSync } from 'node:fs'
+import type { Readable, Writable } from 'node:stream'
+import { SandboxError } from '../../../errors.js'
+import type { EntryKind } from '../../../policy/host-snapshot.js'
+import type { CommandHandlers, HeldListener, Launcher, RunningCommand, StartFailure } from '../../backend.js'
+import type { CommandPlan, LinuxBwrapPlan } from '../../launch-plan.js'
+import { connectLauncher, planFrame } from '../native/launcher.js'
+import { bwrapArguments } from './compile-arguments.js'
+import { BWRAP_SURROUNDINGS, runBwrap } from './find.js'
+import { Keeper } from './keeper.js'
+
+/** Descriptors of bwrap; 3 and 4 are the launcher's everywhere, 5 is the keeper's socket. */
+const ARGUMENTS_FD = 6
+const PROGRAM_FD = 7
+const INFO_FD = 8
+/** As inside.c compares them. */
+const NAMESPACES = ['user', 'mnt', 'pid', 'ipc', 'uts', 'net'] as const
+const MOST_WORDS_BYTES = 8192
+
+export class Enclosure {
+  /** The launcher inside, as this machine has it. */
+  readonly pid: number
+  readonly #launcher: Launcher
+  readonly #keeper: Keeper
+  #closed: Promise<void> | undefined
+
+  private constructor(launcher: Launcher, keeper: Keeper, pid: number) {
+    this.#launcher = launcher
+    this.#keeper = keeper
+    this.pid = pid
+  }
+
+  /**
+   * @param changed  called once where commands can start here no more, as the host changed what is held; those that run are ended
+   * @throws SandboxError `set_up_failed` with the step; nothing is left then
+   */
+  static async start(launcherPath: string, plan: LinuxBwrapPlan, changed: (failure: StartFailure) => void): Promise<Enclosure> {
+    const frame = planFrame(plan)
+    const keeper = await Keeper.start(launcherPath, frame, changed)
+    try {
+      const { launcher, pid } = await startBwrap(launcherPath, plan, frame, keeper)
+      keeper.unref()
+      return new Enclosure(launcher, keeper, pid)
+    } catch (error) {
+      await keeper.close()
+      throw error
+    }
+  }
+
+  get listeners(): readonly HeldListener[] { return this.#launcher.listeners ?? [] }
+  run(command: CommandPlan, handlers: CommandHandlers): RunningCommand { return this.#launcher.run(command, handlers) }
+  onLost(listener: () => void): void { this.#launcher.onLost(listener) }
+
+  /** Ends all commands; then what was put on the host is removed. */
+  close(): Promise<void> {
+    this.#closed ??= this.#launcher.close().then(() => this.#keeper.close())
+    return this.#closed
+  }
+}
+
+async function startBwrap(launcherPath: string, plan: LinuxBwrapPlan, frame: Buffer, keeper: Keeper): Promise<{ launcher: Launcher; pid: number }> {
+  const { path } = plan.bwrap
+  refuseOther(plan)
+  const words = bwrapArguments(plan, kindOf)
+  // By descriptor, so that it runs whatever the policy hides.
+  const program = openSync(launcherPath, 'r')
+  const inside = (keeper.inside as unknown as { readonly _handle: { readonly fd: number } })._handle.fd
+  const child = runBwrap(path, ['--args', String(ARGUMENTS_FD), '--', `/proc/self/fd/${PROGRAM_FD}`, '--inside', hostNamespaces()], {
+    ...BWRAP_SURROUNDINGS, buffer: false, cleanup: false, detached: true, serialization: 'json',
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe', plan.listeners === undefined ? 'ignore' : 'ipc', inside, 'pipe', program, 'pipe'],
+  })
+  // How it ends is heard as an event.
+  child.catch(() => {})
+  closeSync(program)
+  keeper.handOver()
+  const said = collect(child.stdio[2] as Readable | undefined)
+  const info = collect(child.stdio.at(INFO_FD) as Readable | undefined)
+  const argumentsEnd = child.stdio.at(ARGUMENTS_FD) as Writable | undefined
+  // One that has ended reads them no more: how it ended is told below.
+  argumentsEnd?.on('error', () => {})
+  argumentsEnd?.end([...words, '--info-fd', String(INFO_FD)].map(word => `${word}\0`).join(''))
+  try {
+    const launcher = await connectLauncher(child, path, plan, frame)
+    const pid = /"child-pid":\s*(\d+)/.exec(info())?.[1]
+    if (pid === undefined) {
+      await launcher.close()
+      throw new SandboxError('set_up_failed', { step: 'bwrap', errno: 'EBADMSG', path }, { detail: 'it does not say which process it started', remedy: 'Install bubblewrap with the system\'s package manager.' })
+    }
+    keeper.holdUntil(Number(pid))
+    return { launcher, pid: Number(pid) }
+  } catch (error) {
+    throw explained(error, path, said())
+  }
+}
+
+/** The file may have been replaced since it was looked at. */
+function refuseOther({ bwrap: { path, identity } }: LinuxBwrapPlan): void {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+  if (found === undefined || String(found.dev) !== identity.device || String(found.ino) !== identity.inode) {
+    throw new SandboxError('set_up_failed', { step: 'bwrap', errno: found === undefined ? 'ENOENT' : 'ESTALE', path }, { detail: 'it is not the program that was looked at', remedy: 'Create a new sandbox.' })
+  }
+}
+
+/** What ends before the launcher speaks is bwrap, and says why on stderr. */
+function explained(error: unknown, path: string, said: string): unknown {
+  if (!(error instanceof SandboxError) || (error.step !== 'start_launcher' && error.code !== 'launcher_not_found')) return error
+  const errno = error.errno ?? 'ENOENT'
+  return new SandboxError('set_up_failed', { step: 'bwrap', errno, path }, { cause: error, ...(said === '' ? {} : { detail: said.trim().slice(0, 300) }), remedy: 'Run `codex-sandbox doctor`: it tries bwrap alone.' })
+}
+
+function collect(stream: Readable | undefined): () => string {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  stream?.on('data', (chunk: Buffer) => {
+    if (bytes < MOST_WORDS_BYTES) chunks.push(chunk)
+    bytes += chunk.length
+  })
+  stream?.on('error', () => {})
+  // A socket, which its type does not say: nothing that is still to come keeps Node alive.
+  ;(stream as { unref?: () => void } | undefined)?.unref?.()
+  return () => Buffer.concat(chunks).toString('utf8')
+}
+
+const hostNamespaces = (): string => NAMESPACES.map(name => `${name}:${statSync(`/proc/self/ns/${name}`, { bigint: true }).ino}`).join(' ')
+
+function kindOf(path: string): EntryKind | undefined {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  return stats === undefined ? undefined : kindOfStats(stats)
+}
+
+function kindOfStats(stats: Stats): EntryKind {
+  if (stats.isDirectory()) return 'directory'
+  if (stats.isFile()) return 'file'
+  if (stats.isSymbolicLink()) return 'symlink'
+  if (stats.isSocket()) return 'socket'
+  return stats.isFIFO() ? 'fifo' : 'device'
+}
