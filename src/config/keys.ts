@@ -95,7 +95,6 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   { key: 'shell_environment_policy.experimental_use_profile', kind: boolean, project: 'only-false' },
   { key: 'windows.sandbox',                                 kind: windowsSandbox, project: 'never' },
   { key: 'features.use_linux_sandbox_bwrap',                kind: boolean, project: 'never' },
-  { key: 'use_linux_sandbox_bwrap',                         kind: boolean, project: 'never' },
   { key: 'features.experimental_windows_sandbox',           kind: boolean, project: 'never' },
   { key: 'features.elevated_windows_sandbox',               kind: boolean, project: 'never' },
   { key: 'background_terminal_max_timeout',                 kind: count, project: 'smaller' },

@@ -71,12 +71,12 @@ export function checkLayer(layer: LayerText, keys: readonly ConfigKey[] = [...CO
 type Warn = (kind: ConfigWarning['kind'], path: TomlPath, text: string, near?: TomlPath) => void
 
 function normalize(layer: LayerText, tree: Tree, under: KeyPath, keys: readonly ConfigKey[], warn: Warn): void {
+  oneBwrapSwitch(tree)
   for (const row of keys) for (const path of matching(layer, tree, under, row.key.split('.'))) checkValue(layer, [...under, ...path], valueAt(tree, path), row)
   tellUnknown(tree, under, warn)
   oneNetworkTable(layer, tree, under)
   absoluteRoots(layer, tree)
   oneWindowsSandbox(tree)
-  oneBwrapSwitch(tree)
 }
 
 /** The paths that a row's pattern has in this tree. What stands in a table's place is an error. */

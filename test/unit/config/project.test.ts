@@ -51,7 +51,6 @@ const NARROWING: readonly { readonly key: string; readonly user?: string; readon
   { key: 'shell_environment_policy.experimental_use_profile', project: 'true', holds: undefined, told: true },
   { key: 'windows.sandbox', user: '"elevated"', project: '"unelevated"', holds: 'elevated', told: true },
   { key: 'features.use_linux_sandbox_bwrap', project: 'true', holds: undefined, told: true },
-  { key: 'use_linux_sandbox_bwrap', project: 'true', holds: undefined, told: true },
   { key: 'features.experimental_windows_sandbox', project: 'true', holds: undefined, told: true },
   { key: 'features.elevated_windows_sandbox', project: 'true', holds: undefined, told: true },
   { key: 'background_terminal_max_timeout', project: '1', holds: 1, told: false },
