@@ -8,6 +8,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Whether this process may do to callers what the functions below do, as far as filters and /proc go: tried on itself. `descriptors`: also
+ * take_descriptor. Returns 0, or -1 with errno. */
+int try_on_self(bool descriptors);
+
 /* Copies exactly `length` bytes. Returns 0; -EFAULT; -EACCES where the caller may not be read (it is not dumpable). */
 long copy_memory(pid_t thread, uint64_t address, void *bytes, size_t length);
 

@@ -289,11 +289,13 @@ int refresh_inner(const struct plan *plan, int inner, struct failure *failure)
 	return close(ruleset);
 }
 
-/* `refer` is given on everything: under a layer without it each rename and link between two directories is EXDEV. */
+/* One right has to be handled, and is given on everything. `refer`: under a layer without it each rename and link between two directories
+ * is EXDEV; Landlock's ABI 1 knows no other way, and then it may be any right. */
 static int make_fence(const struct plan *plan, struct failure *failure)
 {
-	struct landlock_rule everything = { LANDLOCK_REFER_, (char *)"/", { 0, 0 } };
-	int ruleset = create_ruleset(LANDLOCK_REFER_, 0, plan->scopes & LANDLOCK_SCOPE_SIGNAL_);
+	uint64_t right = plan->handled_fs & LANDLOCK_REFER_ ? LANDLOCK_REFER_ : LANDLOCK_EXECUTE_;
+	struct landlock_rule everything = { right, (char *)"/", { 0, 0 } };
+	int ruleset = create_ruleset(right, 0, plan->scopes & LANDLOCK_SCOPE_SIGNAL_);
 
 	if (ruleset < 0)
 		return fail(failure, STEP_compile_landlock_rules, NULL);

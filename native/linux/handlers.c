@@ -29,7 +29,7 @@ const struct handled_call *handlers_for(const struct plan *plan, unsigned *n_row
 	if (has_git_operations(plan))
 		at = add_git_operation_calls(at);
 	*at++ = (struct handled_call){ SYS_connect, true, handle_socket_address };
-	if (!(plan->flags & PLAN_PRIVATE_NETWORK))
+	if (!(plan->flags & PLAN_PRIVATE_NETWORK) || (plan->flags & PLAN_MAKE_SOCKETS))
 		*at++ = (struct handled_call){ SYS_bind, false, handle_socket_address };	/* makes a name, as the receiving thread alone does */
 	*at++ = (struct handled_call){ SYS_listen, false, handle_listen };
 	if (plan->flags & PLAN_MAKE_SOCKETS)

@@ -76,6 +76,7 @@ struct statx_ {
 #define LANDLOCK_CREATE_RULESET_VERSION_ 1
 #define LANDLOCK_CREATE_RULESET_ERRATA_ 2
 #define LANDLOCK_RULE_PATH_BENEATH_ 1
+#define LANDLOCK_EXECUTE_ (1ULL << 0)
 #define LANDLOCK_REFER_ (1ULL << 13)
 #define LANDLOCK_TRUNCATE_ (1ULL << 14)
 #define LANDLOCK_ON_FILE_ (1ULL << 0 | 1ULL << 1 | 1ULL << 2 | 1ULL << 14 | 1ULL << 15 | 1ULL << 16)	/* execute, write_file, read_file, truncate, ioctl_dev, resolve_unix */

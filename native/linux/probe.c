@@ -29,7 +29,7 @@ enum { NOT_TRIED = -1000 };
 /* Filled by child processes: shared memory. */
 struct tried {
 	int setgroups, uid_map, mount_slave, mount_setattr, mount_tmpfs, netns, mount_proc, pid_max;
-	int seccomp, user_notification, process_vm_readv, pidfd_getfd;
+	int seccomp, user_notification, process_vm_readv, caller_files, pidfd_getfd;
 };
 
 static int outcome(long result)
@@ -139,6 +139,23 @@ static void try_filters(struct tried *tried)
 	_exit(0);
 }
 
+/* Its working directory, by the number that it has here: another PID namespace's /proc shows other processes under it. */
+static int try_files_of(pid_t child)
+{
+	char path[32], self[16] = { 0 };
+	int fd;
+
+	if (readlink("/proc/self", self, sizeof self - 1) < 0)
+		return -errno;
+	if (atol(self) != getpid())
+		return -ESRCH;
+	snprintf(path, sizeof path, "/proc/%d/cwd", child);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return close(fd);
+}
+
 /* Looks into a process as the monitor does: a child that waits, dumpable and of the same user. */
 static void try_looking(struct tried *tried)
 {
@@ -156,6 +173,7 @@ static void try_looking(struct tried *tried)
 	}
 	close(pipes[0]);
 	tried->process_vm_readv = outcome(process_vm_readv(child, &here, 1, &there, 1, 0));
+	tried->caller_files = try_files_of(child);
 	pidfd = (int)syscall(NR_pidfd_open, child, 0);
 	taken = pidfd < 0 ? -1 : (int)syscall(NR_pidfd_getfd, pidfd, 0, 0);
 	/* 0 may be closed: that it could look is what counts. */
@@ -207,8 +225,8 @@ int run_probe(void)
 		waitpid((pid_t)child, NULL, 0);
 	try_looking(tried);
 	printf("kernel %s\nmachine %s\nlandlock_abi %ld\nlandlock_errata %ld\n", name.release, name.machine, abi, errata);
-	printf("seccomp %d\nseccomp_mode %d\nuser_notification %d\nprocess_vm_readv %d\npidfd_getfd %d\n", tried->seccomp, prctl(PR_GET_SECCOMP, 0, 0, 0, 0),
-	       tried->user_notification, tried->process_vm_readv, tried->pidfd_getfd);
+	printf("seccomp %d\nseccomp_mode %d\nuser_notification %d\nprocess_vm_readv %d\ncaller_files %d\npidfd_getfd %d\n", tried->seccomp, prctl(PR_GET_SECCOMP, 0, 0, 0, 0),
+	       tried->user_notification, tried->process_vm_readv, tried->caller_files, tried->pidfd_getfd);
 	printf("clone %d\nsetgroups %d\nuid_map %d\nmount_slave %d\nmount_setattr %d\nmount_tmpfs %d\nnetns %d\nmount_proc %d\n", clone_result, tried->setgroups,
 	       tried->uid_map, tried->mount_slave, tried->mount_setattr, tried->mount_tmpfs, tried->netns, tried->mount_proc);
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {

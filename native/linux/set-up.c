@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "caller.h"
 #include "connect.h"
 #include "domains.h"
 #include "git-operations.h"
@@ -91,6 +92,9 @@ static int answer_listener(struct monitor *monitor, int listener, struct failure
 	const struct handled_call *handlers;
 	unsigned n_handlers;
 
+	/* A plan may be for what a probe found before a filter was there. */
+	if (try_on_self((monitor->plan.flags & PLAN_MAKE_SOCKETS) == 0) != 0)
+		return fail(failure, STEP_forker_listener, NULL);
 	monitor->access_reports = prepare_reports();
 	if (monitor->access_reports < 0)
 		return fail(failure, STEP_forker_listener, NULL);

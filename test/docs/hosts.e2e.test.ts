@@ -24,7 +24,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const LAYERS = {
   supervised: ['landlock', 'seccomp', 'user-notification', 'caller-memory'],
-  namespaces: ['user-namespace', 'mount-namespace', 'pid-namespace', 'network-namespace', 'proc-mount', 'landlock', 'seccomp', 'user-notification'],
+  namespaces: ['user-namespace', 'mount-namespace', 'pid-namespace', 'network-namespace', 'proc-mount', 'landlock', 'seccomp', 'user-notification', 'caller-memory'],
 } as const
 
 test('a container can be made here', context => {

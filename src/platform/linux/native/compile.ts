@@ -102,10 +102,12 @@ function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], op
   const observe = listens ? wantedObservation(policy, options) : 'off'
   const mounts = listens ? compileMounts(policy, cwdIdentity) : compileMounts(policy, cwdIdentity).map(withoutGitOperation)
   const landlock = degraded.has('no-landlock') ? undefined : compileLandlock(policy, versionOf(layers, 'landlock'), network === 'private')
-  const listener = !listens ? undefined : listenerFilter({ arch, network, bind: network === 'host', gitOperations: keepsGitOperations(policy), observe })
+  const sockets = socketsBy(layers)
+  const makeSockets = listens && sockets === 'made'
+  const listener = !listens ? undefined : listenerFilter({ arch, network, makeSockets, bind: network === 'host' || makeSockets, gitOperations: keepsGitOperations(policy), observe })
   return {
-    network, sockets: 'taken', mounts, landlock, observe,
-    seccomp: { command: base64(commandFilter({ arch, network, observe })), ...(listener === undefined ? {} : { listener: base64(listener) }) },
+    network, sockets, mounts, landlock, observe,
+    seccomp: { command: base64(commandFilter({ arch, network, makeSockets, observe })), ...(listener === undefined ? {} : { listener: base64(listener) }) },
     notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...observationNotes(policy, observe)],
   }
 }
@@ -118,7 +120,7 @@ function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], opti
   const { architecture: arch, stateDirectory } = options
   const observe = wantedObservation(policy, options)
   const network = policy.network === 'open' ? 'host' : 'none'
-  const sockets = isThere(layers, 'descriptor-copy') ? 'taken' : 'made'
+  const sockets = socketsBy(layers)
   const { landlock, supervision } = compileSupervision(policy, versionOf(layers, 'landlock'), { stateDirectory, ...(groups === undefined ? {} : { groupParent: groups.parent }) })
   const { abi } = landlock
   const connects = reachablePorts(policy).listeners !== undefined
@@ -132,6 +134,8 @@ function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], opti
     notes: [...supervisionNotes(policy), ...openNetworkNotes(policy.network), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
   }
 }
+
+const socketsBy = (layers: readonly LayerReport[]): LinuxNativePlan['sockets'] => isThere(layers, 'descriptor-copy') ? 'taken' : 'made'
 
 /** The proxy speaks all of its protocols on one listener; a second one only where both ports are named. */
 function reachablePorts({ network, networkRules }: ResolvedPolicy): Pick<LinuxNativePlan, 'listeners'> {

@@ -3,7 +3,7 @@ import type { DegradationName } from '../../launch-plan.js'
 
 /** What `launcher --probe` tried: 0 or more, or the errno as a negative number, as the kernel gives it. */
 const TRIALS = [
-  'landlock_abi', 'seccomp', 'user_notification', 'process_vm_readv', 'pidfd_getfd', 'clone', 'uid_map', 'mount_slave', 'mount_setattr', 'mount_tmpfs', 'netns', 'mount_proc',
+  'landlock_abi', 'seccomp', 'user_notification', 'process_vm_readv', 'caller_files', 'pidfd_getfd', 'clone', 'uid_map', 'mount_slave', 'mount_setattr', 'mount_tmpfs', 'netns', 'mount_proc',
 ] as const
 /** What else it reads, to tell causes apart; -1 where the host does not have the setting. */
 const READINGS = [
@@ -18,7 +18,7 @@ export type HostFacts = Readonly<Record<(typeof FACT_NAMES)[number], number>>
 export const NOT_TRIED = -1000
 
 export const ERRNO = {
-  EPERM: -1, ENOENT: -2, EAGAIN: -11, ENOMEM: -12, EACCES: -13, EBUSY: -16, ENODEV: -19, EINVAL: -22, ENOSPC: -28, EROFS: -30, ENOSYS: -38,
+  EPERM: -1, ENOENT: -2, ESRCH: -3, EAGAIN: -11, ENOMEM: -12, EACCES: -13, EBUSY: -16, ENODEV: -19, EINVAL: -22, ENOSPC: -28, EROFS: -30, ENOSYS: -38,
   EUSERS: -87, EOPNOTSUPP: -95,
 } as const
 type Errno = keyof typeof ERRNO
@@ -129,6 +129,11 @@ const MEMORY_REFUSALS: readonly Refusal[] = [
   { errno: ['ENOSYS'], reason: 'this kernel was built without process_vm_readv(2)', remedy: 'Boot a kernel with CONFIG_CROSS_MEMORY_ATTACH.' },
 ]
 
+const CALLER_FILES_REFUSALS: readonly Refusal[] = [
+  { errno: ['ENOENT'], reason: '/proc is not mounted, so that nobody knows from which folder a command names a file', remedy: 'Mount /proc before.' },
+  { errno: ['ESRCH'], reason: 'the /proc that is mounted here is another PID namespace\'s', remedy: 'Mount this one\'s own /proc before (unshare --mount-proc).' },
+]
+
 const DESCRIPTOR_REFUSALS: readonly Refusal[] = [
   { errno: ['EPERM', 'ENOSYS'], when: insideFilter, reason: 'a seccomp filter around this process refuses pidfd_getfd(2), as Docker\'s default profile does', remedy: 'Nothing is lost but speed. Docker: --cap-add SYS_PTRACE.' },
   { errno: ['EPERM'], reason: 'a security module refuses pidfd_getfd(2)', remedy: 'Nothing is lost but speed.' },
@@ -178,8 +183,9 @@ export const LAYERS = [
     needs: [{ trial: 'user_notification', refusals: NOTIFICATION_REFUSALS }],
   },
   {
-    layer: 'caller-memory', holds: 'the launcher reads what a command\'s system call is about', without: 'unused', supervised: 'needed',
-    needs: [{ trial: 'process_vm_readv', refusals: MEMORY_REFUSALS }],
+    // With the listener: without a look at the address it could only refuse every connect, own servers' and an open network's as well.
+    layer: 'caller-memory', holds: 'the launcher reads what a command\'s system call is about', without: 'no-unix-socket-control', supervised: 'needed',
+    needs: [{ trial: 'process_vm_readv', refusals: MEMORY_REFUSALS }, { trial: 'caller_files', refusals: CALLER_FILES_REFUSALS }],
   },
   {
     layer: 'descriptor-copy', holds: 'the launcher gets at a command\'s sockets; without it, it makes them itself', without: 'unused', supervised: 'unused',

@@ -1,6 +1,6 @@
 // What a probe found, kept for this boot: a probe is a process of its own, and a host seldom changes.
 // Only the happy answer is kept. A layer that has gone since shows as a failed step, and then the host is asked again, so a stale
-// answer costs time and never a layer.
+// answer costs time and never a layer. What no step tells, that Yama lets nobody look into commands, is in the key.
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LayerReport } from '../../backend.js'
@@ -34,7 +34,17 @@ export function keepLayers(stateDirectory: string, launcherPath: string, layers:
 function keyOf(launcherPath: string): string {
   const { dev, ino, size, mtimeNs } = statSync(launcherPath, { bigint: true })
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-  return [boot, process.getuid?.(), launcherPath, dev, ino, size, mtimeNs].join(' ')
+  return [boot, process.getuid?.(), yamaScope(), launcherPath, dev, ino, size, mtimeNs].join(' ')
+}
+
+/** Few kernels have it. */
+function yamaScope(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/yama/ptrace_scope', 'utf8').trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'none'
+    throw error
+  }
 }
 
 const isAllAvailable = (layers: unknown): layers is readonly LayerReport[] =>

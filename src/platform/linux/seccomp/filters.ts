@@ -290,7 +290,7 @@ export function commandFilter(options: FilterOptions): Uint8Array {
 }
 
 export interface ListenerOptions extends FilterOptions {
-  /** Also bind, where the kernel cannot list a network namespace's unix sockets and own ones are told by recording them. */
+  /** Also bind: where the kernel cannot list a network namespace's unix sockets and own ones are told by recording them, and where sockets are made. */
   readonly bind: boolean
   /** The launcher makes and removes the folders of git's operations that take several steps (native/linux/git-operations.h). */
   readonly gitOperations?: boolean
@@ -318,7 +318,7 @@ const LISTENER_FILTER: readonly ListenerRow[] = [
   { calls: ['connect'], action: NOTIFY, when: always,
     reason: 'the address is behind a pointer, and may name a unix socket made outside' },
   { calls: ['bind'], action: NOTIFY, when: ({ bind }) => bind,
-    reason: 'unix sockets made inside are told by the launcher having bound them' },
+    reason: 'unix sockets made inside are told by the launcher having bound them, and it knows what became of a socket that it made' },
   { calls: ['listen'], action: NOTIFY, when: ({ network, makeSockets }) => network === 'none' || makeSockets === true,
     reason: 'a TCP socket that listens without bind(2) gets a port that anybody may reach, and Landlock knows only bind' },
   { calls: ['socket'], action: NOTIFY, when: ({ makeSockets }) => makeSockets === true,

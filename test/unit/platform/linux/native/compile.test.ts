@@ -39,7 +39,7 @@ function readable(plan: LinuxNativePlan, arch: 'x64' | 'arm64' = 'x64'): string 
   const supervised = plan.supervision === undefined ? {} : { supervised: { abi: plan.landlock?.abi ?? 0, reads: observe === 'reads' ? 'all' : plan.supervision.judgedReads, ...connects } as const }
   const makeSockets = sockets === 'made'
   expect(plan.seccomp.command).toBe(base64(commandFilter({ arch, network, makeSockets, observe, ...supervised })))
-  const bind = rung === 'supervised' || network === 'host'
+  const bind = rung === 'supervised' || network === 'host' || makeSockets
   if (plan.seccomp.listener !== undefined) expect(plan.seccomp.listener).toBe(base64(listenerFilter({ arch, network, bind, makeSockets, observe, ...supervised })))
   const words = `${rung === 'supervised' ? ' supervised' : ''}${bind ? ' bind' : ''}${makeSockets ? ' socket' : ''} ${observe}`
   const seccomp = { command: `commandFilter ${arch} ${network} ${observe}`, ...(plan.seccomp.listener === undefined ? {} : { listener: `listenerFilter ${arch}${words}` }) }
@@ -57,6 +57,7 @@ describe('golden plans', () => {
     { name: 'restricted-reads', policy: { readAccess: { kind: 'restricted', includePlatformDefaults: true, readableRoots: ['/home/user/other'] }, excludeSlashTmp: true } },
     { name: 'network-proxied', policy: { ...PROXIED }, with: { on: WITH_SOCKETS } },
     { name: 'supervised-proxied', policy: { ...PROXIED }, with: { on: WITH_SOCKETS, rung: 'supervised' } },
+    { name: 'sockets-made', policy: {}, with: { layers: linuxLayers({ missing: ['descriptor-copy'] }) } },
     { name: 'network-open', policy: { network: 'open', devices: ['/dev/fuse'], limits: { memoryBytes: 1 << 30, pids: 64, cpuSeconds: 60, openFiles: 256, fileSizeBytes: 1 << 20 } } },
     { name: 'old-landlock', policy: {}, with: { layers: linuxLayers({ abi: 1 }) } },
     { name: 'everything-degraded', policy: { deny: ['**/*.key'] }, with: { layers: linuxLayers({ missing: ['landlock', 'proc-mount', 'user-notification'] }), allow: ['later-glob-matches', 'no-landlock', 'no-unix-socket-control', 'no-own-proc'] } },
@@ -95,7 +96,8 @@ describe('a missing layer is refused by name, with reason and remedy', () => {
     const plan = compile({}, { layers: linuxLayers({ missing: [layer] }), allow: [without] })
     expect(plan.degraded).toEqual([without])
     expect(plan.enforcement.degraded).toEqual([without])
-    expect(plan.enforcement.layers).toEqual(needed.map(each => each.layer).filter(each => each !== layer))
+    // What goes by one name goes together.
+    expect(plan.enforcement.layers).toEqual(needed.filter(each => each.without !== without).map(each => each.layer))
   })
 
   test('allowing what is not missing degrades nothing', () => {
@@ -121,7 +123,8 @@ describe('the rung', () => {
 
   test.each<{ name: string; missing: readonly LayerName[]; allow?: readonly DegradationName[]; rung: Rung }>([
     { name: 'everything', missing: [], rung: 'namespaces' },
-    { name: 'what the other rung alone needs is missing', missing: ['caller-memory', 'descriptor-copy'], rung: 'namespaces' },
+    { name: 'what only makes it slower is missing', missing: ['descriptor-copy'], rung: 'namespaces' },
+    { name: 'no look into callers, where that is allowed', missing: ['caller-memory'], allow: ['no-unix-socket-control'], rung: 'namespaces' },
     { name: 'Docker', missing: IN_DOCKER, rung: 'supervised' },
     { name: 'no user namespace', missing: ['user-namespace'], rung: 'supervised' },
     { name: 'no mounts in one', missing: ['mount-namespace', 'proc-mount'], rung: 'supervised' },

@@ -31,6 +31,7 @@ test('an answer with a missing layer is never kept: the host may have been repai
 test.each<{ name: string; change: () => void }>([
   { name: 'another launcher', change: () => utimesSync(launcher, 1, 1) },
   { name: 'another boot', change: () => { const file = join(folder, 'layers.json'); writeFileSync(file, readFileSync(file, 'utf8').replace(/"key":"[^ ]+/, '"key":"another-boot')) } },
+  { name: 'another setting of Yama', change: () => { const file = join(folder, 'layers.json'); writeFileSync(file, readFileSync(file, 'utf8').replace(/"key":"([^ ]+ [^ ]+) [^ ]+/, '"key":"$1 9')) } },
   { name: 'half a file', change: () => writeFileSync(join(folder, 'layers.json'), '{"key"') },
   { name: 'a layer that is not there', change: () => { const file = join(folder, 'layers.json'); writeFileSync(file, readFileSync(file, 'utf8').replace('true', 'false')) } },
   { name: 'no layers at all', change: () => { const file = join(folder, 'layers.json'); writeFileSync(file, readFileSync(file, 'utf8').replace(/"layers":.*\]/, '"layers":[]')) } },

@@ -9,14 +9,14 @@ import { interpretProbe, probeLinuxNative } from '../../../../../src/platform/li
 
 /** What the launcher prints on a host that has everything. */
 const GOOD = {
-  kernel: '6.18.44', machine: 'x86_64', landlock_abi: 7, landlock_errata: 7, seccomp: 0, seccomp_mode: 0, user_notification: 0, process_vm_readv: 0, pidfd_getfd: 0, clone: 0, setgroups: 0, uid_map: 0,
+  kernel: '6.18.44', machine: 'x86_64', landlock_abi: 7, landlock_errata: 7, seccomp: 0, seccomp_mode: 0, user_notification: 0, process_vm_readv: 0, caller_files: 0, pidfd_getfd: 0, clone: 0, setgroups: 0, uid_map: 0,
   mount_slave: 0, mount_setattr: 0, mount_tmpfs: 0, netns: 0, mount_proc: 0, max_user_namespaces: 96365,
   max_mnt_namespaces: 96365, max_pid_namespaces: 96365, max_net_namespaces: 96365, max_ipc_namespaces: 96365, max_uts_namespaces: 96365, max_cgroup_namespaces: 96365, apparmor_restrict: -1, userns_clone: -1, proc_mounted: 1, pid_max_namespaced: 1,
 }
 type Answers = typeof GOOD
 const print = (changes: Partial<Answers>): string => Object.entries({ ...GOOD, ...changes }).map(([name, value]) => `${name} ${value}\n`).join('')
 
-const [EPERM, ENOENT, EACCES, EBUSY, EINVAL, ENOSPC, EROFS, ENOSYS, EOPNOTSUPP] = [-1, -2, -13, -16, -22, -28, -30, -38, -95]
+const [EPERM, ENOENT, ESRCH, EACCES, EBUSY, EINVAL, ENOSPC, EROFS, ENOSYS, EOPNOTSUPP] = [-1, -2, -3, -13, -16, -22, -28, -30, -38, -95]
 const NOTHING_TRIED = { setgroups: NOT_TRIED, uid_map: NOT_TRIED, mount_slave: NOT_TRIED, mount_setattr: NOT_TRIED, mount_tmpfs: NOT_TRIED, netns: NOT_TRIED, mount_proc: NOT_TRIED, pid_max_namespaced: 0 }
 const NO_MOUNTS = { mount_setattr: NOT_TRIED, mount_tmpfs: NOT_TRIED }
 const NAMESPACES: readonly LayerName[] = ['user-namespace', 'mount-namespace', 'pid-namespace', 'network-namespace', 'proc-mount']
@@ -44,7 +44,8 @@ describe('poor hosts', () => {
     { host: 'a chroot', answers: { ...NOTHING_TRIED, clone: EPERM, userns_clone: 1 }, missing: NAMESPACES, errno: 'EPERM', reason: /chroot/, remedy: /outside the chroot/ },
     { host: 'a kernel built without user namespaces', answers: { ...NOTHING_TRIED, clone: EINVAL }, missing: NAMESPACES, errno: 'EINVAL', reason: /built without/, remedy: /CONFIG_USER_NS/ },
     { host: 'a masked /proc', answers: { mount_proc: EPERM }, missing: ['proc-mount'], errno: 'EPERM', reason: /mounted over a part of \/proc/, remedy: /systempaths=unconfined/ },
-    { host: 'no /proc', answers: { setgroups: ENOENT, uid_map: ENOENT, mount_proc: EPERM, proc_mounted: 0, max_user_namespaces: -1 }, missing: ['user-namespace', 'proc-mount'], errno: 'ENOENT', reason: /\/proc is not mounted/, remedy: /Mount \/proc/ },
+    { host: 'no /proc', answers: { setgroups: ENOENT, uid_map: ENOENT, mount_proc: EPERM, proc_mounted: 0, caller_files: ENOENT, max_user_namespaces: -1 }, missing: ['user-namespace', 'proc-mount', 'caller-memory'], errno: 'ENOENT', reason: /\/proc is not mounted/, remedy: /Mount \/proc/ },
+    { host: 'another PID namespace\'s /proc', answers: { caller_files: ESRCH }, missing: ['caller-memory'], errno: 'ESRCH', reason: /another PID namespace's/, remedy: /mount-proc/ },
     { host: 'inside another Landlock sandbox', answers: { ...NO_MOUNTS, setgroups: EACCES, uid_map: EACCES, mount_slave: EPERM, mount_proc: EPERM }, missing: ['user-namespace', 'mount-namespace', 'proc-mount'], errno: 'EACCES', reason: /another sandbox .* Landlock/, remedy: /outside that sandbox/ },
     { host: 'inside another sandbox whose /proc may be written', answers: { ...NO_MOUNTS, mount_slave: EPERM, mount_proc: EPERM }, missing: ['mount-namespace', 'proc-mount'], errno: 'EPERM', reason: /another sandbox .* every mount/, remedy: /outside that sandbox/ },
     { host: 'a read-only /proc', answers: { uid_map: EROFS }, missing: ['user-namespace'], errno: 'EROFS', reason: /read-only \/proc/, remedy: /outside/ },
