@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['test/{unit,conformance,escape,workloads,native,wire,golden,fuzz,package,docs,agent}/**/*.test.ts'],
+    include: ['test/{unit,conformance,ladder,escape,workloads,native,wire,golden,fuzz,package,docs,agent}/**/*.test.ts'],
     globalSetup: 'test/support/global-set-up.ts',
     reporters: ['default', './test/support/summary-reporter.ts'],
     // Tests start real sandboxes and look at descriptors, processes and mounts: each file gets a process of its own.

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { SandboxError } from '../../src/errors.js'
+import type { DegradationName } from '../../src/platform/launch-plan.js'
 import { presetPolicy } from '../../src/policy/presets.js'
 import { type RungVariant, startParsedOn } from '../support/rungs.js'
 import { ATTEMPTS, exists, makeScene } from './attempts.js'
@@ -12,15 +13,16 @@ export interface RowOutcome {
   readonly verdict: Row['verdict'] | 'refused'
   /** Paths that are not as before, beside the one that an allowed access was about. */
   readonly changed: readonly string[]
-  /** The field of the policy for which it was refused. */
+  /** The field of the policy, or the layer, for which it was refused. */
   readonly field?: string
 }
 
-export async function tryRow(group: Group, row: Row, variant: RungVariant): Promise<RowOutcome> {
+/** @param allow  degradations beside those that the group itself allows */
+export async function tryRow(group: Group, row: Row, variant: RungVariant, allow: readonly DegradationName[] = []): Promise<RowOutcome> {
   const base = makeScene(group)
   try {
     const before = look(base)
-    const outcome = await attempt(group, row, variant, base)
+    const outcome = await attempt(group, row, variant, base, allow)
     const after = look(base)
     const own = outcome.verdict === 'allow' ? realOf(base, pathOf(row, base)) : undefined
     const changed = [...new Set([...before.keys(), ...after.keys()])].filter(path => path !== own && before.get(path) !== after.get(path)).sort()
@@ -30,13 +32,16 @@ export async function tryRow(group: Group, row: Row, variant: RungVariant): Prom
   }
 }
 
-async function attempt(group: Group, row: Row, variant: RungVariant, base: string): Promise<Omit<RowOutcome, 'changed'>> {
+/** A rule of the policy, or a layer that every policy needs. */
+const REFUSALS: readonly string[] = ['rule_not_enforceable', 'layer_missing']
+
+async function attempt(group: Group, row: Row, variant: RungVariant, base: string, allow: readonly DegradationName[]): Promise<Omit<RowOutcome, 'changed'>> {
   const changes = group.policy(each => join(base, each))
   const starting = startParsedOn(variant, {
-    policy: { ...presetPolicy(changes.mode ?? 'workspace-write', 'reference'), ...changes }, cwd: join(base, 'work'), allowDegraded: group.allowDegraded ?? [],
+    policy: { ...presetPolicy(changes.mode ?? 'workspace-write', 'reference'), ...changes }, cwd: join(base, 'work'), allowDegraded: [...group.allowDegraded ?? [], ...allow],
   })
   const sandbox = await starting.catch((error: unknown) => {
-    if (!(error instanceof SandboxError) || error.code !== 'rule_not_enforceable') throw error
+    if (!(error instanceof SandboxError) || !REFUSALS.includes(error.code)) throw error
     return error
   })
   if (sandbox instanceof SandboxError) return { verdict: 'refused', field: sandbox.field ?? '' }

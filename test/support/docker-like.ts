@@ -1,15 +1,10 @@
 // A container as Docker makes one, built by the tests themselves: docker-like.c under the profile of docker-profile.ts. It sees the
 // host's files, has processes, mounts, a loopback and shared memory of its own, and may make no namespaces.
 import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { dockerProfile } from './docker-profile.js'
-
-/** From this file, or from where scripts/in-container.mjs bundled it to. */
-const ROOT = findRoot(dirname(fileURLToPath(import.meta.url)))
-const SOURCE = join(ROOT, 'test/support/docker-like.c')
-const BUILT = join(ROOT, 'build/docker-like')
+import { BUILT, buildHostProgram, whyNoHostProgram } from './host-program.js'
 
 export interface ContainerOptions {
   /** Default: root. */
@@ -23,12 +18,7 @@ export interface ContainerOptions {
 }
 
 /** Why no container can be made here; undefined where one can. */
-export function whyNoContainer(): string | undefined {
-  if (process.platform !== 'linux') return 'containers are made on Linux'
-  if (process.getuid?.() !== 0) return 'only root can make a container'
-  if (!existsSync(join(BUILT, 'docker-like')) && spawnSync('gcc', ['--version']).status !== 0) return 'gcc is not installed'
-  return undefined
-}
+export const whyNoContainer = whyNoHostProgram
 
 /**
  * The command line that runs `argv` in a container of its own, to be spawned. Its exit code is the program's, 128+n for a signal.
@@ -51,23 +41,12 @@ export function runInContainer(argv: readonly string[], container: ContainerOpti
   return spawnSync(program, words, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
-function findRoot(folder: string): string {
-  return existsSync(join(folder, 'package.json')) ? folder : findRoot(dirname(folder))
-}
-
-/** Compiled and assembled where it is not current; several test files may do it at once. */
+/** The profile is assembled each time; several test files may do it at once. */
 function buildContainer(): { program: string; filter: string } {
-  const program = join(BUILT, 'docker-like')
+  const program = buildHostProgram('docker-like')
   const filter = join(BUILT, 'profile.bpf')
-  mkdirSync(BUILT, { recursive: true })
-  const own = (path: string): string => `${path}.${process.pid}`
-  const arch = process.arch === 'arm64' ? 'arm64' : 'x64'
-  writeFileSync(own(filter), dockerProfile(arch))
-  renameSync(own(filter), filter)
-  if (!existsSync(program) || statSync(program).mtimeMs < statSync(SOURCE).mtimeMs) {
-    const { status, stderr } = spawnSync('gcc', ['-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror', '-O1', '-o', own(program), SOURCE], { encoding: 'utf8', cwd: dirname(SOURCE) })
-    if (status !== 0) throw new Error(`gcc: ${stderr}`)
-    renameSync(own(program), program)
-  }
+  const own = `${filter}.${process.pid}`
+  writeFileSync(own, dockerProfile(process.arch === 'arm64' ? 'arm64' : 'x64'))
+  renameSync(own, filter)
   return { program, filter }
 }

@@ -12,6 +12,8 @@ export interface OrdinaryUser {
   readonly home: string
   /** A folder of root's, which the user may read. */
   readonly shared: string
+  /** As `run` does, for whoever starts it in another way. @returns its path */
+  bundle(entry: string): Promise<string>
   /** Bundles a test's TypeScript file as a part of this package, so that it finds the launcher, and runs it as the user. */
   run(entry: string, env?: Readonly<Record<string, string>>): Promise<ChildProcess>
   /** Removes all of it, once its processes are over. */
@@ -30,14 +32,17 @@ export function makeOrdinaryUser(): OrdinaryUser {
   const launcher = join('dist', 'launcher', `linux-${process.arch}`)
   cpSync(join(ROOT, launcher), join(shared, launcher), { recursive: true })
   copyFileSync(join(ROOT, 'package.json'), join(shared, 'package.json'))
+  const bundle = async (entry: string): Promise<string> => {
+    const { build } = await import('esbuild') // not where only the tables are run (scripts/test-kernels.mjs)
+    const outfile = join(shared, 'dist', 'entry.mjs')
+    await build({ absWorkingDir: ROOT, entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error' })
+    makeReadable(dirname(outfile))
+    return outfile
+  }
   return {
-    uid, home, shared,
+    uid, home, shared, bundle,
     run: async (entry, env = {}) => {
-      const { build } = await import('esbuild') // not where only the tables are run (scripts/test-kernels.mjs)
-      const outfile = join(shared, 'dist', 'entry.mjs')
-      await build({ absWorkingDir: ROOT, entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error' })
-      makeReadable(dirname(outfile))
-      return spawn(process.execPath, [outfile], {
+      return spawn(process.execPath, [await bundle(entry)], {
         uid, gid: uid, cwd: home, stdio: ['ignore', 'pipe', 'inherit'],
         env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: home, LANG: 'C.UTF-8', ...env },
       })
