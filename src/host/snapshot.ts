@@ -62,7 +62,26 @@ export function platformName(name: NodeJS.Platform): PlatformName {
 
 /** The real file system, each answer remembered. */
 export function realFiles(): FileSystemView {
-  return { entry: remember(readEntry), children: remember(folder => unlessUnseen(() => readdirSync(folder))), text: remember(readText), bytes: readBytes }
+  const entry = rememberEntries()
+  const isFile = (path: string): boolean => entry(path)?.kind === 'file'
+  return {
+    entry,
+    children: remember(folder => unlessUnseen(() => readdirSync(folder))),
+    text: remember(file => isFile(file) ? readText(file) : undefined),
+    bytes: file => isFile(file) ? readBytes(file) : undefined,
+  }
+}
+
+/** Nothing lies below what was not there: of a hundred places of keys most are below folders that this user does not have. */
+function rememberEntries(): (path: string) => Entry | undefined {
+  const answers = new Map<string, Entry | undefined>()
+  return file => {
+    if (answers.has(file)) return answers.get(file)
+    const parent = path.dirname(file)
+    const answer = answers.has(parent) && answers.get(parent) === undefined ? undefined : readEntry(file)
+    answers.set(file, answer)
+    return answer
+  }
 }
 
 /** Names of the folders directly in a folder, links left out; undefined where it cannot be listed. */

@@ -14,7 +14,7 @@ import { type ProtectedPath, protectedPaths } from './protected-paths.js'
 import type { Effect, GlobRule, IgnoredRule, PathRule, ResolvedPolicy, RuleOrigin } from './resolved-policy.js'
 import { type Layer, layer, orderRules, ruleOf } from './rule-order.js'
 import type { SandboxPolicy } from './sandbox-policy.js'
-import { secretRules } from './secret-rules.js'
+import { secretPlaces, secretRules } from './secret-rules.js'
 import { unixSocketRules } from './unix-socket-rules.js'
 import { isTooBroad, type WritableRoot, writableRoots } from './writable-roots.js'
 
@@ -50,9 +50,10 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
   const named = readLists(view, policy, cwd.path)
   const asked = writableRoots(view, policy, cwd, named.write, selfPaths, { allowBroadRoots: options.allowBroadRoots ?? false }, ignored)
   const candidates = [...asked, ...repositoryRoots(view, policy, cwd.path, named, asked, selfPaths, ignored)]
-  const roots = closeProtected(candidates, protectedPaths(view, policy, candidates), view, ignored)
+  const protectedByAll = protectedPaths(view, policy, candidates)
+  const roots = closeProtected(candidates, protectedByAll, view, ignored)
   // What only a closed root would have opened is not open.
-  const held = protectedPaths(view, policy, roots)
+  const held = roots.length === candidates.length ? protectedByAll : protectedPaths(view, policy, roots)
   const rootPaths = roots.map(({ path }) => path)
   if (policy.git === 'commits' && roots.every(({ isTemporary }) => isTemporary)) ignored.push({ field: 'git', value: 'commits', reason: 'nothing-writable' })
   const base: Effect = policy.readAccess.kind === 'full' ? 'read' : 'deny'
@@ -76,7 +77,8 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
   const own = [...plain, ...matches.standing]
   const exact = exactPaths(named)
   const ownLayer = order(own)
-  const secrets = secretRules(view, policy, cwd.path, exact, ownLayer, ignored)
+  const placesOfSecrets = secretPlaces(view, policy)
+  const secrets = secretRules(view, policy, cwd.path, placesOfSecrets, exact, ownLayer, ignored)
   refuseLinksToDenied(view, named, roots, [...own, ...secrets])
 
   const upToSecrets = order([...own, ...secrets])
@@ -102,7 +104,7 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
     base,
     paths,
     directories: foldersOnTheWay(view, final),
-    shadowed: shadowedBy(paths, [...all, ...automatic, ...secretRules(view, policy, cwd.path, new Set(), layer({ ...ownLayer, base: 'read', paths: [] }), []), ...dormant, ...matches.covered]),
+    shadowed: shadowedBy(paths, [...all, ...automatic, ...secretRules(view, policy, cwd.path, placesOfSecrets, new Set(), layer({ ...ownLayer, base: 'read', paths: [] }), []), ...dormant, ...matches.covered]),
     globs,
     caseInsensitiveRoots,
     selfPaths,
@@ -198,7 +200,7 @@ function closedWithout(host: HostSnapshot, policy: SandboxPolicy, cwd: string, n
   const base: Effect = policy.readAccess.kind === 'full' ? 'read' : 'deny'
   const order = (paths: readonly PathRule[]): Layer => layer({ platform: host.platform, base, caseInsensitiveRoots: [], paths: orderRules(host.platform, [], paths) })
   const own = [...roots.map(root => rule(root, 'write', root.origin, root.field)), ...readRules(host, named.read, [], [], []), ...denyRules(host, named.deny, [])]
-  return order([...own, ...modeRules(host, policy, { path: cwd, entry: host.files.entry(cwd) }, []), ...secretRules(host, policy, cwd, exactPaths(named), order(own), [])])
+  return order([...own, ...modeRules(host, policy, { path: cwd, entry: host.files.entry(cwd) }, []), ...secretRules(host, policy, cwd, secretPlaces(host, policy), exactPaths(named), order(own), [])])
 }
 
 function findSelfPaths(host: HostSnapshot): string[] {

@@ -10,22 +10,30 @@ import type { Layer } from './rule-order.js'
 import type { SandboxPolicy } from './sandbox-policy.js'
 import { CODEX_SECRETS, SECRET_PLACES } from './secrets.js'
 
+/** A place of the table, and what is there: the name itself, and what it leads to. */
+export interface SecretPlace { readonly ends: readonly Located[]; readonly open: readonly string[] }
+
+/** Looks all of the table up, once for all layers that are made of it. */
+export const secretPlaces = (host: HostSnapshot, { denySecrets }: SandboxPolicy): SecretPlace[] =>
+  denySecrets === false ? [] : places(host).map(({ path, open }) => ({ ends: locate(host, path), open }))
+
 /**
  * Deny rules, and read rules for the public parts inside. A place that is a link is denied at its target too. A rule of
  * the policy for exactly that path stands in for ours; nothing here opens what the policy denies.
  *
+ * @param found   what `secretPlaces` found
  * @param named   canonical paths that the policy's own rules name
  * @param own     the policy's own rules
  */
-export function secretRules(host: HostSnapshot, policy: SandboxPolicy, cwd: string, named: ReadonlySet<string>, own: Layer, ignored: IgnoredRule[]): PathRule[] {
+export function secretRules(host: HostSnapshot, policy: SandboxPolicy, cwd: string, found: readonly SecretPlace[], named: ReadonlySet<string>, own: Layer, ignored: IgnoredRule[]): PathRule[] {
   if (policy.denySecrets === false) return []
   const exceptions = policy.denySecrets.except.map((value, index) => {
     const field = `denySecrets.except[${index}]`
     return { field, value, ends: bothEnds(host, absolutePath(host, cwd, value, field), field) }
   })
   const rules: PathRule[] = []
-  for (const { path, open } of places(host)) {
-    for (const end of locate(host, path)) {
+  for (const { ends, open } of found) {
+    for (const end of ends) {
       if (end.entry === undefined || named.has(end.path) || tooMuch(host, end.path)) continue
       if (exceptions.some(({ ends }) => ends.some(except => isInside(host.platform, except.path, end.path)))) continue
       if (own.effectAt(end.path) === 'deny') continue

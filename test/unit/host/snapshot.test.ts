@@ -43,6 +43,15 @@ describe('files', () => {
     expect(entry('/dev/null')?.kind).toBe('device')
   })
 
+  test('nothing lies below what was missing, though it may come meanwhile', () => {
+    const files = realFiles()
+    expect(files.entry(join(folder, 'later'))).toBeUndefined()
+    mkdirSync(join(folder, 'later'))
+    writeFileSync(join(folder, 'later/file'), 'x')
+    const answers = (view: typeof files) => [view.entry(join(folder, 'later/file'))?.kind, view.text(join(folder, 'later/file')), view.bytes(join(folder, 'later/file'))?.length]
+    expect([answers(files), answers(realFiles())]).toEqual([[undefined, undefined, undefined], ['file', 'x', 1]])
+  })
+
   test('sockets and fifos; no question waits for a fifo\'s writer', async () => {
     const [socket, fifo] = [join(folder, 's'), join(folder, 'f')]
     const server = createServer()
