@@ -29,11 +29,18 @@ const OLDEST_NODE = [20, 19] as const
 
 /** Starts nothing that stays, changes nothing. */
 export async function examine(): Promise<DoctorReport> {
-  const launcher = takeSnapshot({ selfPaths: [] }).platform === 'linux' ? findLauncherHere() : undefined
+  const { platform } = takeSnapshot({ selfPaths: [] })
+  const launcher = platform === 'linux' ? findLauncherHere() : undefined
   const found = launcher?.ok === false ? undefined : await capabilities()
   const check = await checkHost('workspace-write', { allowBroadRoots: true })
-  const findings = [node(), kernel(), ...(launcher === undefined ? [] : [launcher]), ...(found?.layers ?? []).map(layerFinding), ...(found?.groups === undefined ? [] : [limits(found.groups)])]
+  const ofWindows = platform === 'windows' && found?.layers.every(({ available }) => available) === true ? await windowsHere() : []
+  const findings = [node(), kernel(), ...(launcher === undefined ? [] : [launcher]), ...(found?.layers ?? []).map(layerFinding), ...(found?.groups === undefined ? [] : [limits(found.groups)]), ...ofWindows]
   return { ok: check.ok && findings.every(({ ok }) => ok), findings, capabilities: found, check }
+}
+
+async function windowsHere(): Promise<Finding[]> {
+  const [{ windowsFindings }, { openWindowsSetup }] = await Promise.all([import('./windows.js'), import('../exec/windows-setup.js')])
+  return windowsFindings(await openWindowsSetup())
 }
 
 function node(): Finding {

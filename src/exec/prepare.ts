@@ -72,7 +72,7 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   const probing = known === undefined ? backend.probe() : undefined
   probing?.catch(() => {})
   const { policy, caches, seen } = resolveWithCaches(options, host, completion)
-  const proxyPort = randomInt(FIRST_FREE_PORT, 1 << 16)
+  const proxyPort = chooseProxyPort(seen)
   const layers = known ?? await probing ?? []
   const plan = compilePlan({ options, backend, layers }, policy, seen, proxyPort)
   if (known === undefined) backend.keep?.(state, layers)
@@ -117,7 +117,7 @@ export function prepareAgain({ options, caches, backend, layers }: Pick<Preparat
   const policy = resolvePolicy(options, host, caches)
   const launcher = namedLauncher(options, process.env)
   refuseWritable([...(launcher === undefined ? [] : [launcher]), ...backend.programs ?? []], () => policy)
-  const plan = compilePlan({ options, backend, layers }, policy, host, randomInt(FIRST_FREE_PORT, 1 << 16))
+  const plan = compilePlan({ options, backend, layers }, policy, host, chooseProxyPort(host))
   return { policy, plan: withNotes(plan, notes) }
 }
 
@@ -150,6 +150,12 @@ const withNotes = (plan: LaunchPlan, notes: readonly string[]): LaunchPlan => ({
 /** Those that no service has for its own. */
 const FIRST_FREE_PORT = 49_152
 const USUAL_PROXY_PORT = 3128
+
+/** On Windows one of those that set-up has opened: the firewall leaves no other one to commands. */
+function chooseProxyPort({ windows }: HostSnapshot): number {
+  const opened = windows?.setUp?.proxyPorts ?? []
+  return opened[randomInt(Math.max(1, opened.length))] ?? randomInt(FIRST_FREE_PORT, 1 << 16)
+}
 
 /** What of the host's loopback, and which of its sockets, a back end without a network namespace has to open. */
 function endpointsOf({ platform, network, networkRules, unixSockets = [] }: ResolvedPolicy, proxyPort: number): Pick<CompileOptions, 'endpoints'> {

@@ -63,6 +63,10 @@ export class WindowsSetup {
     return this.#place.calls.uninstall(listeners)
   }
 
+  logons(): ReturnType<WindowsSetUpCalls['logons']> {
+    return this.#place.calls.logons()
+  }
+
   /** Folders that everybody may write and that no set-up has closed. */
   async worldWritable(): Promise<{ readonly scan: Scan; readonly open: readonly string[]; readonly warning: ReturnType<typeof worldWritableWarning> } | undefined> {
     const scanned = await this.#place.scan()

@@ -77,15 +77,22 @@ function withoutNulls(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null).map(([key, each]) => [key, withoutNulls(each)]))
 }
 
-export function sandboxOptionsOf(policy: SandboxPolicy, { cwd, selfPaths, configuration }: Pick<PolicyContext, 'cwd' | 'selfPaths' | 'configuration'>): ParsedSandboxOptions {
+export function sandboxOptionsOf(policy: SandboxPolicy, { platform, cwd, selfPaths, configuration }: Pick<PolicyContext, 'platform' | 'cwd' | 'selfPaths' | 'configuration'>): ParsedSandboxOptions {
   return {
     policy: { ...policy, env: { ...policy.env, exclude: [...policy.env.exclude, ...SERVICE_VARIABLES] } },
     cwd, selfPaths: [...selfPaths, ...configuration.files],
     ...(configuration.backend === undefined ? {} : { backend: configuration.backend }),
+    ...(platform === 'windows' ? windowsOptions(configuration) : {}),
     // Naming it is the word that it needs.
     allowBroadRoots: [...policy.writableRoots, ...policy.write].some(path => path === '/' || path === homedir()),
   }
 }
+
+/** As the reference: with the user's own account the network is off by advice alone, and what everybody may write stays open; results name both. */
+const UNELEVATED_HOLDS_NOT = ['network', 'world-writable'] as const
+
+const windowsOptions = ({ windowsMode }: Pick<Configuration, 'windowsMode'>): Pick<ParsedSandboxOptions, 'windowsMode' | 'allowDegraded'> =>
+  ({ ...(windowsMode === undefined ? {} : { windowsMode }), ...(windowsMode === 'unelevated' ? { allowDegraded: UNELEVATED_HOLDS_NOT } : {}) })
 
 export function recipeOf(policy: SandboxPolicy, context: PolicyContext): Recipe<Sandbox> {
   const options: ParsedSandboxOptions = {

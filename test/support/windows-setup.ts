@@ -15,6 +15,7 @@ export const NOT_SET_UP: SetUpStatus = { status: 'notConfigured', modes: [], roo
 export interface SetupScript {
   readonly status?: SetUpStatus
   readonly uninstall?: UninstallReport
+  readonly logons?: Awaited<ReturnType<WindowsSetUpCalls['logons']>>
   /** Instead of the report. */
   readonly work?: (request: SetUpRequest) => Promise<SetUpReport>
   readonly scan?: { readonly scan: Scan; readonly view: ScanView }
@@ -26,7 +27,7 @@ export interface FakeSetup {
   readonly calls: string[]
 }
 
-export function fakeSetup({ status = NOT_SET_UP, uninstall = { steps: [], left: [] }, work = async () => REPORT, scan }: SetupScript = {}): FakeSetup {
+export function fakeSetup({ status = NOT_SET_UP, uninstall = { steps: [], left: [] }, logons = [], work = async () => REPORT, scan }: SetupScript = {}): FakeSetup {
   const [requests, calls]: [SetUpRequest[], string[]] = [[], []]
   const made: WindowsSetUpCalls = {
     async setUp(request) {
@@ -38,6 +39,7 @@ export function fakeSetup({ status = NOT_SET_UP, uninstall = { steps: [], left: 
       calls.push('status')
       return status
     },
+    logons: async () => logons,
     async uninstall() {
       calls.push('uninstall')
       return uninstall

@@ -2,6 +2,7 @@
 import type { WindowsFacts } from '../../../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import type { WindowsMode } from '../../launch-plan.js'
+import type { LogonCheck } from './check-logons.js'
 
 export interface SetUpProgress {
   /** The step that is under way: one of `SET_UP_STEPS`, the undoing of one, or of `uninstall`. */
@@ -91,6 +92,8 @@ export interface WindowsSetUpCalls {
   setUp: SetUpWindows
   /** Changes nothing. */
   status: WindowsSetUpStatus
+  /** Tries to log on as each account that set-up made. */
+  logons: () => Promise<LogonCheck[]>
   /** Removes all accounts, rules, SIDs and entries of ours, and nothing else. */
   uninstall: UninstallWindows
 }
