@@ -15,7 +15,7 @@ const C_COMPILER = 'x86_64-w64-mingw32-gcc-posix'
 const VERSION = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version
 const FLAGS = ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', '-DUNICODE', '-D_UNICODE', '-D_WIN32_WINNT=0x0A00', `-DCODEX_SANDBOX_VERSION=${VERSION}`]
 
-const SOURCES = ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret.cc', 'file_identity.cc', 'machine.cc']
+const SOURCES = ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret.cc', 'file_identity.cc', 'machine.cc', 'accounts.cc', 'firewall.cc', 'objects.cc', 'elevation.cc']
 /** The second goes on where a step did not read back, for tests of what comes after; it is never shipped. */
 const BUILDS = [{ name: 'addon.node', flags: [] }, { name: 'addon-plumbing.node', flags: ['-DCODEX_SANDBOX_TEST_PAST_READ_BACK'] }]
 
@@ -93,7 +93,7 @@ function buildAddon() {
   for (const { name, flags } of BUILDS) {
     compile(COMPILER, [
       ...FLAGS, ...flags, '-shared', '-static', '-s', '-o', join(FOLDER, name), ...SOURCES.map(source), join(FOLDER, 'load_hook.o'),
-      '-isystem', headers.include_dir, '-isystem', addonApi, `-L${FOLDER}`, '-lnode', '-ladvapi32', '-lcrypt32', '-lole32', '-lshell32', '-luuid',
+      '-isystem', headers.include_dir, '-isystem', addonApi, `-L${FOLDER}`, '-lnode', '-ladvapi32', '-lcrypt32', '-lole32', '-lshell32', '-luuid', '-lnetapi32', '-luserenv', '-loleaut32',
     ])
   }
   console.log('the addon builds without a warning (MinGW)')

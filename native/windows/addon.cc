@@ -5,7 +5,11 @@
 #include <memory>
 
 #include "access_list.h"
+#include "accounts.h"
+#include "elevation.h"
+#include "firewall.h"
 #include "machine.h"
+#include "objects.h"
 #include "process.h"
 #include "secret.h"
 #include "token.h"
@@ -172,6 +176,10 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports.Set("runCommand", Napi::Function::New(env, RunCommand));
 	exports.Set("handleCount", Napi::Function::New(env, HandleCount));
 	register_machine(env, exports);
+	register_accounts(env, exports);
+	register_firewall(env, exports);
+	register_objects(env, exports);
+	register_elevation(env, exports);
 	return exports;
 }
 

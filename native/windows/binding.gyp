@@ -9,8 +9,8 @@
     },
   },
   'variables': {
-    'sources_of_the_addon': ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret.cc', 'file_identity.cc', 'machine.cc'],
-    'libraries_of_the_addon': ['advapi32.lib', 'crypt32.lib', 'ole32.lib', 'shell32.lib'],
+    'sources_of_the_addon': ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret.cc', 'file_identity.cc', 'machine.cc', 'accounts.cc', 'firewall.cc', 'objects.cc', 'elevation.cc'],
+    'libraries_of_the_addon': ['advapi32.lib', 'crypt32.lib', 'ole32.lib', 'shell32.lib', 'netapi32.lib', 'userenv.lib', 'oleaut32.lib'],
   },
   'targets': [
     {

@@ -6,6 +6,7 @@ import { SandboxError } from '../../errors.js'
 import { findPackage, type OwnPackage } from '../../host/own-package.js'
 import type { MachineFunctions } from '../../host/windows.js'
 import { WINDOWS_LAYER } from './layer.js'
+import type { SetUpFunctions } from './setup/native.js'
 
 /** What a failed step of the addon throws. A step that went through and left something else behind has the code 0. */
 export interface AddonFailure extends Error {
@@ -94,7 +95,7 @@ export interface SecretFunctions {
 }
 
 /** All of it. A new section is an interface in the file of its subject, named here and in `FUNCTIONS`. */
-export interface WindowsAddon extends TokenFunctions, AccessListFunctions, ProcessFunctions, SecretFunctions, MachineFunctions {
+export interface WindowsAddon extends TokenFunctions, AccessListFunctions, ProcessFunctions, SecretFunctions, MachineFunctions, SetUpFunctions {
   /** Of the package that it was built with. */
   readonly version: string
 }
@@ -106,6 +107,9 @@ const FUNCTIONS = {
   runCommand: true, handleCount: true,
   protectSecret: true, unprotectSecret: true,
   machineFacts: true, lookAt: true, readDescriptor: true,
+  accountPolicy: true, nameOfSid: true, readGroup: true, addGroup: true, removeGroup: true, addMember: true, removeMember: true,
+  readAccount: true, addAccount: true, setAccount: true, removeAccount: true, logOn: true, readRights: true, addRights: true, removeRights: true, isHidden: true, hide: true, unhide: true,
+  firewallState: true, readFirewallRules: true, putFirewallRule: true, removeFirewallRule: true, readObject: true, replaceList: true, runElevated: true, holdLock: true, releaseLock: true,
 } as const satisfies Record<Exclude<keyof WindowsAddon, 'version'>, true>
 
 const FILE = 'codex_sandbox.node'

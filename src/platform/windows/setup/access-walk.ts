@@ -36,7 +36,7 @@ type Objects = Pick<WindowsSystem, 'readObject' | 'replaceList' | 'children'>
 const MOST_TURNS = 5
 
 /**
- * Carries out `changes`, and hands on to what is below what it inherits of ours.
+ * Carries out `changes`, those of one path in their order, and hands on to what is below what it inherits of ours.
  *
  * @param record  is told, before it happens, what a path gets that it does not have: undoing takes out that and no more
  * @returns       how many lists were written
@@ -44,19 +44,21 @@ const MOST_TURNS = 5
  */
 export async function changeLists(system: Objects, changes: readonly ListChange[], options: WalkOptions, record: (added: ListChange) => void = () => {}): Promise<number> {
   const walk = new Walk(system, options)
-  const byPath = new Map(changes.map(change => [foldName(change.path), change]))
+  const byPath = new Map<string, ListChange[]>()
+  for (const change of changes) byPath.set(foldName(change.path), [...byPath.get(foldName(change.path)) ?? [], change])
   const deep = changes.filter(isDeep)
   const tops = [...changes].sort((a, b) => depth('windows', a.path) - depth('windows', b.path)).filter(({ path }) => !deep.some(other => other.path !== path && isInside('windows', other.path, path)))
   const visited = new Set<string>()
   const visit = async (path: string, parent: SecurityDescriptor | undefined, isBelow: boolean): Promise<void> => {
-    const change = byPath.get(foldName(path))
+    // One after the other, as they were planned: each finds its own entries before those of another.
+    const here = byPath.get(foldName(path)) ?? []
     visited.add(foldName(path))
-    const found = await walk.rewrite(path, parent === undefined && change !== undefined && change.add.length > 0, (list, object) => {
-      if (change !== undefined) refuseOther(change, object, options.step)
-      const own = change === undefined ? list : changeOwn(list, change, missing => record({ ...change, add: missing, remove: [] }))
+    const found = await walk.rewrite(path, parent === undefined && here.some(({ add }) => add.length > 0), (list, object) => {
+      for (const change of here) refuseOther(change, object, options.step)
+      const own = here.reduce((before, change) => changeOwn(before, change, missing => record({ path: change.path, add: missing })), list)
       return parent === undefined ? own : inheritOurs(parent, own, object.kind, options.ours)
     })
-    if (found === undefined || found.kind !== 'directory' || found.isLink || !(isBelow || change !== undefined && isDeep(change))) return
+    if (found === undefined || found.kind !== 'directory' || found.isLink || !(isBelow || here.some(isDeep))) return
     for (const name of await walk.children(path)) await visit(joinPath('windows', path, name), found.list, true)
   }
   for (const top of tops) if (!visited.has(foldName(top.path))) await visit(top.path, undefined, false)

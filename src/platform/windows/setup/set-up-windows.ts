@@ -15,7 +15,7 @@ import { changeLists, findOwnLists, isDeep, type ListChange } from './access-wal
 import { GROUP_WORD, type MachineRequest, type MachineSession, REQUEST_VERSION } from './machine-request.js'
 import { named, openMachineSession, undoAfter, withConsent } from './machine-session.js'
 import { machinePart, refuseMachine } from './machine-steps.js'
-import { lastingEdits, mergeEdits, preparedWord, splitByOwner } from './planned-lists.js'
+import { lastingEditsOfAll, preparedWord, splitByOwner } from './planned-lists.js'
 import type { SetUpReport, SetUpRequest, SetUpStepReport } from './report.js'
 import { takeLock } from './set-up-lock.js'
 import { type EditedPlace, JOURNAL_VERSION, NO_JOURNAL, parseJournal, parseSecrets, parseState, printError, printJournal, printSecrets, printState, type SealedPasswords, type SetUpState, STATE_FILES, STATE_FOLDER } from './state-files.js'
@@ -81,7 +81,7 @@ class SetUpRun {
     const ownLists = await this.#findOwnLists(known, ours)
     const supposed: WindowsSetUp = { version: SET_UP_VERSION, proxyPorts: ports, capabilities: store.sids, prepared: [], ...(mode === 'elevated' ? { accounts: known.state?.accounts ?? SUPPOSED_ACCOUNTS } : known.state?.accounts === undefined ? {} : { accounts: known.state.accounts }) }
     const before = await this.#facts(ownLists)
-    const planned = mergeEdits(policies.flatMap(policy => lastingEdits(policy, mode, before, supposed)))
+    const planned = lastingEditsOfAll(policies, mode, before, supposed, new Set([...ours, SUPPOSED_ACCOUNTS.group.sid]))
     const split = this.#machine.isElevated || mode === 'unelevated' ? { own: planned, foreign: [] } : splitByOwner(planned, before)
     await this.#journal(known, planned, [])
     const accounts = mode === 'elevated' ? await this.#machinePart(known, { ports, store, foreign: split.foreign, facts: before }) : known.state?.accounts
@@ -91,7 +91,7 @@ class SetUpRun {
       await this.#journal(known, planned, [accounts.group.sid])
     }
     const facts = await this.#facts(ownLists)
-    const edits = mergeEdits(policies.flatMap(policy => lastingEdits(policy, mode, facts, setUp)))
+    const edits = lastingEditsOfAll(policies, mode, facts, setUp, ours)
     await this.#accessLists(this.#machine.isElevated || mode === 'unelevated' ? edits : splitByOwner(edits, facts).own, ours, this.#unfinished(known, facts))
     return this.#finish(known, setUp, ownLists)
   }

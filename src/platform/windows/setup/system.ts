@@ -69,6 +69,8 @@ export interface ObjectState {
   readonly isLink: boolean
   readonly identity: FileIdentity
   readonly list: SecurityDescriptor
+  /** The same in bytes, where it was read of a real machine. */
+  readonly raw?: Uint8Array
 }
 
 export interface HeldLock {

@@ -75,6 +75,20 @@ describe.each(MODES)('%s', mode => {
     expect(machine.windows.picture()['lists']).toEqual(machine.windows.inheritedEverywhere())
   })
 
+  test('several policies of one root, as a command line and a service begin with: each finds its entries', async () => {
+    const machine = machineWith()
+    const before = machine.windows.picture()
+    const presets = [presetPolicy('workspace-write', 'library'), presetPolicy('workspace-write', 'reference'), presetPolicy('read-only', 'reference')]
+    const calls = setUpCalls(machine.windows.system())
+    const request = { mode, policies: presets.map(policy => resolve(policy, winHost(SMALL, { lists: LISTS, tmpdir: undefined }))), facts: () => machine.windows.facts() }
+    await calls.setUp(request)
+    expect(machine.windows.picture()['lists']).toEqual(machine.windows.inheritedEverywhere())
+    expect((await calls.setUp(request)).steps.filter(({ outcome }) => outcome === 'made')).toEqual([])
+    await calls.setUp({ ...request, policies: [...request.policies].reverse() })
+    await calls.uninstall()
+    expect(machine.windows.picture()).toEqual(before)
+  })
+
   test('a second time everything is there: nothing is written, and no entry is made twice', async () => {
     const machine = machineWith()
     await machine.setUp(mode)
