@@ -1,7 +1,7 @@
 // `windows setup | status | uninstall`: the sandbox of Windows, made once and taken away again. A thin shell over exec/windows-setup.ts.
 import { isAbsolute, resolve } from 'node:path/win32'
 import { SandboxError } from '../errors.js'
-import { openWindowsSetup, type WindowsSetup } from '../exec/windows-setup.js'
+import { openWindowsSetup, runSetupHelper, type WindowsSetup } from '../exec/windows-setup.js'
 import { WINDOWS_MODES } from '../platform/launch-plan.js'
 import type { SetUpProgress, SetUpReport, SetUpStatus, SetUpStepReport, UninstallReport } from '../platform/windows/setup/report.js'
 import type { Arguments } from './arguments.js'
@@ -28,6 +28,8 @@ const here = (): WindowsPlace => ({
 /** @returns the exit code */
 export async function windows({ options, words }: Arguments, place: WindowsPlace = here()): Promise<number> {
   const [what, ...more] = words
+  // Not in the help: set-up itself starts it, with an administrator's consent.
+  if (what === 'helper') return runSetupHelper(more[0] ?? '', more[1] ?? '')
   const name = oneOf('windows', what ?? '', ['setup', 'status', 'uninstall'])
   if (more.length > 0) throw new SandboxError('option_invalid', { field: 'argument', value: more[0] }, { detail: 'it belongs to no option', remedy: `Write it like \`codex-sandbox windows ${name}\`; a workspace is --root DIR.` })
   if (name !== 'setup') for (const [field, given] of [['--mode', options.mode], ['--root', options.root]] as const) if (given !== undefined) throw new SandboxError('option_invalid', { field, value: given }, { detail: 'it belongs to setup', remedy: 'Leave it out.' })

@@ -4,10 +4,12 @@ import { isAbsolute } from 'node:path/win32'
 import { SandboxError } from '../errors.js'
 import { currentPlatform, takeSnapshot } from '../host/snapshot.js'
 import { WINDOWS_MODES, type WindowsMode } from '../platform/launch-plan.js'
+import type { WindowsSetUpPlace } from '../platform/windows/setup/open.js'
 import type { SetUpListeners, SetUpReport, SetUpStatus, UninstallReport, WindowsSetUpCalls } from '../platform/windows/setup/report.js'
 import { READ_ONLY_KEY } from '../platform/windows/capability-sids.js'
 import { type Scan, stillOpen, WHOLE_SCAN, worldWritableWarning } from '../platform/windows/world-writable.js'
 import type { HostSnapshot, WindowsFacts } from '../policy/host-snapshot.js'
+import { normalizePath } from '../policy/path-syntax.js'
 import { presetPolicy } from '../policy/presets.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
@@ -118,9 +120,23 @@ export async function openWindowsSetup(): Promise<WindowsSetup> {
 
 /** @throws SandboxError `layer_missing` */
 async function loadCalls(): Promise<WindowsSetUpCalls> {
+  const { openWindowsSetUp } = await import('../platform/windows/setup/open.js')
+  return openWindowsSetUp(await setUpPlace())
+}
+
+async function setUpPlace(): Promise<WindowsSetUpPlace> {
   const { loadWindowsAddon } = await import('../platform/windows/addon.js')
-  loadWindowsAddon()
-  throw new SandboxError('layer_missing', { field: 'windows-addon', value: 'set-up' }, { detail: 'set-up is not built yet', remedy: 'Run it on Linux, or in WSL 2.' })
+  const { codexHome } = takeSnapshot({ selfPaths: [] })
+  if (codexHome === undefined) throw new SandboxError('option_missing', { field: 'CODEX_HOME', value: undefined }, { detail: 'this user has no profile, and set-up keeps what it makes in the Codex home', remedy: 'Set CODEX_HOME to an absolute path.' })
+  return { addon: loadWindowsAddon(), codexHome: normalizePath('windows', codexHome, { field: 'CODEX_HOME' }) }
+}
+
+/** What set-up starts with an administrator's consent: never by a person. @returns the exit code */
+export async function runSetupHelper(pipe: string, digest: string): Promise<number> {
+  const platform = currentPlatform()
+  if (platform !== 'windows') throw new SandboxError('platform_unsupported', { field: 'platform', value: platform }, { detail: 'only the sandbox of Windows has to be set up', remedy: 'Nothing has to be set up here: run `codex-sandbox doctor`.' })
+  const { runElevatedHelper } = await import('../platform/windows/setup/open.js')
+  return runElevatedHelper(await setUpPlace(), { pipe, digest })
 }
 
 /* The library's functions. */

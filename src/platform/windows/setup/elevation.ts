@@ -12,7 +12,7 @@ import { openMachineSession } from './machine-session.js'
 import type { SetUpProgress } from './report.js'
 import { WindowsFailure, type WindowsSystem } from './system.js'
 
-/** Behind the program and its script: the words by which it knows itself for the helper. */
+/** Behind the program and its script: the words by which it knows itself for the helper. The pipe and the digest follow. */
 export const HELPER_WORDS = ['windows', 'helper'] as const
 
 export interface HelperCommand {
@@ -59,7 +59,7 @@ const digestOf = (text: string): string => createHash('sha256').update(text).dig
  */
 export async function elevate(command: HelperCommand, request: MachineRequest, { onProgress, signal }: MachineListeners, pipe = `\\\\.\\pipe\\codex-sandbox-set-up-${randomBytes(16).toString('hex')}`): Promise<MachineSession> {
   const text = JSON.stringify(request)
-  const parameters = [...command.args, ...HELPER_WORDS, '--pipe', pipe, '--digest', digestOf(text)].map(quoteArgument).join(' ')
+  const parameters = [...command.args, ...HELPER_WORDS, pipe, digestOf(text)].map(quoteArgument).join(' ')
   const server = createServer()
   const answers = new Answers(onProgress)
   server.on('connection', socket => answers.listen(socket, text))
@@ -209,7 +209,7 @@ export interface HelperOptions {
  * @param known  which pipes are ours; tests say another one
  */
 export async function serveElevated(system: WindowsSystem, { pipe, digest }: HelperOptions, known: RegExp = PIPE): Promise<number> {
-  if (!known.test(pipe)) throw new SandboxError('option_invalid', { field: '--pipe', value: pipe }, { detail: 'it is no pipe of set-up', remedy: 'This verb is for set-up itself: run `codex-sandbox windows setup`.' })
+  if (!known.test(pipe)) throw new SandboxError('option_invalid', { field: 'pipe', value: pipe }, { detail: 'it is no pipe of set-up', remedy: 'This verb is for set-up itself: run `codex-sandbox windows setup`.' })
   const socket = connect(pipe)
   const lost = new AbortController()
   socket.on('error', () => lost.abort(new SandboxError('set_up_failed', { step: 'elevation', errno: 'EPIPE' }, { detail: 'whoever asked for it is gone' })))

@@ -25,7 +25,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }))
 const helper = (windows: FakeWindows, change: (options: { pipe: string; digest: string }) => { pipe: string; digest: string } = options => options): HelperCommand => ({
   program: 'node', args: ['cli.js'], cwd: 'C:\\',
   run: async (_program, parameters) => {
-    const [, ofPipe = '', digest = ''] = /--pipe (\S+) --digest (\S+)$/.exec(parameters) ?? []
+    const [, ofPipe = '', digest = ''] = /windows helper (\S+) (\S+)$/.exec(parameters) ?? []
     return serveElevated(windows.system(true), change({ pipe: ofPipe, digest }), /./)
   },
 })
