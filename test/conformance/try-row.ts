@@ -58,14 +58,13 @@ export const expectedOf = ({ refusedSupervised: field }: Group, { verdict }: Row
 
 const pathOf = ({ path }: Row, base: string): string => path.startsWith('/') ? path : join(base, path)
 
-/** Everything below a folder: each path with its kind and content. Sockets come and go with their servers. */
-function look(folder: string): Map<string, string> {
-  const found = new Map<string, string>()
-  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
-    const path = join(entry.parentPath, entry.name)
+/** Everything below a folder: each path with its kind and content. Sockets come and go with their servers. No link is followed: `recursive` of Node 22 does. */
+function look(folder: string, found = new Map<string, string>()): Map<string, string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
     if (entry.isSymbolicLink()) found.set(path, `link ${readlinkSync(path)}`)
     else if (entry.isFile()) found.set(path, `file ${readFileSync(path, 'utf8')}`)
-    else if (entry.isDirectory()) found.set(path, 'directory')
+    else if (entry.isDirectory()) look(path, found.set(path, 'directory'))
   }
   return found
 }
