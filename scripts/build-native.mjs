@@ -32,7 +32,7 @@ const TOOL_CHAINS = [
   { name: 'glibc, static',     compilers: ['cc', 'gcc', 'clang'], static: true,  flags: ['-fno-pie', '-static'] },
   { name: 'glibc, dynamic',    compilers: ['cc', 'gcc', 'clang'], static: false, flags: ['-fPIE', '-pie'] },
 ].filter(({ flags }) => flags !== undefined)
-const CROSS_COMPILERS = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' }
+export const CROSS_COMPILERS = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' }
 
 export const launcherPath = (variant = 'release', arch = process.arch) => `${VARIANTS[variant].out}/linux-${arch}/${PROGRAM}`
 

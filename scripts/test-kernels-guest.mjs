@@ -1,7 +1,7 @@
 // What runs in each virtual machine of scripts/test-kernels.mjs: every suite of its plan.json as every user, one after another, each in a
 // process of its own. A result is a line that begins with `@@`; all other lines are the tests' own.
 import { spawnSync } from 'node:child_process'
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const plan = JSON.parse(readFileSync(new URL('../plan.json', import.meta.url), 'utf8'))
@@ -11,6 +11,8 @@ const tell = result => process.stdout.write(`@@ ${JSON.stringify(result)}\n`)
 
 /** In the order in which a host that has both takes one. */
 const RUNGS = ['namespaces', 'supervised']
+/** Compiled outside: those of the escape attempts. */
+const PROGRAMS = '/programs'
 const home = name => `/home/${name}`
 /** A home folder itself is too broad to be writable. */
 const workspace = name => `${home(name)}/workspace`
@@ -40,6 +42,8 @@ async function examine({ name, expects }) {
 }
 
 if (userName === undefined) {
+  // What no_new_privs is there for.
+  chmodSync(`${PROGRAMS}/gain`, 0o4755)
   for (const { name, uid, expects } of plan.users) {
     mkdirSync(workspace(name), { recursive: true })
     for (const folder of [home(name), workspace(name)]) chownSync(folder, uid, uid)
@@ -47,7 +51,7 @@ if (userName === undefined) {
     for (const suite of ['host', ...(expects.rungs.length === 0 ? [] : plan.suites.map(each => each.name))]) {
       const { status, signal } = spawnSync(process.execPath, [process.argv[1], name, suite], {
         uid, gid: uid, cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: ['ignore', 'inherit', 'inherit'],
-        env: { PATH: process.env.PATH, HOME: home(name), LANG: 'C.UTF-8', CODEX_SANDBOX_TEST_RUNGS: expects.rungs.join() },
+        env: { PATH: process.env.PATH, HOME: home(name), LANG: 'C.UTF-8', CODEX_SANDBOX_TEST_RUNGS: expects.rungs.join(), CODEX_SANDBOX_ESCAPE_PROGRAMS: PROGRAMS, CODEX_SANDBOX_TEST_SLOWNESS: String(plan.slower) },
       })
       if (status !== 0) tell({ user: name, suite, name: 'its process', state: 'failed', reason: `ended with ${status ?? signal}` })
     }
@@ -56,7 +60,9 @@ if (userName === undefined) {
   await examine(plan.users.find(({ name }) => name === userName))
 } else {
   const { runFiles } = await import('vitest')
-  const { files } = plan.suites.find(({ name }) => name === suiteName)
-  await runFiles(files.map(file => fileURLToPath(new URL(`../${file}`, import.meta.url))), { slower: plan.slower, matching: plan.matching === undefined ? undefined : new RegExp(plan.matching), onResult: result => tell({ user: userName, suite: suiteName, ...result }) })
+  const { files, share } = plan.suites.find(({ name }) => name === suiteName)
+  await runFiles(files.map(file => fileURLToPath(new URL(`../${file}`, import.meta.url))), {
+    slower: plan.slower, share, matching: plan.matching === undefined ? undefined : new RegExp(plan.matching), onResult: result => tell({ user: userName, suite: suiteName, ...result }),
+  })
   process.exit(0)
 }

@@ -52,17 +52,26 @@ let slowness = 1
  * Runs test files one after another.
  *
  * @param slower    how many times longer than usual each test may take
+ * @param share     runs every so manieth of the tests that match, and says nothing of the others
  * @param onResult  gets `{ file, name, state: 'passed' | 'failed' | 'skipped', reason? }` for each test, and for each file or group whose set-up failed
  */
-export async function runFiles(files, { slower = 1, matching, onResult }) {
+export async function runFiles(files, { slower = 1, matching, share = 1, onResult }) {
   slowness = slower
   const report = (task, state, reason) => onResult({ file: task.file.name, name: fullName(task), state, ...(reason === undefined ? {} : { reason }) })
   const failures = task => (task.result?.errors ?? []).map(error => [error.message, error.diff, error.stack?.split('\n').slice(0, 4).join('\n')].filter(Boolean).join('\n')).join('\n')
+  const chosen = new Set()
   const runner = {
     config: {
       root: process.cwd(), setupFiles: [], name: undefined, passWithNoTests: false, testNamePattern: matching, allowOnly: false, maxConcurrency: 1, retry: 0,
       sequence: { seed: 0, hooks: 'stack', setupFiles: 'list' }, chaiConfig: undefined, includeTaskLocation: false, tags: [], tagsFilter: undefined, strictTags: false,
       testTimeout: 30_000 * slower, hookTimeout: 60_000 * slower,
+    },
+    onCollected: collected => {
+      const matched = collected.flatMap(withAllBelow).filter(task => task.type === 'test' && (matching === undefined || matching.test(fullName(task))))
+      for (const [index, task] of matched.entries()) {
+        if (index % share === 0) chosen.add(task)
+        else task.mode = 'skip'
+      }
     },
     importFile: path => import(pathToFileURL(path).href),
     onBeforeRunTask(task) { task.timeout *= task.timeout === this.config.testTimeout ? 1 : slower },
@@ -76,8 +85,8 @@ export async function runFiles(files, { slower = 1, matching, onResult }) {
   const all = await startTests(files.map(filepath => ({ filepath })), runner)
   for (const task of all.flatMap(withAllBelow)) {
     if (task.type === 'suite' && task.result?.errors?.length > 0) report(task, 'failed', failures(task)) // its set-up, or a file that cannot be loaded
-    // Those that are marked as skipped are never run; nor are those that do not match, of which nothing is said.
-    if (task.type === 'test' && task.mode === 'skip' && task.result === undefined && (matching === undefined || matching.test(fullName(task)))) report(task, 'skipped', reasonInName(task))
+    // Those that are marked as skipped are never run.
+    if (chosen.has(task) && task.mode === 'skip' && task.result === undefined) report(task, 'skipped', reasonInName(task))
   }
 }
 

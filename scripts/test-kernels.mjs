@@ -1,12 +1,13 @@
-// `npm run test:kernels [-- --machine NAME]… [--suite NAME]… [--matching REGEXP]`: runs tables of the tests on kernels that this machine does
+// `npm run test:kernels [-- --quick] [--machine NAME]… [--suite NAME]… [--user NAME]… [--matching REGEXP] [--share N]`: runs tables of the tests on kernels that this machine does
 // not have, each in a virtual machine (virtual-machine.mjs), as root and as an ordinary user. Prints a table of machines and suites, each
 // failure, and one line of totals. docs/kernels.md says what came of it.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bundleSteps } from './build.mjs'
-import { launcherSteps } from './build-native.mjs'
+import { CROSS_COMPILERS, launcherSteps, missingCompiler } from './build-native.mjs'
 import { checkNode, installSteps, main, ROOT, runSteps, say, SetUpError } from './setup.mjs'
 import { boot, fetchKernel, fetchPrograms, layOut, layOutSources, packFolder, PRODUCT, whyNoKvm, whyNoMachine } from './virtual-machine.mjs'
 
@@ -25,12 +26,21 @@ const MACHINES = [
 ]
 const BOTH = { root: ['namespaces', 'supervised'], user: ['namespaces', 'supervised'] }
 
-/** Beside `host`: what is found there, and that what is missing is refused. */
+/**
+ * Beside `host`: what is found there, and that what is missing is refused. `packages`: Debian's, beside what every machine has.
+ * `quick`: which share of the rows stands for all where time is short.
+ */
 const SUITES = {
-  conformance: { files: ['test/conformance/kernel.test.ts'] },
-  escape:      { files: ['test/escape/as-this-user.test.ts'] },
-  workloads:   { files: ['test/workloads/workloads.test.ts'] },
+  conformance: { files: ['test/conformance/kernel.test.ts'], quick: 16 },
+  escape:      { files: ['test/escape/as-this-user.test.ts'], quick: 16 },
+  workloads:   { files: ['test/workloads/workloads.test.ts'], packages: ['git', 'python3', 'tar', 'gzip', 'bzip2', 'xz-utils', 'zstd', 'file', 'patch', 'make'] },
+  native: {
+    files: readdirSync(join(ROOT, 'test/native')).filter(name => /^(?:supervised-(?!attack|faults)|life|placeholders|attribution|host-changes)[^]*\.test\.ts$/.test(name)).map(name => `test/native/${name}`),
+    packages: ['git', 'python3', 'gcc', 'libc6-dev'],
+  },
 }
+/** One kernel, one user, and a share of what decides: for a check of every commit. */
+const QUICK = { machine: ['6.1'], suite: Object.keys(SUITES).filter(name => SUITES[name].quick !== undefined), user: ['user'] }
 
 const USERS = { root: 0, user: 1000 }
 const LISTED = /^@@ (.*)$/
@@ -38,11 +48,12 @@ const LISTED = /^@@ (.*)$/
 await main(async () => {
   checkNode()
   const { values } = parseArgs({ options: {
-    machine: { type: 'string', multiple: true }, suite: { type: 'string', multiple: true }, user: { type: 'string', multiple: true }, matching: { type: 'string' }, list: { type: 'boolean' },
+    machine: { type: 'string', multiple: true }, suite: { type: 'string', multiple: true }, user: { type: 'string', multiple: true }, matching: { type: 'string' },
+    share: { type: 'string', default: '1' }, quick: { type: 'boolean' }, list: { type: 'boolean' },
   } })
-  const machines = chosen('machine', MACHINES.map(({ name }) => name), values.machine).map(name => MACHINES.find(each => each.name === name))
-  const suites = chosen('suite', Object.keys(SUITES), values.suite)
-  const users = chosen('user', Object.keys(USERS), values.user)
+  const machines = chosen('machine', MACHINES.map(({ name }) => name), values.machine ?? (values.quick ? QUICK.machine : undefined)).map(name => MACHINES.find(each => each.name === name))
+  const suites = chosen('suite', Object.keys(SUITES), values.suite ?? (values.quick ? QUICK.suite : undefined))
+  const users = chosen('user', Object.keys(USERS), values.user ?? (values.quick ? QUICK.user : undefined))
   if (values.list === true) return console.log(MACHINES.map(({ name }) => name).join('\n'))
 
   const before = [...installSteps(), ...launcherSteps(), ...(machines.some(({ arch }) => arch === 'arm64') ? launcherSteps('release', 'arm64') : [])]
@@ -50,7 +61,7 @@ await main(async () => {
   const scratch = mkdtempSync(join(tmpdir(), 'test-kernels-'))
   const rows = []
   try {
-    for (const machine of machines) rows.push(await testOn(machine, { suites, users, matching: values.matching }, scratch))
+    for (const machine of machines) rows.push(await testOn(machine, { suites, users, matching: values.matching, share: suite => values.quick ? SUITES[suite].quick ?? 1 : Number(values.share) }, scratch))
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
@@ -64,20 +75,20 @@ function chosen(kind, known, asked = known) {
 }
 
 /** Boots the machine once, and runs all that is asked for in it. */
-async function testOn(machine, { suites, users, matching }, scratch) {
+async function testOn(machine, { suites, users, matching, share }, scratch) {
   const { name, series, arch = process.arch, landlock = 0, rungs = BOTH, append } = machine
-  const reason = whyNoMachine(arch)
+  const reason = whyNoMachine(arch) ?? missingCompiler(arch)
   if (reason !== undefined) return { name, results: [], skipped: reason }
-  const { release, path: kernel } = fetchKernel(series, arch)
-  const programs = await fetchPrograms(arch)
+  const kernel = fetchKernel(series, arch)
+  const programs = await fetchPrograms(arch, [...new Set(suites.flatMap(suite => SUITES[suite].packages ?? []))])
   const own = join(scratch, 'own')
   rmSync(own, { recursive: true, force: true })
-  await pack(own, {
+  await pack(own, arch, {
     users: users.map(user => ({ name: user, uid: USERS[user], expects: { landlock, rungs: rungs[user] } })), slower: whyNoKvm(arch) === undefined ? 1 : 10, matching,
-    suites: suites.map(suite => ({ name: suite, files: SUITES[suite].files.map(file => file.replace(/\.ts$/, '.js')) })),
+    suites: suites.map(suite => ({ name: suite, share: share(suite), files: SUITES[suite].files.map(file => file.replace(/\.ts$/, '.js')) })),
   })
   packFolder(own, `${own}.cpio`)
-  say(`\n${name}: booting ${release}${whyNoKvm(arch) === undefined ? '' : ', emulated'}…`)
+  say(`\n${name}: booting ${kernel.release}${whyNoKvm(arch) === undefined ? '' : ', emulated'}…`)
   const results = []
   const began = performance.now()
   const { status, failure } = await boot({
@@ -92,18 +103,30 @@ async function testOn(machine, { suites, users, matching }, scratch) {
   })
   if (failure !== undefined || status !== 0) results.push({ user: users[0], suite: 'host', name: 'the machine itself', state: 'failed', reason: failure ?? `its script ended with ${status}` })
   say(`${name}: ${((performance.now() - began) / 1000).toFixed(0)} s`)
-  return { name, release, results }
+  return { name, release: kernel.release, results }
 }
 
-async function pack(folder, plan) {
+async function pack(folder, arch, plan) {
   const { build } = await import('esbuild')
   mkdirSync(join(folder, 'guest/node_modules/vitest'), { recursive: true })
   layOut(folder, Object.fromEntries([...PRODUCT, 'scripts/test-kernels-guest.mjs'].map(name => [`guest/${name}`, name])))
   await layOutSources(folder, ['src', 'test'])
   await build({ absWorkingDir: ROOT, entryPoints: ['scripts/test-kernels-vitest.mjs'], outfile: join(folder, 'guest/node_modules/vitest/index.js'), bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error' })
   writeFileSync(join(folder, 'guest/node_modules/vitest/package.json'), '{"type":"module","exports":"./index.js"}\n')
+  compilePrograms(join(folder, 'programs'), arch)
   writeFileSync(join(folder, 'guest/plan.json'), JSON.stringify(plan))
   writeFileSync(join(folder, 'start'), 'exec node /guest/scripts/test-kernels-guest.mjs\n')
+}
+
+/** Those of the escape attempts, here, since a machine has no compiler unless a suite asks for one; static, so that none of its libraries matter. */
+function compilePrograms(folder, arch) {
+  const compiler = arch === process.arch ? 'gcc' : CROSS_COMPILERS[arch]
+  const sources = join(ROOT, 'test/escape/programs')
+  mkdirSync(folder)
+  for (const name of readdirSync(sources).filter(each => each.endsWith('.c'))) {
+    const { status, stderr } = spawnSync(compiler, ['-D_GNU_SOURCE', '-O1', '-w', '-pthread', '-static', '-o', join(folder, name.replace(/\.c$/, '')), join(sources, name)], { encoding: 'utf8' })
+    if (status !== 0) throw new SetUpError(`${compiler}: ${stderr}`)
+  }
 }
 
 function printTable(rows, suites, users) {

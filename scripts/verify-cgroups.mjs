@@ -13,7 +13,7 @@ await main(async () => {
   const reason = whyNoMachine()
   if (reason !== undefined) throw new SetUpError(`${reason}.`)
   await runSteps(launcherSteps('fault-injection'))
-  const { release, path: kernel } = fetchKernel(process.argv[2] ?? '6.1')
+  const kernel = fetchKernel(process.argv[2] ?? '6.1')
   const programs = await fetchPrograms()
   const folder = mkdtempSync(join(tmpdir(), 'verify-cgroups-'))
   try {
@@ -24,7 +24,7 @@ await main(async () => {
     await layOutSources(own, ['src'])
     writeFileSync(join(own, 'start'), 'exec node /guest/scripts/verify-cgroups-guest.mjs\n')
     packFolder(own, join(folder, 'own.cpio'))
-    say(`booting ${release}…`)
+    say(`booting ${kernel.release}…`)
     const { status, failure } = await boot({ kernel, archives: [programs, join(folder, 'own.cpio')] })
     if (status !== 0) throw new SetUpError(`${failure ?? 'not all passed'}; the lines above say what did not.`)
   } finally {

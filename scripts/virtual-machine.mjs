@@ -14,6 +14,8 @@ const KEPT = join(ROOT, 'build/virtual-machine')
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 /** Programs are the first suite's; backports are taken only where a package is named that exists nowhere else, such as a kernel. */
 const SUITES = ['debian bookworm', 'debian-security bookworm-security', 'debian bookworm-backports', 'debian trixie-backports']
+/** `unix_diag` tells whose a unix socket is. */
+const MODULES = ['unix_diag']
 const LISTS_KEPT_MS = 24 * 3600 * 1000
 
 /** By Node's names of architectures. `console`: where a kernel finds the first serial port; on a busy host an emulated timer may be
@@ -27,7 +29,7 @@ const ARCHITECTURES = {
 export const PRODUCT = ['dist', 'package.json', ...Object.keys(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).dependencies).map(name => `node_modules/${name}`)]
 
 /** What every machine has: a shell, the programs that tests start, and the libraries of Node. */
-const BASE_PACKAGES = ['libc6', 'libc-bin', 'dash', 'bash', 'coreutils', 'util-linux', 'util-linux-extra', 'mount', 'findutils', 'grep', 'sed', 'mawk', 'diffutils', 'hostname', 'procps', 'iproute2', 'libstdc++6', 'libatomic1']
+const BASE_PACKAGES = ['libc6', 'libc-bin', 'dash', 'bash', 'coreutils', 'util-linux', 'util-linux-extra', 'mount', 'findutils', 'grep', 'sed', 'mawk', 'diffutils', 'hostname', 'procps', 'iproute2', 'kmod', 'libstdc++6', 'libatomic1']
 /** Depended on by packages above, and used by none of their programs that are started. */
 const LEFT_OUT = /^(?:perl|libperl|perl-modules|debconf|base-files|init-system-helpers|libpam-modules|libpam-runtime|libdb5|git-man|liberror-perl|tzdata|media-types)/
 
@@ -46,6 +48,7 @@ mount -t tmpfs -o mode=1777 tmp /tmp; mount -t tmpfs -o mode=1777 tmp /var/tmp; 
 mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
 ip link set lo up 2>/dev/null
 dmesg -n 1
+for module in /modules/*.ko; do [ "$NO_MODULES" = 1 ] || insmod "$module"; done
 sh /start
 echo "machine ended with $?"
 echo o > /proc/sysrq-trigger
@@ -66,7 +69,7 @@ export function whyNoMachine(arch = process.arch) {
 /**
  * The newest kernel of Debian's archive for clouds whose version begins with `series`, such as `6.1` or `7`.
  *
- * @returns  its release, as `uname -r` says it, and the file to boot
+ * @returns  its release, as `uname -r` says it, the file to boot, and an archive of those of its modules that a host has loaded when they are asked for
  */
 export function fetchKernel(series, arch = process.arch) {
   const { debian } = ARCHITECTURES[arch]
@@ -78,13 +81,30 @@ export function fetchKernel(series, arch = process.arch) {
   const folder = join(KEPT, `kernel-${release}`)
   if (!existsSync(folder)) {
     // Newer kernels lie in a package beside the image's, which only depends on it.
-    const name = names.find(each => each === `linux-binary-${release}`) ?? `linux-image-${release}`
-    say(`fetching ${name}…`)
-    unpack(download(arch, [name]), folder)
+    const own = names.includes(`linux-binary-${release}`) ? [`linux-binary-${release}`, `linux-modules-${release}`] : [`linux-image-${release}`]
+    say(`fetching ${own.join(', ')}…`)
+    unpack(download(arch, own), folder)
   }
   const path = [`boot/vmlinuz-${release}`, `usr/lib/modules/${release}/vmlinuz`].map(file => join(folder, file)).find(file => existsSync(file))
   if (path === undefined) throw new SetUpError(`linux-image-${release} has no vmlinuz where it is looked for.`)
-  return { release, path }
+  return { release, path, modules: packModules(release, folder) }
+}
+
+/** There is no modprobe in a machine that the kernel could call: what it would get lies in /modules. */
+function packModules(release, folder) {
+  const archive = join(KEPT, `modules-${release}.cpio`)
+  if (existsSync(archive)) return archive
+  const laid = join(folder, 'laid-out')
+  mkdirSync(join(laid, 'modules'), { recursive: true })
+  const files = readdirSync(folder, { recursive: true })
+  for (const name of MODULES) {
+    const file = files.find(each => new RegExp(`/${name}\\.ko(?:\\.xz)?$`).test(each))
+    if (file === undefined) continue // built in
+    const { status, stderr } = spawnSync('sh', ['-c', `${file.endsWith('.xz') ? 'xz -dc' : 'cat'} "$0" > "$1"`, join(folder, file), join(laid, 'modules', `${name}.ko`)], { encoding: 'utf8' })
+    if (status !== 0) throw new SetUpError(`${file}: ${stderr.trim()}`)
+  }
+  packFolder(laid, archive)
+  return archive
 }
 
 /** The archive of a machine's programs: Node, what every machine has, and `packages` of Debian's with what they depend on. */
@@ -132,8 +152,9 @@ export function packFolder(folder, out) {
 /**
  * Boots a machine, which unpacks `archives` one over another, runs the shell script /start of them as its process 1's only child, and ends.
  *
+ * @param kernel   as `fetchKernel` returns it
  * @param onLine   gets each line of its console while it runs
- * @param append   more words for the kernel's command line
+ * @param append   more words for the kernel's command line; `NO_MODULES=1` among them: as where no module can be loaded
  * @returns        the status of /start, or why there is none, and how the machine was run
  */
 export async function boot({ arch = process.arch, kernel, archives, append = '', memoryMb = 2048, timeoutMs = 600_000, onLine = line => console.log(line) }) {
@@ -142,10 +163,10 @@ export async function boot({ arch = process.arch, kernel, archives, append = '',
   const initrd = join(KEPT, `initrd-${process.pid}`)
   mkdirSync(KEPT, { recursive: true })
   try {
-    for (const [index, archive] of archives.entries()) await pipeline(createReadStream(archive), createWriteStream(initrd, { flags: index === 0 ? 'w' : 'a' }))
+    for (const [index, archive] of [kernel.modules, ...archives].entries()) await pipeline(createReadStream(archive), createWriteStream(initrd, { flags: index === 0 ? 'w' : 'a' }))
     const child = spawn(qemu, [
       ...machine, ...(accelerated ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', 'tcg,thread=multi', ...tcg]), '-smp', '2', '-m', String(memoryMb),
-      '-kernel', kernel, '-initrd', initrd, '-append', `console=${port} quiet panic=-1 mitigations=off ${append}`,
+      '-kernel', kernel.path, '-initrd', initrd, '-append', `console=${port} quiet panic=-1 mitigations=off ${append}`,
       '-display', 'none', '-no-reboot', '-nodefaults', '-net', 'none', '-serial', 'stdio',
     ], { stdio: ['ignore', 'pipe', 'pipe'] })
     let status

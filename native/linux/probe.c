@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -186,6 +189,25 @@ static void try_looking(struct tried *tried)
 		close(taken);
 }
 
+/* Asks for the unix sockets that are in none of their states: there are none, and a kernel that cannot tell of such sockets says so. */
+static int try_unix_diag(void)
+{
+	struct { struct nlmsghdr header; struct unix_diag_req request; } query = {
+		{ sizeof query, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0 }, { .sdiag_family = AF_UNIX },
+	};
+	struct { struct nlmsghdr header; struct nlmsgerr error; char rest[8192]; } answer = { .error.error = -EPROTO };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), result;
+
+	if (fd < 0)
+		return outcome(fd);
+	if (send(fd, &query, sizeof query, 0) != (ssize_t)sizeof query || recv(fd, &answer, sizeof answer, 0) < (ssize_t)sizeof answer.header)
+		result = outcome(-1);
+	else
+		result = answer.header.nlmsg_type == NLMSG_ERROR ? answer.error.error : 0;
+	close(fd);
+	return result;
+}
+
 int run_probe(void)
 {
 	const long flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | SIGCHLD;
@@ -225,8 +247,8 @@ int run_probe(void)
 		waitpid((pid_t)child, NULL, 0);
 	try_looking(tried);
 	printf("kernel %s\nmachine %s\nlandlock_abi %ld\nlandlock_errata %ld\n", name.release, name.machine, abi, errata);
-	printf("seccomp %d\nseccomp_mode %d\nuser_notification %d\nprocess_vm_readv %d\ncaller_files %d\npidfd_getfd %d\n", tried->seccomp, prctl(PR_GET_SECCOMP, 0, 0, 0, 0),
-	       tried->user_notification, tried->process_vm_readv, tried->caller_files, tried->pidfd_getfd);
+	printf("seccomp %d\nseccomp_mode %d\nuser_notification %d\nprocess_vm_readv %d\ncaller_files %d\npidfd_getfd %d\nunix_diag %d\n", tried->seccomp, prctl(PR_GET_SECCOMP, 0, 0, 0, 0),
+	       tried->user_notification, tried->process_vm_readv, tried->caller_files, tried->pidfd_getfd, try_unix_diag());
 	printf("clone %d\nsetgroups %d\nuid_map %d\nmount_slave %d\nmount_setattr %d\nmount_tmpfs %d\nnetns %d\nmount_proc %d\n", clone_result, tried->setgroups,
 	       tried->uid_map, tried->mount_slave, tried->mount_setattr, tried->mount_tmpfs, tried->netns, tried->mount_proc);
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {

@@ -21,11 +21,11 @@ export interface EscapeScore {
 const COMMAND_TIMEOUT_MS = 20_000
 
 /** The sandbox as anybody gets it, or on one rung. */
-export const sandboxMaker = (options: Pick<ParsedSandboxOptions, 'rung'> = {}): MakeSandbox => async (policy, cwd, allowDegraded) =>
-  asAttempted(await createParsedSandbox({ ...options, policy, cwd, allowDegraded }))
+export const sandboxMaker = (options: Pick<ParsedSandboxOptions, 'rung'> = {}, timeoutMs = COMMAND_TIMEOUT_MS): MakeSandbox => async (policy, cwd, allowDegraded) =>
+  asAttempted(await createParsedSandbox({ ...options, policy, cwd, allowDegraded }), timeoutMs)
 
 /** A sandbox as attempts use it. */
-export const asAttempted = (sandbox: Sandbox, timeoutMs = COMMAND_TIMEOUT_MS): AttemptSandbox => ({
+export const asAttempted = (sandbox: Sandbox, timeoutMs: number): AttemptSandbox => ({
   ...(sandbox.enforcement.rung === undefined ? {} : { rung: sandbox.enforcement.rung }),
   run: async (argv, env) => (await sandbox.exec(argv, { env, timeoutMs, killGraceMs: 200 })).output,
   runOnTerminal: async (argv, env) => {

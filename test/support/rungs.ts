@@ -32,6 +32,9 @@ export const IN_CONTAINER = process.env['CODEX_SANDBOX_TEST_IN_CONTAINER'] !== u
 /** Set by scripts/test-kernels.mjs: the rungs that a virtual machine has, between commas. */
 const IN_MACHINE = process.env['CODEX_SANDBOX_TEST_RUNGS']?.split(',')
 
+/** How many times longer everything may take, where a machine is emulated. */
+export const SLOWNESS = Number(process.env['CODEX_SANDBOX_TEST_SLOWNESS'] ?? '1')
+
 /** For whole tables: where no container can be made, the supervised rung is asked for on this machine. */
 export const TABLE_RUNGS: readonly RungVariant[] = IN_MACHINE !== undefined ? [NAMESPACES, SUPERVISED].filter(({ name }) => IN_MACHINE.includes(name)) : IN_CONTAINER ? [{ name: 'in a container' }] : whyNoContainer() === undefined ? [NAMESPACES] : [NAMESPACES, SUPERVISED]
 

@@ -108,7 +108,7 @@ function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], op
   return {
     network, sockets, mounts, landlock, observe,
     seccomp: { command: base64(commandFilter({ arch, network, makeSockets, observe })), ...(listener === undefined ? {} : { listener: base64(listener) }) },
-    notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...observationNotes(policy, observe)],
+    notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...(listens ? socketNotes(policy, layers) : []), ...observationNotes(policy, observe)],
   }
 }
 
@@ -131,7 +131,7 @@ function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], opti
       command: base64(commandFilter({ arch, network, makeSockets: sockets === 'made', supervised: held, observe })),
       listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: held, gitOperations: false, observe })),
     },
-    notes: [...supervisionNotes(policy), ...openNetworkNotes(policy.network), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
+    notes: [...supervisionNotes(policy), ...openNetworkNotes(policy.network), ...socketNotes(policy, layers), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
   }
 }
 
@@ -301,6 +301,13 @@ function listed(items: readonly string[]): string {
 
 function readNotes({ base }: ResolvedPolicy): string[] {
   return base === 'deny' ? ['what may not be read can still be asked for by path: whether it exists, its size and its times (Landlock does not cover these)'] : []
+}
+
+/** The launcher cannot tell sockets that were made inside from others. */
+function socketNotes({ networkRules }: ResolvedPolicy, layers: readonly LayerReport[]): string[] {
+  if (isThere(layers, 'socket-owners') || networkRules?.dangerouslyAllowAllUnixSockets === true) return []
+  const { reason = '', remedy = '' } = layers.find(({ layer }) => layer === 'socket-owners') ?? {}
+  return [`commands cannot connect to unix sockets with a path, not even to own ones: ${reason}. ${remedy}`]
 }
 
 function landlockNotes(landlock: LandlockPlan | undefined): string[] {

@@ -3,7 +3,8 @@ import type { DegradationName } from '../../launch-plan.js'
 
 /** What `launcher --probe` tried: 0 or more, or the errno as a negative number, as the kernel gives it. */
 const TRIALS = [
-  'landlock_abi', 'seccomp', 'user_notification', 'process_vm_readv', 'caller_files', 'pidfd_getfd', 'clone', 'uid_map', 'mount_slave', 'mount_setattr', 'mount_tmpfs', 'netns', 'mount_proc',
+  'landlock_abi', 'seccomp', 'user_notification', 'process_vm_readv', 'caller_files', 'pidfd_getfd', 'unix_diag', 'clone', 'uid_map',
+  'mount_slave', 'mount_setattr', 'mount_tmpfs', 'netns', 'mount_proc',
 ] as const
 /** What else it reads, to tell causes apart; -1 where the host does not have the setting. */
 const READINGS = [
@@ -140,6 +141,11 @@ const DESCRIPTOR_REFUSALS: readonly Refusal[] = [
   { errno: ['ENOSYS'], reason: 'this kernel has no pidfd_getfd(2)', remedy: OLDER_KERNEL('5.6') },
 ]
 
+const SOCKET_REFUSALS: readonly Refusal[] = [
+  { errno: ['EPERM', 'EACCES', 'ENOSYS'], when: insideFilter, reason: 'a seccomp filter around this process refuses to ask the kernel for unix sockets', remedy: 'In a container, use a runtime whose seccomp profile permits netlink sockets.' },
+  { errno: ['ENOENT'], reason: 'this kernel does not tell of unix sockets: its module unix_diag is neither built in nor loaded', remedy: 'As root: modprobe unix_diag, or boot a kernel with CONFIG_UNIX_DIAG.' },
+]
+
 const CLONE = { trial: 'clone', refusals: CLONE_REFUSALS } as const
 const MOUNT_SLAVE = { trial: 'mount_slave', refusals: MOUNT_REFUSALS } as const
 
@@ -190,6 +196,10 @@ export const LAYERS = [
   {
     layer: 'descriptor-copy', holds: 'the launcher gets at a command\'s sockets; without it, it makes them itself', without: 'unused', supervised: 'unused',
     needs: [{ trial: 'pidfd_getfd', refusals: DESCRIPTOR_REFUSALS }],
+  },
+  {
+    layer: 'socket-owners', holds: 'unix sockets that were made inside can be connected to; without it, they count as made outside', without: 'unused', supervised: 'unused',
+    needs: [{ trial: 'unix_diag', refusals: SOCKET_REFUSALS }],
   },
 ] as const satisfies readonly Layer[]
 

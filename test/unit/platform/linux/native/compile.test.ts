@@ -234,6 +234,12 @@ describe('what is observed', () => {
   })
 })
 
+test.each(['namespaces', 'supervised'] as const)('where the kernel does not tell of unix sockets, own ones are out of reach too, and it is said: %s', rung => {
+  const noted = (missing: readonly LayerName[]) => compile({}, { rung, layers: linuxLayers({ missing }) }).enforcement.notes.filter(note => note.includes('unix sockets with a path'))
+  expect(noted(['socket-owners'])).toEqual(['commands cannot connect to unix sockets with a path, not even to own ones: no socket-owners here. Get socket-owners.'])
+  expect(noted([])).toEqual([])
+})
+
 test('limits: of policy and options the lower', () => {
   const plan = compile({ limits: { pids: 10, openFiles: 100 } }, { limits: { pids: 20, cpuSeconds: 5 } })
   expect(plan.limits).toEqual({ pids: 10, cpuSeconds: 5, openFiles: 100 })

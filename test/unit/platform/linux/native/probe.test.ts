@@ -9,7 +9,7 @@ import { interpretProbe, probeLinuxNative } from '../../../../../src/platform/li
 
 /** What the launcher prints on a host that has everything. */
 const GOOD = {
-  kernel: '6.18.44', machine: 'x86_64', landlock_abi: 7, landlock_errata: 7, seccomp: 0, seccomp_mode: 0, user_notification: 0, process_vm_readv: 0, caller_files: 0, pidfd_getfd: 0, clone: 0, setgroups: 0, uid_map: 0,
+  kernel: '6.18.44', machine: 'x86_64', landlock_abi: 7, landlock_errata: 7, seccomp: 0, seccomp_mode: 0, user_notification: 0, process_vm_readv: 0, caller_files: 0, pidfd_getfd: 0, unix_diag: 0, clone: 0, setgroups: 0, uid_map: 0,
   mount_slave: 0, mount_setattr: 0, mount_tmpfs: 0, netns: 0, mount_proc: 0, max_user_namespaces: 96365,
   max_mnt_namespaces: 96365, max_pid_namespaces: 96365, max_net_namespaces: 96365, max_ipc_namespaces: 96365, max_uts_namespaces: 96365, max_cgroup_namespaces: 96365, apparmor_restrict: -1, userns_clone: -1, proc_mounted: 1, pid_max_namespaced: 1,
 }
@@ -54,6 +54,7 @@ describe('poor hosts', () => {
     { host: 'an outer sandbox that has the listener', answers: { user_notification: EBUSY }, missing: ['user-notification'], errno: 'EBUSY', reason: /one listener/, remedy: /outside/ },
     { host: 'Yama with ptrace_scope 2', answers: { process_vm_readv: EPERM, pidfd_getfd: EPERM }, missing: ['caller-memory', 'descriptor-copy'], errno: 'EPERM', reason: /Yama/, remedy: /ptrace_scope=1/ },
     { host: 'a container that refuses pidfd_getfd, as Docker\'s does', answers: { pidfd_getfd: EPERM, seccomp_mode: 2 }, missing: ['descriptor-copy'], errno: 'EPERM', reason: /Docker/, remedy: /SYS_PTRACE/ },
+    { host: 'a kernel that does not tell of unix sockets', answers: { unix_diag: ENOENT }, missing: ['socket-owners'], errno: 'ENOENT', reason: /unix_diag/, remedy: /modprobe unix_diag/ },
     { host: 'a kernel without seccomp filters', answers: { seccomp: EINVAL, user_notification: EINVAL }, missing: ['seccomp', 'user-notification'], errno: 'EINVAL', reason: /no seccomp filters/, remedy: /CONFIG_SECCOMP_FILTER/ },
     { host: 'a security module that refuses the loopback', answers: { netns: EPERM }, missing: ['network-namespace'], errno: 'EPERM', reason: /loopback/, remedy: /outside/ },
     { host: 'an errno that nobody has met', answers: { mount_tmpfs: -117 }, missing: ['mount-namespace'], errno: 'errno 117', reason: /mount_tmpfs: errno 117/, remedy: /log/ },
