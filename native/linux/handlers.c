@@ -2,6 +2,7 @@
 #include "connect.h"
 #include "foreign.h"
 #include "git-operations.h"
+#include "identity.h"
 #include "kernel.h"
 #include "observe.h"
 #include "refuse.h"
@@ -39,6 +40,8 @@ const struct handled_call *handlers_for(const struct plan *plan, unsigned *n_row
 		observe_handled_calls(all, at);
 	at = add_observed_calls(at);
 	at = refuse_set_user_id(all, at);
+	if (plan->flags & PLAN_OBSERVE)
+		at = tell_identity(all, at);
 	*n_rows = (unsigned)(at - all);
 	return all;
 }

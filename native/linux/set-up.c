@@ -20,6 +20,7 @@
 #include "git-operations.h"
 #include "guardian.h"
 #include "handlers.h"
+#include "identity.h"
 #include "inside.h"
 #include "kernel.h"
 #include "listeners.h"
@@ -106,6 +107,7 @@ static int answer_listener(struct monitor *monitor, int listener, struct failure
 	prepare_sockets((monitor->plan.flags & PLAN_MAKE_SOCKETS) != 0, monitor->forker);
 	prepare_connecting(&monitor->plan, (monitor->plan.flags & PLAN_SUPERVISED) && (monitor->plan.scopes & LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET_));
 	prepare_observing(&monitor->plan);
+	prepare_identity(&monitor->plan);
 	handlers = handlers_for(&monitor->plan, &n_handlers);
 	if (handlers == NULL || start_answering(listener, handlers, n_handlers) != 0)
 		return fail(failure, STEP_forker_listener, NULL);

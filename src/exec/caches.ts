@@ -9,6 +9,7 @@ import type { HostSnapshot } from '../policy/host-snapshot.js'
 import { joinPath } from '../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { PlaceVariables, Variables } from './environment.js'
+import { ownerVariables } from './owner-variables.js'
 import { standInVariables, inheritedValue } from './stand-ins.js'
 
 const NAME = 'codex-sandbox'
@@ -181,7 +182,7 @@ export function placeVariables(folders: CacheFolders | undefined, policy: Resolv
 /** All variables that lead commands to places other than the host's. Makes what they need. */
 export function placesFor(folders: CacheFolders | undefined, policy: ResolvedPolicy, host: HostSnapshot, inherited: Variables): PlaceVariables {
   if (policy.base === 'write') return { variables: {}, replaces: () => false }
-  const variables = { ...placeVariables(folders, policy, host, inherited), ...standInVariables(folders, policy, host, inherited) }
+  const variables = { ...placeVariables(folders, policy, host, inherited), ...standInVariables(folders, policy, host, inherited), ...ownerVariables(policy, inherited) }
   return { variables, replaces: name => /^npm_/i.test(name) && !Object.hasOwn(variables, name) && Object.hasOwn(variables, name.toLowerCase()) }
 }
 

@@ -11,6 +11,9 @@ interface RefusedCallRow {
   readonly network?: 'sends' | 'serves'
 }
 
+const KEEP_OWNER = 'leave owners as they are (tar --no-same-owner, cp -r, rsync without --owner and --group, install without -o and -g), or change them outside the sandbox'
+const KEEP_IDENTITY = 'run as the user that there is; apt-get, dpkg, su, sudo and daemons that drop their rights belong outside the sandbox (packages into the image; pip, npm and the like work inside)'
+
 const REFUSED_CALLS: readonly RefusedCallRow[] = [
   { call: /^(?:u?mount|mount_|umount2|pivot_root|move_mount|open_tree|fs(?:open|config|mount|pick)$)/, because: 'protected and denied paths hang on mounts',
     instead: 'do without a mount, or make it outside the sandbox' },
@@ -22,6 +25,10 @@ const REFUSED_CALLS: readonly RefusedCallRow[] = [
   { call: /^(?:bpf|perf_event_open|userfaultfd|io_uring_\w+|fanotify_init|open_by_handle_at)$/, because: 'it reaches further into the kernel than a sandbox can watch',
     instead: 'switch it off where the program has a choice: most fall back by themselves' },
   { call: /^(?:kill|fcntl\(F_SETOWN\)|prlimit64|setpriority|ioprio_set|sched_\w+)$/, because: 'it is about a process outside of the command', instead: 'leave other processes alone' },
+  { call: /^(?:l|f)?chown(?:at)?\(.*, not mapped\)$/, because: 'the uid map of the sandbox has one user and one group, and no file can be given to another', instead: KEEP_OWNER },
+  { call: /^(?:l|f)?chown(?:at)?\(/, because: 'commands have no capability to give files to another user or group', instead: KEEP_OWNER },
+  { call: /^set(?:res|re)?[ug]id\(.*, not mapped\)$/, because: 'the uid map of the sandbox has one user and one group', instead: KEEP_IDENTITY },
+  { call: /^set(?:res|re)?[ug]id\(|^setgroups$/, because: 'commands have one user and one group, and no capability to take others', instead: KEEP_IDENTITY },
   { call: /\(S_ISUID\)$/, because: 'a set-user-ID program would run as this user for everybody on the host', instead: 'leave the bit out, or set it outside the sandbox' },
   { call: /^socket\w*\(AF_UNIX, /, because: 'unix datagrams reach sockets outside without a connection', instead: 'use SOCK_STREAM or SOCK_SEQPACKET' },
   { call: /^socket\(AF_INET6?, SOCK_DGRAM/, because: 'the network is off', instead: 'turn the network on: networkAccess', network: 'sends' },

@@ -63,6 +63,27 @@ export const GIT: readonly Workload[] = [
     prints: ' M a.txt\n?? new.txt\n a.txt | 1 +\n 1 file changed, 1 insertion(+)\nfirst\nfirst\n\na.txt\n1\na.txt:1\na.txt\n1\nv1\n',
   },
   {
+    name: 'git status, diff and log in another user\'s checkout', needs: ['git'],
+    unless: place => place.uid === 0 ? undefined : 'only root can give a checkout to another user',
+    given: place => {
+      repository(place)
+      place.write('a.txt', 'two\n')
+      place.host('chown', '-R', '4321:4322', place.path())
+    },
+    // The user's own configuration trusts what it trusts; here nothing does.
+    env: { GIT_CONFIG_GLOBAL: '/dev/null' }, tolerates: /^create .*\/\.git\/index\.lock$/,
+    run: 'git status --short; git diff --stat; git log --format=%s; git config --get-all safe.directory | wc -l', prints: ' M a.txt\n a.txt | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)\nfirst\n2\n',
+  },
+  {
+    name: 'nobody else\'s repository is safe: one beside the workspace, and what lies in /tmp', needs: ['git'],
+    unless: place => place.uid === 0 ? undefined : 'only root can give a checkout to another user',
+    given: place => {
+      repository(place, place.beside('theirs'))
+      place.host('chown', '-R', '4321:4322', place.beside('theirs'), place.path())
+    },
+    env: { GIT_CONFIG_GLOBAL: '/dev/null' }, run: 'git -C ../theirs status --short || echo refused', prints: 'refused\n', complains: /dubious ownership/,
+  },
+  {
     name: 'git add, commit and stash are refused by the protected .git, and leave the repository whole', needs: ['git'], env: AUTHOR,
     given: place => {
       repository(place)

@@ -62,6 +62,26 @@ export const SHELL: readonly Workload[] = [
       place.write('d/b', new Uint8Array(100_000))
     },
     run: 'for z in gzip bzip2 xz zstd; do tar -cf a.$z --$z d; mkdir x.$z; tar -xf a.$z -C x.$z; diff -r d x.$z/d; done; echo same', prints: 'same\n' },
+  { name: 'tar xf of an archive whose files are other users\'', needs: ['tar'],
+    given: place => {
+      place.write('d/a', 'text')
+      place.host('tar', '-cf', 'a.tar', '--owner=4321', '--group=4322', '--numeric-owner', 'd')
+      place.host('rm', '-r', 'd')
+    },
+    run: 'tar xf a.tar; cat d/a; tar --no-same-owner -tf a.tar | wc -l', prints: 'text2\n', seen: place => expect(statSync(place.path('d/a')).uid).toBe(place.uid) },
+  { name: 'chown to another user and group: refused, and told with the uid map', needs: ['chown'], given: place => place.write('f', 'text'),
+    run: 'chown 4321 f || echo no owner; chown :4322 f || echo no group; chown "$(id -u):$(id -g)" f; echo own', prints: 'no owner\nno group\nown\n',
+    complains: /Operation not permitted/, denied: true,
+    seen: place => expect([statSync(place.path('f')).uid, statSync(place.path('f')).gid]).toEqual([place.uid, statSync(place.path()).gid]) },
+  { name: 'programs that become another user: refused, and told', needs: ['python3'],
+    run: ['python3', '-c', lines`
+      import os
+      for take in [lambda: os.setgroups([4322]), lambda: os.setresgid(4322, 4322, 4322), lambda: os.setuid(4321), lambda: os.seteuid(4321)]:
+          try: take(); print('taken')
+          except PermissionError: pass
+      os.setuid(os.getuid()); os.setresgid(-1, os.getgid(), -1)
+      print(os.getresuid() == (os.getuid(),) * 3)
+    `], prints: 'True\n', denied: true },
   { name: 'zip and unzip', needs: ['zip', 'unzip'], given: place => place.write('d/a', 'text'), run: 'zip -qr a.zip d; unzip -q a.zip -d x; cat x/d/a', prints: 'text' },
   { name: 'rsync of a folder', needs: ['rsync'], given: place => place.write('d/a', 'text'), run: 'rsync -a d/ copy/; cat copy/a', prints: 'text' },
   { name: 'sed -i, patch, sort -o, split, cmp', needs: ['patch', 'split'], given: place => place.write('f', 'b\na\n'), run: 'sed -i s/a/c/ f; sort -o f -r f; cat f; cp f g; echo d >> g; diff -u f g > p || patch -s f p; cmp f g; split -l 1 f part-; cat part-aa', prints: 'c\nb\nc\n' },
@@ -100,7 +120,7 @@ export const SHELL: readonly Workload[] = [
   { name: 'ssh-keygen into the workspace', needs: ['ssh-keygen'], unless: hasName, run: ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', 'id'], seen: place => expect(place.read('id.pub')).toMatch(/^ssh-ed25519 /) },
   { name: 'sqlite3, jq and ripgrep', needs: ['sqlite3', 'jq', 'rg'], given: place => place.write('f', 'needle\n'), run: `sqlite3 a.db 'create table t (n); insert into t values (42); select n from t'; echo '{"a":1}' | jq .a; rg -c needle`, prints: '42\n1\nf:1\n' },
   { name: 'sudo fails cleanly', needs: ['sudo'], run: 'sudo -n true || echo refused', prints: 'refused\n', complains: /sudo/ },
-  { name: 'su to another user fails cleanly', tolerates: /^system-call socket\((?:AF_UNIX, SOCK_DGRAM|AF_NETLINK, SOCK_RAW, 9)\)$/, needs: ['su'], unless: hasName, run: 'su -s /bin/sh -c id nobody </dev/null || echo refused', prints: /^(?:Password: )?(?:refused\n)$/, complains: /su:/ },
+  { name: 'su to another user fails cleanly', tolerates: /^system-call (?:setgroups|socket\((?:AF_UNIX, SOCK_DGRAM|AF_NETLINK, SOCK_RAW, 9)\))$/, needs: ['su'], unless: hasName, run: 'su -s /bin/sh -c id nobody </dev/null || echo refused', prints: /^(?:Password: )?(?:refused\n)$/, complains: /su:/ },
   { name: 'ip shows the loopback', needs: ['ip'], run: 'ip -brief address show lo | awk \'{print $1, $3}\'', prints: 'lo 127.0.0.1/8\n' },
   { name: 'no descriptor is inherited', needs: [], run: ['sh', '-c', 'ls /proc/self/fd'], prints: '0\n1\n2\n3\n' },
   { name: 'a program in the workspace, by a relative path, by PATH and by a script\'s first line', needs: [], given: place => place.write('tool', '#!/bin/sh\necho "tool $1"\n', 0o755), run: './tool a; PATH="$PWD:$PATH" tool b; ln -s tool linked; ./linked c', prints: 'tool a\ntool b\ntool c\n' },

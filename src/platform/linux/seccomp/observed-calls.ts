@@ -28,7 +28,7 @@ const quietWithout = (flags: ArgumentCondition['argument'], mask: bigint): Argum
 const own: ArgumentCase = quietWhere(MARKED)
 
 /**
- * Looked at and left out: fchmod, fchown, fsetxattr and futimens (about a descriptor that is open already: they can only fail where
+ * Looked at and left out: fchmod, fsetxattr and futimens (about a descriptor that is open already: they can only fail where
  * it was opened for reading, outside every root), stat, access and readlink (a few thousand of them in one `git status`).
  */
 export const OBSERVED_CALLS: readonly ObservedRow[] = [
@@ -43,6 +43,9 @@ export const OBSERVED_CALLS: readonly ObservedRow[] = [
   { calls: ['chmod', 'fchmodat', 'fchmodat2', 'chown', 'lchown', 'fchownat', 'utime', 'utimes'], from: 'writes', reason: 'modes, owners, times' },
   { calls: ['utimensat', 'futimesat'], from: 'writes', cases: [quietWhere({ argument: 1, width: 64, oneOf: [0n] })], reason: 'the same; without a path they are about a descriptor' },
   { calls: ['setxattr', 'lsetxattr', 'setxattrat', 'removexattr', 'lremovexattr', 'removexattrat'], from: 'writes', reason: 'extended attributes' },
+  { calls: ['fchown'], from: 'writes', reason: 'owners that the sandbox does not have: native/linux/identity.c, which is also for those by path' },
+  { calls: ['setuid', 'setreuid', 'setresuid', 'setgid', 'setregid', 'setresgid', 'setgroups'], from: 'writes',
+    reason: 'users and groups that the sandbox does not have. The bare EINVAL of an id that is not mapped explains nothing' },
   { calls: ['bind'], from: 'writes', reason: 'makes the file of a unix socket' },
   { calls: ['seccomp'], from: 'writes', cases: [quietWithout(1, 8n)],
     reason: 'SECCOMP_FILTER_FLAG_NEW_LISTENER: the kernel permits one listener, and it is the launcher\'s. The bare EBUSY explains nothing' },

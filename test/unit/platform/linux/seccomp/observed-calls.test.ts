@@ -24,7 +24,7 @@ const HANDED_OVER: Record<Observation, string> = {
   off: 'connect',
   writes: `connect bind
     creat mkdir mkdirat mknod mknodat symlink symlinkat link linkat unlink unlinkat rmdir rename renameat renameat2 truncate
-    chmod fchmodat fchmodat2 chown lchown fchownat utime utimes setxattr lsetxattr setxattrat removexattr lremovexattr removexattrat
+    chmod fchmodat fchmodat2 chown lchown fchown fchownat setuid setreuid setresuid setgid setregid setresgid setgroups utime utimes setxattr lsetxattr setxattrat removexattr lremovexattr removexattrat
     mount umount2 pivot_root move_mount open_tree open_tree_attr fsopen fsconfig fsmount fspick mount_setattr chroot setns
     add_key request_key keyctl bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register fanotify_init
     open_by_handle_at kexec_load kexec_file_load init_module finit_module delete_module reboot swapon swapoff acct quotactl
