@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -69,6 +70,18 @@ static bool is_socket(int fd)
 	return fstat(fd, &found) == 0 && S_ISSOCK(found.st_mode);
 }
 
+/* It was started by a descriptor, whose number the kernel took for its name. */
+static void take_own_name(void)
+{
+	char path[4096];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+
+	if (length <= 0)
+		return;
+	path[length] = 0;
+	prctl(PR_SET_NAME, strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1, 0, 0, 0);
+}
+
 /* All but the control socket, the one at CHANNEL and the keeper's; -1: there is none. */
 static long close_others(int channel, int keeper)
 {
@@ -115,7 +128,9 @@ int main(int argc, char **argv)
 		return 125;
 	if (keep)
 		return run_keeper(CONTROL, INSIDE);
-	if (inside)
+	if (inside) {
 		around.host_namespaces = argv[2];
+		take_own_name();
+	}
 	return run_monitor(CONTROL, channel, inside ? &around : NULL);
 }

@@ -20,12 +20,13 @@ export interface EscapeScore {
 /** An attempt that hangs must not hang the doctor. */
 const COMMAND_TIMEOUT_MS = 20_000
 
-/** The sandbox as anybody gets it, or on one rung. */
-export const sandboxMaker = (options: Pick<ParsedSandboxOptions, 'rung'> = {}, timeoutMs = COMMAND_TIMEOUT_MS): MakeSandbox => async (policy, cwd, allowDegraded) =>
-  asAttempted(await createParsedSandbox({ ...options, policy, cwd, allowDegraded }), timeoutMs)
+/** The sandbox as anybody gets it, or on one rung or back end. */
+export const sandboxMaker = (options: Pick<ParsedSandboxOptions, 'rung' | 'backend' | 'allowDegraded'> = {}, timeoutMs = COMMAND_TIMEOUT_MS): MakeSandbox => async (policy, cwd, allowDegraded) =>
+  asAttempted(await createParsedSandbox({ ...options, policy, cwd, allowDegraded: [...options.allowDegraded ?? [], ...allowDegraded] }), timeoutMs)
 
 /** A sandbox as attempts use it. */
 export const asAttempted = (sandbox: Sandbox, timeoutMs: number): AttemptSandbox => ({
+  backend: sandbox.enforcement.backend,
   ...(sandbox.enforcement.rung === undefined ? {} : { rung: sandbox.enforcement.rung }),
   run: async (argv, env) => (await sandbox.exec(argv, { env, timeoutMs, killGraceMs: 200 })).output,
   runOnTerminal: async (argv, env) => {

@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { SandboxError } from '../errors.js'
 import { takeSnapshot } from '../host/snapshot.js'
-import type { DegradationName, Rung } from '../platform/launch-plan.js'
+import type { BackendName, DegradationName, Rung } from '../platform/launch-plan.js'
 import { presetPolicy } from '../policy/presets.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
-import { type EscapeAttempt, findProgram, type Need, type Scene, textOf } from './escapes/attempt.js'
+import { type EscapeAttempt, findProgram, type Need, type Scene, type SupervisedForm, textOf } from './escapes/attempt.js'
 import { fileState, firstChange } from './file-state.js'
 
 /** `refused`: the sandbox declined to run it at all, which keeps its promise. `failed`: the attempt itself went wrong. */
@@ -28,6 +28,8 @@ export interface AttemptResult {
 export interface AttemptSandbox {
   /** Absent where the back end knows no rungs. */
   readonly rung?: Rung
+  /** Absent: nothing differs by it. */
+  readonly backend?: BackendName
   run(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<string>
   runOnTerminal(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<string>
   close(): Promise<void>
@@ -143,7 +145,7 @@ async function onStage<Result>(attempt: EscapeAttempt, makeSandbox: MakeSandbox,
       scene, close,
       open: async () => {
         own = await make(attempt.policy?.(scene) ?? {})
-        return own.rung === 'supervised' ? { ...attempt, ...attempt.supervised } : attempt
+        return { ...attempt, ...formOf(attempt, own) }
       },
     })
   } finally {
@@ -151,6 +153,11 @@ async function onStage<Result>(attempt: EscapeAttempt, makeSandbox: MakeSandbox,
     for (const step of undo.reverse()) await step()
     removeStage(root)
   }
+}
+
+function formOf({ supervised, bwrap }: EscapeAttempt, { rung, backend }: AttemptSandbox): SupervisedForm | undefined {
+  if (backend === 'linux-bwrap') return bwrap === 'as supervised' ? supervised : bwrap
+  return rung === 'supervised' ? supervised : undefined
 }
 
 function removeStage(root: string): void {

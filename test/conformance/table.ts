@@ -21,6 +21,8 @@ export interface Group {
   readonly allowDegraded?: readonly DegradationName[]
   /** The field of the policy for which the supervised rung refuses it as a whole; absent: it holds there as well. */
   readonly refusedSupervised?: string
+  /** The same of the back end that uses bwrap. */
+  readonly refusedBwrap?: string
   readonly rows: readonly Row[]
 }
 
@@ -163,7 +165,7 @@ export const TABLE: readonly Group[] = [
     ],
   },
   {
-    name: 'a denied link', policy: () => ({ deny: ['link'] }),
+    name: 'a denied link', policy: () => ({ deny: ['link'] }), refusedBwrap: 'deny[0]',
     rows: [
       deny('read', 'work/link/file.txt', 'what it leads to is denied'),
       deny('read', 'outside/file.txt', 'by its own name too'),
@@ -223,7 +225,7 @@ export const TABLE: readonly Group[] = [
     ],
   },
   {
-    name: 'git: commits', policy: () => ({ git: 'commits' }),
+    name: 'git: commits', policy: () => ({ git: 'commits' }), refusedBwrap: 'git',
     rows: [
       allow('write', 'work/.git/HEAD', 'a commit writes there'),
       allow('create', 'work/.git/index', 'a commit writes there'),

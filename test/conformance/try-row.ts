@@ -52,9 +52,11 @@ async function attempt(group: Group, row: Row, variant: RungVariant, base: strin
   }
 }
 
-/** What the table says of a row where no namespaces can be made. */
-export const expectedOf = ({ refusedSupervised: field }: Group, { verdict }: Row, isSupervised: boolean): RowOutcome =>
-  isSupervised && field !== undefined ? { verdict: 'refused', field, changed: [] } : { verdict, changed: [] }
+/** What the table says of a row: as it is, where no namespaces can be made, or inside bwrap. */
+export function expectedOf({ refusedSupervised, refusedBwrap }: Group, { verdict }: Row, way: 'namespaces' | 'supervised' | 'bwrap'): RowOutcome {
+  const field = { namespaces: undefined, supervised: refusedSupervised, bwrap: refusedBwrap }[way]
+  return field === undefined ? { verdict, changed: [] } : { verdict: 'refused', field, changed: [] }
+}
 
 const pathOf = ({ path }: Row, base: string): string => path.startsWith('/') ? path : join(base, path)
 

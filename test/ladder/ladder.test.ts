@@ -129,6 +129,6 @@ function expectedOn({ missing }: Host, group: Group, row: Row, outcome: Outcome)
   if (group.name === 'restricted reads' && missing.includes('landlock') && ('rung' in outcome || outcome.refused === 'landlock')) return { verdict: 'refused', field: 'readAccess', changed: [] }
   if ('refused' in outcome) return { verdict: 'refused', field: outcome.refused, changed: [] }
   const { rung, opens = [] } = outcome
-  const expected = expectedOf(group, row, rung === 'supervised')
+  const expected = expectedOf(group, row, rung)
   return expected.verdict === 'deny' && opens.includes(row.access) ? { ...expected, verdict: 'allow' } : expected
 }

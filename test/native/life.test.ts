@@ -4,7 +4,7 @@ import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
-import { ALL_RUNGS, type RungVariant, startOn } from '../support/rungs.js'
+import { ALL_RUNGS, BWRAP, onBackend, type RungVariant, startOn } from '../support/rungs.js'
 import { childrenOf, expectNone, isRunning, parentOf, processesWithArgument } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
@@ -31,11 +31,11 @@ async function startSandbox(variant: RungVariant): Promise<{ sandbox: Sandbox; w
 }
 
 /** A Node process of its own that embeds a sandbox; `body` has it as `sandbox`. */
-function startEmbedding({ rung }: RungVariant, workspace: Workspace, launcher: OwnLauncher, body: string): ChildProcess & { output: () => string } {
+function startEmbedding({ rung, backend }: RungVariant, workspace: Workspace, launcher: OwnLauncher, body: string): ChildProcess & { output: () => string } {
   const script = join(workspace.outside, 'embedding.mjs')
   writeFileSync(script, `
     import { createSandbox } from ${JSON.stringify(join(process.cwd(), 'dist/index.js'))}
-    const sandbox = await createSandbox(${JSON.stringify({ cwd: workspace.path, launcherPath: launcher.path, rung })})
+    const sandbox = await createSandbox(${JSON.stringify({ cwd: workspace.path, launcherPath: launcher.path, rung, ...onBackend(backend) })})
     ${body}`)
   const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] })
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -47,7 +47,7 @@ function startEmbedding({ rung }: RungVariant, workspace: Workspace, launcher: O
 const exitOf = (child: ChildProcess): Promise<number | string> => new Promise(resolve => child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown')))
 
 // A plan for another kernel is made inside this process only.
-describe.each(ALL_RUNGS.filter(({ abi }) => abi === undefined))('$name: the embedding process', variant => {
+describe.each([...ALL_RUNGS.filter(({ abi }) => abi === undefined), BWRAP])('$name: the embedding process', variant => {
   test('is killed: its commands end, daemons too, and so does the launcher', async () => {
     const workspace = makeWorkspace()
     const launcher = ownLauncher()
@@ -99,16 +99,17 @@ describe.each(ALL_RUNGS.filter(({ abi }) => abi === undefined))('$name: the embe
   })
 })
 
-describe.each(ALL_RUNGS)('$name: the launcher', variant => {
+describe.each([...ALL_RUNGS, BWRAP])('$name: the launcher', variant => {
   test.each([
     { role: 'monitor', find: (monitor: number) => monitor },
     { role: 'forker', find: (monitor: number) => forkerOf(monitor) },
   ])('loses its $role: all commands end and are told so, and later ones are refused', async ({ find }) => {
-    const { sandbox, launcher, pid } = await startSandbox(variant)
+    const { sandbox, launcher } = await startSandbox(variant)
     const running = [newWord(), newWord()].map(word => ({ word, result: sandbox.exec(daemonising(word)).catch((error: unknown) => error) }))
     for (const { word } of running) await expectRunning(word, 2)
 
-    process.kill(find(pid), 'SIGKILL')
+    // Inside bwrap it is another one after a pause.
+    process.kill(find(sandbox.pid!), 'SIGKILL')
     for (const { word, result } of running) {
       expect(await result).toMatchObject({ name: 'SandboxError', code: 'launcher_lost' })
       await expectNone(() => processesWithArgument(word))
@@ -139,7 +140,7 @@ describe.each(ALL_RUNGS)('$name: the launcher', variant => {
   })
 })
 
-describe.each(ALL_RUNGS)('$name: a command', variant => {
+describe.each([...ALL_RUNGS, BWRAP])('$name: a command', variant => {
   test('ends: what it left behind ends too, and is named', async () => {
     const { sandbox } = await startSandbox(variant)
     const word = newWord()

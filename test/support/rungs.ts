@@ -4,7 +4,7 @@ import type { ParsedSandboxOptions, SandboxOptions } from '../../src/exec/option
 import { parseOptions, prepare, type Preparation } from '../../src/exec/prepare.js'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
 import type { LayerReport } from '../../src/platform/backend.js'
-import type { LinuxNativePlan, Rung } from '../../src/platform/launch-plan.js'
+import type { DegradationName, LinuxBackend, LinuxNativePlan, Rung } from '../../src/platform/launch-plan.js'
 import { makeGroup, whyNoGroup } from './control-groups.js'
 import { whyNoContainer } from './docker-like.js'
 
@@ -12,6 +12,8 @@ export interface RungVariant {
   readonly name: string
   /** Absent: the one that is chosen here. */
   readonly rung?: Rung
+  /** Absent: the usual one. */
+  readonly backend?: LinuxBackend
   /** Plan for this ABI of Landlock, which any newer kernel carries out as that one would. */
   readonly abi?: number
   /** Plan as where pidfd_getfd(2) is refused. */
@@ -26,17 +28,22 @@ export const SUPERVISED_BEFORE: RungVariant = { name: 'supervised, Landlock ABI 
 
 export const SUPERVISED_IN_GROUP: RungVariant = { name: 'supervised, Landlock ABI 4, in control groups', rung: 'supervised', abi: 4, ends: 'group' }
 
+/** The other back end. Whole tables run on it where CODEX_SANDBOX_TEST_RUNGS names it: they are long, and `npm test` takes a selection of them. */
+export const BWRAP: RungVariant = { name: 'bwrap', backend: 'linux-bwrap' }
+/** What the bwrap of a machine that tests run on may have, and what it lacks as root: docs/bwrap.md. */
+const BWRAP_DEGRADED: readonly DegradationName[] = ['bwrap-devices', 'bwrap-hole']
+
 /** Set by scripts/test.mjs, which runs the tables a second time in a container as Docker makes it. */
 export const IN_CONTAINER = process.env['CODEX_SANDBOX_TEST_IN_CONTAINER'] !== undefined
 
-/** Set by scripts/test-kernels.mjs: the rungs that a virtual machine has, between commas. */
+/** Set by scripts/test-kernels.mjs: the rungs that a virtual machine has, between commas; or by hand. */
 const IN_MACHINE = process.env['CODEX_SANDBOX_TEST_RUNGS']?.split(',')
 
 /** How many times longer everything may take, where a machine is emulated. */
 export const SLOWNESS = Number(process.env['CODEX_SANDBOX_TEST_SLOWNESS'] ?? '1')
 
 /** For whole tables: where no container can be made, the supervised rung is asked for on this machine. */
-export const TABLE_RUNGS: readonly RungVariant[] = IN_MACHINE !== undefined ? [NAMESPACES, SUPERVISED].filter(({ name }) => IN_MACHINE.includes(name)) : IN_CONTAINER ? [{ name: 'in a container' }] : whyNoContainer() === undefined ? [NAMESPACES] : [NAMESPACES, SUPERVISED]
+export const TABLE_RUNGS: readonly RungVariant[] = IN_MACHINE !== undefined ? [NAMESPACES, SUPERVISED, BWRAP].filter(({ name }) => IN_MACHINE.includes(name)) : IN_CONTAINER ? [{ name: 'in a container' }] : whyNoContainer() === undefined ? [NAMESPACES] : [NAMESPACES, SUPERVISED]
 
 export const isSupervised = ({ rung }: RungVariant): boolean => rung === 'supervised' || (rung === undefined && IN_CONTAINER)
 
@@ -44,8 +51,8 @@ export const isSupervised = ({ rung }: RungVariant): boolean => rung === 'superv
 export const ALL_RUNGS: readonly RungVariant[] = [NAMESPACES, SUPERVISED, SUPERVISED_BEFORE, ...(whyNoGroup() === undefined ? [SUPERVISED_IN_GROUP] : [])]
 
 /** As `prepare`, on that rung. `group`: where control groups are made; by default one that goes with the test. */
-export async function prepareParsedOn({ rung, abi, makesSockets, ends }: RungVariant, options: ParsedSandboxOptions, group?: string): Promise<Preparation> {
-  const preparation = await prepare({ ...options, ...(rung === undefined ? {} : { rung }) })
+export async function prepareParsedOn({ rung, abi, makesSockets, ends, backend }: RungVariant, options: ParsedSandboxOptions, group?: string): Promise<Preparation> {
+  const preparation = await prepare({ ...options, ...(rung === undefined ? {} : { rung }), ...onBackend(backend, options.allowDegraded) })
   if (abi === undefined && makesSockets !== true) return preparation
   const layers = preparation.layers.map((report): LayerReport => report.layer === 'landlock' && abi !== undefined ? { ...report, version: abi }
     : report.layer === 'descriptor-copy' && makesSockets === true ? { ...report, available: false } : report)
@@ -57,6 +64,10 @@ export async function prepareParsedOn({ rung, abi, makesSockets, ends }: RungVar
   })
   return { ...preparation, layers, plan }
 }
+
+/** On another back end than the usual one, whatever of bwrap this machine has. */
+export const onBackend = (backend: LinuxBackend | undefined, allowDegraded: readonly DegradationName[] = []): Pick<SandboxOptions, 'backend' | 'allowDegraded'> =>
+  backend === undefined ? {} : { backend, allowDegraded: backend === 'linux-bwrap' ? [...allowDegraded, ...BWRAP_DEGRADED] : allowDegraded }
 
 export const prepareOn = async (variant: RungVariant, options: SandboxOptions, group?: string): Promise<Preparation> => prepareParsedOn(variant, await parseOptions(options), group)
 export const startOn = async (variant: RungVariant, options: SandboxOptions, group?: string): Promise<Sandbox> => startSandbox(await prepareOn(variant, options, group), options)

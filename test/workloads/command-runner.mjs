@@ -1,5 +1,5 @@
 // Runs commands in sandboxes of the built package, as the user whom this process was started as.
-// Its parent sends { id, cwd, policy, argv, env, stdin, terminal }, and gets { id, outcome } or { id, error }.
+// Its parent sends { id, cwd, policy, rung, other (options of another back end), argv, env, stdin, terminal }, and gets { id, outcome } or { id, error }.
 import { createHash } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
 
@@ -14,8 +14,8 @@ process.on('message', request => {
 process.on('disconnect', () => process.exit())
 process.send('ready')
 
-async function run({ cwd, policy, rung, argv, env, stdin, terminal }) {
-  const sandbox = await createSandbox({ cwd, policy, ...(rung === undefined ? {} : { rung }) })
+async function run({ cwd, policy, rung, other, argv, env, stdin, terminal }) {
+  const sandbox = await createSandbox({ cwd, policy, ...(rung === undefined ? {} : { rung }), ...other })
   try {
     return terminal === undefined ? await execute(sandbox, argv, { env, stdin }) : await executeOnTerminal(sandbox, argv, { env, terminal })
   } finally {

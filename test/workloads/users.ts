@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { chownSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { SandboxOptions } from '../../src/exec/options.js'
 import type { Rung } from '../../src/platform/launch-plan.js'
 import type { PolicyInput } from '../../src/policy/schema.js'
 
@@ -18,6 +19,8 @@ export interface Request {
   readonly policy: PolicyInput
   /** Absent: the one that is chosen here. */
   readonly rung: Rung | undefined
+  /** Of another back end. */
+  readonly other: Pick<SandboxOptions, 'backend' | 'allowDegraded'>
   readonly env: Readonly<Record<string, string>> | undefined
   readonly stdin: string | Uint8Array | undefined
   readonly terminal: { readonly rows: number; readonly cols: number } | undefined

@@ -36,7 +36,9 @@ export interface Workload {
   /** Looks at what it did, after the sandbox is closed; throws where that is wrong. */
   readonly seen?: (place: Place) => void
   /** What takes the place of the above on the supervised rung, and why. */
-  readonly supervised?: Partial<Omit<Workload, 'name' | 'needs' | 'supervised'>> & { readonly why: string }
+  readonly supervised?: Partial<Omit<Workload, 'name' | 'needs' | 'supervised' | 'bwrap'>> & { readonly why: string }
+  /** The same inside bwrap. */
+  readonly bwrap?: Partial<Omit<Workload, 'name' | 'needs' | 'supervised' | 'bwrap'>> & { readonly why: string }
 }
 
 /** What a name lookup meets: a resolver that nobody answers for; without a network namespace not even a socket to ask it by. */

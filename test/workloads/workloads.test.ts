@@ -4,7 +4,7 @@ import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { reportLeftOut, shareOf } from '../support/container-share.js'
-import { isSupervised, TABLE_RUNGS } from '../support/rungs.js'
+import { BWRAP, isSupervised, onBackend, TABLE_RUNGS } from '../support/rungs.js'
 import { WORKLOADS } from './table.js'
 import { type Outcome, otherUser, REPOSITORY, thisUser, type User, whyNoOtherUser } from './users.js'
 import type { Place, Workload } from './workload.js'
@@ -20,7 +20,7 @@ describe.each(TABLE_RUNGS.flatMap(variant => [
   afterAll(() => user?.remove())
 
   test.for(rows)('$name', async (row, { skip }) => {
-    const workload = isSupervised(variant) ? { ...row, ...row.supervised } : row
+    const workload = isSupervised(variant) ? { ...row, ...row.supervised } : variant === BWRAP ? { ...row, ...row.bwrap } : row
     if (user === undefined) return skip(absent)
     if (workload.on !== undefined && workload.on !== (isSupervised(variant) ? 'supervised' : 'namespaces')) return skip(`only with ${workload.on}`)
     const missing = workload.needs.find(program => !isThere(user as User, program))
@@ -33,7 +33,7 @@ describe.each(TABLE_RUNGS.flatMap(variant => [
 
     const { run, policy = 'workspace-write', env, stdin, terminal } = workload
     const outcome = await user.run({
-      cwd: place.path(), policy: typeof policy === 'function' ? policy(place) : policy, rung: variant.rung, stdin, terminal, env: { REPOSITORY, ...env }, argv: typeof run === 'string' ? ['sh', '-euc', run] : run,
+      cwd: place.path(), policy: typeof policy === 'function' ? policy(place) : policy, rung: variant.rung, other: onBackend(variant.backend), stdin, terminal, env: { REPOSITORY, ...env }, argv: typeof run === 'string' ? ['sh', '-euc', run] : run,
     })
     expect(summaryOf(outcome, workload)).toEqual(expectedOf(workload))
     if (workload.denied === true) expect(outcome.denials).not.toEqual([])

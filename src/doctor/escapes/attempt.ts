@@ -29,6 +29,8 @@ export interface EscapeAttempt {
   readonly can?: { readonly name: string; readonly act: Act }
   /** What takes the place of the above on the supervised rung, which has no namespaces. Never asks for less than that rung promises. */
   readonly supervised?: SupervisedForm
+  /** What takes its place inside bwrap, where commands share a PID namespace and a /proc. */
+  readonly bwrap?: 'as supervised' | SupervisedForm
 }
 
 export interface SupervisedForm extends Partial<Pick<EscapeAttempt, 'attack' | 'evidence' | 'can'>> {

@@ -163,6 +163,7 @@ for pid in pids:
       why: 'a command writes to no file of /proc, not even its own: Landlock knows one process\'s from another\'s only by names that come and go',
       can: { name: 'reads kernel settings', act: sh('cat /proc/sys/vm/swappiness > "$W/can"') },
     },
+    bwrap: 'as supervised',
   },
   {
     name: 'push characters into a terminal', failure: 'row 35: CVE-2017-5226, CVE-2019-10063: TIOCSTI, also with high bits set', needs: ['python3'],

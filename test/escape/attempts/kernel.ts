@@ -45,6 +45,7 @@ for name in ('oom_score_adj', 'oom_adj', 'clear_refs', 'coredump_filter', 'comm'
 `),
     can: { name: 'writes to its own', act: sh('echo 1000 > /proc/self/oom_score_adj && echo 0x23 > /proc/self/coredump_filter && touch "$W/can"') },
     supervised: { why: 'a command writes to no file of /proc', can: { name: 'reads its own', act: sh('cat /proc/self/oom_score_adj /proc/self/status > "$W/can"') } },
+    bwrap: 'as supervised',
   },
   {
     name: 'open anything of /proc for writing that is not its own', failure: 'ours: as root, whatever no capability guards', needs: ['python3'],
@@ -93,6 +94,7 @@ for name in os.listdir('/proc'):
 `)(scene)
       }, 'kill %1 2>/dev/null; kill $(cat "$W/pid")')
     },
+    bwrap: 'as supervised',
     supervised: {
       why: 'all processes of the machine show with their arguments (a note of the report says so); what is in them does not',
       attack: async scene => {

@@ -89,7 +89,7 @@ function refuseLinks({ paths }: ResolvedPolicy, mounts: readonly MountStep[], ki
   for (const { step, path } of mounts) {
     if (kinds.get(path) !== 'symlink' || (step !== 'bind_read_only' && step !== 'mask' && step !== 'placeholder')) continue
     const rule = paths.find(each => each.path === path)
-    throw new SandboxError('rule_not_enforceable', { field: rule?.field ?? rule?.origin ?? 'policy', value: path }, {
+    throw new SandboxError('rule_not_enforceable', { field: step === 'placeholder' ? 'git' : rule?.field ?? rule?.origin ?? 'policy', value: path }, {
       detail: step === 'placeholder' ? 'a link has to stand there, so that git goes on working, and bwrap cannot hold a symbolic link' : 'bwrap cannot hold a symbolic link',
       remedy: OTHER_BACKEND.replace('Or leave', 'Leave'),
     })

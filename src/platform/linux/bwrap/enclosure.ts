@@ -75,20 +75,20 @@ async function startBwrap(launcherPath: string, plan: LinuxBwrapPlan, frame: Buf
   closeSync(program)
   keeper.handOver()
   const said = collect(child.stdio[2] as Readable | undefined)
-  const info = collect(child.stdio.at(INFO_FD) as Readable | undefined)
+  const started = startedProcess(child.stdio.at(INFO_FD) as Readable | undefined)
   const argumentsEnd = child.stdio.at(ARGUMENTS_FD) as Writable | undefined
   // One that has ended reads them no more: how it ended is told below.
   argumentsEnd?.on('error', () => {})
   argumentsEnd?.end([...words, '--info-fd', String(INFO_FD)].map(word => `${word}\0`).join(''))
   try {
     const launcher = await connectLauncher(child, path, plan, frame)
-    const pid = /"child-pid":\s*(\d+)/.exec(info())?.[1]
+    const pid = await started
     if (pid === undefined) {
       await launcher.close()
       throw new SandboxError('set_up_failed', { step: 'bwrap', errno: 'EBADMSG', path }, { detail: 'it does not say which process it started', remedy: 'Install bubblewrap with the system\'s package manager.' })
     }
-    keeper.holdUntil(Number(pid))
-    return { launcher, pid: Number(pid) }
+    keeper.holdUntil(pid)
+    return { launcher, pid }
   } catch (error) {
     throw explained(error, path, said())
   }
@@ -109,7 +109,24 @@ function explained(error: unknown, path: string, said: string): unknown {
   return new SandboxError('set_up_failed', { step: 'bwrap', errno, path }, { cause: error, ...(said === '' ? {} : { detail: said.trim().slice(0, 300) }), remedy: 'Run `codex-sandbox doctor`: it tries bwrap alone.' })
 }
 
-function collect(stream: Readable | undefined): () => string {
+/** What `--info-fd` says, as this machine numbers it. Undefined: the stream ended without it. */
+function startedProcess(stream: Readable | undefined): Promise<number | undefined> {
+  if (stream === undefined) return Promise.resolve(undefined)
+  const text = collect(stream, { holds: true })
+  return new Promise(resolve => {
+    const look = (): void => {
+      const pid = /"child-pid":\s*(\d+)\b[\s\S]*\}/.exec(text())?.[1]
+      if (pid === undefined && !stream.closed) return
+      letGo(stream)
+      resolve(pid === undefined ? undefined : Number(pid))
+    }
+    stream.on('data', look)
+    stream.once('close', look)
+  })
+}
+
+/** @param holds  Node lives as long as something may come */
+function collect(stream: Readable | undefined, { holds = false } = {}): () => string {
   const chunks: Buffer[] = []
   let bytes = 0
   stream?.on('data', (chunk: Buffer) => {
@@ -117,10 +134,12 @@ function collect(stream: Readable | undefined): () => string {
     bytes += chunk.length
   })
   stream?.on('error', () => {})
-  // A socket, which its type does not say: nothing that is still to come keeps Node alive.
-  ;(stream as { unref?: () => void } | undefined)?.unref?.()
+  if (!holds) letGo(stream)
   return () => Buffer.concat(chunks).toString('utf8')
 }
+
+/** A socket, which its type does not say. */
+const letGo = (stream: Readable | undefined): void => (stream as { unref?: () => void } | undefined)?.unref?.()
 
 const hostNamespaces = (): string => NAMESPACES.map(name => `${name}:${statSync(`/proc/self/ns/${name}`, { bigint: true }).ino}`).join(' ')
 

@@ -44,8 +44,12 @@ function isRepaired({ repairedIn, backports }: Hole, version: string, packaged: 
  * sandbox cannot, since such a folder is a mount point for them; but another sandbox, or a program of the host, may do so while bwrap starts.
  */
 function mayBeReplacedAbove(mounts: readonly MountStep[], path: string): boolean {
-  return mounts.some(step => step.step === 'bind_writable' && isInside('linux', step.path, parentOf('linux', parentOf('linux', path))))
+  const above = parentOf('linux', parentOf('linux', path))
+  return mounts.some(step => writableIn(step).some(root => isInside('linux', root, above)))
 }
+
+const writableIn = (step: MountStep): readonly string[] =>
+  step.step === 'bind_writable' ? [step.path] : step.step === 'mask' ? step.openings.filter(({ effect }) => effect === 'write').map(({ path }) => path) : []
 
 /** By their numbers, one after the other, as far as both have any; what stands between is the same for what is compared. */
 export function compareVersions(a: string, b: string): number {
