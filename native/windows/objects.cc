@@ -77,8 +77,8 @@ std::optional<Object> read_object(const std::wstring &path)
 	return object;
 }
 
-/* The bits of the control word that an access list has, beside its entries. */
-constexpr SECURITY_DESCRIPTOR_CONTROL OF_THE_LIST = SE_DACL_PROTECTED | SE_DACL_AUTO_INHERITED;
+/* What of the control word decides anything. That inheritance was worked out is told as well, and decides nothing. */
+constexpr SECURITY_DESCRIPTOR_CONTROL OF_THE_LIST = SE_DACL_PROTECTED;
 
 struct List {
 	SECURITY_DESCRIPTOR_CONTROL control = 0;

@@ -83,12 +83,12 @@ class SetUpRun {
     const before = await this.#facts(ownLists)
     const planned = lastingEditsOfAll(policies, mode, before, supposed, new Set([...ours, SUPPOSED_ACCOUNTS.group.sid]))
     const split = this.#machine.isElevated || mode === 'unelevated' ? { own: planned, foreign: [] } : splitByOwner(planned, before)
-    await this.#journal(known, planned, [])
+    await this.#journal(known, planned, Object.values(store.sids))
     const accounts = mode === 'elevated' ? await this.#machinePart(known, { ports, store, foreign: split.foreign, facts: before }) : known.state?.accounts
     const setUp: WindowsSetUp = { ...supposed, ...(accounts === undefined ? {} : { accounts }) }
     if (accounts !== undefined) {
       ours.add(accounts.group.sid)
-      await this.#journal(known, planned, [accounts.group.sid])
+      await this.#journal(known, planned, [...Object.values(store.sids), accounts.group.sid])
     }
     const facts = await this.#facts(ownLists)
     const edits = lastingEditsOfAll(policies, mode, facts, setUp, ours)
@@ -156,12 +156,15 @@ class SetUpRun {
     return { ...await this.#request.facts(), ownLists, setUp: undefined }
   }
 
+  #isJournaled = false
+
   /** Before the first of these places is changed. */
   async #journal({ journal }: Known, edits: readonly WindowsAccessEdit[], sids: readonly string[]): Promise<void> {
     const before = journal === undefined ? NO_JOURNAL : parseJournal(journal)
     const places = mergePlaces(before.places, edits.map(edit => ({ path: edit.path, isDeep: isDeep(edit) })))
     await named('journal', async () => {
-      if (sids.length === 0) this.#undo.push(() => journal === undefined ? this.#system.removeState(STATE_FILES.journal) : this.#write(STATE_FILES.journal, journal, 'journal'))
+      if (!this.#isJournaled) this.#undo.push(() => journal === undefined ? this.#system.removeState(STATE_FILES.journal) : this.#write(STATE_FILES.journal, journal, 'journal'))
+      this.#isJournaled = true
       await this.#write(STATE_FILES.journal, printJournal({ version: JOURNAL_VERSION, phase: 'begun', places, sids: [...new Set([...before.sids, ...sids])] }), 'journal')
     })
   }

@@ -436,6 +436,25 @@ describe('what the files say is not believed blindly', () => {
     expect(machine.windows.picture()).toEqual(before)
   })
 
+  test.each(['state.json', 'capabilities.json', 'secrets.json'])('a damaged %s does not keep uninstalling from taking all away', async name => {
+    const machine = machineWith()
+    const before = machine.windows.picture()
+    await machine.setUp()
+    machine.windows.setFile(name, '{"version": 1')
+    expect((await machine.uninstall()).left).toEqual([])
+    expect(machine.windows.picture()).toEqual(before)
+    expect(machine.windows.files).toEqual([])
+  })
+
+  test('a damaged journal: what the state knows is taken away, and what may be left is told', async () => {
+    const machine = machineWith()
+    const before = machine.windows.picture() as { lists: Record<string, string> }
+    await machine.setUp()
+    machine.windows.setFile('journal.json', '{}')
+    expect((await machine.uninstall()).left).toEqual([{ path: 'windows-sandbox\\journal.json', reason: expect.stringContaining('may still stand') }])
+    expect([machine.windows.list(W), machine.windows.picture()['accounts'], machine.windows.files]).toEqual([before.lists[W], [], ['capabilities.json']])
+  })
+
   test.each(['state.json', 'capabilities.json', 'secrets.json', 'journal.json'])('a damaged %s is an error, and not taken for none', async name => {
     const machine = machineWith()
     await machine.setUp()
