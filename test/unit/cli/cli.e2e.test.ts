@@ -1,5 +1,6 @@
 // The built command line on real commands: exit codes, streams, signals and terminals as if the command ran bare.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -57,12 +58,20 @@ describe('exit codes', () => {
   })
 })
 
-test('what a command left is ended, or waited for with its output, and the exit code is the command\'s own', () => {
+test('what a command left is ended, or waited for with its output, and the exit code is the command\'s own', async () => {
   const script = '(sleep 0.3; echo later) & echo now; exit 5'
   expect(cli(sh(script))).toEqual({ code: 5, stdout: 'now\n', stderr: '' })
   expect(cli(['--background', 'keep', ...sh(script)])).toEqual({ code: 5, stdout: 'now\nlater\n', stderr: '' })
-  const { stdout, stderr } = spawnSync('sh', ['-c', `{ timeout -s INT 1 "${process.execPath}" "${CLI}" --background keep -- sh -c 'sleep 1000 & echo left'; } | cat`], { cwd: workspace, encoding: 'utf8', timeout: 20_000 })
-  expect([stdout, stderr]).toEqual(['left\n', ''])
+  const child = spawn(process.execPath, [CLI, '--background', 'keep', ...sh('sleep 1000 & echo left')], { cwd: workspace, stdio: ['ignore', 'pipe', 'pipe'], timeout: 20_000, killSignal: 'SIGKILL' })
+  const printed = { stdout: '', stderr: '' }
+  // Again and again: while the shell itself runs, a signal is passed on to it, and what it left ignores that.
+  const interrupts = setInterval(() => printed.stdout !== '' && child.kill('SIGINT'), 100)
+  child.stdout.on('data', chunk => { printed.stdout += chunk })
+  child.stderr.on('data', chunk => { printed.stderr += chunk })
+  // Only when nobody holds the pipes any more.
+  await once(child, 'close')
+  clearInterval(interrupts)
+  expect([printed, child.signalCode]).toEqual([{ stdout: 'left\n', stderr: '' }, null])
 })
 
 describe('what is allowed', () => {
