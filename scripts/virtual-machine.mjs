@@ -26,7 +26,7 @@ const ARCHITECTURES = {
 }
 
 /** The built package, with what it depends on: what a script lays out to have it in a machine. */
-export const PRODUCT = ['dist', 'package.json', ...Object.keys(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).dependencies).map(name => `node_modules/${name}`)]
+export const PRODUCT = ['dist', 'package.json', ...dependenciesOf(ROOT).map(name => `node_modules/${name}`)]
 
 /** What every machine has: a shell, the programs that tests start, and the libraries of Node. */
 const BASE_PACKAGES = ['libc6', 'libc-bin', 'dash', 'bash', 'coreutils', 'util-linux', 'util-linux-extra', 'mount', 'findutils', 'grep', 'sed', 'mawk', 'diffutils', 'hostname', 'procps', 'iproute2', 'kmod', 'libstdc++6', 'libatomic1']
@@ -155,17 +155,16 @@ export function packFolder(folder, out) {
  * @param kernel   as `fetchKernel` returns it
  * @param onLine   gets each line of its console while it runs
  * @param append   more words for the kernel's command line; `NO_MODULES=1` among them: as where no module can be loaded
- * @returns        the status of /start, or why there is none, and how the machine was run
+ * @returns        the status of /start, or why there is none; `late` where it was ended for its time
  */
 export async function boot({ arch = process.arch, kernel, archives, append = '', memoryMb = 2048, timeoutMs = 600_000, onLine = line => console.log(line) }) {
   const { qemu, machine, tcg, console: port } = ARCHITECTURES[arch]
-  const accelerated = whyNoKvm(arch) === undefined
   const initrd = join(KEPT, `initrd-${process.pid}`)
   mkdirSync(KEPT, { recursive: true })
   try {
     for (const [index, archive] of [kernel.modules, ...archives].entries()) await pipeline(createReadStream(archive), createWriteStream(initrd, { flags: index === 0 ? 'w' : 'a' }))
     const child = spawn(qemu, [
-      ...machine, ...(accelerated ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', 'tcg,thread=multi', ...tcg]), '-smp', '2', '-m', String(memoryMb),
+      ...machine, ...(whyNoKvm(arch) === undefined ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', 'tcg,thread=multi', ...tcg]), '-smp', '2', '-m', String(memoryMb),
       '-kernel', kernel.path, '-initrd', initrd, '-append', `console=${port} quiet panic=-1 mitigations=off ${append}`,
       '-display', 'none', '-no-reboot', '-nodefaults', '-net', 'none', '-serial', 'stdio',
     ], { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -186,7 +185,7 @@ export async function boot({ arch = process.arch, kernel, archives, append = '',
     process.off('exit', stop)
     clearTimeout(timer)
     const failure = status !== undefined ? undefined : late ? `the machine took longer than ${timeoutMs / 1000} s` : `the machine ended without a word${complaint === '' ? '' : `: ${complaint.trim()}`}`
-    return { status, failure, accelerated }
+    return { status, failure, late }
   } finally {
     rmSync(initrd, { force: true })
   }
@@ -256,6 +255,16 @@ function unpack(packages, folder) {
     if (status !== 0) throw new SetUpError(`${path}: ${stderr.trim()}`)
   }
   if (unfinished !== folder) renameSync(unfinished, folder)
+}
+
+/** All of them: npm lays each beside the others. */
+function dependenciesOf(folder, known = []) {
+  for (const name of Object.keys(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).dependencies ?? {})) {
+    if (known.includes(name)) continue
+    known.push(name)
+    dependenciesOf(join(ROOT, 'node_modules', name), known)
+  }
+  return known
 }
 
 /** As Debian's versions of kernels are ordered: number by number. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
@@ -159,17 +160,20 @@ static int try_files_of(pid_t child)
 	return close(fd);
 }
 
-/* Looks into a process as the monitor does: a child that waits, dumpable and of the same user. */
+/* Looks into a process as the monitor does: a child that waits, dumpable and of the same user; and without the capabilities that root has
+ * here and the monitor has not, one of which (CAP_SYS_PTRACE) overcomes Yama. */
 static void try_looking(struct tried *tried)
 {
 	static int value = 42;
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { { 0 } };
 	int seen = 0, pipes[2], pidfd, taken;
 	struct iovec here = { &seen, sizeof seen }, there = { &value, sizeof value };
 	pid_t child;
 	char end;
 
-	if (pipe2(pipes, O_CLOEXEC) != 0 || (child = fork()) < 0)
-		return;
+	if (syscall(SYS_capset, &header, none) != 0 || pipe2(pipes, O_CLOEXEC) != 0 || (child = fork()) < 0)
+		_exit(1);
 	if (child == 0) {
 		close(pipes[1]);
 		_exit(read(pipes[0], &end, 1) < 0);
@@ -183,10 +187,7 @@ static void try_looking(struct tried *tried)
 	tried->pidfd_getfd = taken < 0 && errno == EBADF && pidfd >= 0 ? 0 : outcome(taken);
 	close(pipes[1]);
 	waitpid(child, NULL, 0);
-	if (pidfd >= 0)
-		close(pidfd);
-	if (taken >= 0)
-		close(taken);
+	_exit(0);
 }
 
 /* Asks for the unix sockets that are in none of their states: there are none, and a kernel that cannot tell of such sockets says so. */
@@ -245,7 +246,11 @@ int run_probe(void)
 		try_filters(tried);
 	if (child > 0)
 		waitpid((pid_t)child, NULL, 0);
-	try_looking(tried);
+	child = fork();
+	if (child == 0)
+		try_looking(tried);
+	if (child > 0)
+		waitpid((pid_t)child, NULL, 0);
 	printf("kernel %s\nmachine %s\nlandlock_abi %ld\nlandlock_errata %ld\n", name.release, name.machine, abi, errata);
 	printf("seccomp %d\nseccomp_mode %d\nuser_notification %d\nprocess_vm_readv %d\ncaller_files %d\npidfd_getfd %d\nunix_diag %d\n", tried->seccomp, prctl(PR_GET_SECCOMP, 0, 0, 0, 0),
 	       tried->user_notification, tried->process_vm_readv, tried->caller_files, tried->pidfd_getfd, try_unix_diag());
