@@ -1,5 +1,6 @@
 // The ways in which a policy is held on Linux, for tests that run once on each: namespaces, the supervised rung as this kernel has it,
 // and as an older kernel in a container would.
+import { capabilities } from '../../src/exec/check-host.js'
 import type { ParsedSandboxOptions, SandboxOptions } from '../../src/exec/options.js'
 import { parseOptions, prepare, type Preparation } from '../../src/exec/prepare.js'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
@@ -49,6 +50,9 @@ export const isSupervised = ({ rung }: RungVariant): boolean => rung === 'superv
 
 /** For tests of the launcher itself. */
 export const ALL_RUNGS: readonly RungVariant[] = [NAMESPACES, SUPERVISED, SUPERVISED_BEFORE, ...(whyNoGroup() === undefined ? [SUPERVISED_IN_GROUP] : [])]
+
+/** Landlock's ABI on that rung: the kernel's, unless it is planned for another. */
+export const landlockAbi = async ({ abi }: RungVariant): Promise<number> => abi ?? (await capabilities()).layers.find(({ layer }) => layer === 'landlock')?.version ?? 0
 
 /** As `prepare`, on that rung. `group`: where control groups are made; by default one that goes with the test. */
 export async function prepareParsedOn({ rung, abi, makesSockets, ends, backend }: RungVariant, options: ParsedSandboxOptions, group?: string): Promise<Preparation> {
