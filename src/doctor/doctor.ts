@@ -29,12 +29,12 @@ const OLDEST_NODE = [20, 19] as const
 
 /** Starts nothing that stays, changes nothing. */
 export async function examine(): Promise<DoctorReport> {
-  const { platform } = takeSnapshot({ selfPaths: [] })
+  const { platform, wsl } = takeSnapshot({ selfPaths: [] })
   const launcher = platform === 'linux' ? findLauncherHere() : undefined
   const found = launcher?.ok === false ? undefined : await capabilities()
   const check = await checkHost('workspace-write', { allowBroadRoots: true })
   const ofWindows = platform === 'windows' && found?.layers.every(({ available }) => available) === true ? await windowsHere() : []
-  const findings = [node(), kernel(), ...(launcher === undefined ? [] : [launcher]), ...(found?.layers ?? []).map(layerFinding), ...(found?.groups === undefined ? [] : [limits(found.groups)]), ...ofWindows]
+  const findings = [node(), kernel(wsl), ...(launcher === undefined ? [] : [launcher]), ...(found?.layers ?? []).map(layerFinding), ...(found?.groups === undefined ? [] : [limits(found.groups)]), ...ofWindows]
   return { ok: check.ok && findings.every(({ ok }) => ok), findings, capabilities: found, check }
 }
 
@@ -49,7 +49,7 @@ function node(): Finding {
   return { name: 'node', ok, detail: `${process.versions.node} at ${process.execPath}`, ...(ok ? {} : { remedy: `Install Node ${OLDEST_NODE.join('.')} or newer.` }) }
 }
 
-const kernel = (): Finding => ({ name: 'kernel', ok: true, detail: `${release()}, ${process.arch}` })
+const kernel = (wsl: 1 | 2 | undefined): Finding => ({ name: 'kernel', ok: true, detail: `${release()}, ${process.arch}${wsl === undefined ? '' : `, WSL ${wsl}`}` })
 
 function findLauncherHere(): Finding {
   try {

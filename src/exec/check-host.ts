@@ -1,6 +1,6 @@
 // What this machine can enforce: of one policy, and at all. Starts no sandbox.
 import { SandboxError } from '../errors.js'
-import { currentPlatform } from '../host/snapshot.js'
+import { currentSystem } from '../host/snapshot.js'
 import type { GroupReport, LayerReport } from '../platform/backend.js'
 import type { BackendName, Enforcement } from '../platform/launch-plan.js'
 import { namedLauncher } from '../platform/linux/native/find-launcher.js'
@@ -60,10 +60,10 @@ export async function checkParsedHost(options: ParsedSandboxOptions): Promise<Ho
 /** What the host offers to a confined policy. */
 export async function capabilities({ launcherPath, launcherSha256 }: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Capabilities> {
   const launcher = namedLauncher({ launcherPath, launcherSha256 }, process.env)
-  const platform = currentPlatform()
-  const backend = await loadBackend(selectBackend(platform, 'workspace-write'), platform, launcher)
+  const host = currentSystem()
+  const backend = await loadBackend(selectBackend(host, 'workspace-write'), host, launcher)
   const groups = backend.findGroups?.()
-  return { platform, backend: backend.name, layers: await backend.probe(), ...(groups === undefined ? {} : { groups }) }
+  return { platform: host.platform, backend: backend.name, layers: await backend.probe(), ...(groups === undefined ? {} : { groups }) }
 }
 
 /** Beside the error itself, the layers that are absent: they are what there is to repair. */

@@ -57,7 +57,7 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   const launcher = namedLauncher(options, process.env)
   const completion = await hostCompletion()
   const host = snapshotFor(options, completion)
-  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode, options.windowsMode, options.backend), host.platform, launcher)
+  const backend = await loadBackend(selectBackend(host, options.policy.mode, options.windowsMode, options.backend), host, launcher)
   if (options.backend !== undefined && host.platform !== 'linux') {
     throw new SandboxError('option_invalid', { field: 'backend', value: options.backend }, { detail: `it is one of Linux's, and this is ${host.platform}`, remedy: 'Leave it out.' })
   }
@@ -172,7 +172,7 @@ function endpointsOf({ platform, network, networkRules, unixSockets = [] }: Reso
 
 /** The plan for another machine, as its snapshot has it: nobody asks it, and every layer is supposed to be there. */
 export async function planFor(options: ParsedSandboxOptions, host: HostSnapshot): Promise<LaunchPlan> {
-  const backend = await loadBackend(selectBackend(host.platform, options.policy.mode, options.windowsMode), host.platform)
+  const backend = await loadBackend(selectBackend(host, options.policy.mode, options.windowsMode), host)
   const seen = host.platform === 'windows' ? (await import('../platform/windows/host-facts.js')).withInheritedDescriptors(host) : host
   return compilePlan({ options, backend, layers: SUPPOSED_LAYERS[backend.name] ?? [] }, resolvePolicy(options, seen), seen, USUAL_PROXY_PORT, { supposeSetUp: true })
 }

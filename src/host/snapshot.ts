@@ -7,6 +7,7 @@ import { SandboxError } from '../errors.js'
 import { isPlaceholderLink } from '../policy/git-paths.js'
 import type { Entry, EntryKind, FileSystemView, HostSnapshot, PlatformName } from '../policy/host-snapshot.js'
 import { readMounts } from './mounts.js'
+import { readWsl } from './wsl.js'
 
 const TEXT_BYTES = 64 * 1024
 const MOST_BYTES = 64 * 1024 * 1024
@@ -24,7 +25,7 @@ export interface SnapshotOptions {
  * sees two states of a name. Take a new one for each resolution. Never follows a link, never throws for what is missing.
  */
 export function takeSnapshot({ selfPaths, cwd = currentFolder(), env = process.env }: SnapshotOptions): HostSnapshot {
-  const platform = platformName(process.platform)
+  const { platform, wsl } = currentSystem()
   const home = homeFolder(platform, env)
   return {
     platform,
@@ -37,6 +38,7 @@ export function takeSnapshot({ selfPaths, cwd = currentFolder(), env = process.e
     selfPaths,
     files: realFiles(),
     ...(platform === 'linux' ? { mounts: readMounts() } : {}),
+    ...(wsl === undefined ? {} : { wsl }),
   }
 }
 
@@ -53,6 +55,13 @@ export function currentFolder(): string {
 const PLATFORMS: Readonly<Partial<Record<NodeJS.Platform, PlatformName>>> = { linux: 'linux', darwin: 'macos', win32: 'windows' }
 
 export const currentPlatform = (): PlatformName => platformName(process.platform)
+
+/** What chooses a back end. */
+export function currentSystem(): Pick<HostSnapshot, 'platform' | 'wsl'> {
+  const platform = currentPlatform()
+  const wsl = platform === 'linux' ? readWsl() : undefined
+  return { platform, ...(wsl === undefined ? {} : { wsl }) }
+}
 
 export function platformName(name: NodeJS.Platform): PlatformName {
   const known = PLATFORMS[name]

@@ -1,14 +1,14 @@
 // Loads the back end with a name: only the one that is used.
-import type { PlatformName } from '../policy/host-snapshot.js'
 import type { Backend } from './backend.js'
 import type { BackendName } from './launch-plan.js'
 import type { NamedLauncher } from './linux/native/find-launcher.js'
+import type { SelectedBy } from './select.js'
 
 /**
  * @param launcher  for `linux-native` and `linux-bwrap`: takes the place of the package's own
  * @throws SandboxError `launcher_not_found` and what else `findLauncher` has
  */
-export async function loadBackend(name: BackendName, platform: PlatformName, launcher?: NamedLauncher): Promise<Backend> {
+export async function loadBackend(name: BackendName, host: SelectedBy, launcher?: NamedLauncher): Promise<Backend> {
   switch (name) {
     case 'linux-native': {
       const [{ linuxNativeBackend }, { findLauncher }, { chooseLauncher }] = await Promise.all([
@@ -25,7 +25,7 @@ export async function loadBackend(name: BackendName, platform: PlatformName, lau
     }
     case 'unsupported': {
       const { unsupportedBackend } = await import('./unsupported.js')
-      return unsupportedBackend(platform)
+      return unsupportedBackend(host)
     }
     case 'macos-seatbelt': {
       const { macosSeatbeltBackend } = await import('./macos/backend.js')

@@ -2,6 +2,7 @@
 import { SandboxError } from '../errors.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import type { Backend, LayerReport } from './backend.js'
+import type { SelectedBy } from './select.js'
 
 const REASON: Record<PlatformName, string> = {
   linux: 'this build has no back end for Linux',
@@ -10,13 +11,20 @@ const REASON: Record<PlatformName, string> = {
 }
 const REMEDY = 'Run it on Linux, in a virtual machine or WSL 2; or, with commands unconfined, say danger-full-access.'
 
-export function unsupportedBackend(platform: PlatformName): Backend {
+const WSL_1 = {
+  value: 'WSL 1',
+  reason: 'WSL 1 has no Linux kernel: it translates system calls, and has neither Landlock nor seccomp nor namespaces',
+  remedy: 'Give this distribution the kernel of WSL 2, in Windows: wsl --set-version DISTRIBUTION 2 (wsl --list --verbose names it).',
+} as const
+
+export function unsupportedBackend({ platform, wsl }: SelectedBy): Backend {
+  const { value, reason, remedy } = wsl === 1 ? WSL_1 : { value: platform, reason: REASON[platform], remedy: REMEDY }
   const refuse = (): never => {
-    throw new SandboxError('platform_unsupported', { field: 'platform', value: platform }, { detail: REASON[platform], remedy: REMEDY })
+    throw new SandboxError('platform_unsupported', { field: 'platform', value }, { detail: reason, remedy })
   }
   return {
     name: 'unsupported',
-    probe: async (): Promise<readonly LayerReport[]> => [{ layer: 'platform', available: false, reason: REASON[platform], remedy: REMEDY }],
+    probe: async (): Promise<readonly LayerReport[]> => [{ layer: 'platform', available: false, reason, remedy }],
     compile: refuse,
     start: async () => refuse(),
   }

@@ -106,6 +106,8 @@ export interface HostSnapshot {
   readonly files: FileSystemView
   /** In the order in which they were made. Absent: no file shows in two places. */
   readonly mounts?: readonly Mount[]
+  /** Of Linux: which version of Windows' subsystem for it this is. Absent: none. */
+  readonly wsl?: 1 | 2
   /** On Windows, where they could be read. */
   readonly windows?: WindowsFacts
 }
