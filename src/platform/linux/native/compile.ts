@@ -83,7 +83,7 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
       layers: heldLayers(policy, degraded, rung),
       degraded: names,
       limits: mechanisms,
-      notes: [...held.notes, ...endNotes(treeEndOf(layers, rung, groups), layers, ending), ...limitNotes(limits, policy.uid, groups, report, rung)],
+      notes: [...held.notes, ...foldingNotes(policy, layers, options, rung), ...endNotes(treeEndOf(layers, rung, groups), layers, ending), ...limitNotes(limits, policy.uid, groups, report, rung)],
     },
   }
 }
@@ -162,7 +162,19 @@ const wantedObservation = (policy: ResolvedPolicy, { observe }: CompileOptions):
 /** The one that was asked for; else that of namespaces, unless only the supervised one has all of its layers. */
 function chooseRung(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions): Rung {
   if (options.rung !== undefined) return options.rung
-  return lackOf(policy, layers, options, 'namespaces') !== undefined && lackOf(policy, layers, options, 'supervised') === undefined ? 'supervised' : 'namespaces'
+  const isHeld = lackOf(policy, layers, options, 'namespaces') === undefined && foldingRoot(policy) === undefined
+  return !isHeld && lackOf(policy, layers, options, 'supervised') === undefined ? 'supervised' : 'namespaces'
+}
+
+/** A folder of which some spellings lead past the mounts that would hold something in it. The launcher compares names as such file systems do. */
+function foldingRoot({ platform, caseInsensitiveRoots, paths }: ResolvedPolicy): string | undefined {
+  return caseInsensitiveRoots.find(root => paths.some(({ effect, path }) => effect !== 'write' && path !== root && isInside(platform, root, path)))
+}
+
+function foldingNotes(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, rung: Rung): string[] {
+  const root = foldingRoot(policy)
+  if (root === undefined || rung !== 'supervised' || options.rung !== undefined || lackOf(policy, layers, options, 'namespaces') !== undefined) return []
+  return [`supervised, as mounts cannot hold names in ${JSON.stringify(root)}, where other spellings lead to the same file`]
 }
 
 const isThere = (layers: readonly LayerReport[], name: LayerName): boolean => layers.find(({ layer }) => layer === name)?.available === true

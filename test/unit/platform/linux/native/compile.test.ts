@@ -46,6 +46,25 @@ function readable(plan: LinuxNativePlan, arch: 'x64' | 'arm64' = 'x64'): string 
   return printPlan({ ...plan, seccomp })
 }
 
+describe('a root where letter case makes no other name', () => {
+  const FOLDING = fakeHost({ w: { '.git': git, src: {} }, tmp: {}, dev: { shm: {} } }, { cwd: '/w', home: '/home', caseInsensitive: ['/w'] })
+  const plain = { on: FOLDING }
+
+  test('is held by the supervised way, which compares names as the file system does, and that is told', () => {
+    const plan = compile({}, plain)
+    expect(plan).toMatchObject({ rung: 'supervised', mounts: [], enforcement: { notes: expect.arrayContaining([expect.stringContaining('mounts cannot hold names in "/w"')]) } })
+    expect(plan.supervision?.rules.filter(({ path }) => path.startsWith('/w/.'))).toEqual(['/w/.agents', '/w/.codex', '/w/.git'].map(path => ({ path, effect: 'read', foldsCase: true })))
+  })
+  test('is refused where that way is missing too, and where namespaces are asked for', () => {
+    for (const options of [{ layers: linuxLayers({ missing: ['user-notification'] }), allow: ['no-unix-socket-control'] }, { rung: 'namespaces' }] as const) {
+      expect(() => compile({}, { ...plain, ...options })).toThrow(expect.objectContaining({ code: 'rule_not_enforceable', message: expect.stringContaining('other spellings lead to the same file') }))
+    }
+  })
+  test('with nothing closed in it is held by mounts, as is a policy that writes nowhere', () => {
+    expect([compile({ mode: 'read-only' }, plain).rung, compile({}).rung]).toEqual(['namespaces', 'namespaces'])
+  })
+})
+
 describe('golden plans', () => {
   test.each<{ name: string; policy: Partial<SandboxPolicy>; with?: Parameters<typeof compile>[1] }>([
     { name: 'workspace-write', policy: {} },
