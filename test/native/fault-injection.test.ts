@@ -7,7 +7,8 @@ import type { Preparation } from '../../src/exec/prepare.js'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
 import type { LinuxNativePlan, MountStep } from '../../src/platform/launch-plan.js'
 import { whyNoGroup } from '../support/control-groups.js'
-import { NAMESPACES, prepareOn, type RungVariant, SUPERVISED, SUPERVISED_BEFORE, SUPERVISED_IN_GROUP } from '../support/rungs.js'
+import { locateBwrap } from '../../src/platform/linux/bwrap/find.js'
+import { BWRAP, NAMESPACES, prepareOn, type RungVariant, SUPERVISED, SUPERVISED_BEFORE, SUPERVISED_IN_GROUP } from '../support/rungs.js'
 import { expectNone } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
@@ -24,6 +25,13 @@ const OF_NAMESPACES = [
   'private_directory', 'watch', 'git_operations', 'make_mounts_shared', 'bring_up_loopback', 'forker_death_signal', 'prepare_ruleset', 'recheck', 'slave_mounts', 'mount_proc', 'protect_proc',
 ]
 const OF_SUPERVISION = ['outer_domain', 'adopt_orphans', 'refresh_rules']
+/** Only inside bwrap. */
+const OF_BWRAP = ['check_namespaces', 'check_mounts']
+/** What bwrap does itself, or what commands that share a PID namespace have not. */
+const NOT_OF_BWRAP = [
+  'unshare_namespaces', 'write_id_maps', 'make_mounts_private', 'clone_devices', 'make_tree_read_only', 'make_devices', 'bind_writable', 'bind_read_only', 'mask', 'pin', 'private_directory', 'git_operations',
+  'make_mounts_shared', 'bring_up_loopback', 'forker_death_signal', 'prepare_ruleset', 'slave_mounts', 'mount_proc', 'protect_proc', 'outer_domain', 'refresh_rules',
+]
 /** Only where Landlock does not keep signals inside. */
 const OF_OLD_LANDLOCK = ['start_guardian']
 
@@ -66,7 +74,7 @@ async function prepareFull({ path, outside }: Workspace, launcher: OwnLauncher, 
     cwd: path,
     launcherPath: launcher.path,
     policy: {
-      mode: 'workspace-write', tmp: variant.rung === 'namespaces' ? 'private' : 'host', protect: ['protected'], read: [`${path}/hidden/open`],
+      mode: 'workspace-write', tmp: variant.rung === 'namespaces' || variant === BWRAP ? 'private' : 'host', protect: ['protected'], read: [`${path}/hidden/open`],
       deny: [`${path}/hidden`, `${path}/deep/er/secret`, `${outside}/not-there`],
       network: { allowedDomains: ['example.com'], allowLocalPorts: [5432] },
     },
@@ -98,8 +106,9 @@ function failureOf(error: unknown, expected: { error?: object }): object {
 const RAN = { result: { exitCode: 0 } }
 
 const ROWS = [
-  ...STEPS.filter(({ step }) => ![...OF_SUPERVISION, ...OF_OLD_LANDLOCK, ...OF_GROUPS].includes(step)).map(({ step }) => ({ variant: NAMESPACES, step })),
-  ...STEPS.filter(({ step }) => ![...OF_NAMESPACES, ...OF_OLD_LANDLOCK, ...OF_GROUPS].includes(step)).map(({ step }) => ({ variant: SUPERVISED, step })),
+  ...STEPS.filter(({ step }) => ![...OF_SUPERVISION, ...OF_OLD_LANDLOCK, ...OF_GROUPS, ...OF_BWRAP].includes(step)).map(({ step }) => ({ variant: NAMESPACES, step })),
+  ...STEPS.filter(({ step }) => ![...OF_NAMESPACES, ...OF_OLD_LANDLOCK, ...OF_GROUPS, ...OF_BWRAP].includes(step)).map(({ step }) => ({ variant: SUPERVISED, step })),
+  ...STEPS.filter(({ step }) => ![...NOT_OF_BWRAP, ...OF_OLD_LANDLOCK, ...OF_GROUPS, ...OF_LIMITS].includes(step)).map(({ step }) => ({ variant: BWRAP, step })),
   ...OF_OLD_LANDLOCK.map(step => ({ variant: SUPERVISED_BEFORE, step })),
   ...[...OF_GROUPS, ...OF_OLD_LANDLOCK].map(step => ({ variant: SUPERVISED_IN_GROUP, step })),
 ]
@@ -108,6 +117,7 @@ test.for(ROWS)('$variant.name: $step fails: nothing runs, the error names it, no
   if (OF_LIMITS.includes(step)) context.skip('no control group of this plan holds limits: scripts/verify-cgroups.mjs makes its step fail where they are delegated')
   const noGroup = variant === SUPERVISED_IN_GROUP ? whyNoGroup() : undefined
   if (noGroup !== undefined) context.skip(noGroup)
+  if (variant === BWRAP && locateBwrap(process.env['PATH'] ?? '') === undefined) context.skip('no bwrap is installed')
   if (OF_HELPERS.includes(step)) context.skip('no command of this test runs a helper: files.e2e.test.ts makes its step fail')
   const workspace = makeFullWorkspace()
   const launcher = ownLauncher('fault-injection', { CODEX_SANDBOX_FAIL_STEP: step })
@@ -116,7 +126,8 @@ test.for(ROWS)('$variant.name: $step fails: nothing runs, the error names it, no
 
   const started = await start(workspace, launcher, variant).catch((error: unknown) => failureOf(error, expected))
 
-  if (OF_A_COMMAND.includes(step)) {
+  // The keeper makes what is missing before bwrap starts.
+  if (OF_A_COMMAND.includes(step) && !(variant === BWRAP && step === 'placeholder')) {
     // What fails for one command must not be taken for done by the next, be it right behind it or later.
     const tries = Array.from({ length: 3 }, () => tryCommand(started as Sandbox, 'marker', expected))
     expect(await Promise.all(tries)).toEqual(Array.from(tries, () => expected))
@@ -127,7 +138,7 @@ test.for(ROWS)('$variant.name: $step fails: nothing runs, the error names it, no
   }
   await expectNone(launcher.processes)
   expect(workspace.entries()).toEqual(before)
-  if (variant === NAMESPACES) expect(workspace.journal()).toEqual([])
+  if (variant === NAMESPACES || (variant === BWRAP && existsSync(join(workspace.outside, 'state/codex-sandbox')))) expect(workspace.journal()).toEqual([])
 })
 
 test('supervised, and no step fails: the command runs', async () => {
