@@ -91,8 +91,12 @@ const usersOf = ({ own }: CacheFolders): string => join(own, 'users')
  */
 export function useCacheFolders(folders: CacheFolders): () => void {
   const mark = join(usersOf(folders), `${process.pid}-${randomBytes(6).toString('hex')}`)
-  unlessTaken(() => mkdirSync(usersOf(folders), { mode: 0o700 }))
-  unlessTaken(() => closeSync(openSync(mark, 'wx', 0o600)))
+  try {
+    unlessTaken(() => mkdirSync(usersOf(folders), { mode: 0o700 }))
+    unlessTaken(() => closeSync(openSync(mark, 'wx', 0o600)))
+  } catch (error) {
+    throw refuse(usersOf(folders), (error as NodeJS.ErrnoException).code ?? 'unknown', 'nothing can be made in it', error)
+  }
   return () => {
     rmSync(mark, { force: true })
     removeUnused(folders)

@@ -74,9 +74,27 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
   const { policy, caches, seen } = resolveWithCaches(options, host, completion)
   const proxyPort = chooseProxyPort(seen)
   const layers = known ?? await probing ?? []
-  const plan = compilePlan({ options, backend, layers }, policy, seen, proxyPort)
-  if (known === undefined) backend.keep?.(state, layers)
-  return { options, policy, caches, backend, layers, plan, host: seen, completion, recalled: known !== undefined }
+  const prepared = { options, policy, caches, host: seen, completion, recalled: known !== undefined }
+  try {
+    const plan = compilePlan({ options, backend, layers }, policy, seen, proxyPort)
+    if (known === undefined) backend.keep?.(state, layers)
+    return { ...prepared, backend, layers, plan }
+  } catch (error) {
+    if (!(error instanceof SandboxError) || error.code !== 'layer_missing' || !mayRelyOnOuter(options, seen)) throw error
+    return { ...prepared, ...await relyOnOuter(options, policy, seen, proxyPort), recalled: false }
+  }
+}
+
+/** Whoever names a way means that one. */
+const mayRelyOnOuter = ({ allowDegraded, backend, rung }: ParsedSandboxOptions, { platform }: HostSnapshot): boolean =>
+  platform === 'linux' && allowDegraded?.includes('outer-sandbox') === true && backend === undefined && rung === undefined
+
+/** Inside another sandbox that leaves no way to make one. Commands have caches of their own, which are this package's; so these are not tried. */
+async function relyOnOuter(options: ParsedSandboxOptions, policy: ResolvedPolicy, host: HostSnapshot, proxyPort: number): Promise<Pick<Preparation, 'backend' | 'layers' | 'plan'>> {
+  const { outerSandboxBackend, probeOuterSandbox } = await import('../platform/linux/outer/backend.js')
+  const backend = outerSandboxBackend()
+  const layers = await probeOuterSandbox(policy, [stateDirectory(process.env, host), cacheDirectory(process.env, host)], process.env)
+  return { backend, layers, plan: compilePlan({ options, backend, layers }, policy, host, proxyPort) }
 }
 
 /** Folders are made only for a policy that is right, and the host is looked at again then. */

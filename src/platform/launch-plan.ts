@@ -156,6 +156,7 @@ export const DEGRADATIONS = {
   'no-landlock': 'no Landlock: writable roots hang on mounts alone',
   'no-unix-socket-control': 'unix sockets made outside can be connected to by path',
   'no-own-proc': 'commands see the /proc of the host',
+  'outer-sandbox': 'where this process is in another sandbox already, commands get none of their own: what the policy denies is only tried at the start, and has to be refused',
   'limits': 'a limit that this host cannot hold is only polled or held per process',
   'network': 'the network is only advised against: a program that ignores its variables reaches it',
   'denied-reads': 'what the policy denies can be read, and is only not written',

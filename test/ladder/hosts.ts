@@ -1,6 +1,6 @@
 // The ladder: hosts that lack layers, each with what is missing there, which rung holds, and what is refused or opened.
 // One table for the tests, which take the layers away for real, and for docs/hosts.md, whose own table is made of it.
-import type { DegradationName, Rung } from '../../src/platform/launch-plan.js'
+import { DEGRADATIONS, type DegradationName, type Rung } from '../../src/platform/launch-plan.js'
 import type { LayerName } from '../../src/platform/linux/native/layers.js'
 import type { Row } from '../conformance/table.js'
 import type { HostWord } from '../support/poor-host.js'
@@ -49,7 +49,7 @@ export const HOSTS: readonly Host[] = [
   { name: 'everything is there, as a user', without: [], asUser: true, missing: [], asItIs: HELD },
 
   { name: 'user namespaces switched off (`user.max_user_namespaces=0`)', without: ['max_user_namespaces=0'], missing: NAMESPACES, asItIs: SUPERVISED },
-  { name: 'user namespaces switched off, as a user', without: ['max_user_namespaces=0'], asUser: true, missing: NAMESPACES, asItIs: SUPERVISED },
+  { name: 'user namespaces switched off (`user.max_user_namespaces=0`), as a user', without: ['max_user_namespaces=0'], asUser: true, missing: NAMESPACES, asItIs: SUPERVISED },
   { name: 'user namespaces nested 32 deep', without: ['nested-32-deep'], missing: NAMESPACES, asItIs: SUPERVISED },
   { name: 'user namespaces refused by a seccomp filter', without: ['no-user-namespaces'], missing: NAMESPACES, asItIs: SUPERVISED },
   { name: 'a chroot', without: ['chroot'], missing: NAMESPACES, asItIs: SUPERVISED },
@@ -88,3 +88,22 @@ export const HOSTS: readonly Host[] = [
   { name: 'no pidfd_getfd(2)', without: ['no-descriptor-copies'], missing: ['descriptor-copy'], asItIs: HELD },
   { name: 'no pidfd_getfd(2), no user namespaces', without: ['no-descriptor-copies', 'no-user-namespaces'], missing: [...NAMESPACES, 'descriptor-copy'], asItIs: SUPERVISED },
 ]
+
+/** The table of docs/hosts.md: a line a host. What differs in nothing but the user, or Landlock's version, is one. */
+export function hostTable(): string {
+  const lines = new Map<string, string[]>()
+  for (const host of HOSTS) {
+    const cells = `${missingWords(host.missing)} | ${outcomeWords(host.asItIs)} | ${host.allowing === undefined ? '' : allowingWords(host.allowing)} |`
+    const name = host.name.replace(/, as a user$/, '').replace(/^Landlock ABI \d/, 'Landlock ABI 1 to 6')
+    lines.set(cells, [...new Set([...lines.get(cells) ?? [], name])])
+  }
+  return ['| host | missing | workspace-write there | what else a caller can say |', '|---|---|---|---|', ...[...lines].map(([cells, names]) => `| ${names.join('; ')} | ${cells}`)].join('\n')
+}
+
+const missingWords = (missing: readonly LayerName[]): string =>
+  missing.length === 0 ? 'nothing' : [...NAMESPACES.every(layer => missing.includes(layer)) ? ['every namespace'] : missing.filter(layer => NAMESPACES.includes(layer)), ...missing.filter(layer => !NAMESPACES.includes(layer))].map(word => word.includes(' ') ? word : `\`${word}\``).join(', ')
+
+const outcomeWords = (outcome: Outcome): string => 'refused' in outcome ? `refused: \`${outcome.refused}\`` : outcome.rung
+
+const allowingWords = ({ names, outcome }: NonNullable<Host['allowing']>): string =>
+  `${names.map(name => `\`${name}\``).join(' and ')}: ${outcomeWords(outcome)}; ${names.map(name => DEGRADATIONS[name]).join('; ')}`

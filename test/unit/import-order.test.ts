@@ -21,7 +21,7 @@ const RANKS = [
 ] as const
 
 /** The same below platform/linux. */
-const LINUX_RANKS = [['landlock', 'seccomp'], ['native'], ['bwrap']] as const
+const LINUX_RANKS = [['landlock', 'seccomp'], ['native'], ['bwrap', 'outer']] as const
 
 const PLATFORMS = ['linux', 'macos', 'windows'] as const
 

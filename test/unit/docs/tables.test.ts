@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { CACHE_ROWS } from '../../../src/exec/caches.js'
 import { REFUSALS } from '../../../src/network/refusal.js'
+import { hostTable } from '../../ladder/hosts.js'
 import { AGENT_FILES, OPEN_AGENT_FILES } from '../../../src/policy/agent-files.js'
 import { ADDRESS_RANGES } from '../../../src/policy/ip-address.js'
 
@@ -27,4 +28,8 @@ test('docs/network.md', () => {
   const text = page('network.md')
   expect(rowsBelow(text, '| reason | `x-proxy-error` | says |')).toEqual(Object.entries(REFUSALS).map(([reason, { header, sentence }]) => [reason, header, sentence]))
   expect([...text.matchAll(/^\| (\S+\/\d+) \| (\S+) \|$/gm)].map(([, range, name]) => [range, name])).toEqual(ADDRESS_RANGES)
+})
+
+test('docs/hosts.md has the ladder as the tests run it', () => {
+  expect(page('hosts.md')).toContain(`\n${hostTable()}\n`)
 })

@@ -56,6 +56,7 @@ const hasNoneOfAKind = ({ max_mnt_namespaces, max_pid_namespaces, max_ipc_namesp
   [max_mnt_namespaces, max_pid_namespaces, max_ipc_namespaces, max_uts_namespaces, max_cgroup_namespaces].includes(0)
 
 const CONTAINER_REMEDY = 'Run the container with a seccomp profile that permits namespaces and mounts (Docker: --security-opt seccomp=unconfined --security-opt systempaths=unconfined; docs/hosts.md has the others), or start from outside it.'
+const NESTED_REMEDY = 'Start from outside that sandbox; or go with what it refuses, which is then tried and not proven: allowDegraded ["outer-sandbox"].'
 const OLDER_KERNEL = (since: string) => `Boot Linux ${since} or newer.`
 
 const APPARMOR: Omit<Refusal, 'errno'> = {
@@ -70,6 +71,7 @@ const CLONE_REFUSALS: readonly Refusal[] = [
   { errno: ['ENOSPC'], when: hasNoneOfAKind, reason: 'a kind of namespace is switched off (one of user.max_mnt_namespaces, max_pid_namespaces, max_ipc_namespaces, max_uts_namespaces and max_cgroup_namespaces is 0)', remedy: 'As root: set that one to 15000 with sysctl -w.' },
   { errno: ['ENOSPC', 'EUSERS'], reason: 'user namespaces are nested too deep (32 is the most), or as many are in use as user.max_user_namespaces allows', remedy: 'Start from outside the other sandboxes, or raise user.max_user_namespaces.' },
   { errno: ['EPERM'], when: facts => facts.userns_clone === 0 && !insideFilter(facts), reason: 'unprivileged users may not make user namespaces (kernel.unprivileged_userns_clone is 0)', remedy: 'As root: sysctl -w kernel.unprivileged_userns_clone=1.' },
+  { errno: ['EPERM', 'ENOSYS'], when: facts => insideFilter(facts) && facts.user_notification === ERRNO.EBUSY, reason: 'another sandbox around this process refuses namespaces', remedy: NESTED_REMEDY },
   { errno: ['EPERM', 'ENOSYS'], when: insideFilter, reason: 'a seccomp filter around this process refuses namespaces, as Docker\'s default profile and other sandboxes do', remedy: CONTAINER_REMEDY },
   { errno: ['EPERM', 'EACCES'], ...APPARMOR },
   { errno: ['EPERM'], reason: 'this process runs in a chroot, or under an id that is not mapped: the kernel makes no user namespace there', remedy: 'Start from outside the chroot.' },
@@ -80,13 +82,13 @@ const CLONE_REFUSALS: readonly Refusal[] = [
 const MAP_REFUSALS: readonly Refusal[] = [
   { errno: ['ENOENT'], when: ({ proc_mounted }) => proc_mounted === 0, reason: '/proc is not mounted, so that a user namespace gets no map of ids', remedy: 'Mount /proc before.' },
   { errno: ['EACCES', 'EPERM'], ...APPARMOR },
-  { errno: ['EACCES', 'EPERM', 'EROFS'], reason: 'another sandbox around this process (a Landlock domain, or a read-only /proc) refuses to write the map of ids', remedy: 'Start from outside that sandbox.' },
+  { errno: ['EACCES', 'EPERM', 'EROFS'], reason: 'another sandbox around this process (a Landlock domain, or a read-only /proc) refuses to write the map of ids', remedy: NESTED_REMEDY },
 ]
 
 const MOUNT_REFUSALS: readonly Refusal[] = [
   { errno: ['EACCES', 'EPERM'], ...APPARMOR },
   { errno: ['EPERM', 'EACCES', 'ENOSYS'], when: insideFilter, reason: 'a seccomp filter around this process refuses mounts', remedy: CONTAINER_REMEDY },
-  { errno: ['EPERM'], reason: 'another sandbox around this process (a Landlock domain) refuses every mount', remedy: 'Start from outside that sandbox.' },
+  { errno: ['EPERM'], reason: 'another sandbox around this process (a Landlock domain) refuses every mount', remedy: NESTED_REMEDY },
   { errno: ['EACCES'], reason: 'a security module of this host refuses mounts in a user namespace', remedy: 'Permit the launcher to mount in that module\'s policy.' },
   { errno: ['ENOSYS'], reason: 'this kernel has no mount_setattr(2)', remedy: OLDER_KERNEL('5.12') },
 ]
@@ -96,7 +98,7 @@ const NETWORK_REFUSALS: readonly Refusal[] = [
   { errno: ['ENOSPC'], reason: 'as many network namespaces are in use as user.max_net_namespaces allows', remedy: 'As root: raise user.max_net_namespaces.' },
   { errno: ['EINVAL'], reason: 'this kernel was built without network namespaces', remedy: 'Boot a kernel with CONFIG_NET_NS.' },
   { errno: ['EACCES', 'EPERM'], ...APPARMOR },
-  { errno: ['EPERM', 'EACCES'], reason: 'another sandbox or a security module refuses to bring up a loopback', remedy: 'Start from outside that sandbox.' },
+  { errno: ['EPERM', 'EACCES'], reason: 'another sandbox or a security module refuses to bring up a loopback', remedy: NESTED_REMEDY },
 ]
 
 const PROC_REFUSALS: readonly Refusal[] = [
@@ -111,7 +113,7 @@ const LANDLOCK_REFUSALS: readonly Refusal[] = [
   { errno: ['ENOSYS'], reason: 'this kernel has no Landlock', remedy: 'Boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK.' },
 ]
 
-const NESTED_FILTER: Refusal = { errno: ['EPERM', 'EACCES'], reason: 'another sandbox around this process refuses further seccomp filters', remedy: 'Start from outside that sandbox.' }
+const NESTED_FILTER: Refusal = { errno: ['EPERM', 'EACCES'], reason: 'another sandbox around this process refuses further seccomp filters', remedy: NESTED_REMEDY }
 
 const SECCOMP_REFUSALS: readonly Refusal[] = [
   NESTED_FILTER,
@@ -119,7 +121,7 @@ const SECCOMP_REFUSALS: readonly Refusal[] = [
 ]
 
 const NOTIFICATION_REFUSALS: readonly Refusal[] = [
-  { errno: ['EBUSY'], reason: 'another sandbox around this process has the one listener that the kernel permits', remedy: 'Start from outside that sandbox.' },
+  { errno: ['EBUSY'], reason: 'another sandbox around this process has the one listener that the kernel permits', remedy: NESTED_REMEDY },
   NESTED_FILTER,
   { errno: ['EINVAL', 'ENOSYS'], reason: 'this kernel cannot hand system calls over without repeating them after signals', remedy: OLDER_KERNEL('5.19') },
 ]

@@ -1,0 +1,158 @@
+// Tries for real what a policy denies, with this process's own rights, and undoes it: whether a sandbox around it refuses that.
+import { createSocket } from 'node:dgram'
+import { closeSync, constants, lstatSync, mkdirSync, openSync, readdirSync, realpathSync, rmdirSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { join } from 'node:path/posix'
+import { readMounts } from '../../../host/mounts.js'
+import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
+import { outerTrials, type Trial } from './trials.js'
+
+/** What refuses, whatever it is: a mode, a read-only mount, Landlock, a filter. */
+const REFUSED = ['EACCES', 'EPERM', 'EROFS']
+/** There is nothing to be tried, or no more. */
+const NOTHING = ['ENOENT', 'ENOTDIR', 'ELOOP']
+/** Beside each folder above a root lies what other sandboxes write in; of so many entries. */
+const MOST_ENTRIES = 256
+/** Runs just now: the kernel says so before it looks at the mount. The folder that it lies in is tried as well. */
+const BUSY = ['ETXTBSY', 'ENXIO']
+
+/** Reserved for documentation (RFC 5737, RFC 3849): nobody is there. Connecting a datagram socket sends nothing. */
+const NOWHERE = [{ type: 'udp4', address: '192.0.2.1' }, { type: 'udp6', address: '2001:db8::1' }] as const
+const DISCARD_PORT = 9
+const UNIX_SOCKETS = ['/run/docker.sock', '/run/podman/podman.sock', '/run/containerd/containerd.sock', '/run/dbus/system_bus_socket', '/run/systemd/private'] as const
+const CONNECT_TIMEOUT_MS = 1000
+
+/**
+ * @param except  paths of this package's own that are not tried
+ * @returns       what is denied by `policy` and was not refused, in words: `writing "/etc"`; empty where all was refused
+ */
+export async function findOpen(policy: ResolvedPolicy, except: readonly string[], env: NodeJS.ProcessEnv): Promise<string[]> {
+  const trials = outerTrials(policy, { others: [...readMounts().map(({ point }) => point), ...Object.values(env).filter(value => value?.startsWith('/') === true) as string[]], except, real, entries })
+  const files = trials.filter(trial => isOpen(trial)).map(({ access, path }) => `${WORDS[access]} ${JSON.stringify(path)}`)
+  return [...files, ...(policy.network === 'off' ? await openNetwork() : []), ...(policy.networkRules?.dangerouslyAllowAllUnixSockets === true ? [] : await openUnixSockets(policy, env))]
+}
+
+const WORDS: Record<Trial['access'], string> = { write: 'writing', make: 'making', read: 'reading' }
+
+function isOpen({ access, path }: Trial): boolean {
+  switch (access) {
+    case 'write': return kindOf(path) === 'directory' ? isMadeIn(path) : kindOf(path) === 'file' && succeeds(() => closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)))
+    case 'make': return isMade(path)
+    // What hides a folder is empty, and what hides a file no file.
+    case 'read': return kindOf(path) === 'directory' ? hasEntries(path) : kindOf(path) === 'file' && succeeds(() => closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)))
+    default: return access satisfies never
+  }
+}
+
+/** A folder or a file: two rights, of which an outer sandbox may give one. */
+function isMadeIn(folder: string): boolean {
+  const path = join(folder, `.codex-sandbox-trial-${process.pid}`)
+  if (isMade(path)) return true
+  const made = succeeds(() => closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)))
+  if (made) rmSync(path, { force: true })
+  return made
+}
+
+function isMade(path: string): boolean {
+  const made = succeeds(() => mkdirSync(path, 0o700))
+  if (made) removeFolder(path)
+  return made
+}
+
+/** Where nothing came of it, as on a full disk, there is none. */
+function removeFolder(path: string): void {
+  try {
+    rmdirSync(path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
+}
+
+function hasEntries(folder: string): boolean {
+  let entries: readonly string[] = []
+  const read = succeeds(() => { entries = readdirSync(folder) })
+  return read && entries.length > 0
+}
+
+function succeeds(attempt: () => void): boolean {
+  try {
+    attempt()
+    return true
+  } catch (error) {
+    return isAnswer(error)
+  }
+}
+
+/** Whether an error says that nothing refused: a full disk, say. */
+const isAnswer = (error: unknown): boolean => ![...REFUSED, ...NOTHING, ...BUSY, 'EEXIST'].includes(codeOf(error))
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? ''
+
+function kindOf(path: string): 'directory' | 'file' | 'other' | undefined {
+  try {
+    const entry = lstatSync(path)
+    return entry.isDirectory() ? 'directory' : entry.isFile() && entry.size > 0 ? 'file' : 'other'
+  } catch {
+    return undefined
+  }
+}
+
+function real(path: string): string | undefined {
+  try {
+    return realpathSync.native(path)
+  } catch {
+    return undefined // it is not there, or may not be looked at
+  }
+}
+
+function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder).slice(0, MOST_ENTRIES).map(name => join(folder, name))
+  } catch {
+    return [] // it may not be listed
+  }
+}
+
+async function openNetwork(): Promise<string[]> {
+  const own = Object.values(networkInterfaces()).flatMap(each => each ?? []).filter(({ internal }) => !internal)
+  const datagrams = [...NOWHERE, ...own.map(({ family, address, scopeid }) => ({ type: family === 'IPv4' ? 'udp4' as const : 'udp6' as const, address: scopeid ? `${address}%${scopeid}` : address }))]
+  const found = [
+    ...await Promise.all(datagrams.map(async ({ type, address }) => await datagramConnects(type, address) ? [address] : [])),
+    ...await Promise.all(own.filter(({ family }) => family === 'IPv4').map(async ({ address }) => await streamConnects({ host: address, port: DISCARD_PORT }) ? [address] : [])),
+  ].flat()
+  return found.length === 0 ? [] : [`the network (${[...new Set(found)].join(', ')})`]
+}
+
+function datagramConnects(type: 'udp4' | 'udp6', address: string): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = createSocket(type)
+    const settle = (connected: boolean) => {
+      socket.removeAllListeners('error').on('error', () => {})
+      try { socket.close() } catch { /* it was never open */ }
+      resolve(connected)
+    }
+    socket.on('error', () => settle(false))
+    socket.connect(DISCARD_PORT, address, ((error?: Error) => settle(error === undefined || error === null)) as () => void)
+  })
+}
+
+/** Nobody has to listen: that it was looked for is enough. */
+function streamConnects(target: { host: string; port: number } | { path: string }): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect(target).setTimeout(CONNECT_TIMEOUT_MS)
+    const settle = (connected: boolean) => {
+      socket.destroy()
+      resolve(connected)
+    }
+    socket.on('connect', () => settle(true)).on('timeout', () => settle(true))
+      .on('error', error => settle('host' in target && codeOf(error) === 'ECONNREFUSED'))
+  })
+}
+
+async function openUnixSockets({ unixSockets = [] }: ResolvedPolicy, env: NodeJS.ProcessEnv): Promise<string[]> {
+  const bus = /^unix:path=([^,;]+)/.exec(env['DBUS_SESSION_BUS_ADDRESS'] ?? '')?.[1]
+  const paths = [...UNIX_SOCKETS, env['SSH_AUTH_SOCK'], bus].filter(path => path !== undefined && path !== '' && !unixSockets.some(allowed => allowed.path === path)) as string[]
+  const found = await Promise.all(paths.map(async path => await streamConnects({ path }) ? [`the unix socket ${JSON.stringify(path)}`] : []))
+  return found.flat()
+}

@@ -1,0 +1,150 @@
+// A sandbox inside another one. The kernel makes no second one there, so that an inner policy is refused with the reason, unless the caller
+// says by name that the outer one is to hold it; and then only where all that is tried of what the policy denies is refused.
+import { spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { cacheFolders } from '../../src/exec/caches.js'
+import { createSandbox } from '../../src/exec/sandbox.js'
+import type { SandboxOptions } from '../../src/exec/options.js'
+import { runInContainer } from '../support/docker-like.js'
+import { makeOrdinaryUser, type OrdinaryUser } from '../support/ordinary-user.js'
+import { runOnPoorHost, whyNoPoorHost } from '../support/poor-host.js'
+import type { NestedAnswer, NestedTask } from './run-nested.js'
+
+const reason = whyNoPoorHost()
+const hasBwrap = spawnSync('bwrap', ['--version']).status === 0
+
+let user: OrdinaryUser
+let entry: string
+let base: string
+let work: string
+beforeAll(async () => {
+  if (reason !== undefined) return
+  user = makeOrdinaryUser()
+  entry = await user.bundle('test/ladder/run-nested.ts')
+})
+afterAll(() => user?.remove())
+beforeEach(() => {
+  base = realpathSync(mkdtempSync('/var/tmp/nested-'))
+  work = join(base, 'work')
+  for (const folder of [work, join(work, '.git'), join(base, 'home'), join(base, 'outside')]) mkdirSync(folder)
+  writeFileSync(join(work, '.git/config'), '')
+  writeFileSync(join(work, 'secret.txt'), 'secret\n')
+  chmodSync(base, 0o755)
+})
+afterEach(() => rmSync(base, { recursive: true, force: true }))
+
+/** Without shared folders, so that both say the same of the same places. */
+const POLICY = { mode: 'workspace-write', tmp: 'none', caches: 'off' } as const
+const NO_PLACES = ['.codex', '.agents']
+
+const taskFor = (task: Partial<NestedTask>): NestedTask => ({
+  policy: POLICY, cwd: work, script: 'echo in > made; cat made; echo x > .git/config; mkdir .codex 2>/dev/null; echo x > ../outside/made; cat secret.txt', ...task,
+})
+const environment = (task: Partial<NestedTask>): Record<string, string> => ({
+  PATH: process.env['PATH'] ?? '', HOME: join(base, 'home'), NESTED_TASK: JSON.stringify(taskFor(task)),
+})
+const parse = (stdout: string): NestedAnswer => (JSON.parse(stdout.split('\n')[0] ?? '') as { answer: NestedAnswer }).answer
+
+type Outer = (task: Partial<NestedTask>, outer?: Partial<SandboxOptions>) => Promise<NestedAnswer>
+const ours = (rung: 'namespaces' | 'supervised'): Outer => async (task, outer = {}) => {
+  const sandbox = await createSandbox({ policy: POLICY, cwd: work, rung, ...outer })
+  const { stdout, stderr } = await sandbox.exec([process.execPath, entry], { env: environment(task), onDenial: () => {} })
+  await sandbox.close()
+  expect(stdout, stderr).toContain('nested')
+  return parse(stdout)
+}
+const inBwrap = async (task: Partial<NestedTask>, ...binds: readonly string[]): Promise<NestedAnswer> => {
+  const words = ['--ro-bind', '/', '/', '--bind', base, base, ...binds, '--dev', '/dev', '--proc', '/proc', '--unshare-all', '--', process.execPath, entry]
+  const { stdout, stderr } = spawnSync('bwrap', words, { env: environment(task), encoding: 'utf8' })
+  expect(stdout, stderr).toContain('nested')
+  return parse(stdout)
+}
+const inDocker: Outer = async task => parse(runInContainer([process.execPath, entry], { cwd: work }, environment(task)).stdout)
+/** No sandbox around it, and nothing to make one of. */
+const bare: Outer = async task => parse(runOnPoorHost(['no-user-namespaces', 'no-landlock'], [process.execPath, entry], environment(task)).stdout)
+
+const expectUntouched = (): void => {
+  expect([existsSync(join(base, 'outside/made')), ...NO_PLACES.map(name => existsSync(join(work, name)))]).toEqual([false, false, false])
+  expect(spawnSync('cat', [join(work, '.git/config')], { encoding: 'utf8' }).stdout).toBe('')
+}
+
+describe.skipIf(reason !== undefined).each([{ rung: 'namespaces' }, { rung: 'supervised' }] as const)('inside this sandbox, $rung', ({ rung }) => {
+  const outer = ours(rung)
+
+  test('workspace-write is refused, with the reason and what to do; nothing runs', async () => {
+    expect(await outer({})).toMatchObject({
+      code: 'layer_missing', field: 'user-namespace', message: expect.stringContaining('another sandbox around this process refuses namespaces'), remedy: expect.stringContaining('outer-sandbox'),
+      check: { ok: false, missing: expect.arrayContaining([expect.objectContaining({ layer: 'user-notification', reason: expect.stringContaining('the one listener') })]) },
+    })
+    expect(existsSync(join(work, 'made'))).toBe(false)
+  })
+  test('what a variable says of a sandbox changes nothing', async () => {
+    const lies = { CODEX_SANDBOX: 'seatbelt', CODEX_SANDBOX_NETWORK_DISABLED: '1', CODEX_SANDBOX_ENFORCED: JSON.stringify(POLICY) }
+    const sandbox = await createSandbox({ policy: POLICY, cwd: work, rung })
+    const { stdout } = await sandbox.exec([process.execPath, entry], { env: { ...environment({}), ...lies } })
+    await sandbox.close()
+    expect(parse(stdout)).toMatchObject({ code: 'layer_missing', field: 'user-namespace' })
+  })
+  test('other degradations do not open it', async () => {
+    expect(await outer({ allowDegraded: ['no-landlock', 'no-unix-socket-control', 'no-own-proc', 'limits', 'later-glob-matches'] })).toMatchObject({ code: 'layer_missing' })
+  })
+  test('relying on the outer one, where it holds the same: it runs, says so, and is held', async () => {
+    const answer = await outer({ allowDegraded: ['outer-sandbox'] })
+    expect(answer).toMatchObject({ stdout: 'in\nsecret\n', enforcement: { backend: 'unconfined', layers: [], degraded: ['outer-sandbox'] } })
+    if ('enforcement' in answer) expect(answer.check).toEqual({ ok: true, enforcement: answer.enforcement })
+    expectUntouched()
+  })
+  test.each<{ name: string; task: Partial<NestedTask>; outer?: Partial<SandboxOptions>; open: () => string }>([
+    { name: 'read-only in workspace-write', task: { policy: { ...POLICY, mode: 'read-only' } }, open: () => `writing ${JSON.stringify(work)}` },
+    { name: 'a denied file that the outer one lets read', task: { policy: { ...POLICY, deny: ['secret.txt'] } }, open: () => `reading ${JSON.stringify(join(work, 'secret.txt'))}` },
+    { name: 'a protected name that the outer one does not know', task: { policy: { ...POLICY, protect: ['locked'] } }, open: () => `making ${JSON.stringify(join(work, 'locked'))}` },
+    { name: 'the network off in an open one', task: {}, outer: { policy: { ...POLICY, network: 'open' } }, open: () => 'the network' },
+    { name: 'another workspace beside that of the outer one', task: {}, open: () => `writing ${JSON.stringify(work)}` },
+  ])('relying on the outer one, where it holds less: $name is refused, and what was tried is gone', async ({ name, task, outer: options, open }) => {
+    // Known when the test begins.
+    const cwd = name.startsWith('another') ? join(base, 'outside') : work
+    const answer = await outer({ allowDegraded: ['outer-sandbox'], cwd, ...task }, options)
+    expect(answer).toMatchObject({ code: 'layer_missing', field: 'outer-sandbox', message: expect.stringContaining(open()) })
+    expect(existsSync(join(work, 'locked'))).toBe(false)
+    expect(existsSync(join(work, 'made'))).toBe(false)
+    expectUntouched()
+  })
+  test('the same denied in both: held', async () => {
+    const policy = { ...POLICY, deny: ['secret.txt'], protect: ['locked'] }
+    expect(await outer({ policy, allowDegraded: ['outer-sandbox'] }, { policy })).toMatchObject({ stdout: 'in\n', enforcement: { degraded: ['outer-sandbox'] } })
+    expectUntouched()
+  })
+  test('rules for the network cannot be held by another sandbox', async () => {
+    expect(await outer({ policy: { ...POLICY, network: { allowedDomains: ['example.com'] } }, allowDegraded: ['outer-sandbox'] })).toMatchObject({ code: 'rule_not_enforceable', field: 'network' })
+  })
+  test('external-sandbox runs as ever', async () => {
+    expect(await outer({ policy: 'external-sandbox' })).toMatchObject({ stdout: 'in\nsecret\n', enforcement: { backend: 'unconfined', degraded: [] } })
+    expectUntouched()
+  })
+})
+
+describe.skipIf(reason !== undefined)('inside others', () => {
+  test('bubblewrap leaves the supervised rung, also where the caller would do with less', async context => {
+    if (!hasBwrap) context.skip('bubblewrap is not installed')
+    for (const allowDegraded of [[], ['outer-sandbox']] as const) expect(await inBwrap({ allowDegraded })).toMatchObject({ stdout: 'in\nsecret\n', enforcement: { rung: 'supervised', degraded: [] } })
+    expectUntouched()
+  })
+  test('a home that has become read-only is told, with what to do', async context => {
+    if (!hasBwrap) context.skip('bubblewrap is not installed')
+    const home = join(base, 'home')
+    const { own, files } = cacheFolders(join(home, '.cache/codex-sandbox'), work, { files: true, settings: false })
+    mkdirSync(files ?? '', { recursive: true, mode: 0o700 })
+    expect(await inBwrap({ policy: 'workspace-write' }, '--ro-bind', home, home)).toMatchObject({ code: 'set_up_failed', message: expect.stringMatching(/^make_cache_directory .* \(EROFS\) failed/), remedy: expect.stringContaining('XDG_CACHE_HOME') })
+    rmSync(own, { recursive: true })
+  })
+  test('so does a container as Docker makes it', async () => {
+    expect(await inDocker({ allowDegraded: ['outer-sandbox'] })).toMatchObject({ stdout: 'in\nsecret\n', enforcement: { rung: 'supervised', degraded: [] } })
+    expectUntouched()
+  })
+  test('where there is no sandbox at all, relying on one is refused', async () => {
+    expect(await bare({ allowDegraded: ['outer-sandbox'] })).toMatchObject({ code: 'layer_missing', field: 'outer-sandbox', message: expect.stringContaining('nothing around this process refuses writing "/"') })
+    expect(existsSync(join(work, 'made'))).toBe(false)
+  })
+})
