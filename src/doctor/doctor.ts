@@ -3,7 +3,7 @@ import { release } from 'node:os'
 import { SandboxError } from '../errors.js'
 import { capabilities, checkHost, type Capabilities, type HostCheck } from '../exec/check-host.js'
 import { takeSnapshot } from '../host/snapshot.js'
-import { type Rung, TREE_ENDS } from '../platform/launch-plan.js'
+import { DEGRADATIONS, type DegradationName, type Enforcement, type Rung, TREE_ENDS } from '../platform/launch-plan.js'
 import { findLauncher, namedLauncher } from '../platform/linux/native/find-launcher.js'
 import { chooseLauncher } from '../platform/linux/native/installed-launcher.js'
 
@@ -34,7 +34,7 @@ export async function examine(): Promise<DoctorReport> {
   const found = launcher?.ok === false ? undefined : await capabilities()
   const check = await checkHost('workspace-write', { allowBroadRoots: true })
   const ofWindows = platform === 'windows' && found?.layers.every(({ available }) => available) === true ? await windowsHere() : []
-  const findings = [node(), kernel(wsl), ...(launcher === undefined ? [] : [launcher]), ...(found?.layers ?? []).map(layerFinding), ...(found?.groups === undefined ? [] : [limits(found.groups)]), ...ofWindows]
+  const findings = [node(), kernel(wsl), ...(launcher === undefined ? [] : [launcher]), ...(found?.layers ?? []).map(layerFinding), ...(found?.groups === undefined ? [] : [limits(found.groups)]), ...(launcher?.ok === true ? [await bwrap()] : []), ...ofWindows]
   return { ok: check.ok && findings.every(({ ok }) => ok), findings, capabilities: found, check }
 }
 
@@ -66,6 +66,22 @@ function findLauncherHere(): Finding {
 function layerFinding({ layer, available, version, errno, reason, remedy }: Capabilities['layers'][number]): Finding {
   const detail = available ? (version === undefined ? 'available' : `version ${version}`) : [reason, errno].filter(part => part !== undefined).join(', ') || 'not available'
   return { name: layer, ok: available, detail, ...(available || remedy === undefined ? {} : { remedy }) }
+}
+
+/** The other back end, which nothing needs: never missing. It is not run where the default policy would let commands write it. */
+async function bwrap(): Promise<Finding> {
+  const allowed: readonly DegradationName[] = ['bwrap-devices', 'bwrap-hole']
+  const lookedAt = await checkHost('workspace-write', { allowBroadRoots: true, backend: 'linux-bwrap', allowDegraded: allowed }).catch((error: unknown) => {
+    if (!(error instanceof SandboxError)) throw error
+    return error
+  })
+  const detail = lookedAt instanceof SandboxError ? lookedAt.message : lookedAt.ok ? wordsOf(lookedAt.enforcement) : lookedAt.missing[0]?.reason ?? 'not available'
+  return { name: 'bwrap', ok: true, detail: `not used unless it is asked for (--backend linux-bwrap): ${detail}` }
+}
+
+function wordsOf({ notes, degraded }: Enforcement): string {
+  const lacks = degraded.filter(name => name.startsWith('bwrap-')).map(name => `refused unless ${name} is allowed, as ${DEGRADATIONS[name]}`)
+  return [notes.find(note => note.includes('are made by')) ?? 'available', ...lacks].join('; ')
 }
 
 /** No layer, and so never missing: without control groups memory is held otherwise, and a result says how. */

@@ -58,19 +58,22 @@ export async function checkParsedHost(options: ParsedSandboxOptions): Promise<Ho
 }
 
 /** What the host offers to a confined policy. */
-export async function capabilities({ launcherPath, launcherSha256 }: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Capabilities> {
+export const capabilities = ({ launcherPath, launcherSha256 }: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Capabilities> => capabilitiesOf({ launcherPath, launcherSha256 })
+
+/** Of the back end that was asked for: a bwrap that is looked at is run, so a policy must have been asked whether commands may write it. */
+async function capabilitiesOf({ launcherPath, launcherSha256, backend: linux }: { readonly [Name in 'launcherPath' | 'launcherSha256' | 'backend']?: SandboxOptions[Name] | undefined }): Promise<Capabilities> {
   const launcher = namedLauncher({ launcherPath, launcherSha256 }, process.env)
   const host = currentSystem()
-  const backend = await loadBackend(selectBackend(host, 'workspace-write'), host, launcher)
+  const backend = await loadBackend(selectBackend(host, 'workspace-write', undefined, linux), host, launcher)
   const groups = backend.findGroups?.()
   return { platform: host.platform, backend: backend.name, layers: await backend.probe(), ...(groups === undefined ? {} : { groups }) }
 }
 
 /** Beside the error itself, the layers that are absent: they are what there is to repair. */
-async function missingOf(error: SandboxError, options: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'>): Promise<MissingLayer[]> {
+async function missingOf(error: SandboxError, options: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256' | 'backend'>): Promise<MissingLayer[]> {
   const own: MissingLayer = { rule: error.code === 'layer_missing' ? undefined : error.field ?? error.step, layer: error.code === 'layer_missing' ? error.field ?? '' : error.code, reason: error.message, remedy: error.remedy }
   if (error.code === 'launcher_not_found' || error.code === 'launcher_not_known' || error.code === 'platform_unsupported') return [own]
-  const { layers } = await capabilities(options)
+  const { layers } = await capabilitiesOf(options)
   const absent = layers.filter(({ available, layer }) => !available && layer !== own.layer)
   return [own, ...absent.map(({ layer, reason, errno, remedy }) => ({ rule: undefined, layer, reason: reason ?? errno ?? 'not available', remedy: remedy ?? error.remedy }))]
 }
