@@ -12,8 +12,8 @@ const BUILT = join(SOURCES, 'build', 'Release')
 const FOLDER = join(ROOT, 'dist', `windows-${process.arch}`)
 const ADDON = 'codex_sandbox.node'
 
-/** What is built, by its name there; and what runs it, which the addon starts as another account, where it is built. */
-const FILES = [{ from: 'addon.node', to: ADDON, required: true }]
+/** What is built, by its name there; and the program that runs commands. */
+const FILES = [{ from: 'addon.node', to: ADDON, required: true }, { from: 'codex-sandbox-runner.exe', to: 'codex-sandbox-runner.exe', required: true }]
 
 await main(async () => {
   if (process.platform !== 'win32') throw new SetUpError('the Windows addon is built on Windows only: its compiler is Visual Studio\'s. For tests under Wine: npm run test:windows.')

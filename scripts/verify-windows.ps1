@@ -104,6 +104,8 @@ try {
 	$env:CODEX_SANDBOX_ADDON_PLUMBING = "$gyp\addon-plumbing.node"
 	$env:CODEX_SANDBOX_TELL = "$gyp\tell.exe"
 	$env:CODEX_SANDBOX_RUNNER = "$gyp\codex-sandbox-runner.exe"
+	$env:CODEX_SANDBOX_RUNNER_PLUMBING = "$gyp\codex-sandbox-runner-plumbing.exe"
+	$env:CODEX_SANDBOX_VERSION = (Get-Content package.json -Raw | ConvertFrom-Json).version
 	$env:CODEX_SANDBOX_PACKAGE = $root
 	$env:CODEX_SANDBOX_PRODUCT = './product.mjs'
 	Remove-Item Env:CODEX_SANDBOX_WINE -ErrorAction SilentlyContinue

@@ -10,7 +10,7 @@
 #include "firewall.h"
 #include "machine.h"
 #include "objects.h"
-#include "process.h"
+#include "places.h"
 #include "secret.h"
 #include "token.h"
 #include "values.h"
@@ -79,82 +79,6 @@ Napi::Value UnprotectSecret(const Napi::CallbackInfo &info)
 	return Napi::Buffer<char>::Copy(info.Env(), secret.data(), secret.size());
 }
 
-/* Starts and waits off the main thread. */
-class Run : public Napi::AsyncWorker {
-public:
-	Run(Napi::Env env, std::shared_ptr<Command> command, CommandSpec spec, const Napi::Value &token)
-		: Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), command_(std::move(command)), spec_(std::move(spec)), token_(token_of(token))
-	{
-		if (token_ != nullptr)
-			held_ = Napi::Persistent(token.As<Napi::External<Handle>>());
-	}
-	Napi::Promise promise() const { return deferred_.Promise(); }
-
-	void Execute() override
-	{
-		try {
-			command_->start(token_, spec_);
-			result_ = command_->wait();
-		} catch (const StepFailure &error) {
-			step_ = error.step();
-			code_ = error.code();
-			SetError(error.what());
-		}
-	}
-
-	void OnOK() override
-	{
-		auto done = Napi::Object::New(Env());
-		done.Set("exitCode", Napi::Number::New(Env(), result_.exit_code));
-		done.Set("timedOut", Napi::Boolean::New(Env(), result_.timed_out));
-		done.Set("stdout", Napi::Buffer<char>::Copy(Env(), result_.output.data(), result_.output.size()));
-		done.Set("stderr", Napi::Buffer<char>::Copy(Env(), result_.errors.data(), result_.errors.size()));
-		deferred_.Resolve(done);
-	}
-
-	void OnError(const Napi::Error &error) override { deferred_.Reject(failure(Env(), error.Message(), step_, code_).Value()); }
-
-private:
-	Napi::Promise::Deferred deferred_;
-	std::shared_ptr<Command> command_;
-	CommandSpec spec_;
-	HANDLE token_;
-	/* As long as this runs, nobody collects the token. */
-	Napi::Reference<Napi::External<Handle>> held_;
-	CommandResult result_;
-	std::string step_;
-	DWORD code_ = 0;
-};
-
-/* { done: Promise, kill(): void } */
-Napi::Value RunCommand(const Napi::CallbackInfo &info)
-{
-	auto env = info.Env();
-	auto given = info[1].As<Napi::Object>();
-	auto job = given.Get("job").As<Napi::Object>();
-	CommandSpec spec;
-	spec.application = wide(given.Get("application"));
-	spec.line = wide(given.Get("commandLine"));
-	spec.cwd = wide(given.Get("cwd"));
-	spec.environment = list(given.Get("environment"));
-	if (given.Get("input").IsBuffer())
-		spec.input = bytes(given.Get("input"));
-	spec.timeout_ms = static_cast<DWORD>(number(given, "timeoutMs", static_cast<double>(INFINITE)));
-	spec.most_bytes = static_cast<size_t>(number(given, "maxBytes", 1 << 20));
-	spec.job.flags = static_cast<DWORD>(number(job, "flags"));
-	spec.job.user_interface = static_cast<DWORD>(number(job, "userInterface"));
-	spec.job.memory = static_cast<SIZE_T>(number(job, "memory"));
-	spec.job.processes = static_cast<DWORD>(number(job, "processes"));
-	spec.job.user_time = static_cast<LONGLONG>(number(job, "userTime"));
-	auto command = std::make_shared<Command>();
-	auto *run = new Run(env, command, std::move(spec), info[0]);
-	auto running = Napi::Object::New(env);
-	running.Set("done", run->promise());
-	running.Set("kill", Napi::Function::New(env, [command](const Napi::CallbackInfo &) { command->kill(); }));
-	run->Queue();
-	return running;
-}
-
 Napi::Value HandleCount(const Napi::CallbackInfo &info)
 {
 	DWORD count = 0;
@@ -173,13 +97,13 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports.Set("writeAccessList", Napi::Function::New(env, WriteAccessList));
 	exports.Set("protectSecret", Napi::Function::New(env, ProtectSecret));
 	exports.Set("unprotectSecret", Napi::Function::New(env, UnprotectSecret));
-	exports.Set("runCommand", Napi::Function::New(env, RunCommand));
 	exports.Set("handleCount", Napi::Function::New(env, HandleCount));
 	register_machine(env, exports);
 	register_accounts(env, exports);
 	register_firewall(env, exports);
 	register_objects(env, exports);
 	register_elevation(env, exports);
+	register_places(env, exports);
 	return exports;
 }
 

@@ -18,30 +18,22 @@ inline std::string narrow(const std::wstring &text)
 class StepFailure : public std::runtime_error {
 public:
 	StepFailure(const char *step, DWORD code, const std::string &detail = "")
-		: std::runtime_error(std::string(step) + " failed (" + std::to_string(code) + ")" + (detail.empty() ? "" : ": " + detail)), step_(step), code_(code)
+		: std::runtime_error(std::string(step) + " failed (" + std::to_string(code) + ")" + (detail.empty() ? "" : ": " + detail)), step_(step), code_(code), detail_(detail)
 	{
 	}
 	const char *step() const { return step_; }
 	DWORD code() const { return code_; }
+	const std::string &detail() const { return detail_; }
 
 private:
 	const char *step_;
 	DWORD code_;
+	std::string detail_;
 };
 
 /* For a step that went through and left something else than was asked for. A build for tests of the plumbing alone goes on: Wine takes most
  * calls and does nothing. It is never shipped. */
-inline void require_read_back(bool as_asked, const char *step, const std::string &found)
-{
-#ifdef CODEX_SANDBOX_TEST_PAST_READ_BACK
-	(void)as_asked;
-	(void)step;
-	(void)found;
-#else
-	if (!as_asked)
-		throw StepFailure(step, 0, "the system holds something else than was asked for: " + found);
-#endif
-}
+void require_read_back(bool as_asked, const char *step, const std::string &found);
 
 inline void require(BOOL done, const char *step)
 {

@@ -53,9 +53,8 @@ private:
 	std::vector<SID_AND_ATTRIBUTES> entries_;
 };
 
-void read_back_restricting(HANDLE token, const TokenSpec &spec)
+void read_back_restricting(HANDLE token, const TokenSpec &spec, const char *step)
 {
-	const char *step = "token_restricting_sids";
 	std::vector<std::wstring> found;
 	DWORD size = 0;
 	GetTokenInformation(token, TokenRestrictedSids, nullptr, 0, &size);
@@ -69,31 +68,31 @@ void read_back_restricting(HANDLE token, const TokenSpec &spec)
 	std::sort(found.begin(), found.end());
 	std::sort(wanted.begin(), wanted.end());
 	require_read_back(found == wanted, step, std::to_string(found.size()) + " restricting SIDs, not " + std::to_string(wanted.size()));
-	require_read_back(wanted.empty() || IsTokenRestricted(token), "token_restricted", "a token without restriction");
+	require_read_back(wanted.empty() || IsTokenRestricted(token), step, "a token without restriction");
 }
 
-void read_back_deny_only(HANDLE token, const TokenSpec &spec)
+void read_back_deny_only(HANDLE token, const TokenSpec &spec, const char *step)
 {
-	auto data = information(token, TokenGroups, "token_deny_only");
+	auto data = information(token, TokenGroups, step);
 	auto *groups = reinterpret_cast<TOKEN_GROUPS *>(data.data());
 	for (DWORD i = 0; i < groups->GroupCount; i++) {
-		auto sid = sid_text(groups->Groups[i].Sid, "token_deny_only");
+		auto sid = sid_text(groups->Groups[i].Sid, step);
 		bool wanted = std::find(spec.disable.begin(), spec.disable.end(), sid) != spec.disable.end();
 		bool denies = (groups->Groups[i].Attributes & SE_GROUP_USE_FOR_DENY_ONLY) != 0;
-		require_read_back(!wanted || denies, "token_deny_only", narrow(sid) + " still allows");
+		require_read_back(!wanted || denies, step, narrow(sid) + " still allows");
 	}
 }
 
-void read_back_privileges(HANDLE token, const TokenSpec &spec)
+void read_back_privileges(HANDLE token, const TokenSpec &spec, const char *step)
 {
-	auto data = information(token, TokenPrivileges, "token_privileges");
+	auto data = information(token, TokenPrivileges, step);
 	auto *privileges = reinterpret_cast<TOKEN_PRIVILEGES *>(data.data());
 	for (DWORD i = 0; i < privileges->PrivilegeCount; i++) {
 		wchar_t name[64];
 		DWORD length = 64;
-		require(LookupPrivilegeNameW(nullptr, &privileges->Privileges[i].Luid, name, &length), "token_privileges");
+		require(LookupPrivilegeNameW(nullptr, &privileges->Privileges[i].Luid, name, &length), step);
 		bool stays = std::find(spec.privileges.begin(), spec.privileges.end(), name) != spec.privileges.end();
-		require_read_back(stays, "token_privileges", narrow(name) + " is still there");
+		require_read_back(stays, step, narrow(name) + " is still there");
 	}
 }
 
@@ -149,14 +148,32 @@ Handle restrict_token(const TokenSpec &spec)
 	Sids disable(spec.disable), restricting(spec.restricting);
 	Handle token;
 	require(CreateRestrictedToken(own.get(), spec.flags, disable.count(), disable.data(), 0, nullptr, restricting.count(), restricting.data(), token.out()), "create_restricted_token");
-	read_back_restricting(token.get(), spec);
-	read_back_deny_only(token.get(), spec);
-	read_back_privileges(token.get(), spec);
+	read_back_restricting(token.get(), spec, "token_restricting_sids");
+	read_back_deny_only(token.get(), spec, "token_deny_only");
+	read_back_privileges(token.get(), spec, "token_privileges");
 	if (!spec.integrity.empty())
 		set_integrity(token.get(), spec);
 	if (!spec.default_dacl.empty())
 		set_default_dacl(token.get(), spec);
 	return token;
+}
+
+void read_back_token(HANDLE token, const TokenSpec &spec, const char *step)
+{
+	read_back_restricting(token, spec, step);
+	read_back_deny_only(token, spec, step);
+	read_back_privileges(token, spec, step);
+	if (spec.integrity.empty())
+		return;
+	auto data = information(token, TokenIntegrityLevel, step);
+	auto found = sid_text(reinterpret_cast<TOKEN_MANDATORY_LABEL *>(data.data())->Label.Sid, step);
+	require_read_back(found == spec.integrity, step, narrow(found));
+}
+
+std::wstring user_of(HANDLE token, const char *step)
+{
+	auto data = information(token, TokenUser, step);
+	return sid_text(reinterpret_cast<TOKEN_USER *>(data.data())->User.Sid, step);
 }
 
 std::wstring logon_sid()

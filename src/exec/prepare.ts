@@ -154,6 +154,7 @@ function compilePlan({ options, backend, layers }: Pick<Preparation, 'options' |
     ...(options.rung === undefined ? {} : { rung: options.rung }),
     ...endpointsOf(policy, proxyPort),
     ...(host.windows === undefined ? {} : { windows: host.windows }),
+    ...(host.platform !== 'windows' || host.codexHome === undefined ? {} : { codexHome: host.codexHome }),
     ...more,
   })
   if (options.requireLimits === true) refuseInexactLimits(options.policy.limits, plan.enforcement)

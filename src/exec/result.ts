@@ -91,6 +91,7 @@ export function signalName(number: number | undefined): NodeJS.Signals | null {
 export function limitOf(exit: CommandExit, limits: Limits): keyof Limits | undefined {
   if (exit.reason === 'memory-limit') return 'memoryBytes'
   if (exit.reason === 'pids-limit') return 'pids'
+  if (exit.reason === 'cpu-limit') return 'cpuSeconds'
   // A shell passes on the signal of what it ran as 128+n.
   const signal = exit.signal ?? (exit.exitCode === undefined ? undefined : exit.exitCode - EXIT_CODE.signalBase)
   if (signal === constants.signals.SIGXCPU && limits.cpuSeconds !== undefined) return 'cpuSeconds'

@@ -57,6 +57,8 @@ export interface CompileOptions {
   readonly endpoints?: NetworkEndpoints
   /** On Windows. */
   readonly windows?: WindowsFacts
+  /** On Windows: where set-up keeps what it has made. */
+  readonly codexHome?: string
   /** For a plan that is only looked at: what set-up would make is supposed to be there. */
   readonly supposeSetUp?: boolean
   /** For set-up itself: access lists that do not have what the plan needs do not refuse it. */
@@ -84,7 +86,7 @@ export interface Backend {
 }
 
 /** Why a command was ended by the launcher itself. */
-export type EndReason = 'none' | 'killed' | 'host-changed-protected-path' | 'memory-limit' | 'pids-limit'
+export type EndReason = 'none' | 'killed' | 'host-changed-protected-path' | 'memory-limit' | 'pids-limit' | 'cpu-limit'
 
 /** One process that was still there when the command itself ended, and was ended with it. */
 export interface EndedProcess {

@@ -355,8 +355,18 @@ export interface WindowsPlan {
   /** `blocked`: by the firewall; `advised`: by variables and stubs alone. */
   readonly network: 'open' | 'blocked' | 'advised'
   readonly environment: WindowsEnvironmentPlan
+  /** cmd.exe of the system, which carries out batch files. */
+  readonly commandInterpreter: string
+  /** Where the stubs lie, and where placeholders are written down, so that the next one removes those of a process that was killed. */
+  readonly stateDirectory: string
   /** Made once by set-up, `elevated` only. */
-  readonly machine?: { readonly accounts: readonly { readonly name: string; readonly sid: string }[]; readonly group: string; readonly firewall: readonly WindowsFirewallRule[] }
+  readonly machine?: {
+    readonly accounts: readonly { readonly name: string; readonly sid: string }[]
+    readonly group: string
+    readonly firewall: readonly WindowsFirewallRule[]
+    /** The file that has their passwords, sealed for the user. */
+    readonly secrets: string
+  }
   readonly limits: Limits
   readonly cwd: { readonly path: string; readonly identity: FileIdentity }
   readonly degraded: readonly DegradationName[]

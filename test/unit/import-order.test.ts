@@ -26,7 +26,7 @@ const LINUX_RANKS = [['landlock', 'seccomp'], ['native'], ['bwrap', 'outer']] as
 const PLATFORMS = ['linux', 'macos', 'windows'] as const
 
 /** Pure code: it runs for every platform on every other one, so it may not ask the host for anything. */
-const PURE = [/^policy\//, /^platform\/launch-plan\.ts$/, /^platform\/(linux|macos|windows)\/(.*\/)?compile/, /^platform\/linux\/(landlock|seccomp)\//, /^platform\/macos\/sbpl\//, /^platform\/windows\/(?!(?:backend|launcher|probe|addon|setup\/(?:addon-system|elevation|open))\.ts)/]
+const PURE = [/^policy\//, /^platform\/launch-plan\.ts$/, /^platform\/(linux|macos|windows)\/(.*\/)?compile/, /^platform\/linux\/(landlock|seccomp)\//, /^platform\/macos\/sbpl\//, /^platform\/windows\/(?!(?:backend|launcher|probe|addon|start|find-runner|placeholders|runner-process|setup\/(?:addon-system|elevation|open))\.ts)/]
 const REACHES_THE_HOST = /^node:(fs|os|child_process|net|http|https|dns|process|worker_threads)(\/|$)/
 
 interface Import { readonly target: string; readonly names: string }

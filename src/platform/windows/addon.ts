@@ -6,6 +6,7 @@ import { SandboxError } from '../../errors.js'
 import { findPackage, type OwnPackage } from '../../host/own-package.js'
 import type { MachineFunctions } from '../../host/windows.js'
 import { WINDOWS_LAYER } from './layer.js'
+import type { PlaceFunctions } from './placeholders.js'
 import type { SetUpFunctions } from './setup/native.js'
 
 /** What a failed step of the addon throws. A step that went through and left something else behind has the code 0. */
@@ -50,40 +51,7 @@ export interface AccessListFunctions {
   writeAccessList(path: string, sddl: string): void
 }
 
-/** Bits of Windows; 0 or absent: no limit. */
-export interface NativeJobSpec {
-  readonly flags: number
-  readonly userInterface?: number
-  readonly memory?: number
-  readonly processes?: number
-  /** In units of 100 ns. */
-  readonly userTime?: number
-}
-
-export interface NativeCommandSpec {
-  readonly application: string
-  readonly commandLine: string
-  readonly cwd: string
-  /** `NAME=value` each. */
-  readonly environment: readonly string[]
-  readonly input?: Uint8Array
-  /** Default: none. */
-  readonly timeoutMs?: number
-  /** Kept of each stream; the rest is read and dropped. Default: 1 MiB. */
-  readonly maxBytes?: number
-  readonly job: NativeJobSpec
-}
-
-export interface NativeCommandResult {
-  readonly exitCode: number
-  readonly timedOut: boolean
-  readonly stdout: Buffer
-  readonly stderr: Buffer
-}
-
 export interface ProcessFunctions {
-  /** One command in a job of its own, with pipes. `token`: undefined for this process's own. */
-  runCommand(token: NativeToken | undefined, spec: NativeCommandSpec): { readonly done: Promise<NativeCommandResult>; kill(): void }
   /** Of this process. */
   handleCount(): number
 }
@@ -95,7 +63,7 @@ export interface SecretFunctions {
 }
 
 /** All of it. A new section is an interface in the file of its subject, named here and in `FUNCTIONS`. */
-export interface WindowsAddon extends TokenFunctions, AccessListFunctions, ProcessFunctions, SecretFunctions, MachineFunctions, SetUpFunctions {
+export interface WindowsAddon extends TokenFunctions, AccessListFunctions, ProcessFunctions, SecretFunctions, MachineFunctions, SetUpFunctions, PlaceFunctions {
   /** Of the package that it was built with. */
   readonly version: string
 }
@@ -104,12 +72,13 @@ export interface WindowsAddon extends TokenFunctions, AccessListFunctions, Proce
 const FUNCTIONS = {
   restrictToken: true, logonSid: true, askAccess: true,
   readAccessList: true, writeAccessList: true,
-  runCommand: true, handleCount: true,
+  handleCount: true,
   protectSecret: true, unprotectSecret: true,
   machineFacts: true, lookAt: true, readDescriptor: true,
   accountPolicy: true, nameOfSid: true, readGroup: true, addGroup: true, removeGroup: true, addMember: true, removeMember: true,
   readAccount: true, addAccount: true, setAccount: true, removeAccount: true, logOn: true, readRights: true, addRights: true, removeRights: true, isHidden: true, hide: true, unhide: true,
   firewallState: true, readFirewallRules: true, putFirewallRule: true, removeFirewallRule: true, readObject: true, replaceList: true, runElevated: true, holdLock: true, releaseLock: true,
+  holdPlace: true,
 } as const satisfies Record<Exclude<keyof WindowsAddon, 'version'>, true>
 
 const FILE = 'codex_sandbox.node'

@@ -2,7 +2,7 @@
 // Pure: runs on every platform. Nothing of it has run on Windows.
 import { SandboxError } from '../../errors.js'
 import type { WindowsAccount, WindowsFacts, WindowsSetUp } from '../../policy/host-snapshot.js'
-import { isInside, parentOf, rootOf } from '../../policy/path-syntax.js'
+import { isInside, joinPath, parentOf, rootOf } from '../../policy/path-syntax.js'
 import type { PathRule, ResolvedPolicy } from '../../policy/resolved-policy.js'
 import { layer } from '../../policy/rule-order.js'
 import type { CompileOptions, LayerReport } from '../backend.js'
@@ -17,6 +17,7 @@ import { descriptorOf, drivesWithoutLists, whyNoLists } from './host-facts.js'
 import { WINDOWS_LAYER } from './layer.js'
 import { jobPlan, limitMechanisms, limitNotes, lowerLimits, refuseUnheldLimits } from './limits.js'
 import { firstPending, SET_UP_VERSION, setUpRequired } from './set-up.js'
+import { STATE_FILES, STATE_FOLDER } from './setup/state-files.js'
 import { COMMON_GROUPS, plainToken, tokenPlan } from './token.js'
 import { SUPPOSED_ACCOUNTS } from './users.js'
 
@@ -70,7 +71,9 @@ export function compileWindows(policy: ResolvedPolicy, mode: WindowsMode, layers
     network,
     // A proxy's variables are the sandbox's own, and no others may stand in their place.
     environment: environmentPlan(policy.network === 'proxied' ? 'open' : network),
-    ...(accounts === undefined ? {} : { machine: { accounts: [accounts.offline, accounts.online], group: accounts.group.sid, firewall: firewallRules(accounts.offline.sid, options.endpoints?.proxyPorts ?? setUp.proxyPorts) } }),
+    commandInterpreter: joinPath('windows', facts.systemRoot, 'System32\\cmd.exe'),
+    stateDirectory: options.stateDirectory,
+    ...(accounts === undefined ? {} : { machine: { accounts: [accounts.offline, accounts.online], group: accounts.group.sid, firewall: firewallRules(accounts.offline.sid, options.endpoints?.proxyPorts ?? setUp.proxyPorts), secrets: secretsFile(options, facts) } }),
     limits,
     cwd: { path: policy.cwd, identity: options.cwdIdentity },
     degraded: degradedNames,
@@ -208,6 +211,10 @@ function accountOf(mode: WindowsMode, network: WindowsPlan['network'], { user }:
   if (other !== undefined) throw setUpRequired(mode, roots, 'proxyPorts', other, 'the firewall does not leave this port open')
   return { account: network === 'blocked' ? accounts.offline : accounts.online, accounts }
 }
+
+const secretsFile = ({ codexHome }: CompileOptions, { systemRoot }: WindowsFacts): string =>
+  // Without a home nothing was set up, and then nothing is found there either.
+  joinPath('windows', codexHome ?? systemRoot, STATE_FOLDER, STATE_FILES.secrets)
 
 /** A set-up as it would be, with SIDs that are easily told from each other: `S-1-5-21-7-7-7-1` and on. */
 function supposedSetUp(keys: readonly string[], { endpoints }: CompileOptions): WindowsSetUp {

@@ -1,0 +1,54 @@
+// A plan to a launcher on this machine: the addon, the program that runs commands, and, for `elevated`, the kept password of its account.
+import { mkdirSync, readFileSync } from 'node:fs'
+import { findPackage } from '../../host/own-package.js'
+import type { Launcher } from '../backend.js'
+import type { WindowsPlan } from '../launch-plan.js'
+import { loadWindowsAddon, type WindowsAddon } from './addon.js'
+import { findRunner } from './find-runner.js'
+import { startWindowsLauncher, type WindowsLauncherParts } from './launcher.js'
+import { Placeholders, sweepPlaceholders } from './placeholders.js'
+import { startRunnerProcess } from './runner-process.js'
+import { setUpRequired } from './set-up.js'
+import { parseSecrets } from './setup/state-files.js'
+
+/** Stand-ins for what this package has on a Windows machine, for tests. */
+export interface WindowsParts extends Partial<Pick<WindowsLauncherParts, 'runner' | 'version' | 'startProcess'>> {
+  readonly addon?: Pick<WindowsAddon, 'holdPlace' | 'lookAt' | 'readAccessList' | 'writeAccessList' | 'logonSid'>
+  /** The text of the file that has sealed passwords; undefined: there is none. */
+  readonly readSecrets?: (path: string) => string | undefined
+}
+
+/**
+ * @throws SandboxError `layer_missing`; `windows_setup_required`; `set_up_failed` with the step
+ */
+export async function startWindows(plan: WindowsPlan, parts: WindowsParts = {}): Promise<Launcher> {
+  const { addon = loadWindowsAddon(), runner = findRunner(), version = findPackage()?.version ?? '', startProcess = startRunnerProcess } = parts
+  mkdirSync(plan.stateDirectory, { recursive: true })
+  sweepPlaceholders(plan.stateDirectory, addon)
+  return startWindowsLauncher(plan, {
+    runner, version, startProcess, ...logonOf(plan, runner, addon, parts), placeholders: new Placeholders(plan, addon),
+    lookAt: path => addon.lookAt(path),
+  })
+}
+
+function logonOf({ backend, token, machine, capabilities }: WindowsPlan, runner: string, addon: Pick<WindowsAddon, 'logonSid'>, { readSecrets = readUnlessMissing }: WindowsParts): Pick<WindowsLauncherParts, 'logon' | 'ownLogon'> {
+  if (backend === 'windows-unelevated') return {}
+  if (machine === undefined) throw new Error('a plan of `elevated` has accounts')
+  const [offline, online] = machine.accounts
+  const text = readSecrets(machine.secrets)
+  const roots = capabilities.flatMap(({ root }) => root ?? [])
+  if (text === undefined) throw setUpRequired('elevated', roots, 'windows', 'elevated', 'the passwords of its accounts were not kept')
+  const sealed = parseSecrets(text)
+  const [account, password] = token.account === offline?.sid ? [offline, sealed.offline] : token.account === online?.sid ? [online, sealed.online] : []
+  if (account === undefined || password === undefined) throw new Error(`no account has the SID ${token.account}`)
+  return { logon: { account, runner, sealedPassword: Buffer.from(password, 'base64') }, ownLogon: addon.logonSid() }
+}
+
+function readUnlessMissing(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
