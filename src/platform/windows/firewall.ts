@@ -3,7 +3,8 @@ import type { WindowsFirewallRule } from '../launch-plan.js'
 
 /** All of IPv4 and IPv6 but the loopback. Source: RFC 1122 3.2.1.3, RFC 4291 2.5.3. */
 export const BEYOND_LOOPBACK: readonly string[] = ['0.0.0.0-126.255.255.255', '128.0.0.0-255.255.255.255', '::', '::2-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff']
-export const LOOPBACK: readonly string[] = ['127.0.0.0/8', '::1']
+/** `::/127` is `::` and `::1`, as a network: the form that the reference's rules are known to be taken in. */
+export const LOOPBACK: readonly string[] = ['127.0.0.0/8', '::/127']
 
 /**
  * Blocking rules win over allowing ones, so that no other rule of the machine opens what these close. Each is for one account by its SID,

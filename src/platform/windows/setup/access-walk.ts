@@ -6,9 +6,11 @@ import type { FileIdentity } from '../../../policy/host-snapshot.js'
 import { foldName } from '../../../policy/letter-case.js'
 import { depth, isInside, joinPath } from '../../../policy/path-syntax.js'
 import { addAces } from '../access-edits.js'
+import { EVERY_CHANGE, mapGeneric } from '../access-rights.js'
 import { hasOwnList } from '../host-facts.js'
 import { inheritedAces, type ObjectKind } from '../inheritance.js'
-import { type Ace, type Acl, parseAceText, printAce, printDescriptor, type SecurityDescriptor } from '../sddl.js'
+import { type Ace, type Acl, kindOfAce, parseAceText, printAce, printDescriptor, type SecurityDescriptor } from '../sddl.js'
+import { SIDS } from '../sid.js'
 import type { SetUpListeners } from './report.js'
 import type { EditedPlace, OwnLists } from './state-files.js'
 import { CHANGED_MEANWHILE, type ObjectState, WindowsFailure, type WindowsSystem } from './system.js'
@@ -28,7 +30,12 @@ export interface WalkOptions extends SetUpListeners {
   readonly step: string
   /** All SIDs of ours. */
   readonly ours: ReadonlySet<string>
+  /** Those to whom reading is denied: what is denied to them has to reach everything below. */
+  readonly readers?: ReadonlySet<string>
 }
+
+/** Errors of an object that is held by others, or about to be gone, or none of this user's: ERROR_ACCESS_DENIED, _SHARING_VIOLATION, _LOCK_VIOLATION, _DELETE_PENDING. */
+const UNREACHED: readonly number[] = [5, 32, 33, 303]
 
 type Objects = Pick<WindowsSystem, 'readObject' | 'replaceList' | 'children'>
 
@@ -39,32 +46,43 @@ const MOST_TURNS = 5
  * Carries out `changes`, those of one path in their order, and hands on to what is below what it inherits of ours.
  *
  * @param record  is told, before it happens, what a path gets that it does not have: undoing takes out that and no more
- * @returns       how many lists were written
+ * What lies somewhere below and may not be changed by this user is missed, and no more than that: without an entry of ours no command
+ * writes it. Where reading is denied to it, or everybody may write, it is an error.
+ *
+ * @returns       how many lists were written, and what was missed
  * @throws        SandboxError `set_up_failed`, `step` = that of the options, `path` = the object
  */
-export async function changeLists(system: Objects, changes: readonly ListChange[], options: WalkOptions, record: (added: ListChange) => void = () => {}): Promise<number> {
+export async function changeLists(system: Objects, changes: readonly ListChange[], options: WalkOptions, record: (added: ListChange) => void = () => {}): Promise<{ readonly written: number; readonly missed: readonly string[] }> {
   const walk = new Walk(system, options)
   const byPath = new Map<string, ListChange[]>()
   for (const change of changes) byPath.set(foldName(change.path), [...byPath.get(foldName(change.path)) ?? [], change])
   const deep = changes.filter(isDeep)
   const tops = [...changes].sort((a, b) => depth('windows', a.path) - depth('windows', b.path)).filter(({ path }) => !deep.some(other => other.path !== path && isInside('windows', other.path, path)))
   const visited = new Set<string>()
+  const missed: string[] = []
+  const mayMiss = (path: string, parent: SecurityDescriptor | undefined): boolean =>
+    parent !== undefined && !byPath.has(foldName(path)) && !inheritedAces(parent.dacl, 'directory', undefined, undefined).some(ace => hasToArrive(ace, options))
   const visit = async (path: string, parent: SecurityDescriptor | undefined, isBelow: boolean): Promise<void> => {
     // One after the other, as they were planned: each finds its own entries before those of another.
     const here = byPath.get(foldName(path)) ?? []
     visited.add(foldName(path))
-    const found = await walk.rewrite(path, parent === undefined && here.some(({ add }) => add.length > 0), (list, object) => {
+    const unlessMissed = <Answer>(work: Promise<Answer>): Promise<Answer | undefined> => work.catch((error: unknown) => {
+      if (!isUnreached(error) || !mayMiss(path, parent)) throw error
+      missed.push(path)
+      return undefined
+    })
+    const found = await unlessMissed(walk.rewrite(path, parent === undefined && here.some(({ add }) => add.length > 0), (list, object) => {
       for (const change of here) refuseOther(change, object, options.step)
       const own = here.reduce((before, change) => changeOwn(before, change, missing => record({ path: change.path, add: missing })), list)
       return parent === undefined ? own : inheritOurs(parent, own, object.kind, options.ours)
-    })
+    }))
     if (found === undefined || found.kind !== 'directory' || found.isLink || !(isBelow || here.some(isDeep))) return
-    for (const name of await walk.children(path)) await visit(joinPath('windows', path, name), found.list, true)
+    for (const name of await unlessMissed(walk.children(path)) ?? []) await visit(joinPath('windows', path, name), found.list, true)
   }
   for (const top of tops) if (!visited.has(foldName(top.path))) await visit(top.path, undefined, false)
   const unseen = changes.find(({ path, add }) => add.length > 0 && !visited.has(foldName(path)))
   if (unseen !== undefined) throw failed(options.step, unseen.path, 'ENOENT', 'it is not there any more, or is behind a link')
-  return walk.written
+  return { written: walk.written, missed }
 }
 
 /**
@@ -93,16 +111,24 @@ export async function stripLists(system: Objects, places: readonly EditedPlace[]
   return { written: walk.written, left }
 }
 
-/** What lies below `paths` and has a list that what stands above does not decide; entries of ours do not count. Changes nothing. */
-export async function findOwnLists(system: Objects, paths: readonly string[], options: WalkOptions): Promise<OwnLists> {
+/**
+ * What lies below `paths` and has a list that what stands above does not decide; entries of ours do not count. Changes nothing.
+ *
+ * @param denied  among them: what cannot be looked at there is an error. Elsewhere it has no entry of ours, and no command writes it
+ */
+export async function findOwnLists(system: Objects, paths: readonly string[], options: WalkOptions, denied: readonly string[] = paths): Promise<OwnLists> {
   const walk = new Walk(system, options)
   const found: { path: string; kind: ObjectKind }[] = []
   const tops = paths.filter((path, index) => !paths.some((other, at) => at !== index && isInside('windows', other, path) && (at < index || !isInside('windows', path, other))))
   const visit = async (path: string, isTop: boolean): Promise<void> => {
-    const object = await walk.look(path)
+    const unlessMissed = <Answer>(work: Promise<Answer>): Promise<Answer | undefined> => work.catch((error: unknown) => {
+      if (isTop || !isUnreached(error) || denied.some(place => isInside('windows', place, path))) throw error
+      return undefined
+    })
+    const object = await unlessMissed(walk.look(path))
     if (object === undefined) return
     if (!isTop && hasOwnList(withoutOurs(object.list, options.ours))) found.push({ path, kind: object.kind })
-    if (object.kind === 'directory' && !object.isLink) for (const name of await walk.children(path)) await visit(joinPath('windows', path, name), false)
+    if (object.kind === 'directory' && !object.isLink) for (const name of await unlessMissed(walk.children(path)) ?? []) await visit(joinPath('windows', path, name), false)
   }
   for (const path of tops) await visit(path, true)
   return found
@@ -165,6 +191,12 @@ class Walk {
 
 const failed = (step: string, path: string, errno: string, detail: string, cause?: unknown): SandboxError =>
   new SandboxError('set_up_failed', { step, errno, path }, { detail, remedy: 'What this call made is undone; look at the path, and set up again.', ...(cause === undefined ? {} : { cause }) })
+
+/** Without it a command could do what is denied to it: read, or, as everybody, write. */
+const hasToArrive = (ace: Ace, { readers }: WalkOptions): boolean =>
+  kindOfAce(ace) === 'deny' ? readers?.has(ace.sid) === true : kindOfAce(ace) === 'allow' && ace.sid === SIDS.everyone && (mapGeneric(ace.mask) & EVERY_CHANGE) !== 0
+
+const isUnreached = (error: unknown): boolean => error instanceof SandboxError && error.cause instanceof WindowsFailure && UNREACHED.includes(error.cause.code)
 
 function refuseOther({ path, identity }: ListChange, object: ObjectState, step: string): void {
   if (identity !== undefined && (identity.device !== object.identity.device || identity.inode !== object.identity.inode)) throw failed(step, path, 'ESTALE', 'it is another one than when the policy was resolved')

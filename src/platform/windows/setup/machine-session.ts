@@ -99,7 +99,7 @@ function closeStep(system: WindowsSystem, { close, sids }: MachineRequest, accou
     look: async () => isMade ? 'done' : 'absent',
     async make() {
       const { wanted, ours } = await changes()
-      await changeLists(system, wanted, { step: 'closed_folders', ours, ...listeners }, change => added.push(change))
+      await changeLists(system, wanted, { step: 'closed_folders', ours, readers: ours, ...listeners }, change => added.push(change))
       isMade = true
     },
     async undo() {

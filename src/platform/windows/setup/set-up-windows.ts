@@ -11,7 +11,7 @@ import { isOwn } from '../compile.js'
 import { firstPending, SET_UP_VERSION } from '../set-up.js'
 import { printDescriptor, parseDescriptor } from '../sddl.js'
 import { ACCOUNTS, type AccountName, SUPPOSED_ACCOUNTS } from '../users.js'
-import { changeLists, findOwnLists, isDeep, type ListChange } from './access-walk.js'
+import { changeLists, findOwnLists, isDeep, type ListChange, type WalkOptions } from './access-walk.js'
 import { GROUP_WORD, type MachineRequest, type MachineSession, REQUEST_VERSION } from './machine-request.js'
 import { named, openMachineSession, undoAfter, withConsent } from './machine-session.js'
 import { machinePart, refuseMachine } from './machine-steps.js'
@@ -49,6 +49,7 @@ class SetUpRun {
   readonly #machine: MachineFacts
   readonly #reports: SetUpStepReport[] = []
   readonly #undo: (() => Promise<void>)[] = []
+  readonly #notes: string[] = []
 
   constructor(system: WindowsSystem, request: SetUpRequest, machine: MachineFacts) {
     this.#system = system
@@ -92,7 +93,7 @@ class SetUpRun {
     }
     const facts = await this.#facts(ownLists)
     const edits = lastingEditsOfAll(policies, mode, facts, setUp, ours)
-    await this.#accessLists(this.#machine.isElevated || mode === 'unelevated' ? edits : splitByOwner(edits, facts).own, ours, this.#unfinished(known, facts))
+    await this.#accessLists(this.#machine.isElevated || mode === 'unelevated' ? edits : splitByOwner(edits, facts).own, { ours, readers: new Set(accounts === undefined ? [] : [accounts.group.sid]) }, this.#unfinished(known, facts))
     return this.#finish(known, setUp, ownLists)
   }
 
@@ -146,8 +147,10 @@ class SetUpRun {
 
   /** The walk reads only: what is found there decides what is planned. */
   async #findOwnLists({ state }: Known, ours: ReadonlySet<string>): Promise<WindowsFacts['ownLists']> {
-    const paths = [...new Set(this.#request.policies.flatMap(policy => policy.paths.filter(({ effect, kind }) => effect !== 'read' && kind !== 'missing').map(({ path }) => path)))]
-    const found = await findOwnLists(this.#system, paths, { step: 'own_lists', ours, ...this.#request })
+    const rules = this.#request.policies.flatMap(policy => policy.paths.filter(({ effect, kind }) => effect !== 'read' && kind !== 'missing'))
+    const paths = [...new Set(rules.map(({ path }) => path))]
+    const denied = [...new Set(rules.filter(({ effect }) => effect === 'deny').map(({ path }) => path))]
+    const found = await findOwnLists(this.#system, paths, { step: 'own_lists', ours, ...this.#request }, denied)
     const kept = (state?.ownLists ?? []).filter(({ path }) => !paths.some(place => isInside('windows', place, path)))
     return [...kept, ...found].sort((a, b) => a.path < b.path ? -1 : 1)
   }
@@ -256,13 +259,15 @@ class SetUpRun {
     return phase === 'finished' ? [] : places.filter(({ path, isDeep: reachesDown }) => reachesDown && facts.descriptor(path) !== undefined && (this.#machine.isElevated || isOwn(facts, path))).map(({ path }) => path)
   }
 
-  async #accessLists(edits: readonly WindowsAccessEdit[], ours: ReadonlySet<string>, unfinished: readonly string[]): Promise<void> {
+  async #accessLists(edits: readonly WindowsAccessEdit[], sids: Pick<WalkOptions, 'ours' | 'readers'>, unfinished: readonly string[]): Promise<void> {
     await this.#step('access_lists', async () => {
       const added: ListChange[] = []
-      const options = { step: 'access_lists', ours }
+      const options = { step: 'access_lists', ...sids }
       this.#undo.push(async () => { await changeLists(this.#system, added.map(({ path, add }) => ({ path, add: [], remove: add })), options) })
       const changes: ListChange[] = [...edits.map(({ path, identity, add }) => ({ path, identity, add })), ...unfinished.filter(path => !edits.some(edit => edit.path === path)).map(path => ({ path, add: [], reachesDown: true }))]
-      const written = await changeLists(this.#system, changes, { ...options, ...this.#request }, change => added.push(change))
+      const { written, missed } = await changeLists(this.#system, changes, { ...options, ...this.#request }, change => added.push(change))
+      const [first] = missed
+      if (first !== undefined) this.#notes.push(`${missed.length} files or folders could not be changed by you, so that commands cannot write them; the first is ${first}`)
       return { outcome: written > 0 ? 'made' : 'unchanged', written }
     })
   }
@@ -286,7 +291,7 @@ class SetUpRun {
     const journal = parseJournal(await this.#system.readState(STATE_FILES.journal) ?? printJournal(NO_JOURNAL))
     await named('journal', () => this.#write(STATE_FILES.journal, printJournal({ ...journal, phase: 'finished' }), 'journal'))
     for (const session of this.#sessions) await session.keep()
-    return { mode, steps: this.#reports, roots, notes: [] }
+    return { mode, steps: this.#reports, roots, notes: this.#notes }
   }
 
   async #write(name: string, text: string, step: string): Promise<void> {

@@ -7,6 +7,7 @@ import { compileWindows } from '../../../../../src/platform/windows/compile.js'
 import { parseStore } from '../../../../../src/platform/windows/capability-sids.js'
 import { setUpCalls } from '../../../../../src/platform/windows/setup/calls.js'
 import type { SetUpReport } from '../../../../../src/platform/windows/setup/report.js'
+import { WindowsFailure } from '../../../../../src/platform/windows/setup/system.js'
 import { parseJournal, parseState } from '../../../../../src/platform/windows/setup/state-files.js'
 import type { WindowsFacts } from '../../../../../src/policy/host-snapshot.js'
 import { presetPolicy } from '../../../../../src/policy/presets.js'
@@ -382,6 +383,44 @@ describe('entries', () => {
     const store = parseStore(machine.windows.file('capabilities.json') as string, 'f')
     expect(store.retired).toEqual(retired)
     expect(Object.values(store.sids).some(sid => retired.includes(sid))).toBe(false)
+  })
+
+  /** Objects that this user may not look at, or not change. */
+  const withForbidden = (machine: Machine, forbidden: (call: string, path: string) => boolean) => {
+    const system = machine.windows.system()
+    return setUpCalls(new Proxy(system, {
+      get: (target, name: keyof typeof system) => name !== 'readObject' && name !== 'replaceList' && name !== 'children' ? target[name]
+        : async (path: string, ...more: unknown[]) => { if (forbidden(name, path)) throw new WindowsFailure(name, 5); return (target[name] as (...args: unknown[]) => Promise<unknown>)(path, ...more) },
+    }))
+  }
+
+  test.each(['readObject', 'replaceList', 'children'])('%s fails somewhere in a root: it is told, has no entry of ours, and the rest is done', async call => {
+    const machine = machineWith()
+    const before = machine.windows.list(`${W}\\src`)
+    const { notes } = await withForbidden(machine, (name, path) => name === call && path === `${W}\\src`).setUp({ mode: 'elevated', policies: [machine.policy], facts: () => machine.windows.facts() })
+    expect(notes).toEqual([expect.stringContaining(`${W}\\src`)])
+    if (call !== 'children') expect(machine.windows.list(`${W}\\src`)).toBe(before)
+    expect(machine.windows.list(`${W}\\own\\x`)).toContain('0x1301bf')
+    expect(await machine.status()).toMatchObject({ status: 'ready' })
+  })
+
+  test.each(['readObject', 'replaceList', 'children'])('%s fails where reading is denied, or on a root itself: an error', async call => {
+    for (const place of [`${W}\\src\\inner`, W]) {
+      const machine = machineWith()
+      machine.windows.create(`${W}\\src\\inner`, 'directory')
+      const before = machine.windows.picture()
+      const host = winHost(SMALL, { lists: LISTS, tmpdir: undefined })
+      const policy = resolve({ ...presetPolicy('workspace-write', 'reference'), deny: ['src'] }, host)
+      const work = withForbidden(machine, (name, path) => name === call && path === place).setUp({ mode: 'elevated', policies: [policy], facts: () => machine.windows.facts() })
+      expect(await failure(work)).toMatchObject({ code: 'set_up_failed', path: place, errno: '5' })
+      expect({ ...machine.windows.picture(), lists: machine.windows.list(W) }).toEqual({ ...before, lists: (before['lists'] as Record<string, string>)[W] })
+    }
+  })
+
+  test('and where everybody may write: an error, since nothing would close it', async () => {
+    const machine = machineWith({ facts: { worldWritable: ['C:\\everybodys'] } })
+    const work = withForbidden(machine, (name, path) => name === 'replaceList' && path === 'C:\\everybodys\\x').setUp({ mode: 'elevated', policies: [machine.policy], facts: () => machine.windows.facts() })
+    expect(await failure(work)).toMatchObject({ code: 'set_up_failed', path: 'C:\\everybodys\\x' })
   })
 
   test('somebody changes a list at the same time: both changes stand', async () => {
