@@ -89,11 +89,11 @@ async function prepareOn(options: ParsedSandboxOptions, recall: boolean): Promis
 const mayRelyOnOuter = ({ allowDegraded, backend, rung }: ParsedSandboxOptions, { platform }: HostSnapshot): boolean =>
   platform === 'linux' && allowDegraded?.includes('outer-sandbox') === true && backend === undefined && rung === undefined
 
-/** Inside another sandbox that leaves no way to make one. Commands have caches of their own, which are this package's; so these are not tried. */
+/** Inside another sandbox that leaves no way to make one. */
 async function relyOnOuter(options: ParsedSandboxOptions, policy: ResolvedPolicy, host: HostSnapshot, proxyPort: number): Promise<Pick<Preparation, 'backend' | 'layers' | 'plan'>> {
   const { outerSandboxBackend, probeOuterSandbox } = await import('../platform/linux/outer/backend.js')
   const backend = outerSandboxBackend()
-  const layers = await probeOuterSandbox(policy, [stateDirectory(process.env, host), cacheDirectory(process.env, host)], process.env)
+  const layers = await probeOuterSandbox(policy, process.env)
   return { backend, layers, plan: compilePlan({ options, backend, layers }, policy, host, proxyPort) }
 }
 

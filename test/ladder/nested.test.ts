@@ -87,6 +87,14 @@ describe.skipIf(reason !== undefined).each([{ rung: 'namespaces' }, { rung: 'sup
     await sandbox.close()
     expect(parse(stdout)).toMatchObject({ code: 'layer_missing', field: 'user-namespace' })
   })
+  test('a variable that leads this package\'s own folders elsewhere keeps nothing from being tried', async () => {
+    mkdirSync(join(work, 'codex-sandbox'))
+    const sandbox = await createSandbox({ policy: POLICY, cwd: work, rung })
+    const task = { policy: { ...POLICY, mode: 'read-only' as const, write: [] }, allowDegraded: ['outer-sandbox' as const], cwd: join(base, 'outside') }
+    const { stdout } = await sandbox.exec([process.execPath, entry], { env: { ...environment(task), XDG_CACHE_HOME: base, XDG_STATE_HOME: base, HOME: base } })
+    await sandbox.close()
+    expect(parse(stdout)).toMatchObject({ code: 'layer_missing', field: 'outer-sandbox', message: expect.stringContaining(`writing ${JSON.stringify(work)}`) })
+  })
   test('other degradations do not open it', async () => {
     expect(await outer({ allowDegraded: ['no-landlock', 'no-unix-socket-control', 'no-own-proc', 'limits', 'later-glob-matches'] })).toMatchObject({ code: 'layer_missing' })
   })

@@ -19,9 +19,9 @@ const NOTES = [
   'processor time and memory are not measured',
 ]
 
-/** @param except  paths of this package's own that are not tried */
-export async function probeOuterSandbox(policy: ResolvedPolicy, except: readonly string[], env: NodeJS.ProcessEnv): Promise<LayerReport[]> {
-  const open = await findOpen(policy, except, env)
+/** @param env  names places that are tried as well; none that is not */
+export async function probeOuterSandbox(policy: ResolvedPolicy, env: NodeJS.ProcessEnv): Promise<LayerReport[]> {
+  const open = await findOpen(policy, env)
   if (open.length === 0) return [{ layer: OUTER_SANDBOX, available: true }]
   const shown = open.slice(0, MOST_SHOWN).join(', ')
   return [{

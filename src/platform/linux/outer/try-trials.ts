@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { closeSync, constants, lstatSync, mkdirSync, openSync, readdirSync, realpathSync, rmdirSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
-import { networkInterfaces } from 'node:os'
+import { networkInterfaces, userInfo } from 'node:os'
 import { join } from 'node:path/posix'
 import { readMounts } from '../../../host/mounts.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
@@ -24,13 +24,25 @@ const UNIX_SOCKETS = ['/run/docker.sock', '/run/podman/podman.sock', '/run/conta
 const CONNECT_TIMEOUT_MS = 1000
 
 /**
- * @param except  paths of this package's own that are not tried
- * @returns       what is denied by `policy` and was not refused, in words: `writing "/etc"`; empty where all was refused
+ * @returns  what is denied by `policy` and was not refused, in words: `writing "/etc"`; empty where all was refused
  */
-export async function findOpen(policy: ResolvedPolicy, except: readonly string[], env: NodeJS.ProcessEnv): Promise<string[]> {
-  const trials = outerTrials(policy, { others: [...readMounts().map(({ point }) => point), ...Object.values(env).filter(value => value?.startsWith('/') === true) as string[]], except, real, entries })
+export async function findOpen(policy: ResolvedPolicy, env: NodeJS.ProcessEnv): Promise<string[]> {
+  const trials = outerTrials(policy, { others: [...readMounts().map(({ point }) => point), ...Object.values(env).filter(value => value?.startsWith('/') === true) as string[]], except: ownFolders(), real, entries })
   const files = trials.filter(trial => isOpen(trial)).map(({ access, path }) => `${WORDS[access]} ${JSON.stringify(path)}`)
   return [...files, ...(policy.network === 'off' ? await openNetwork() : []), ...(policy.networkRules?.dangerouslyAllowAllUnixSockets === true ? [] : await openUnixSockets(policy, env))]
+}
+
+/**
+ * What this package keeps in the home of the account: an outer sandbox of ours lets commands write in their caches there. As the account has
+ * it, not as a variable says: one could be set so that a place is not tried.
+ */
+function ownFolders(): string[] {
+  try {
+    const { homedir } = userInfo()
+    return [join(homedir, '.cache/codex-sandbox'), join(homedir, '.local/state/codex-sandbox')]
+  } catch {
+    return [] // an account without an entry
+  }
 }
 
 const WORDS: Record<Trial['access'], string> = { write: 'writing', make: 'making', read: 'reading' }
