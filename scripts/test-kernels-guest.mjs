@@ -28,6 +28,9 @@ async function examine({ name, expects }) {
   check('the ABI of Landlock', layers.find(({ layer }) => layer === 'landlock')?.version ?? 0, expects.landlock, layers)
   const host = await checkHost('workspace-write', { cwd: workspace(name) })
   check('the rung that is chosen', host.ok ? host.enforcement.rung : null, expects.rungs[0] ?? null, host)
+  const told = layers.find(({ layer }) => layer === 'socket-owners')?.available === true
+  check('whether the kernel tells of unix sockets', told, expects.tellsSockets, layers)
+  if (host.ok) check('that own ones are out of reach is noted where it does not', host.enforcement.notes.some(note => note.includes('unix_diag')), !expects.tellsSockets, host)
   const marker = `${workspace(name)}/marker`
   for (const rung of [undefined, ...RUNGS]) {
     const has = rung === undefined ? expects.rungs.length > 0 : expects.rungs.includes(rung)
@@ -53,6 +56,7 @@ if (userName === undefined) {
         uid, gid: uid, cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: ['ignore', 'inherit', 'inherit'],
         env: { PATH: process.env.PATH, HOME: home(name), LANG: 'C.UTF-8', CODEX_SANDBOX_TEST_RUNGS: expects.rungs.join(), CODEX_SANDBOX_ESCAPE_PROGRAMS: PROGRAMS, CODEX_SANDBOX_TEST_SLOWNESS: String(plan.slower) },
       })
+      process.stdout.write(`${name}: ${suite} is through\n`)
       if (status !== 0) tell({ user: name, suite, name: 'its process', state: 'failed', reason: `ended with ${status ?? signal}` })
     }
   }

@@ -12,8 +12,9 @@ import { checkNode, installSteps, main, ROOT, runSteps, say, SetUpError } from '
 import { boot, fetchKernel, fetchPrograms, layOut, layOutSources, packFolder, PRODUCT, whyNoKvm, whyNoMachine } from './virtual-machine.mjs'
 
 /**
- * Kernels as they come, and with less by their command line. `landlock` (its ABI) and `rungs` (the first is the one that is chosen) are what
- * has to be found there: a machine with other layers than it is listed for would prove something else than it says.
+ * Kernels as they come, and with less by their command line. `landlock` (its ABI), `rungs` (the first is the one that is chosen) and
+ * `tellsSockets` (whose a unix socket is) are what has to be found there: a machine with other layers than it is listed for would prove
+ * something else than it says.
  */
 const MACHINES = [
   { name: '6.1',                       series: '6.1',  landlock: 2 },
@@ -22,7 +23,7 @@ const MACHINES = [
   { name: '6.1 arm64',                 series: '6.1',  landlock: 2, arch: 'arm64' },
   { name: '6.1, no Landlock',          series: '6.1',  append: 'lsm=capability,yama', rungs: { root: [], user: [] } },
   { name: '6.1, no user namespaces',   series: '6.1',  landlock: 2, append: 'sysctl.kernel.unprivileged_userns_clone=0', rungs: { root: ['namespaces', 'supervised'], user: ['supervised'] } },
-  { name: '6.1, no modules',           series: '6.1',  landlock: 2, append: 'NO_MODULES=1' },
+  { name: '6.1, no modules',           series: '6.1',  landlock: 2, append: 'NO_MODULES=1', tellsSockets: false },
   { name: '6.1, ptrace_scope 2',       series: '6.1',  landlock: 2, append: 'sysctl.kernel.yama.ptrace_scope=2', rungs: { root: [], user: [] } },
 ]
 const BOTH = { root: ['namespaces', 'supervised'], user: ['namespaces', 'supervised'] }
@@ -32,8 +33,8 @@ const BOTH = { root: ['namespaces', 'supervised'], user: ['namespaces', 'supervi
  * `quick`: which share of the rows stands for all where time is short.
  */
 const SUITES = {
-  conformance: { files: ['test/conformance/kernel.test.ts'], quick: 16 },
-  escape:      { files: ['test/escape/as-this-user.test.ts'], packages: ['git', 'python3'], quick: 16 },
+  conformance: { files: ['test/conformance/kernel.test.ts'], quick: 24 },
+  escape:      { files: ['test/escape/as-this-user.test.ts'], packages: ['git', 'python3'], quick: 24 },
   workloads:   { files: ['test/workloads/workloads.test.ts'], packages: ['git', 'python3', 'tar', 'gzip', 'bzip2', 'xz-utils', 'zstd', 'file', 'patch', 'make'] },
   native: {
     files: readdirSync(join(ROOT, 'test/native')).filter(name => /^(?:supervised-(?!attack|faults)|life|placeholders|attribution|host-changes)[^]*\.test\.ts$/.test(name)).map(name => `test/native/${name}`),
@@ -80,7 +81,7 @@ function chosen(kind, known, asked = known) {
 
 /** Boots the machine once, and runs all that is asked for in it. */
 async function testOn(machine, { suites, users, matching, share, timeoutMs }, scratch) {
-  const { name, series, arch = process.arch, landlock = 0, rungs = BOTH, append } = machine
+  const { name, series, arch = process.arch, landlock = 0, rungs = BOTH, tellsSockets = true, append } = machine
   const reason = whyNoMachine(arch) ?? missingCompiler(arch)
   if (reason !== undefined) return { name, results: [], skipped: reason }
   const kernel = fetchKernel(series, arch)
@@ -88,7 +89,7 @@ async function testOn(machine, { suites, users, matching, share, timeoutMs }, sc
   const own = join(scratch, 'own')
   rmSync(own, { recursive: true, force: true })
   await pack(own, arch, {
-    users: users.map(user => ({ name: user, uid: USERS[user], expects: { landlock, rungs: rungs[user] } })), slower: whyNoKvm(arch) === undefined ? 1 : 10, matching,
+    users: users.map(user => ({ name: user, uid: USERS[user], expects: { landlock, tellsSockets, rungs: rungs[user] } })), slower: whyNoKvm(arch) === undefined ? 1 : 10, matching,
     suites: suites.map(suite => ({ name: suite, share: share(suite), files: SUITES[suite].files.map(file => file.replace(/\.ts$/, '.js')) })),
   })
   packFolder(own, `${own}.cpio`)
@@ -130,8 +131,8 @@ function compilePrograms(folder, arch) {
   const sources = join(ROOT, 'test/escape/programs')
   mkdirSync(folder)
   for (const name of readdirSync(sources).filter(each => each.endsWith('.c'))) {
-    const { status, stderr } = spawnSync(compiler, ['-D_GNU_SOURCE', '-O1', '-w', '-pthread', '-static', '-o', join(folder, name.replace(/\.c$/, '')), join(sources, name)], { encoding: 'utf8' })
-    if (status !== 0) throw new SetUpError(`${compiler}: ${stderr}`)
+    const { error, status, stderr } = spawnSync(compiler, ['-D_GNU_SOURCE', '-O1', '-w', '-pthread', '-static', '-o', join(folder, name.replace(/\.c$/, '')), join(sources, name)], { encoding: 'utf8' })
+    if (status !== 0) throw new SetUpError(`${compiler}: ${error?.message ?? stderr}`)
   }
 }
 

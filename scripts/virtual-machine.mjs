@@ -59,7 +59,7 @@ sleep 60
 export function whyNoMachine(arch = process.arch) {
   if (process.platform !== 'linux') return 'virtual machines are made on Linux'
   const { qemu, package: qemuPackage } = ARCHITECTURES[arch]
-  const needed = [[qemu, qemuPackage], ['cpio', 'cpio'], ['apt-get', 'apt'], ['dpkg-deb', 'dpkg']]
+  const needed = [[qemu, qemuPackage], ['cpio', 'cpio'], ['xz', 'xz-utils'], ['apt-get', 'apt'], ['dpkg-deb', 'dpkg']]
   const missing = needed.filter(([program]) => spawnSync('sh', ['-c', 'command -v "$0"', program]).status !== 0)
   if (missing.length > 0) return `${missing.map(([program]) => program).join(', ')} missing (Debian: apt-get install --no-install-recommends ${missing.map(([, name]) => name).join(' ')})`
   if (!existsSync(KEYRING)) return `${KEYRING} is missing (Debian and Ubuntu: apt-get install debian-archive-keyring)`
