@@ -26,7 +26,7 @@ const CHECKS = [
 const TABLES = ['test/conformance/kernel.test.ts', 'test/escape/as-this-user.test.ts', 'test/escape/as-ordinary-user.test.ts', 'test/workloads/workloads.test.ts']
 /** These ask for namespaces, alone or beside the other rung. */
 const WITH_NAMESPACES = [
-  'test/escape/two-mounts.test.ts', 'test/ladder/**', 'test/workloads/*/**', 'test/native/**', 'test/fuzz/control-socket.test.ts',
+  'test/escape/two-mounts.test.ts', 'test/conformance/bwrap.test.ts', 'test/ladder/**', 'test/workloads/*/**', 'test/native/**', 'test/fuzz/control-socket.test.ts',
   'test/**/*.e2e.test.ts', 'test/unit/platform/linux/native/mounts.test.ts',
 ]
 

@@ -83,7 +83,7 @@ export const NODE: readonly Workload[] = [
     await once(server, 'listening')
     server.close()
     console.log('ok')
-  `, { unless: place => / \/proc\/sys ro/.test(place.host('cat', '/proc/self/mountinfo')) ? 'this machine mounts /proc/sys read-only, so the launcher cannot open them' : undefined, ...withoutLoopback({ exits: 1, complains: /listen EACCES/ }) }),
+  `, { unless: place => / \/proc\/sys ro/.test(place.host('cat', '/proc/self/mountinfo')) ? 'this machine mounts /proc/sys read-only, so the launcher cannot open them' : undefined, ...withoutLoopback({ exits: 1, complains: /listen EACCES/ }), bwrap: { why: 'nobody inside may open them', exits: 1, prints: '', complains: /listen EACCES/ } }),
   node('a unix socket in the workspace and an abstract one', lines`
     import net from 'node:net'
     import { once } from 'node:events'

@@ -38,7 +38,7 @@ export interface Workload {
   /** What takes the place of the above on the supervised rung, and why. */
   readonly supervised?: Partial<Omit<Workload, 'name' | 'needs' | 'supervised' | 'bwrap'>> & { readonly why: string }
   /** The same inside bwrap. */
-  readonly bwrap?: Partial<Omit<Workload, 'name' | 'needs' | 'supervised' | 'bwrap'>> & { readonly why: string }
+  readonly bwrap?: 'as supervised' | Partial<Omit<Workload, 'name' | 'needs' | 'supervised' | 'bwrap'>> & { readonly why: string }
 }
 
 /** What a name lookup meets: a resolver that nobody answers for; without a network namespace not even a socket to ask it by. */
