@@ -37,6 +37,11 @@ export interface WalkOptions extends SetUpListeners {
 /** Errors of an object that is held by others, or about to be gone, or none of this user's: ERROR_ACCESS_DENIED, _SHARING_VIOLATION, _LOCK_VIOLATION, _DELETE_PENDING. */
 const UNREACHED: readonly number[] = [5, 32, 33, 303]
 
+export interface LeftPlace {
+  readonly path: string
+  readonly reason: string
+}
+
 type Objects = Pick<WindowsSystem, 'readObject' | 'replaceList' | 'children'>
 
 /** How often an object is looked at again that somebody else changes at the same time. */
@@ -88,27 +93,35 @@ export async function changeLists(system: Objects, changes: readonly ListChange[
 /**
  * Takes out every entry for one of `ours`, also where it was handed on or copied.
  *
- * @returns what could not be looked at or changed, with the reason
+ * @returns `left`: what has entries of ours, or was to have them, and could not be changed; `unseen`: what lies below such a place and could
+ *          not be looked at, so that nothing is known of it
  */
-export async function stripLists(system: Objects, places: readonly EditedPlace[], options: WalkOptions): Promise<{ readonly written: number; readonly left: { readonly path: string; readonly reason: string }[] }> {
+export async function stripLists(system: Objects, places: readonly EditedPlace[], options: WalkOptions): Promise<{ readonly written: number; readonly left: LeftPlace[]; readonly unseen: LeftPlace[] }> {
   const walk = new Walk(system, options)
-  const left: { path: string; reason: string }[] = []
+  const [left, unseen]: [LeftPlace[], LeftPlace[]] = [[], []]
   const deep = places.filter(place => place.isDeep)
   const tops = places.filter(({ path, isDeep }) => !deep.some(other => other.path !== path && isInside('windows', other.path, path) && !(isDeep && isInside('windows', path, other.path))))
-  const visit = async (path: string, isDeep: boolean): Promise<void> => {
+  const visit = async (path: string, isDeep: boolean, isTop: boolean): Promise<void> => {
     let found: ObjectState | undefined
     let names: readonly string[] = []
+    let hasOurs = isTop
     try {
-      found = await walk.rewrite(path, false, list => withoutOurs(list, options.ours))
+      found = await walk.rewrite(path, false, list => {
+        const after = withoutOurs(list, options.ours)
+        hasOurs ||= !sameList(list, after)
+        return after
+      })
       if (isDeep && found?.kind === 'directory' && !found.isLink) names = await walk.children(path)
     } catch (error) {
       if (!(error instanceof WindowsFailure || error instanceof SandboxError)) throw error
-      left.push({ path, reason: error.message })
+      const place = { path, reason: error.message }
+      if (hasOurs) left.push(place)
+      else unseen.push(place)
     }
-    for (const name of names) await visit(joinPath('windows', path, name), true)
+    for (const name of names) await visit(joinPath('windows', path, name), true, false)
   }
-  for (const { path, isDeep } of tops) await visit(path, isDeep)
-  return { written: walk.written, left }
+  for (const { path, isDeep } of tops) await visit(path, isDeep, true)
+  return { written: walk.written, left, unseen }
 }
 
 /**

@@ -123,7 +123,7 @@ async function uninstall(system: WindowsSystem, request: MachineRequest, listene
     listeners.onProgress?.({ step: `remove ${step.step}` })
     steps.push({ step: step.step, outcome: await removeOne(step) })
   }
-  return { result: { steps, left: stripped.left }, keep: async () => {}, undo: async () => {} }
+  return { result: { steps, left: [...stripped.left, ...stripped.unseen] }, keep: async () => {}, undo: async () => {} }
 }
 
 /** It is gone when there is nothing left to remove: what the system answered to the first time does not count. */

@@ -267,7 +267,7 @@ class SetUpRun {
       const changes: ListChange[] = [...edits.map(({ path, identity, add }) => ({ path, identity, add })), ...unfinished.filter(path => !edits.some(edit => edit.path === path)).map(path => ({ path, add: [], reachesDown: true }))]
       const { written, missed } = await changeLists(this.#system, changes, { ...options, ...this.#request }, change => added.push(change))
       const [first] = missed
-      if (first !== undefined) this.#notes.push(`${missed.length} files or folders could not be changed by you, so that commands cannot write them; the first is ${first}`)
+      if (first !== undefined) this.#notes.push(`${missed.length} files or folders could not be changed by you, so that commands get nothing there; the first is ${first}`)
       return { outcome: written > 0 ? 'made' : 'unchanged', written }
     })
   }

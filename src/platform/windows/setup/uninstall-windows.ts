@@ -35,9 +35,11 @@ async function takeAway(system: WindowsSystem, machine: MachineFacts, listeners:
   listeners.onProgress?.({ step: 'access_lists' })
   const stripped = await stripLists(system, journal.places, { step: 'access_lists', ours, ...listeners })
   steps.push({ step: 'access_lists', outcome: stripped.written > 0 ? 'made' : 'unchanged', written: stripped.written })
-  const away = await machineAway(system, machine, ours, stripped.left, listeners)
+  const away = await machineAway(system, machine, ours, stripped, listeners)
   steps.push(...away.steps)
   const left = [...away.left, ...damage]
+  // With an administrator's eyes it was looked at again.
+  const unseen = away.steps.length > 0 && !machine.isElevated ? [] : stripped.unseen
   // Where entries may still stand, their SIDs and places stay known, for another try.
   const kept: readonly string[] = left.length === 0 ? [] : damage.length > 0 ? [STATE_FILES.capabilities] : [STATE_FILES.journal, STATE_FILES.capabilities]
   if (hasFolder) await named('state', async () => {
@@ -45,7 +47,7 @@ async function takeAway(system: WindowsSystem, machine: MachineFacts, listeners:
     if (kept.length === 0) await system.removeStateFolder()
   })
   steps.push({ step: 'files', outcome: hasFolder ? 'made' : 'unchanged' })
-  return { steps, left }
+  return { steps, left: [...left, ...unseen] }
 }
 
 /**
@@ -104,10 +106,10 @@ async function groupSid(system: WindowsSystem, user: MachineFacts['user']): Prom
 }
 
 /** Without anything of the machine's no consent is asked for. What the user could not take out is tried again with it. */
-async function machineAway(system: WindowsSystem, machine: MachineFacts, ours: ReadonlySet<string>, left: UninstallReport['left'], listeners: SetUpListeners): Promise<{ readonly steps: readonly SetUpStepReport[]; readonly left: UninstallReport['left'] }> {
+async function machineAway(system: WindowsSystem, machine: MachineFacts, ours: ReadonlySet<string>, { left, unseen }: Pick<Awaited<ReturnType<typeof stripLists>>, 'left' | 'unseen'>, listeners: SetUpListeners): Promise<{ readonly steps: readonly SetUpStepReport[]; readonly left: UninstallReport['left'] }> {
   if (!await isAnythingThere(system, machine) && (left.length === 0 || machine.isElevated)) return { steps: [], left }
   const request: MachineRequest = {
-    version: REQUEST_VERSION, task: 'uninstall', user: machine.user, wantsPasswords: false, proxyPorts: [], close: [], sids: [...ours], strip: machine.isElevated ? [] : left.map(({ path }) => path),
+    version: REQUEST_VERSION, task: 'uninstall', user: machine.user, wantsPasswords: false, proxyPorts: [], close: [], sids: [...ours], strip: machine.isElevated ? [] : [...left, ...unseen].map(({ path }) => path),
   }
   const session = machine.isElevated ? await openMachineSession(system, request, listeners) : await withConsent(system, request, listeners)
   await session.keep()

@@ -417,6 +417,21 @@ describe('entries', () => {
     }
   })
 
+  test('uninstalling: what cannot be looked at is told, and no consent is asked for it; what has entries of ours and cannot be changed stays known', async () => {
+    const machine = machineWith({ machine: { isElevated: false } })
+    await machine.setUp('unelevated')
+    const unseen = await withForbidden(machine, (name, path) => name === 'readObject' && path === `${W}\\src`).uninstall()
+    expect(unseen.left).toEqual([{ path: `${W}\\src`, reason: expect.stringContaining('readObject') }])
+    expect([machine.windows.consents, machine.windows.files]).toEqual([0, []])
+    const again = machineWith({ machine: { isElevated: true } })
+    await again.setUp('unelevated')
+    const { left } = await withForbidden(again, (name, path) => name === 'replaceList' && path === `${W}\\src`).uninstall()
+    expect(left).toEqual([{ path: `${W}\\src`, reason: expect.stringContaining('replaceList') }])
+    expect(again.windows.files).toEqual(['capabilities.json', 'journal.json'])
+    expect((await again.uninstall()).left).toEqual([])
+    expect([again.windows.files, again.windows.list(`${W}\\src`)?.includes('S-1-5-21-11-22-33-1001)')]).toEqual([[], true])
+  })
+
   test('and where everybody may write: an error, since nothing would close it', async () => {
     const machine = machineWith({ facts: { worldWritable: ['C:\\everybodys'] } })
     const work = withForbidden(machine, (name, path) => name === 'replaceList' && path === 'C:\\everybodys\\x').setUp({ mode: 'elevated', policies: [machine.policy], facts: () => machine.windows.facts() })
