@@ -63,7 +63,7 @@ export async function runFiles(files, { slower = 1, matching, share = 1, onResul
   const runner = {
     config: {
       root: process.cwd(), setupFiles: [], name: undefined, passWithNoTests: false, testNamePattern: matching, allowOnly: false, maxConcurrency: 1, retry: 0,
-      sequence: { seed: 0, hooks: 'stack', setupFiles: 'list' }, chaiConfig: undefined, includeTaskLocation: false, tags: [], tagsFilter: undefined, strictTags: false,
+      sequence: { seed: 0, hooks: 'stack', setupFiles: 'list' }, chaiConfig: { truncateThreshold: 0 }, includeTaskLocation: false, tags: [], tagsFilter: undefined, strictTags: false,
       testTimeout: 30_000 * slower, hookTimeout: 60_000 * slower,
     },
     onCollected: collected => {

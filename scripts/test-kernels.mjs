@@ -117,7 +117,7 @@ async function pack(folder, arch, plan) {
   const { build } = await import('esbuild')
   mkdirSync(join(folder, 'guest/node_modules/vitest'), { recursive: true })
   layOut(folder, Object.fromEntries([...PRODUCT, 'scripts/test-kernels-guest.mjs'].map(name => [`guest/${name}`, name])))
-  await layOutSources(folder, ['src', 'test'])
+  await layOutSources(folder, ['src', 'test'], ['src/index.ts', ...plan.suites.flatMap(({ files }) => files)].map(file => file.replace(/\.js$/, '.ts')), ['vitest', 'esbuild'])
   await build({ absWorkingDir: ROOT, entryPoints: ['scripts/test-kernels-vitest.mjs'], outfile: join(folder, 'guest/node_modules/vitest/index.js'), bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error' })
   writeFileSync(join(folder, 'guest/node_modules/vitest/package.json'), '{"type":"module","exports":"./index.js"}\n')
   compilePrograms(join(folder, 'programs'), arch)

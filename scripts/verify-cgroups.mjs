@@ -21,7 +21,7 @@ await main(async () => {
     const files = [...PRODUCT, launcherPath('fault-injection'), 'scripts/verify-cgroups-guest.mjs']
     layOut(own, Object.fromEntries(files.map(name => [`guest/${name}`, name])))
     // The built package takes no other launcher than its own.
-    await layOutSources(own, ['src'])
+    await layOutSources(own, ['src'], ['src/index.ts'])
     writeFileSync(join(own, 'start'), 'exec node /guest/scripts/verify-cgroups-guest.mjs\n')
     packFolder(own, join(folder, 'own.cpio'))
     say(`booting ${kernel.release}…`)

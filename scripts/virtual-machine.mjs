@@ -4,6 +4,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { accessSync, chmodSync, constants, cpSync, createReadStream, createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pipeline } from 'node:stream/promises'
@@ -25,8 +26,6 @@ const ARCHITECTURES = {
   arm64: { debian: 'arm64', qemu: 'qemu-system-aarch64', package: 'qemu-system-arm', console: 'ttyAMA0',              machine: ['-M', 'virt'], tcg: ['-cpu', 'max,pauth-impdef=on'] },
 }
 
-/** The built package, with what it depends on: what a script lays out to have it in a machine. */
-export const PRODUCT = ['dist', 'package.json', ...dependenciesOf(ROOT).map(name => `node_modules/${name}`)]
 
 /** What every machine has: a shell, the programs that tests start, and the libraries of Node. */
 const BASE_PACKAGES = ['libc6', 'libc-bin', 'dash', 'bash', 'coreutils', 'util-linux', 'util-linux-extra', 'mount', 'findutils', 'grep', 'sed', 'mawk', 'diffutils', 'hostname', 'procps', 'iproute2', 'kmod', 'libstdc++6', 'libatomic1']
@@ -257,15 +256,17 @@ function unpack(packages, folder) {
   if (unfinished !== folder) renameSync(unfinished, folder)
 }
 
-/** All of them: npm lays each beside the others. */
-function dependenciesOf(folder, known = []) {
-  for (const name of Object.keys(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).dependencies ?? {})) {
-    if (known.includes(name)) continue
-    known.push(name)
-    dependenciesOf(join(ROOT, 'node_modules', name), known)
-  }
-  return known
+/** A package's, and theirs: npm lays each beside the others. */
+function withDependencies(name, known) {
+  if (known.has(name)) return known
+  known.add(name)
+  return dependenciesOf(join(ROOT, 'node_modules', name)).reduce((all, each) => withDependencies(each, all), known)
 }
+
+const dependenciesOf = folder => Object.keys(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).dependencies ?? {})
+
+/** The built package, with what it depends on: what a script lays out to have it in a machine. */
+export const PRODUCT = ['dist', 'package.json', ...[...dependenciesOf(ROOT).reduce((known, name) => withDependencies(name, known), new Set())].map(name => `node_modules/${name}`)]
 
 /** As Debian's versions of kernels are ordered: number by number. */
 const byVersion = (a, b) => a.localeCompare(b, 'en', { numeric: true })
@@ -275,13 +276,18 @@ const byVersion = (a, b) => a.localeCompare(b, 'en', { numeric: true })
  * a bundler, and each file finds what lies beside it.
  *
  * @param folders  of this checkout; what in them is no TypeScript is laid there as it is
+ * @param entries  files in them that will be run: the packages that they import are laid there too, but for `without`
  */
-export async function layOutSources(folder, folders) {
+export async function layOutSources(folder, folders, entries, without = []) {
   const { build } = await import('esbuild')
+  const options = { absWorkingDir: ROOT, outdir: join(folder, 'guest'), outbase: '.', format: 'esm', platform: 'node', target: 'node20.19', logLevel: 'error' }
   const files = folders.flatMap(name => readdirSync(join(ROOT, name), { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).map(entry => relative(ROOT, join(entry.parentPath, entry.name))))
   const isSource = file => file.endsWith('.ts') && !file.endsWith('.d.ts')
-  await build({ absWorkingDir: ROOT, entryPoints: files.filter(isSource), outdir: join(folder, 'guest'), outbase: '.', format: 'esm', platform: 'node', target: 'node20.19', logLevel: 'error' })
-  layOut(folder, Object.fromEntries(files.filter(file => !isSource(file)).map(file => [`guest/${file}`, file])))
+  await build({ ...options, entryPoints: files.filter(isSource) })
+  const { metafile } = await build({ ...options, entryPoints: entries, bundle: true, packages: 'external', write: false, metafile: true })
+  const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports).filter(({ external, path }) => external && !isBuiltin(path)).map(({ path }) => path.split('/').slice(0, path.startsWith('@') ? 2 : 1).join('/'))
+  const packages = [...new Set(imported)].filter(name => !without.includes(name)).reduce((known, name) => withDependencies(name, known), new Set())
+  layOut(folder, Object.fromEntries([...files.filter(file => !isSource(file)), ...[...packages].map(name => `node_modules/${name}`)].map(file => [`guest/${file}`, file])))
 }
 
 /** Lays files into a folder that will be packed: by their place in the machine, where each lies in this checkout. */
