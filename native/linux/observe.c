@@ -22,6 +22,7 @@ enum { RIGHT_EXECUTE = 1, RIGHT_WRITE = 2, RIGHT_READ = 1 << 2 | 1 << 3 };	/* LA
 
 static const struct plan *plan;
 static bool by_rules;		/* the supervised rung */
+static bool inside_bwrap;
 
 /* A path that a call names, so that this process can look at it: an absolute one as it is, another one through the caller's
  * working directory or descriptor, by a magic link of the caller's in /proc. */
@@ -65,12 +66,25 @@ static bool is_closed(const struct seen *seen, int mode)
 	return mode == W_OK ? effect != EFFECT_WRITE && !has_right(resolved, RIGHT_WRITE) : effect == EFFECT_DENY;
 }
 
+/* bwrap hides files below a device that its mount does not let be opened, of which access(2) does not know either. */
+static bool is_shut_device(const struct seen *seen, int mode)
+{
+	struct statx_ found;
+	struct statfs file_system;
+
+	if (!inside_bwrap || mode == F_OK || syscall(SYS_statx, AT_FDCWD, seen->text, 0, STATX_TYPE_MODE_, &found) != 0 || !S_ISCHR(found.mode))
+		return false;
+	return statfs(seen->text, &file_system) == 0 && (file_system.f_flags & 4 /* ST_NODEV */) != 0;
+}
+
 /* EROFS: only the mount refuses it, or a rule; EACCES: a mode does, of the file, of a folder on the way, or of a mask. Commands have
  * the same ids and no capability either. */
 static int ask(const struct seen *seen, int mode)
 {
 	if (syscall(SYS_faccessat, AT_FDCWD, seen->text, mode) != 0)
 		return -errno;
+	if (is_shut_device(seen, mode))
+		return -EACCES;
 	return is_closed(seen, mode) ? -EROFS : 0;
 }
 
@@ -467,6 +481,7 @@ void prepare_observing(const struct plan *its_plan)
 {
 	plan = its_plan;
 	by_rules = (plan->flags & PLAN_SUPERVISED) != 0;
+	inside_bwrap = (plan->flags & PLAN_INSIDE) != 0;
 }
 
 /* -- Calls that have another handler -- */

@@ -1,11 +1,12 @@
 // Every way in which bwrap may fail, or do something else than it was told: nothing runs then, and nothing is left on the host.
+import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { SandboxOptions } from '../../src/exec/options.js'
 import type { Sandbox } from '../../src/exec/sandbox.js'
 import { locateBwrap } from '../../src/platform/linux/bwrap/find.js'
-import { BWRAP, startOn } from '../support/rungs.js'
+import { BWRAP, onBackend, startOn } from '../support/rungs.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
 
 const PYTHON = '/usr/bin/python3'
@@ -127,6 +128,30 @@ describe('which bwrap is run', () => {
     onTestFinished(() => sandbox.close())
     expect(await sandbox.exec(['echo', 'ran'])).toMatchObject({ stdout: 'ran\n' })
   })
+})
+
+test('where descriptors have run out, the error says so, and the embedding process goes on', { timeout: 60_000 }, () => {
+  const { path, outside } = makeWorkspace()
+  const script = join(outside, 'exhausted.mjs')
+  writeFileSync(script, `
+    import { closeSync, openSync } from 'node:fs'
+    import { createSandbox } from ${JSON.stringify(join(process.cwd(), 'dist/index.js'))}
+    const run = async () => {
+      const sandbox = await createSandbox(${JSON.stringify({ cwd: path, ...onBackend('linux-bwrap') })})
+      try { return (await sandbox.exec(['echo', 'ran'])).stdout.trim() } finally { await sandbox.close() }
+    }
+    const told = [await run()]
+    for (const free of [3, 12, 24]) {
+      const taken = []
+      try { for (;;) taken.push(openSync('/dev/null', 'r')) } catch {}
+      for (let i = 0; i < free; i++) closeSync(taken.pop())
+      told.push(await run().catch(({ code, step, errno }) => [code, step, errno].join(' ')))
+      for (const descriptor of taken) closeSync(descriptor)
+    }
+    console.log([...told, await run()].join("\\n"))`)
+  const { stdout, status } = spawnSync('sh', ['-c', 'ulimit -n 160 && exec "$@"', 'sh', process.execPath, script], { encoding: 'utf8' })
+  expect({ status, lines: stdout.trim().split('\n') }).toEqual({ status: 0, lines: ['ran', ...Array(3).fill('set_up_failed bwrap EMFILE') as string[], 'ran'] })
+  expect(readdirSync(path)).toEqual([])
 })
 
 describe('what bwrap does is read back', () => {

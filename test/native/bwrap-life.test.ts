@@ -137,3 +137,12 @@ describe('what the host changes at a held path', () => {
     expect(await sandbox.exec(['sh', '-c', 'echo x > .git/config || echo held'])).toMatchObject({ stdout: 'held\n' })
   })
 })
+
+test('what is refused is told with its exact path: hidden files, whose masks are devices, and folders', { timeout: 30_000 }, async () => {
+  const workspace = makeWorkspace('hidden')
+  writeFileSync(join(workspace.path, 'secret'), 'secret')
+  const sandbox = await startOn(BWRAP, { cwd: workspace.path, observe: 'reads', policy: { mode: 'workspace-write', deny: ['secret', 'hidden'] } })
+  onTestFinished(() => sandbox.close())
+  const { denials } = await sandbox.exec(['sh', '-c', 'exec 2>/dev/null; cat secret; ls hidden; (echo x > secret); mkdir .codex/x; cat /dev/null; echo x > /dev/null'])
+  expect(denials.map(({ operation, path, certainty }) => `${operation} ${path?.slice(workspace.path.length + 1)} ${certainty}`)).toEqual(['read secret observed', 'read hidden observed', 'write secret observed', 'create .codex/x observed'])
+})

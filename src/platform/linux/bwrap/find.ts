@@ -1,9 +1,10 @@
 // Which bwrap of this machine is run, and what is known of it. It runs with the user's rights, outside of every sandbox.
 import type { ChildProcess } from 'node:child_process'
-import { readFileSync, realpathSync, statSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import { execa, type Options } from 'execa'
 import which from 'which'
+import { SandboxError } from '../../../errors.js'
 import type { LayerReport } from '../../backend.js'
 import type { BwrapProgram } from '../../launch-plan.js'
 
@@ -19,8 +20,33 @@ export const BWRAP_SURROUNDINGS = { env: {}, extendEnv: false, cwd: '/', stripFi
 type Stdio = readonly ('ignore' | 'pipe' | 'ipc' | number)[]
 interface Ended { readonly exitCode?: number; readonly signal?: string; readonly stdout: string; readonly stderr: string }
 
-/** Runs bwrap, or whatever stands in its place, with nothing of the caller's around it. */
-export const runBwrap = execa as unknown as (path: string, argv: readonly string[], options: typeof BWRAP_SURROUNDINGS & Omit<Options, 'stdio'> & { readonly stdio: Stdio }) => ChildProcess & Promise<Ended>
+type Run = (path: string, argv: readonly string[], options: typeof BWRAP_SURROUNDINGS & Omit<Options, 'stdio'> & { readonly stdio: Stdio }) => ChildProcess & Promise<Ended>
+
+/** More than a start takes. */
+const DESCRIPTORS = 32
+
+/**
+ * Runs bwrap, or whatever stands in its place, with nothing of the caller's around it.
+ *
+ * @throws SandboxError `set_up_failed`, step `bwrap`, where descriptors have run out. Told before: a child that has none for its streams makes
+ *         execa throw, and Node end, as nobody hears its error then
+ */
+export const runBwrap: Run = (path, argv, options) => {
+  needDescriptors(path)
+  return (execa as unknown as Run)(path, argv, options)
+}
+
+/** Taken and given back at once: nothing runs before the start that follows. */
+function needDescriptors(path: string): void {
+  const taken: number[] = []
+  try {
+    while (taken.length < DESCRIPTORS) taken.push(openSync('/dev/null', 'r'))
+  } catch (error) {
+    throw new SandboxError('set_up_failed', { step: 'bwrap', errno: (error as NodeJS.ErrnoException).code ?? 'unknown', path }, { cause: error, remedy: 'Close files, or raise the limit of open files (ulimit -n).' })
+  } finally {
+    for (const descriptor of taken) closeSync(descriptor)
+  }
+}
 
 /** Options without which no plan can be said; `--perms` came with 0.5.0. */
 const NEEDED_OPTIONS = ['--args', '--as-pid-1', '--cap-drop', '--die-with-parent', '--new-session', '--perms', '--remount-ro', '--unshare-cgroup-try'] as const
