@@ -4,6 +4,8 @@ import { chmodSync, chownSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rea
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+/** For packages that are CommonJS, as in scripts/build.mjs. */
+const REQUIRE = 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 export interface OrdinaryUser {
@@ -35,7 +37,7 @@ export function makeOrdinaryUser(): OrdinaryUser {
   const bundle = async (entry: string): Promise<string> => {
     const { build } = await import('esbuild') // not where only the tables are run (scripts/test-kernels.mjs)
     const outfile = join(shared, 'dist', 'entry.mjs')
-    await build({ absWorkingDir: ROOT, entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error' })
+    await build({ absWorkingDir: ROOT, entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20.19', logLevel: 'error', banner: { js: REQUIRE } })
     makeReadable(dirname(outfile))
     return outfile
   }
