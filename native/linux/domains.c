@@ -9,9 +9,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -99,13 +99,19 @@ static enum closeness judge_entry(const struct granting *granting, const char *n
 {
 	size_t name_length = strlen(name);
 	enum closeness result = OPEN;
+	char path[PATH_MAX + NAME_MAX + 2];
 
+	snprintf(path, sizeof path, "%s/%s", granting->path, name);
 	for (uint32_t i = 0; i < granting->tree->n_closed; i++) {
 		const char *closed = granting->tree->closed[i], *rest = closed + length + 1;
 		bool folds = folds_case(granting->plan, closed);
+		struct relation relation = folds ? relate_folded(closed, path) : (struct relation){ 0 };
 
-		if (strlen(closed) < length + 1 + name_length || closed[length] != '/' ||
-		    (folds ? strncasecmp : strncmp)(closed, granting->path, length) != 0 || (folds ? strncasecmp : strncmp)(rest, name, name_length) != 0)
+		if (relation.at_or_above)
+			return CLOSED;
+		if (relation.below)
+			result = LEADS_TO_CLOSED;
+		if (folds || strncmp(closed, granting->path, length) != 0 || closed[length] != '/' || strncmp(rest, name, name_length) != 0)
 			continue;
 		if (rest[name_length] == 0)
 			return CLOSED;

@@ -18,7 +18,7 @@ struct supervised_rules {
 	enum effect base;
 	uint32_t size;			/* of the table, a power of two, more than twice the rows */
 	uint32_t n_folding, n_grants;
-	const struct supervised_rule **folding;
+	struct supervised_rule *folding;	/* copies: what was given need not stay, but for its paths */
 	struct granted *grants;
 	struct row rows[];
 };
@@ -194,11 +194,7 @@ static uint32_t name_length(const char *name)
 	return (uint32_t)strcspn(name, "/");
 }
 
-/* How a rule of a file system without letter case stands to a path: how many names of `path` it has, where it is the path itself or
- * above it (`at_or_above`), or below it (`below`). */
-struct relation { bool at_or_above, below; uint32_t depth; };
-
-static struct relation relate(const char *rule, const char *path)
+struct relation relate_folded(const char *rule, const char *path)
 {
 	struct relation relation = { 0 };
 
@@ -234,8 +230,8 @@ static struct speaker speaker_at(const struct supervised_rules *rules, const cha
 	}
 	/* Such a match is a guess, so it never opens what a rule in the path's own spelling, or another guess, closes. */
 	for (uint32_t i = 0; i < rules->n_folding; i++) {
-		const struct supervised_rule *rule = rules->folding[i];
-		struct relation relation = rule->effect <= speaker.effect ? (struct relation){ 0 } : relate(rule->path, path);
+		const struct supervised_rule *rule = &rules->folding[i];
+		struct relation relation = rule->effect <= speaker.effect ? (struct relation){ 0 } : relate_folded(rule->path, path);
 
 		if (relation.at_or_above && relation.depth >= deepest)
 			speaker = (struct speaker){ rule->effect, row_of(rules, rule->path)->supervised, relation.depth == depth - 1 };
@@ -276,7 +272,7 @@ bool is_above_closed(const struct supervised_rules *rules, const char *path)
 	if (row->path != NULL && row->above_closed)
 		return true;
 	for (uint32_t i = 0; i < rules->n_folding; i++)
-		if (relate(rules->folding[i]->path, path).below)
+		if (relate_folded(rules->folding[i].path, path).below)
 			return true;
 	return false;
 }
@@ -349,7 +345,7 @@ struct supervised_rules *index_rules(enum effect base, const struct supervised_r
 			continue;
 		close_above(rules, &given[i]);
 		if (given[i].folds_letter_case)
-			rules->folding[rules->n_folding++] = &given[i];
+			rules->folding[rules->n_folding++] = given[i];
 	}
 	for (uint32_t i = 0; i < n_given; i++)
 		find_supervised(rules, &given[i]);

@@ -19,6 +19,11 @@ struct supervised_rules;
 /* `base` holds where no rule does. Paths must stay. NULL: no memory. */
 struct supervised_rules *index_rules(enum effect base, const struct supervised_rule *rules, uint32_t n_rules);
 
+/* How a closed path of a file system without letter case stands to a path, by every name that such a file system may take for its own: how
+ * many names of `path` it has, where it is the path itself or above it (`at_or_above`), or below it (`below`); neither where they part. */
+struct relation { bool at_or_above, below; uint32_t depth; };
+struct relation relate_folded(const char *rule, const char *path);
+
 enum effect effect_at(const struct supervised_rules *rules, const char *path);
 
 /* May a name be made there? So must the directory that gets it let write. */

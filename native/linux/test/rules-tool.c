@@ -61,8 +61,11 @@ int main(void)
 			rules[n++] = (struct supervised_rule){ effect_named(words[1]), decode_path(words[3]), words[2][0] == '1' };
 			continue;
 		}
-		if (indexed == NULL)
+		if (indexed == NULL) {
 			indexed = index_rules(base, rules, n);
+			/* They need not stay. */
+			memset(rules, 0xa5, sizeof rules);
+		}
 		if (indexed == NULL)
 			return 2;
 		if (count == 2 && strcmp(words[0], "grant") == 0) {
