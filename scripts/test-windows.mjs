@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { installSteps, main, ROOT, runSteps, SetUpError } from './setup.mjs'
+import { readySteps } from './build.mjs'
+import { main, ROOT, runSteps, SetUpError } from './setup.mjs'
 
 const FOLDER = join(ROOT, 'build', 'windows')
 const NATIVE = join(ROOT, 'native', 'windows')
@@ -27,7 +28,7 @@ const RUNNER_BUILDS = [{ name: 'codex-sandbox-runner.exe', flags: [] }, { name: 
 const TEST_FILES = readdirSync(join(ROOT, 'test', 'windows')).filter(name => name.endsWith('.test.mjs') && (process.argv.length === 2 || process.argv.slice(2).some(word => name.includes(word))))
 
 await main(async () => {
-  await runSteps(installSteps())
+  await runSteps(readySteps())
   mkdirSync(FOLDER, { recursive: true })
   installPackages()
   const wine = findWine()
@@ -38,6 +39,7 @@ await main(async () => {
   buildRunner()
   buildTryJob()
   bundleProduct()
+  layPackage()
   process.exitCode = runTests(wine)
 })
 
@@ -134,6 +136,15 @@ function bundleProduct() {
   for (const name of TEST_FILES) cpSync(join(ROOT, 'test', 'windows', name), join(FOLDER, name))
 }
 
+/** What a user's package has, with the addon where it is loaded from. */
+function layPackage() {
+  const place = join(FOLDER, 'package')
+  rmSync(place, { recursive: true, force: true })
+  cpSync(join(ROOT, 'package.json'), join(place, 'package.json'))
+  for (const name of ['cli.cjs', 'cli', 'index.js', 'index']) cpSync(join(ROOT, 'dist', name), join(place, 'dist', name), { recursive: true })
+  cpSync(join(FOLDER, 'addon.node'), join(place, 'dist', 'windows-x64', 'codex_sandbox.node'))
+}
+
 /** Node cannot use pipes of Unix as its own: its output goes through pipes of Windows, and here into a file. */
 function runTests({ wine, server, env }) {
   const log = join(FOLDER, 'tests.txt')
@@ -141,7 +152,7 @@ function runTests({ wine, server, env }) {
   const node = join(FOLDER, 'win-node', 'package', 'bin', 'node.exe')
   const { status } = spawnSync(wine, [join(FOLDER, 'pipewrap.exe'), node, '--test', '--test-reporter=tap', ...TEST_FILES.map(name => join(FOLDER, name))], {
     stdio: ['ignore', output, output], timeout: 300_000, env: { ...process.env, ...env, CODEX_SANDBOX_ADDON: join(FOLDER, 'addon.node'), CODEX_SANDBOX_ADDON_PLUMBING: join(FOLDER, 'addon-plumbing.node'), CODEX_SANDBOX_RUNNER: join(FOLDER, RUNNER_BUILDS[0].name), CODEX_SANDBOX_RUNNER_PLUMBING: join(FOLDER, RUNNER_BUILDS[1].name), CODEX_SANDBOX_VERSION: VERSION, CODEX_SANDBOX_TRY_JOB: join(FOLDER, 'try-job.exe'),
-      CODEX_SANDBOX_TELL: join(FOLDER, 'tell.exe'), CODEX_SANDBOX_PRODUCT: './product.mjs', CODEX_SANDBOX_WINE: '1' },
+      CODEX_SANDBOX_TELL: join(FOLDER, 'tell.exe'), CODEX_SANDBOX_PRODUCT: './product.mjs', CODEX_SANDBOX_PACKAGE: join(FOLDER, 'package'), CODEX_SANDBOX_WINE: '1' },
   })
   run(server, ['-k'], env)
   const text = readFileSync(log, 'utf8')
