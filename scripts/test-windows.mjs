@@ -143,6 +143,7 @@ function layPackage() {
   cpSync(join(ROOT, 'package.json'), join(place, 'package.json'))
   for (const name of ['cli.cjs', 'cli', 'index.js', 'index']) cpSync(join(ROOT, 'dist', name), join(place, 'dist', name), { recursive: true })
   cpSync(join(FOLDER, 'addon.node'), join(place, 'dist', 'windows-x64', 'codex_sandbox.node'))
+  cpSync(join(FOLDER, RUNNER_BUILDS[0].name), join(place, 'dist', 'windows-x64', RUNNER_BUILDS[0].name))
 }
 
 /** Node cannot use pipes of Unix as its own: its output goes through pipes of Windows, and here into a file. */

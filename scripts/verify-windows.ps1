@@ -103,7 +103,12 @@ try {
 	$env:CODEX_SANDBOX_ADDON = "$gyp\addon.node"
 	$env:CODEX_SANDBOX_ADDON_PLUMBING = "$gyp\addon-plumbing.node"
 	$env:CODEX_SANDBOX_TELL = "$gyp\tell.exe"
+	$env:CODEX_SANDBOX_TRY_JOB = "$gyp\try-job.exe"
 	$env:CODEX_SANDBOX_RUNNER = "$gyp\codex-sandbox-runner.exe"
+	$env:CODEX_SANDBOX_RUNNER_PLUMBING = "$gyp\codex-sandbox-runner-plumbing.exe"
+	$env:CODEX_SANDBOX_VERSION = (node -p "require('./package.json').version")
+	# As an administrator who has asked for it, the addon's tests make accounts and rules too, and remove them.
+	if ($SetUp -and $isAdmin) { $env:CODEX_SANDBOX_TEST_MACHINE = '1' }
 	$env:CODEX_SANDBOX_RUNNER_PLUMBING = "$gyp\codex-sandbox-runner-plumbing.exe"
 	$env:CODEX_SANDBOX_VERSION = (Get-Content package.json -Raw | ConvertFrom-Json).version
 	$env:CODEX_SANDBOX_PACKAGE = $root

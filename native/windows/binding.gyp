@@ -1,5 +1,5 @@
 # The addon, as node-gyp builds it on Windows with MSVC, for x64 and arm64. Nobody has built it this way yet: here it is cross-compiled with
-# MinGW (scripts/test-windows.mjs). What ends in `-plumbing` goes on where a step did not read back, and `tell` is what the tests run: neither is shipped.
+# MinGW (scripts/test-windows.mjs). What ends in `-plumbing` goes on where a step did not read back, and `tell` and `try-job` are what the tests run: none is shipped.
 {
   'target_defaults': {
     'defines': ['NAPI_VERSION=8', 'UNICODE', '_UNICODE', '_WIN32_WINNT=0x0A00', 'WIN32_LEAN_AND_MEAN', 'NOMINMAX', "CODEX_SANDBOX_VERSION=<!(node -p \"require('../../package.json').version\")"],
@@ -42,6 +42,13 @@
       'sources': ['<@(sources_of_the_runner)'],
       'defines': ['CODEX_SANDBOX_TEST_PAST_READ_BACK'],
       'libraries': ['<@(libraries_of_the_runner)'],
+      'msvs_settings': {'VCLinkerTool': {'SubSystem': 1}},
+    },
+    {
+      'target_name': 'try-job',
+      'type': 'executable',
+      'sources': ['../../test/windows/programs/try-job.cc', 'job.cc', 'read_back.cc'],
+      'libraries': ['advapi32.lib'],
       'msvs_settings': {'VCLinkerTool': {'SubSystem': 1}},
     },
     {

@@ -7,6 +7,7 @@ import { afterAll, expect, test } from 'vitest'
 import { findPackage } from '../../../../src/host/own-package.js'
 import { packageRuntimePaths } from '../../../../src/platform/linux/native/find-launcher.js'
 import { findWindowsAddon, isAddonFailure, loadWindowsAddon } from '../../../../src/platform/windows/addon.js'
+import { findRunner } from '../../../../src/platform/windows/find-runner.js'
 import { probeWindows } from '../../../../src/platform/windows/probe.js'
 
 const root = mkdtempSync(join(tmpdir(), 'codex-sandbox-addon-'))
@@ -49,7 +50,9 @@ test.each([
   expect(() => loadWindowsAddon(place)).toThrow(expect.objectContaining({ code: 'layer_missing', field: 'windows-addon', message: expect.stringMatching(says) }))
 })
 test('a probe tells the same', () => {
-  expect(probeWindows(findWindowsAddon({ own, arch: 'x64', load: () => complete }))).toEqual([{ layer: 'windows-addon', available: true }])
+  const found = findWindowsAddon({ own, arch: 'x64', load: () => complete })
+  expect(probeWindows(found, () => 'runner')).toEqual([{ layer: 'windows-addon', available: true }])
+  expect(probeWindows(found, () => findRunner({ own, arch: 'x64' }))).toEqual([{ layer: 'windows-addon', available: false, reason: 'the program that runs commands is not built', remedy: expect.stringContaining('build-windows-addon') }])
   expect(probeWindows(findWindowsAddon({ own, arch: 'arm64' }))).toEqual([{ layer: 'windows-addon', available: false, reason: expect.stringMatching(/codex_sandbox\.node: it is not built$/), remedy: expect.stringContaining('build-windows-addon') }])
 })
 test('a failed step is told from other errors', () => {
