@@ -108,3 +108,6 @@ test('on a machine in memory: set up, ready, uninstalled, and then all is as bef
   expect(await on('uninstall')).toMatchObject({ code: 0, out: expect.stringMatching(/^The Windows sandbox is removed\.\n/) })
   expect(machine.picture()).toEqual(before)
 })
+test('the helper is no verb for people: off Windows it is refused, and its words are taken as they stand', async () => {
+  expect(await failureOf(() => say(['helper', '\\\\.\\pipe\\codex-sandbox-set-up-0', 'digest']))).toMatchObject({ code: 'platform_unsupported' })
+})

@@ -74,6 +74,7 @@ class SetUpRun {
 
   async #carryOut(): Promise<SetUpReport> {
     const { mode, policies, proxyPorts = [] } = this.#request
+    if (mode === 'elevated' && this.#machine.domain !== undefined) this.#notes.push(`this machine is in the domain ${this.#machine.domain}, whose policies may take accounts, rights or firewall rules of its own away again: \`codex-sandbox windows status\` tells`)
     await this.#step('state_folder', () => lockStateFolder(this.#system, this.#machine))
     const known = await this.#read()
     const store = await this.#capabilities(known)

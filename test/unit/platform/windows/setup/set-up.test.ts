@@ -275,6 +275,11 @@ describe('before any change it is told', () => {
     expect([machine.windows.files, machine.windows.hasFolder]).toEqual([[], false])
   })
 
+  test('a domain is told, for its policies come later', async () => {
+    expect((await machineWith({ machine: { domain: 'CORP' } }).setUp()).notes).toEqual([expect.stringContaining('in the domain CORP')])
+    expect((await machineWith({ machine: { domain: 'CORP' } }).setUp('unelevated')).notes).toEqual([])
+  })
+
   test.each([
     { name: 'an account of somebody else', change: (windows: FakeWindows) => windows.addForeignAccount('CsbxOffline', 'the printer') },
     { name: 'accounts of another user', change: (windows: FakeWindows) => { windows.names.set('S-1-5-21-11-22-33-1002', 'them'); windows.addForeignAccount('CsbxOffline', 'Runs commands of codex-sandbox; removed by `codex-sandbox windows uninstall` (for S-1-5-21-11-22-33-1002)') } },
