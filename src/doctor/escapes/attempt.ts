@@ -70,13 +70,21 @@ export interface Scene {
 export const sh = (script: string): Act => async scene => { await scene.run(['sh', '-c', script]) }
 
 /** Runs a Python script inside; `leak(text)` notes a success, `syscall(number, …)` returns its result or -1. */
-export const python = (script: string): Act => async scene => { await scene.run([pythonPath(), '-c', PYTHON_WORDS + script]) }
+export const python = (script: string): Act => async scene => { refuseMistake(await scene.run([pythonPath(), '-c', PYTHON_WORDS + script])) }
 
 /** Runs a Node script inside. */
 export const node = (script: string): Act => async scene => { await scene.run([process.execPath, '-e', script]) }
 
 /** The same on a terminal of the command's own. */
-export const pythonOnTerminal = (script: string): Act => async scene => { await scene.runOnTerminal([pythonPath(), '-c', PYTHON_WORDS + script]) }
+export const pythonOnTerminal = (script: string): Act => async scene => { refuseMistake(await scene.runOnTerminal([pythonPath(), '-c', PYTHON_WORDS + script])) }
+
+/** What a refused call raises is an OSError. Any of these is the script's own: it has not tried what it should, and nothing held it. */
+const MISTAKE = /^(?:NameError|UnboundLocalError|ValueError|TypeError|SyntaxError|IndentationError|IndexError|KeyError|AttributeError|OverflowError|StopIteration|ctypes\.ArgumentError|struct\.error)\b.*$/m
+
+function refuseMistake(output: string): void {
+  const mistake = output.includes('Traceback (most recent call last)') || output.includes('SyntaxError') ? MISTAKE.exec(output) : null
+  if (mistake !== null) throw new Error(`its script is wrong: ${mistake[0].trim()}`)
+}
 
 const PYTHON_WORDS = `
 import ctypes, errno, os, socket, struct, sys

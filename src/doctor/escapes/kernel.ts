@@ -1,11 +1,15 @@
 // Attempts on processes outside and on the kernel's own interfaces.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readlinkSync, writeFileSync } from 'node:fs'
 import { type EscapeAttempt, IN_REPOSITORY, node, pause, python, pythonOnTerminal, type Scene, sh, textOf } from './attempt.js'
 
-/** A process of the same user outside, which must live on untouched. */
+/** Root's own processes would be out of reach by their capabilities alone, which no command has, whatever the sandbox does. */
+const WITHOUT_CAPABILITIES = process.getuid?.() === 0 && spawnSync('setpriv', ['--bounding-set', '-all', '--inh-caps', '-all', 'true']).status === 0
+
+/** A process of the same user outside, with no more rights than commands have, which must live on untouched. */
 function hostProcess(scene: Scene): void {
-  const child = spawn('sleep', ['60'], { stdio: 'ignore', detached: true })
+  const child = WITHOUT_CAPABILITIES ? spawn('setpriv', ['--bounding-set', '-all', '--inh-caps', '-all', 'sleep', '60'], { stdio: 'ignore', detached: true })
+    : spawn('sleep', ['60'], { stdio: 'ignore', detached: true })
   child.unref()
   scene.notes.set('pid', String(child.pid))
   scene.defer(() => { child.kill('SIGKILL') })
@@ -17,6 +21,46 @@ function hostProcessTouched(scene: Scene): string | undefined {
   if (!/^State:\s[SRD]/m.test(status)) return 'the process outside was ended or stopped'
   return /^TracerPid:\s0$/m.test(status) ? undefined : 'the process outside is being traced'
 }
+
+/** process_vm_readv(2) and process_vm_writev(2), at the head of a program, wherever it may lie: where nothing is mapped there is nothing to read. */
+const REACH_MEMORY = `
+def reach_memory(pid):
+    for address in (0x400000, 0x555555554000, int(open('/proc/self/maps').read(16).split('-')[0], 16)):
+        for number in (${process.arch === 'arm64' ? '270, 271' : '310, 311'}):
+            buffer = ctypes.create_string_buffer(8)
+            local = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 8)
+            remote = (ctypes.c_size_t * 2)(address, 8)
+            ctypes.set_errno(0)
+            result = syscall(number, pid, local, 1, remote, 1, 0)
+            # EFAULT: the kernel would have let it, had there been memory.
+            if result > 0 or ctypes.get_errno() == errno.EFAULT: leak(f'call {number} reached memory of {pid}')
+`
+
+/** The same by way of /proc. The numbers in fd may be listed by their owner; what they lead to may not be seen nor opened. */
+const REACH_THROUGH_PROC = `
+def reach_through_proc(pid):
+    for name in ('environ', 'maps', 'mem', 'auxv', 'stack', 'pagemap', 'syscall', 'clear_refs'):
+        try:
+            with open(f'/proc/{pid}/{name}', 'rb') as file:
+                if name == 'mem': file.seek(0x400000)
+                if file.read(16): leak(f'read /proc/{pid}/{name}')
+        except (OSError, OverflowError): pass
+    try:
+        os.close(os.open(f'/proc/{pid}/mem', os.O_RDWR)); leak(f'opened /proc/{pid}/mem for writing')
+    except OSError: pass
+    for name in ['cwd', 'root', 'exe', 'ns/mnt', 'ns/user'] + [f'fd/{number}' for number in range(64)]:
+        for act in (os.readlink, lambda path: os.open(path, os.O_RDONLY | os.O_NONBLOCK)):
+            try: leak(f'followed /proc/{pid}/{name}: {act(f"/proc/{pid}/{name}")}')
+            except OSError: pass
+`
+
+/** All that the command descends from, but for the machine's own first process. */
+const ANCESTORS = `
+def parent(pid): return int(next(line for line in open(f'/proc/{pid}/status') if line.startswith('PPid:')).split()[1])
+def ancestors():
+    at = os.getpid()
+    while (at := parent(at)) > 1: yield at
+`
 
 export const KERNEL_ATTEMPTS: readonly EscapeAttempt[] = [
   {
@@ -42,29 +86,22 @@ sleep 0.1; touch "$W/alive"`),
   },
   {
     name: 'read or write the memory of process 1', failure: 'row 19: srt#183, ptrace and /proc/N/mem on an unfiltered helper', needs: ['python3'],
-    attack: python(`
-for pid in (1,):
-    for name in ('environ', 'maps', 'mem', 'auxv', 'stack', 'pagemap', 'syscall', 'clear_refs'):
-        try:
-            with open(f'/proc/{pid}/{name}', 'rb') as file:
-                if name == 'mem': file.seek(0x400000)
-                if file.read(16): leak(f'read /proc/{pid}/{name}')
-        except (OSError, OverflowError): pass
-    try:
-        os.close(os.open(f'/proc/{pid}/mem', os.O_RDWR)); leak(f'opened /proc/{pid}/mem for writing')
-    except OSError: pass
-    # The numbers in fd may be listed by their owner; what they lead to may not be seen nor opened.
-    for name in ['cwd', 'root', 'exe', 'ns/mnt', 'ns/user'] + [f'fd/{number}' for number in range(64)]:
-        for act in (os.readlink, lambda path: os.open(path, os.O_RDONLY | os.O_NONBLOCK)):
-            try: leak(f'followed /proc/{pid}/{name}: {act(f"/proc/{pid}/{name}")}')
-            except OSError: pass
+    prepare: hostProcess,
+    attack: python(`${REACH_THROUGH_PROC}
+reach_through_proc(1)
 `),
     can: { name: 'reads its own memory map', act: sh('grep -q stack /proc/self/maps && cat /proc/self/environ | tr "\\0" "\\n" | grep -q "^W=" && touch "$W/can"') },
+    supervised: {
+      why: 'there is one PID namespace: what is outside has a number inside too, and so have the launcher\'s own processes',
+      attack: scene => python(`${REACH_THROUGH_PROC}${ANCESTORS}
+for pid in [1, ${scene.notes.get('pid')}, *ancestors()]: reach_through_proc(pid)
+`)(scene),
+    },
   },
   {
     name: 'trace processes outside', failure: 'row 19: srt#183, ptrace of a helper', needs: ['python3'],
     prepare: hostProcess,
-    attack: scene => python(`
+    attack: scene => python(`${REACH_MEMORY}
 libc.ptrace.restype = ctypes.c_long
 own = os.readlink('/proc/self/ns/pid') != '${readlinkSync('/proc/self/ns/pid')}'
 if not own: leak('in the PID namespace of the host')
@@ -76,10 +113,7 @@ for pid in ([1] if own else []) + [${scene.notes.get('pid')}]:
         for number in range(8):
             if syscall(438, descriptor, number, 0) >= 0: leak(f'took descriptor {number} of {pid}')
     except (OSError, AttributeError): pass
-    buffer = ctypes.create_string_buffer(8)
-    local = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 8)
-    remote = (ctypes.c_size_t * 2)(0x400000, 8)
-    if libc.process_vm_readv(pid, local, 1, remote, 1, 0) > 0: leak(f'read memory of {pid}')
+    reach_memory(pid)
 `)(scene),
     evidence: hostProcessTouched,
     can: { name: 'traces its own child', act: python(`
@@ -92,11 +126,8 @@ os.kill(child, 9)
 `) },
     supervised: {
       why: 'there is one PID namespace: what is outside has a number inside too, and so have the launcher\'s own processes',
-      attack: scene => python(`
-def parent(pid): return int(next(line for line in open(f'/proc/{pid}/status') if line.startswith('PPid:')).split()[1])
-pids = [1, ${scene.notes.get('pid')}]
-at = os.getpid()
-while (at := parent(at)) > 1: pids.append(at)
+      attack: scene => python(`${REACH_MEMORY}${ANCESTORS}
+pids = [1, ${scene.notes.get('pid')}, *ancestors()]
 libc.ptrace.restype = ctypes.c_long
 for pid in pids:
     # Not PTRACE_ATTACH on what must not be stopped.
@@ -107,16 +138,7 @@ for pid in pids:
         for number in range(8):
             if syscall(438, descriptor, number, 0) >= 0: leak(f'took descriptor {number} of {pid}')
     except (OSError, AttributeError): pass
-    # The head of its program: of what is not mapped there is nothing to read in any case.
-    for address in (0x400000, 0x555555554000, int(open('/proc/self/maps').read(12), 16)):
-        for number in (${process.arch === 'arm64' ? '270, 271' : '310, 311'}):
-            buffer = ctypes.create_string_buffer(8)
-            local = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 8)
-            remote = (ctypes.c_size_t * 2)(address, 8)
-            ctypes.set_errno(0)
-            result = syscall(number, pid, local, 1, remote, 1, 0)
-            # EFAULT: the kernel would have let it, had there been memory.
-            if result > 0 or ctypes.get_errno() == errno.EFAULT: leak(f'call {number} reached memory of {pid}')
+    reach_memory(pid)
 `)(scene),
     },
   },

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ESCAPE_ATTEMPTS } from '../../../src/doctor/escape-attempts.js'
 import { formatAttempt, formatScore, score } from '../../../src/doctor/escape-score.js'
-import type { EscapeAttempt } from '../../../src/doctor/escapes/attempt.js'
+import { type EscapeAttempt, findProgram, python } from '../../../src/doctor/escapes/attempt.js'
 import { FILE_ATTEMPTS } from '../../../src/doctor/escapes/files.js'
 import { MAC_ATTEMPTS } from '../../../src/doctor/escapes/mac.js'
 import { PROTECTED_ATTEMPTS } from '../../../src/doctor/escapes/protected-names.js'
@@ -39,6 +39,13 @@ describe('without a sandbox', () => {
     expect(result).toEqual({ outcome: 'escaped', evidence: expect.stringMatching(/./) })
     expect(twin).toEqual(attempt.can === undefined ? undefined : { outcome: 'works' })
   })
+})
+
+test.skipIf(findProgram('python3') === undefined).each([
+  { name: 'a mistake in a script is no refusal', script: 'int("00400000-004", 16)', result: { outcome: 'failed', reason: expect.stringMatching(/^its script is wrong: ValueError: /) } },
+  { name: 'a refused call is',                   script: 'raise PermissionError(13, "Permission denied")', result: { outcome: 'held' } },
+])('$name', async ({ script, result }) => {
+  expect((await tryEscape({ name: 'n', failure: 'f', attack: python(script) }, unconfined)).result).toEqual(result)
 })
 
 test('a sandbox in which everything fails is noticed', async () => {
