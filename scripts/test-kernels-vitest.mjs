@@ -51,7 +51,7 @@ let slowness = 1
 /**
  * Runs test files one after another.
  *
- * @param slower    how many times longer than usual each test may take
+ * @param slower    how many times longer than usual each test may take that says no time of its own
  * @param share     runs every so manieth of the tests that match, and says nothing of the others
  * @param onResult  gets `{ file, name, state: 'passed' | 'failed' | 'skipped', reason? }` for each test, and for each file or group whose set-up failed
  */
@@ -74,19 +74,19 @@ export async function runFiles(files, { slower = 1, matching, share = 1, onResul
       }
     },
     importFile: path => import(pathToFileURL(path).href),
-    onBeforeRunTask(task) { task.timeout *= task.timeout === this.config.testTimeout ? 1 : slower },
     extendTaskContext: context => Object.assign(context, { expect }),
     onAfterRunTask(task) {
-      if (task.mode === 'skip' || task.result?.state === 'skip' || task.result?.pending) report(task, 'skipped', task.result?.note ?? reasonInName(task))
-      else if (task.result?.state === 'pass') report(task, 'passed')
-      else report(task, 'failed', failures(task))
+      if (task.result?.state === 'pass') report(task, 'passed')
+      else if (task.result?.state === 'fail') report(task, 'failed', failures(task))
+      else return
+      chosen.delete(task)
     },
   }
   const all = await startTests(files.map(filepath => ({ filepath })), runner)
   for (const task of all.flatMap(withAllBelow)) {
     if (task.type === 'suite' && task.result?.errors?.length > 0) report(task, 'failed', failures(task)) // its set-up, or a file that cannot be loaded
-    // Those that are marked as skipped are never run.
-    if (chosen.has(task) && task.mode === 'skip' && task.result === undefined) report(task, 'skipped', reasonInName(task))
+    // The runner says nothing of those that skip themselves, nor of those that it never starts.
+    if (chosen.has(task)) report(task, 'skipped', task.result?.note ?? reasonInName(task))
   }
 }
 
