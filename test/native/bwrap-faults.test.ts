@@ -70,6 +70,19 @@ const nothingLeft = ({ entries, journal }: Workspace): void => expect({ entries:
 
 const layerMissing = { name: 'SandboxError', code: 'layer_missing', field: 'bwrap' }
 
+test.each([
+  { name: 'a flag',                       words: ['run', '--backend', 'linux-bwrap'],                    backend: 'linux-bwrap' },
+  { name: 'a value of the configuration', words: ['run', '-c', 'features.use_linux_sandbox_bwrap=true'], backend: 'linux-bwrap' },
+  { name: 'the same without its table',   words: ['sandbox', '-c', 'use_linux_sandbox_bwrap=true'],      backend: 'linux-bwrap' },
+  { name: 'a flag against it',            words: ['run', '-c', 'use_linux_sandbox_bwrap=true', '--backend', 'linux-native'], backend: 'linux-native' },
+  { name: 'nothing',                      words: ['run'],                                                backend: 'linux-native' },
+])('the command line chooses it by $name: $backend', { timeout: 30_000 }, ({ words, backend }) => {
+  const { path } = makeWorkspace()
+  const allowed = backend === 'linux-bwrap' ? ['--allow-degraded', 'bwrap-hole', '--allow-degraded', 'bwrap-devices'] : []
+  const { stdout } = spawnSync(process.execPath, [join(process.cwd(), 'dist/cli.cjs'), ...words, ...allowed, '--print-plan', '--', 'true'], { cwd: path, encoding: 'utf8' })
+  expect(JSON.parse(stdout)).toMatchObject({ backend, enforcement: { backend } })
+})
+
 describe('which bwrap is run', () => {
   test.each([
     { name: 'there is none on PATH',                   path: () => makeFolder(),                                                     says: 'no bwrap is in a folder of PATH' },
