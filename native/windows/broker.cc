@@ -139,7 +139,7 @@ void check_client(HANDLE pipe, const Process &runner, const std::wstring &accoun
 	require(OpenProcessToken(runner.get(), TOKEN_QUERY, token.out()), "pipe_client_account");
 	auto user = user_of(token.get(), "pipe_client_account");
 	if (user != account)
-		throw StepFailure("pipe_client_account", ERROR_ACCESS_DENIED, "it runs as " + std::string(user.begin(), user.end()));
+		throw StepFailure("pipe_client_account", ERROR_ACCESS_DENIED, "it runs as " + narrow(user));
 }
 
 void copy(HANDLE from, HANDLE to)

@@ -37,7 +37,7 @@ void read_back_list(HANDLE object, SE_OBJECT_TYPE type, const Descriptor &wanted
 	if (error != ERROR_SUCCESS || list == nullptr)
 		return;
 	auto text = text_of(list, step);
-	require_read_back(text == text_of(wanted.list(), step), step, std::string(text.begin(), text.end()));
+	require_read_back(text == text_of(wanted.list(), step), step, narrow(text));
 }
 
 void protect_object(HANDLE object, const Descriptor &wanted, const char *step)
