@@ -48,8 +48,10 @@ const environment = (task: Partial<NestedTask>): Record<string, string> => ({
 const parse = (stdout: string): NestedAnswer => (JSON.parse(stdout.split('\n')[0] ?? '') as { answer: NestedAnswer }).answer
 
 type Outer = (task: Partial<NestedTask>, outer?: Partial<SandboxOptions>) => Promise<NestedAnswer>
-const ours = (rung: 'namespaces' | 'supervised'): Outer => async (task, outer = {}) => {
-  const sandbox = await createSandbox({ policy: POLICY, cwd: work, rung, ...outer })
+/** The ways in which this sandbox is made. */
+const WAYS = [{ way: 'namespaces', made: { rung: 'namespaces' } }, { way: 'supervised', made: { rung: 'supervised' } }, { way: 'bwrap', made: { backend: 'linux-bwrap', allowDegraded: ['bwrap-devices'] } }] as const
+const ours = (made: (typeof WAYS)[number]['made']): Outer => async (task, outer = {}) => {
+  const sandbox = await createSandbox({ policy: POLICY, cwd: work, ...made, ...outer })
   const { stdout, stderr } = await sandbox.exec([process.execPath, entry], { env: environment(task), onDenial: () => {} })
   await sandbox.close()
   expect(stdout, stderr).toContain('nested')
@@ -70,8 +72,8 @@ const expectUntouched = (): void => {
   expect(spawnSync('cat', [join(work, '.git/config')], { encoding: 'utf8' }).stdout).toBe('')
 }
 
-describe.skipIf(reason !== undefined).each([{ rung: 'namespaces' }, { rung: 'supervised' }] as const)('inside this sandbox, $rung', ({ rung }) => {
-  const outer = ours(rung)
+describe.skipIf(reason !== undefined).each(hasBwrap ? WAYS : WAYS.slice(0, 2))('inside this sandbox, $way', ({ made }) => {
+  const outer = ours(made)
 
   test('workspace-write is refused, with the reason and what to do; nothing runs', async () => {
     expect(await outer({})).toMatchObject({
@@ -82,14 +84,14 @@ describe.skipIf(reason !== undefined).each([{ rung: 'namespaces' }, { rung: 'sup
   })
   test('what a variable says of a sandbox changes nothing', async () => {
     const lies = { CODEX_SANDBOX: 'seatbelt', CODEX_SANDBOX_NETWORK_DISABLED: '1', CODEX_SANDBOX_ENFORCED: JSON.stringify(POLICY) }
-    const sandbox = await createSandbox({ policy: POLICY, cwd: work, rung })
+    const sandbox = await createSandbox({ policy: POLICY, cwd: work, ...made })
     const { stdout } = await sandbox.exec([process.execPath, entry], { env: { ...environment({}), ...lies } })
     await sandbox.close()
     expect(parse(stdout)).toMatchObject({ code: 'layer_missing', field: 'user-namespace' })
   })
   test('a variable that leads this package\'s own folders elsewhere keeps nothing from being tried', async () => {
     mkdirSync(join(work, 'codex-sandbox'))
-    const sandbox = await createSandbox({ policy: POLICY, cwd: work, rung })
+    const sandbox = await createSandbox({ policy: POLICY, cwd: work, ...made })
     const task = { policy: { ...POLICY, mode: 'read-only' as const, write: [] }, allowDegraded: ['outer-sandbox' as const], cwd: join(base, 'outside') }
     const { stdout } = await sandbox.exec([process.execPath, entry], { env: { ...environment(task), XDG_CACHE_HOME: base, XDG_STATE_HOME: base, HOME: base } })
     await sandbox.close()
