@@ -354,6 +354,8 @@ export interface WindowsPlan {
   readonly desktop: 'own'
   /** `blocked`: by the firewall; `advised`: by variables and stubs alone. */
   readonly network: 'open' | 'blocked' | 'advised'
+  /** Where the sandbox's own proxy listens on the loopback of this machine; absent: there is none. */
+  readonly proxyPort?: number
   readonly environment: WindowsEnvironmentPlan
   /** cmd.exe of the system, which carries out batch files. */
   readonly commandInterpreter: string

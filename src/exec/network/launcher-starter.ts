@@ -3,7 +3,7 @@ import type { Server } from 'node:net'
 import { SandboxError } from '../../errors.js'
 import type { OnApproval } from '../../approval/approval-request.js'
 import type { Backend, HeldListener, Launcher } from '../../platform/backend.js'
-import type { LaunchPlan, MacosSeatbeltPlan } from '../../platform/launch-plan.js'
+import type { LaunchPlan } from '../../platform/launch-plan.js'
 import type { NetworkRules } from '../../policy/domains.js'
 import { NO_NETWORK_RULES } from '../../policy/network-policy.js'
 import type { Variables } from '../environment.js'
@@ -48,9 +48,9 @@ export class LauncherStarter {
       const launcher = await this.#backend.start(plan)
       return attached(launcher, () => served.attach(launcher, plan, launcher.listeners ?? [], network))
     }
-    if (plan.backend !== 'macos-seatbelt' || plan.proxyPort === undefined) return this.#backend.start(plan)
+    if (!('proxyPort' in plan) || plan.proxyPort === undefined) return this.#backend.start(plan)
     const served = await this.#loaded()
-    const listener = await listenOnHost(plan, plan.proxyPort)
+    const listener = await listenOnHost(plan.proxyPort)
     const launcher = await this.#backend.start(plan).catch((error: unknown) => {
       listener.server.close()
       throw error
@@ -80,8 +80,8 @@ async function attached(launcher: Launcher, attach: (launcher: Launcher) => Laun
   }
 }
 
-/** macOS has one loopback: the listener is on it, and the profile opens its port alone. */
-async function listenOnHost(_plan: MacosSeatbeltPlan, port: number): Promise<HeldListener> {
+/** macOS and Windows have one loopback: the listener is on it, and the profile or the firewall opens its port alone. */
+async function listenOnHost(port: number): Promise<HeldListener> {
   const { createServer } = await import('node:net')
   const server = createServer({ allowHalfOpen: true })
   await new Promise<void>((resolve, reject) => {

@@ -69,6 +69,8 @@ export function compileWindows(policy: ResolvedPolicy, mode: WindowsMode, layers
     job: jobPlan(limits),
     desktop: 'own',
     network,
+    // Of several ports that commands may reach, the proxy's comes first.
+    ...(policy.network !== 'proxied' || options.endpoints?.proxyPorts?.[0] === undefined ? {} : { proxyPort: options.endpoints.proxyPorts[0] }),
     // A proxy's variables are the sandbox's own, and no others may stand in their place.
     environment: environmentPlan(policy.network === 'proxied' ? 'open' : network),
     commandInterpreter: joinPath('windows', facts.systemRoot, 'System32\\cmd.exe'),

@@ -249,6 +249,7 @@ describe('the machine', () => {
     const endpoints = { proxyPorts: [3128] }
     const elevated = compile('elevated', { network: 'proxied' }, { options: { endpoints } })
     expect([elevated.network, elevated.token.account, elevated.machine?.firewall.at(-1)?.remotePorts]).toEqual(['blocked', SUPPOSED_ACCOUNTS.offline.sid, '1-3127,3129-65535'])
+    expect([elevated.proxyPort, compile('elevated', {}).proxyPort]).toEqual([3128, undefined])
     expect(() => compile('unelevated', { network: 'proxied' }, { options: { endpoints } })).toThrow(expect.objectContaining({ code: 'rule_not_enforceable', field: 'network' }))
     const unelevated = compile('unelevated', { network: 'proxied' }, { options: { endpoints }, allowDegraded: ['network'] })
     expect([unelevated.network, unelevated.degraded, unelevated.environment.set, unelevated.environment.stubs]).toEqual(['advised', ['network'], [], []])
