@@ -37,14 +37,22 @@ const BWRAP_DEGRADED: readonly DegradationName[] = ['bwrap-devices', 'bwrap-hole
 /** Set by scripts/test.mjs, which runs the tables a second time in a container as Docker makes it. */
 export const IN_CONTAINER = process.env['CODEX_SANDBOX_TEST_IN_CONTAINER'] !== undefined
 
-/** Set by scripts/test-kernels.mjs: the rungs that a virtual machine has, between commas; or by hand. */
+/** Set by scripts/test-kernels.mjs: the rungs that a virtual machine has, between commas; or by hand, each with an ABI of Landlock if wanted. */
 const IN_MACHINE = process.env['CODEX_SANDBOX_TEST_RUNGS']?.split(',')
 
 /** How many times longer everything may take, where a machine is emulated. */
 export const SLOWNESS = Number(process.env['CODEX_SANDBOX_TEST_SLOWNESS'] ?? '1')
 
 /** For whole tables: where no container can be made, the supervised rung is asked for on this machine. */
-export const TABLE_RUNGS: readonly RungVariant[] = IN_MACHINE !== undefined ? [NAMESPACES, SUPERVISED, BWRAP].filter(({ name }) => IN_MACHINE.includes(name)) : IN_CONTAINER ? [{ name: 'in a container' }] : whyNoContainer() === undefined ? [NAMESPACES] : [NAMESPACES, SUPERVISED]
+export const TABLE_RUNGS: readonly RungVariant[] = IN_MACHINE !== undefined ? IN_MACHINE.map(asWritten) : IN_CONTAINER ? [{ name: 'in a container' }] : whyNoContainer() === undefined ? [NAMESPACES] : [NAMESPACES, SUPERVISED]
+
+/** As `supervised`, or as `supervised@2` for that ABI of Landlock. */
+function asWritten(text: string): RungVariant {
+  const [name, abi] = text.split('@')
+  const variant = [NAMESPACES, SUPERVISED, BWRAP].find(each => each.name === name)
+  if (variant === undefined) throw new Error(`CODEX_SANDBOX_TEST_RUNGS: there is no rung ${JSON.stringify(name)}`)
+  return abi === undefined ? variant : { ...variant, name: text, abi: Number(abi) }
+}
 
 export const isSupervised = ({ rung }: RungVariant): boolean => rung === 'supervised' || (rung === undefined && IN_CONTAINER)
 
