@@ -17,12 +17,13 @@ export function reportLines(result: ExecResult, options: Pick<Options, 'logDenia
 }
 
 /** Why it ended, where the command itself could not have said it. */
-function endLines({ timedOut, timedOutBy, limit, changedPath, gitOperations = [] }: ExecResult, { timeout, idleTimeout }: Pick<Options, 'timeout' | 'idleTimeout'>): string[] {
+function endLines({ timedOut, timedOutBy, limit, changedPath, gitOperations = [], gitLinks = [] }: ExecResult, { timeout, idleTimeout }: Pick<Options, 'timeout' | 'idleTimeout'>): string[] {
   return [
     ...(timedOutBy === 'idleTimeoutMs' ? [`ended: it wrote nothing for ${idleTimeout}`] : timedOut ? [`timed out${timeout === undefined ? '' : ` after ${timeout}`}`] : []),
     ...(limit === undefined ? [] : [`ended by its limit ${limit}`]),
     ...(changedPath === undefined ? [] : [`ended, because ${JSON.stringify(changedPath)} was changed from outside while it ran`]),
     ...gitOperations.map(path => `the git operation of ${JSON.stringify(path)} did not end, and its state is gone with the sandbox: no later command can continue it. Continue in the same command, or go back with git switch -f BRANCH`),
+    ...gitLinks.map(path => `the index of git names ${JSON.stringify(path)} as a repository of its own, as it did not before: git status would enter it and run what its config says. Look at it first, or take it out with git update-index --force-remove`),
   ]
 }
 

@@ -15,6 +15,7 @@ import type { StreamName } from './kept-output.js'
 import { enforcementWith, groupLimitsOf, narrowLimits } from './limits.js'
 import type { ConnectionListener } from './network/proxied-launcher.js'
 import type { CommandOptions } from './options.js'
+import type { GitLinks } from './git-links.js'
 import type { LookAtHost } from './prepare.js'
 import { type Encoding, EXIT_CODE, type ExecResult, exitCodeOf, type Interruption, isTimeout, limitOf, type OutputOf, signalName, TO_KEEP } from './result.js'
 import type { Cancellable, RunningCommands } from './running-commands.js'
@@ -34,6 +35,8 @@ export interface CommandContext {
   readonly environment: Environment
   /** This machine as it is now. */
   readonly lookAtHost: LookAtHost
+  /** Where commands may write an index of git. */
+  readonly gitLinks?: GitLinks
   /** Those that run, so that `close` can end them. */
   readonly running: RunningCommands
   /** Those in the background. */
@@ -388,6 +391,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     const limit = limitOf(exit, this.#command.limits)
     const interruption = this.#interruption
     this.session?.denied(denials)
+    const gitLinks = this.#context.gitLinks?.find() ?? []
     return {
       exitCode: exitCodeOf(exit, interruption),
       signal: signalName(exit.signal),
@@ -402,6 +406,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
       denials,
       ...(this.#log.lost === 0 ? undefined : { denialsLost: this.#log.lost }),
       ...(this.#gitOperations.length === 0 ? undefined : { gitOperations: this.#gitOperations }),
+      ...(gitLinks.length === 0 ? undefined : { gitLinks }),
       ended: exit.ended,
       ...(exit.ended.length === 0 ? undefined : { toKeep: TO_KEEP }),
       ...(session === undefined ? undefined : { session }),

@@ -39,6 +39,12 @@ export interface ExecResult<E extends Encoding = 'text'> {
    * continue or abort them; git outside sees a detached HEAD and nothing to continue, and when the sandbox is closed they are gone.
    */
   readonly gitOperations?: readonly string[]
+  /**
+   * With `git: 'commits'`: paths that the index names as repositories of their own (submodules) and did not when the sandbox was made. `git status`
+   * on the host enters each by itself and runs what its config says (`core.fsmonitor`), and commands can make that: look at them first
+   * (`git ls-files --stage` enters nothing), or take them out again (`git update-index --force-remove PATH`).
+   */
+  readonly gitLinks?: readonly string[]
   /** Processes that were still there when the command itself ended, and were ended with it. */
   readonly ended: readonly EndedProcess[]
   /** With `ended`: how to keep them instead, in words and as options that the next call takes unchanged. */

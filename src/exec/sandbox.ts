@@ -19,6 +19,7 @@ import { LauncherStarter } from './network/launcher-starter.js'
 import { NO_PROXY_VARIABLES, type ProxyVariables, proxyVariables } from './network/proxy-environment.js'
 import type { NetworkSeams, NetworkUpdate } from './network/sandbox-network.js'
 import { type ApprovalChoice, checkSandboxOptions, type ExecOptions, checkArguments, takeShellChoice, type ParsedSandboxOptions, type SandboxOptions, type ShellOptions, type SpawnOptions, type SpawnShellOptions } from './options.js'
+import { GitLinks } from './git-links.js'
 import { hostLooker, isStale, launcherFile, MOST_LOOKS, parseOptions, prepare, type LookAtHost, type Preparation } from './prepare.js'
 import type { Encoding, ExecResult } from './result.js'
 import { Sessions } from './sessions.js'
@@ -116,9 +117,11 @@ export class Sandbox implements AsyncDisposable {
     this.#starter = starter
     this.#approved = approved
     const variables = { ...process.env }
+    const roots = policy.paths.filter(({ effect }) => effect === 'write').map(({ path }) => path)
+    const gitLinks = recipe?.options.policy.git === 'commits' ? new GitLinks(roots, () => lookAtHost('files')) : undefined
     this.#confinements = new Confinements({ launcher, plan, policy }, recipe, lookAtHost, confined => {
       const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables), proxyVariablesFor(confined, recipe?.options))
-      return { ...confined, lookAtHost, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment), requireLimits: recipe?.options.requireLimits === true }
+      return { ...confined, lookAtHost, ...(gitLinks === undefined ? {} : { gitLinks }), environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment), requireLimits: recipe?.options.requireLimits === true }
     }, starter?.start, starter === undefined ? undefined : rules => starter.update(rules))
     this.files = makeFiles(plan.backend, () => {
       this.#refuseClosed(['files'])

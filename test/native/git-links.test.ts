@@ -63,6 +63,28 @@ describe.each([NAMESPACES, SUPERVISED])('$name', rung => {
     expect([existsSync(join(workspace.path, 'program')), existsSync(join(workspace.path, 'ran'))]).toEqual([true, false])
   })
 
+  test('git: commits: a repository that a command makes and names in the index is told, as long as it is named, and taken out before git enters it', async () => {
+    const workspace = makeWorkspace()
+    const host = (script: string): string => execFileSync('sh', ['-c', `(${script}) 2>&1; true`], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })
+    host('git init -q; git init -q library; git -C library commit -q --allow-empty -m one; git -c advice.addEmbeddedRepo=false add library; git commit -qm one')
+    const sandbox = await startOn(rung, { cwd: workspace.path, policy: { git: 'commits', env: { set: AUTHOR } } })
+    onTestFinished(() => sandbox.close())
+    expect((await sandbox.shell('echo x > file; git add file && git commit -qm two')).gitLinks).toBe(undefined)
+    const made = await sandbox.shell(`printf '#!/bin/sh\\ntouch "%s/ran"\\n' "$PWD" > program; chmod +x program
+      git init -q made; git -C made commit -q --allow-empty -m made; git -C made config core.fsmonitor "$PWD/program"; git -c advice.addEmbeddedRepo=false add made; git commit -qm three; rm -f ran`)
+    const named = [join(workspace.path, 'made')]
+    expect([made.gitLinks, (await sandbox.exec(['true'])).gitLinks]).toEqual([named, named])
+    const ran = (): boolean => existsSync(join(workspace.path, 'ran'))
+    host('git ls-files --stage; git update-index --force-remove made')
+    expect(ran()).toBe(false)
+    expect((await sandbox.exec(['true'])).gitLinks).toBe(undefined)
+    host('git status')
+    expect(ran()).toBe(false)
+    // What it was told for.
+    host('git -c advice.addEmbeddedRepo=false add made; rm -f ran; git status')
+    expect(ran()).toBe(true)
+  })
+
   test('without a submodule, a repository below the root is made and used', async () => {
     const workspace = makeWorkspace()
     execFileSync('git', ['init', '-q'], { cwd: workspace.path })

@@ -25,6 +25,10 @@ test.each([
   { name: 'a limit says which',                            result: result({ exitCode: 137, limit: 'memoryBytes' }), options: {}, lines: ['codex-sandbox: ended by its limit memoryBytes'] },
   { name: 'a change from outside says where',              result: result({ exitCode: 137, changedPath: '/w/.git\n' }), options: {}, lines: ['codex-sandbox: ended, because "/w/.git\\n" was changed from outside while it ran'] },
   {
+    name: 'a repository that the index names since then says what would run', options: {}, result: result({ gitLinks: ['/w/made'] }),
+    lines: ['codex-sandbox: the index of git names "/w/made" as a repository of its own, as it did not before: git status would enter it and run what its config says. Look at it first, or take it out with git update-index --force-remove'],
+  },
+  {
     name: 'a git operation that did not end says what becomes of it', options: {}, result: result({ exitCode: 1, gitOperations: ['/w/.git/rebase-merge'] }),
     lines: ['codex-sandbox: the git operation of "/w/.git/rebase-merge" did not end, and its state is gone with the sandbox: no later command can continue it. Continue in the same command, or go back with git switch -f BRANCH'],
   },
