@@ -8,6 +8,7 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createHash } from 'node:crypto'
+import { isBuiltin } from 'node:module'
 import { bundleProgram } from './bundle-program.mjs'
 import { launcherPath, launcherSteps, missingCompiler } from './build-native.mjs'
 import { checkNode, hashFiles, installSteps, main, readStamps, ROOT, runSteps, say, SetUpError, writeStamp, writeWhole } from './setup.mjs'
@@ -27,8 +28,17 @@ const PROGRAM = { entry: 'src/cli/main.ts', out: 'dist/cli.cjs', parts: 'dist/cl
  */
 const LIBRARY = { entry: 'src/index.ts', out: 'dist/index.js', parts: 'dist/index' }
 const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
-/** Packages in CommonJS ask for Node's own parts. */
-const REQUIRE = 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);'
+/**
+ * Packages in CommonJS ask for Node's own parts, which an ES module imports. No `createRequire`: whoever bundles the library as CommonJS has
+ * no address of a module to give it.
+ */
+const IMPORT_NODE_PARTS = {
+  name: 'import-node-parts',
+  setup(build) {
+    build.onResolve({ filter: /./ }, ({ path, kind }) => kind === 'require-call' && isBuiltin(path) ? { path, namespace: 'node-part' } : undefined)
+    build.onLoad({ filter: /./, namespace: 'node-part' }, ({ path }) => ({ contents: `export * from ${JSON.stringify(path.startsWith('node:') ? path : `node:${path}`)}`, loader: 'js' }))
+  },
+}
 
 /**
  * The step that writes both bundles, or none where they are as new as their sources.
@@ -55,7 +65,7 @@ async function bundle() {
     writeParts(PROGRAM, parts, program, 0o755)
     const library = await esbuild.build({
       ...builtWith('library'), entryPoints: [LIBRARY.entry], outdir: 'dist', chunkNames: 'index/[name]-[hash]', write: false, bundle: true, platform: 'node',
-      format: 'esm', external: Object.keys(dependencies), banner: { js: REQUIRE }, splitting: true, metafile: true,
+      format: 'esm', external: Object.keys(dependencies), plugins: [IMPORT_NODE_PARTS], splitting: true, metafile: true,
     })
     writeWhole(join(ROOT, NOTICES), notices([...inputs, ...Object.keys(library.metafile.inputs)]))
     const files = library.outputFiles.map(({ path, text }) => ({ name: basename(path), text }))

@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
-import { ALL_RUNGS, BWRAP, prepareOn } from '../support/rungs.js'
+import { ALL_RUNGS, BWRAP, BWRAP_IF_THERE, prepareOn } from '../support/rungs.js'
 import { makeFolder } from '../workloads/network/folder.js'
 import { has } from '../workloads/network/world.js'
 
@@ -82,7 +82,7 @@ test('without a sandbox it arrives', async ({ skip }) => {
   await expect.poll(() => ARRIVES_OUTSIDE.filter(name => !outside.arrived.includes(name))).toEqual([])
 })
 
-describe.each([...ALL_RUNGS, BWRAP])('on the rung $name', variant => {
+describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('on the rung $name', variant => {
   const folder = makeFolder()
   const NAMES = 'past-proxy.example.org'
   const looked: string[] = []

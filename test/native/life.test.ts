@@ -4,7 +4,7 @@ import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
-import { ALL_RUNGS, BWRAP, onBackend, type RungVariant, startOn } from '../support/rungs.js'
+import { ALL_RUNGS, BWRAP_IF_THERE, onBackend, type RungVariant, startOn } from '../support/rungs.js'
 import { childrenOf, expectNone, isRunning, parentOf, processesWithArgument } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
@@ -47,7 +47,7 @@ function startEmbedding({ rung, backend }: RungVariant, workspace: Workspace, la
 const exitOf = (child: ChildProcess): Promise<number | string> => new Promise(resolve => child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown')))
 
 // A plan for another kernel is made inside this process only.
-describe.each([...ALL_RUNGS.filter(({ abi }) => abi === undefined), BWRAP])('$name: the embedding process', variant => {
+describe.each([...ALL_RUNGS.filter(({ abi }) => abi === undefined), ...BWRAP_IF_THERE])('$name: the embedding process', variant => {
   test('is killed: its commands end, daemons too, and so does the launcher', async () => {
     const workspace = makeWorkspace()
     const launcher = ownLauncher()
@@ -99,7 +99,7 @@ describe.each([...ALL_RUNGS.filter(({ abi }) => abi === undefined), BWRAP])('$na
   })
 })
 
-describe.each([...ALL_RUNGS, BWRAP])('$name: the launcher', variant => {
+describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: the launcher', variant => {
   test.each([
     { role: 'monitor', find: (monitor: number) => monitor },
     { role: 'forker', find: (monitor: number) => forkerOf(monitor) },
@@ -140,7 +140,7 @@ describe.each([...ALL_RUNGS, BWRAP])('$name: the launcher', variant => {
   })
 })
 
-describe.each([...ALL_RUNGS, BWRAP])('$name: a command', variant => {
+describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => {
   test('ends: what it left behind ends too, and is named', async () => {
     const { sandbox } = await startSandbox(variant)
     const word = newWord()

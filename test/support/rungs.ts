@@ -7,6 +7,7 @@ import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
 import type { LayerReport } from '../../src/platform/backend.js'
 import type { DegradationName, LinuxBackend, LinuxNativePlan, Rung } from '../../src/platform/launch-plan.js'
 import { makeGroup, whyNoGroup } from './control-groups.js'
+import { locateBwrap } from '../../src/platform/linux/bwrap/find.js'
 import { whyNoContainer } from './docker-like.js'
 
 export interface RungVariant {
@@ -31,6 +32,8 @@ export const SUPERVISED_IN_GROUP: RungVariant = { name: 'supervised, Landlock AB
 
 /** The other back end. Whole tables run on it where CODEX_SANDBOX_TEST_RUNGS names it: they are long, and `npm test` takes a selection of them. */
 export const BWRAP: RungVariant = { name: 'bwrap', backend: 'linux-bwrap' }
+/** That one, or none where no bwrap is installed: test/native/bwrap-life.test.ts says so in the report. */
+export const BWRAP_IF_THERE: readonly RungVariant[] = process.platform === 'linux' && locateBwrap(process.env['PATH'] ?? '') !== undefined ? [BWRAP] : []
 /** What the bwrap of a machine that tests run on may have, and what it lacks as root: docs/bwrap.md. */
 const BWRAP_DEGRADED: readonly DegradationName[] = ['bwrap-devices', 'bwrap-hole']
 

@@ -11,7 +11,7 @@ import { formatDenials } from '../../../src/exec/format-denials.js'
 import type { SandboxOptions } from '../../../src/exec/options.js'
 import { type Sandbox, startSandbox } from '../../../src/exec/sandbox.js'
 import { makeWorkspace } from '../../native/workspace.js'
-import { ALL_RUNGS, BWRAP, NAMESPACES, prepareOn, type RungVariant, SUPERVISED } from '../../support/rungs.js'
+import { ALL_RUNGS, BWRAP_IF_THERE, NAMESPACES, prepareOn, type RungVariant, SUPERVISED } from '../../support/rungs.js'
 import { makeFolder } from '../../workloads/network/folder.js'
 
 let server: HttpServer
@@ -45,7 +45,7 @@ const HELLO = { exitCode: 0, stdout: 'hello\n' }
 const refused = (host: string): object => ({ stdout: expect.stringContaining(`Network access to "${host}:${port}" was refused`) })
 const hosts = ({ denials }: { readonly denials: readonly Denial[] }) => denials.map(({ host }) => host)
 
-describe.each([NAMESPACES, SUPERVISED, BWRAP])('$name', variant => {
+describe.each([NAMESPACES, SUPERVISED, ...BWRAP_IF_THERE])('$name', variant => {
   test('what no rule names is a denial in the result and an event, with the change that would allow it', async () => {
     const sandbox = await start(variant)
     const heard: Denial[] = []
@@ -249,7 +249,7 @@ describe('lists of one command under an open network', () => {
   })
 })
 
-describe.each([...ALL_RUNGS, BWRAP])('unix sockets of this machine: $name', variant => {
+describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('unix sockets of this machine: $name', variant => {
   const folder = makeFolder()
   const at = (name: string): string => join(folder.path, name)
   const servers: Server[] = []
