@@ -255,15 +255,16 @@ void Command::read(Stream *stream)
 void Command::write()
 {
 	for (;;) {
-		std::string bytes;
+		Input next;
 		{
 			std::unique_lock<std::mutex> guard(lock_);
 			changed_.wait(guard, [&] { return !input_.empty() || input_ended_ || draining_; });
 			if (input_.empty() || draining_)
 				break;
-			bytes = std::move(input_.front());
+			next = std::move(input_.front());
 			input_.pop_front();
 		}
+		const auto &bytes = next.bytes;
 		bool wanted = !wants_no_input_;
 		for (size_t at = 0; wanted && at < bytes.size();) {
 			DWORD put = 0;
@@ -271,6 +272,8 @@ void Command::write()
 			at += put;
 		}
 		wants_no_input_ = !wanted;
+		if (!next.is_callers)
+			continue;
 		PayloadWriter drained;
 		channel_.send(FrameType::STDIN_DRAINED, id_, drained.u32(static_cast<uint32_t>(bytes.size())));
 	}
@@ -279,10 +282,10 @@ void Command::write()
 		input_pipe_.reset();
 }
 
-void Command::input(std::string bytes)
+void Command::queue_input(std::string bytes, bool is_callers)
 {
 	std::lock_guard<std::mutex> guard(lock_);
-	input_.push_back(std::move(bytes));
+	input_.push_back({ std::move(bytes), is_callers });
 	changed_.notify_all();
 }
 
@@ -292,7 +295,7 @@ void Command::end_input()
 		std::lock_guard<std::mutex> guard(lock_);
 		/* As a terminal's user says it: ctrl-Z, and return. */
 		if (spec_.rows != 0 && !input_ended_)
-			input_.push_back("\x1a\r");
+			input_.push_back({ "\x1a\r", false });
 		input_ended_ = true;
 	}
 	changed_.notify_all();
@@ -307,7 +310,7 @@ void Command::signal(uint32_t number)
 	if (number == 0 || number == WINDOW_CHANGED)
 		return;
 	if (number == INTERRUPT && spec_.rows != 0)
-		return input("\x03");
+		return queue_input("\x03", false);
 	end_with(number);
 }
 

@@ -49,7 +49,7 @@ public:
 	}
 
 	/* From any thread, at any time. */
-	void input(std::string bytes);
+	void input(std::string bytes) { queue_input(std::move(bytes), true); }
 	void end_input();
 	void signal(uint32_t number);
 	void kill();
@@ -65,6 +65,11 @@ private:
 		Handle self;
 		size_t unconsumed = 0;
 		bool ended = false;
+	};
+	struct Input {
+		std::string bytes;
+		/* Told as taken; what is typed from here is not. */
+		bool is_callers = false;
 	};
 	struct End {
 		FrameType type;
@@ -83,6 +88,7 @@ private:
 	void begin_threads();
 	void read(Stream *stream);
 	void write();
+	void queue_input(std::string bytes, bool is_callers);
 	void end_with(uint32_t signal);
 	void wait_read(DWORD most_ms);
 	void join();
@@ -102,7 +108,7 @@ private:
 	/* Of what is below. */
 	std::mutex lock_;
 	std::condition_variable changed_;
-	std::deque<std::string> input_;
+	std::deque<Input> input_;
 	bool input_ended_ = false, wants_no_input_ = false;
 	/* It is over: output waits for no reader any more. */
 	bool draining_ = false;

@@ -12,7 +12,7 @@ import { setUpRequired } from './set-up.js'
 import { parseSecrets } from './setup/state-files.js'
 
 /** Stand-ins for what this package has on a Windows machine, for tests. */
-export interface WindowsParts extends Partial<Pick<WindowsLauncherParts, 'runner' | 'version' | 'startProcess'>> {
+export interface WindowsParts extends Partial<Pick<WindowsLauncherParts, 'runner' | 'version' | 'startProcess' | 'isFile'>> {
   readonly addon?: Pick<WindowsAddon, 'holdPlace' | 'lookAt' | 'readAccessList' | 'writeAccessList' | 'logonSid'>
   /** The text of the file that has sealed passwords; undefined: there is none. */
   readonly readSecrets?: (path: string) => string | undefined
@@ -26,7 +26,7 @@ export async function startWindows(plan: WindowsPlan, parts: WindowsParts = {}):
   mkdirSync(plan.stateDirectory, { recursive: true })
   sweepPlaceholders(plan.stateDirectory, addon)
   return startWindowsLauncher(plan, {
-    runner, version, startProcess, ...logonOf(plan, runner, addon, parts), placeholders: new Placeholders(plan, addon),
+    runner, version, startProcess, ...(parts.isFile === undefined ? {} : { isFile: parts.isFile }), ...logonOf(plan, runner, addon, parts), placeholders: new Placeholders(plan, addon),
     lookAt: path => addon.lookAt(path),
   })
 }
