@@ -7,10 +7,9 @@ import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import type { Backend, CompileOptions, LayerReport } from '../../backend.js'
 import { DEGRADATIONS, type DegradationName, type UnconfinedPlan } from '../../launch-plan.js'
 import { unconfinedBackend } from '../../unconfined.js'
-import { findOpen } from './try-trials.js'
+import { findOpen, MOST_FOUND } from './try-trials.js'
 
 export const OUTER_SANDBOX = 'outer-sandbox'
-const MOST_SHOWN = 3
 
 const NOTES = [
   'commands run without a sandbox of their own: what holds is the one around this process. What the policy denies was tried once, at the start, and was refused; what was not tried may be open',
@@ -23,9 +22,8 @@ const NOTES = [
 export async function probeOuterSandbox(policy: ResolvedPolicy, env: NodeJS.ProcessEnv): Promise<LayerReport[]> {
   const open = await findOpen(policy, env)
   if (open.length === 0) return [{ layer: OUTER_SANDBOX, available: true }]
-  const shown = open.slice(0, MOST_SHOWN).join(', ')
   return [{
-    layer: OUTER_SANDBOX, available: false, reason: `nothing around this process refuses ${shown}${open.length > MOST_SHOWN ? ` and ${open.length - MOST_SHOWN} more` : ''}`,
+    layer: OUTER_SANDBOX, available: false, reason: `nothing around this process refuses ${open.join(', ')}${open.length === MOST_FOUND ? ' and perhaps more' : ''}`,
     remedy: 'Have the outer sandbox refuse it, permit it in this policy, or say external-sandbox where that is enough.',
   }]
 }

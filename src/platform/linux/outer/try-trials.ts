@@ -1,4 +1,5 @@
 // Tries for real what a policy denies, with this process's own rights, and undoes it: whether a sandbox around it refuses that.
+import { randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { closeSync, constants, lstatSync, mkdirSync, openSync, readdirSync, realpathSync, rmdirSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -23,13 +24,21 @@ const DISCARD_PORT = 9
 const UNIX_SOCKETS = ['/run/docker.sock', '/run/podman/podman.sock', '/run/containerd/containerd.sock', '/run/dbus/system_bus_socket', '/run/systemd/private'] as const
 const CONNECT_TIMEOUT_MS = 1000
 
+/** So many are told, and then nothing more is tried: where no sandbox is around, each trial is for a moment a folder where nobody expects one. */
+export const MOST_FOUND = 3
+
 /**
- * @returns  what is denied by `policy` and was not refused, in words: `writing "/etc"`; empty where all was refused
+ * @returns  what is denied by `policy` and was not refused, in words: `writing "/etc"`; at most `MOST_FOUND`; empty where all was refused
  */
 export async function findOpen(policy: ResolvedPolicy, env: NodeJS.ProcessEnv): Promise<string[]> {
-  const trials = outerTrials(policy, { others: [...readMounts().map(({ point }) => point), ...Object.values(env).filter(value => value?.startsWith('/') === true) as string[]], except: ownFolders(), real, entries })
-  const files = trials.filter(trial => isOpen(trial)).map(({ access, path }) => `${WORDS[access]} ${JSON.stringify(path)}`)
-  return [...files, ...(policy.network === 'off' ? await openNetwork() : []), ...(policy.networkRules?.dangerouslyAllowAllUnixSockets === true ? [] : await openUnixSockets(policy, env))]
+  const found: string[] = []
+  for (const trial of outerTrials(policy, { others: [...readMounts().map(({ point }) => point), ...Object.values(env).filter(value => value?.startsWith('/') === true) as string[]], except: ownFolders(), real, entries })) {
+    if (isOpen(trial)) found.push(`${WORDS[trial.access]} ${JSON.stringify(trial.path)}`)
+    if (found.length === MOST_FOUND) return found
+  }
+  if (policy.network === 'off') found.push(...await openNetwork())
+  if (policy.networkRules?.dangerouslyAllowAllUnixSockets !== true) found.push(...await openUnixSockets(policy, env))
+  return found.slice(0, MOST_FOUND)
 }
 
 /**
@@ -59,7 +68,7 @@ function isOpen({ access, path }: Trial): boolean {
 
 /** A folder or a file: two rights, of which an outer sandbox may give one. */
 function isMadeIn(folder: string): boolean {
-  const path = join(folder, `.codex-sandbox-trial-${process.pid}`)
+  const path = join(folder, `.codex-sandbox-trial-${randomBytes(8).toString('hex')}`)
   if (isMade(path)) return true
   const made = succeeds(() => closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)))
   if (made) rmSync(path, { force: true })
@@ -96,8 +105,8 @@ function succeeds(attempt: () => void): boolean {
   }
 }
 
-/** Whether an error says that nothing refused: a full disk, say. */
-const isAnswer = (error: unknown): boolean => ![...REFUSED, ...NOTHING, ...BUSY, 'EEXIST'].includes(codeOf(error))
+/** Whether an error says that nothing refused: a full disk, say, or a name that is taken. */
+const isAnswer = (error: unknown): boolean => ![...REFUSED, ...NOTHING, ...BUSY].includes(codeOf(error))
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? ''
 
