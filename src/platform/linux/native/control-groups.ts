@@ -4,7 +4,7 @@
 // group, where that lies in a part of the tree that was delegated.
 //
 // For their end (cgroup.kill, Linux 5.14): no controller is needed, so a group may be made in the own one, and nothing leaves its limits.
-import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, basename } from 'node:path/posix'
 import type { EndingGroupReport, GroupReport } from '../../backend.js'
 import type { GroupLimit } from '../../launch-plan.js'
@@ -20,6 +20,7 @@ export interface GroupFiles {
   read(path: string): string | undefined
   /** Whether its owner is this user and may write. What root may write by a capability alone does not count: the launcher gives those up. */
   isOwn(path: string): boolean
+  isThere(path: string): boolean
 }
 
 const CONTROLLERS: readonly { readonly controller: string; readonly limit: GroupLimit }[] = [
@@ -50,6 +51,7 @@ export const HOST_FILES: GroupFiles = {
       return false
     }
   },
+  isThere: existsSync,
 }
 
 /** Asks the host. Changes nothing. */
@@ -78,7 +80,8 @@ export function findEndingGroup(files: GroupFiles = HOST_FILES): EndingGroupRepo
   if (type === undefined) return absent('this process is in the root of the control groups')
   if (type !== 'domain') return absent('the own control group is of a type that holds no processes')
   if (![parent, `${parent}/cgroup.procs`].every(path => files.isOwn(path))) return absent('the own control group is not this user\'s to write, or mounted read-only')
-  return files.isOwn(`${parent}/cgroup.kill`) ? { available: true, parent } : absent('the kernel has no cgroup.kill (Linux 5.14), or it may not be written')
+  // Not the own group's, which nobody delegates: only those of groups made in it are written.
+  return files.isThere(`${parent}/cgroup.kill`) ? { available: true, parent } : absent('the kernel has no cgroup.kill (Linux 5.14)')
 }
 
 /** Undefined where it cannot be told, or lies outside of what this process sees. */
