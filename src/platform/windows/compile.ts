@@ -95,7 +95,7 @@ const NOTES = [
   'a file that everybody may write is found by a bounded scan of folders: one by itself, deep in a tree, may be missed',
   'a file that is moved keeps its access list: what somebody moves into a closed or denied folder stays as open as it was until the next set-up',
 ]
-const UNELEVATED_NOTES = ['shares on other machines are reached with the user\'s own rights']
+const UNELEVATED_NOTES = ['shares on other machines are reached with the user\'s own rights', 'the memory of the user\'s other processes can be read: only what changes something is restricted']
 const ELEVATED_NOTES = [
   'what only this user may read outside of the profile, and where keys and tokens lie, commands cannot read',
   'what one policy denies is denied to all sandboxes of this machine that run with the same accounts',
