@@ -3,6 +3,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { SandboxError } from '../errors.js'
 import type { CommandExit, CommandHandlers, RunningCommand } from '../platform/backend.js'
+import type { BackendName } from '../platform/launch-plan.js'
 import type { CommandContext } from './command-run.js'
 import type { Cancellable } from './running-commands.js'
 
@@ -51,7 +52,8 @@ export async function exposePort(port: number, options: ExposeOptions, contexts:
   if (network === 'none') throw new SandboxError('rule_not_enforceable', { field: 'port', value: port }, { detail: 'without a network namespace commands have no loopback of their own while the network is off', remedy: 'Open the network, or use a Linux host that has network namespaces (there codex-sandbox doctor says why one has not).' })
   // The server inside listens on the host's own loopback.
   if (network === 'host' && hostPort === port) return alreadyThere(port)
-  if (contexts()[0]?.plan.backend === 'macos-seatbelt') throw new SandboxError('option_invalid', { field: 'hostPort', value: hostPort }, { detail: 'on macOS a server inside listens on this machine\'s own loopback, at its own port', remedy: 'Leave it out.' })
+  const system = SHARED_LOOPBACK[contexts()[0]?.plan.backend ?? 'unconfined']
+  if (system !== undefined) throw new SandboxError('option_invalid', { field: 'hostPort', value: hostPort }, { detail: `on ${system} a server inside listens on this machine's own loopback, at its own port`, remedy: 'Leave it out.' })
   const connections = new Set<Connection>()
   let holds = false
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, socket => {
@@ -87,6 +89,9 @@ export async function exposePort(port: number, options: ExposeOptions, contexts:
   return { port, hostPort: (server.address() as { port: number }).port, ref: () => hold(true), unref: () => hold(false), close, [Symbol.asyncDispose]: close }
 }
 
+/** Systems that know one loopback. */
+const SHARED_LOOPBACK: Partial<Record<BackendName, string>> = { 'macos-seatbelt': 'macOS', 'windows-elevated': 'Windows', 'windows-unelevated': 'Windows' }
+
 /** Where the network is the host's, the port is there as soon as something listens. */
 function alreadyThere(port: number): ExposedPort {
   const close = async (): Promise<void> => {}
@@ -96,8 +101,8 @@ function alreadyThere(port: number): ExposedPort {
 function networkOf(context: CommandContext | undefined): 'private' | 'host' | 'none' {
   switch (context?.plan.backend) {
     case 'linux-native': case 'linux-bwrap': return context.plan.network
-    // macOS knows one loopback, and who may not use the network may not use it.
-    case 'macos-seatbelt': return context.policy.network === 'open' ? 'host' : 'none'
+    // They know one loopback, and who may not use the network may not use it.
+    case 'macos-seatbelt': case 'windows-elevated': case 'windows-unelevated': return context.policy.network === 'open' ? 'host' : 'none'
     default: return 'host'
   }
 }

@@ -61,6 +61,8 @@ export class FileServer implements CommandHandlers, Cancellable {
   constructor(host: FileServerHost) {
     const { launcher, plan, running } = host
     this.#host = host
+    // No server of ours runs there yet, and what a command finds by its name would be anybody's.
+    if (plan.backend === 'windows-elevated' || plan.backend === 'windows-unelevated') throw new SandboxError('platform_unsupported', { field: 'sandbox.files', value: 'windows' }, { detail: 'file work inside is not carried out on Windows', remedy: 'Let a command do it.' })
     const limits = plan.backend === 'unconfined' ? {} : plan.limits
     this.#running = launcher.run({ ...(plan.backend === 'macos-seatbelt' ? BY_NODE : BY_LAUNCHER), cwd: plan.cwd, stdin: 'pipe', limits }, this)
     running.add(this)

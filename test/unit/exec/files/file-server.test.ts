@@ -36,6 +36,11 @@ const errno = (number: number, path = ''): Buffer => {
 const ask = ({ server }: Fake): Promise<unknown> => server.request(FILE_OPERATION.READ, [Buffer.from('payload')])
 const EXIT = { exitCode: 0, signal: undefined, reason: 'none', path: undefined, cpuMs: 0, maxRssBytes: 0, ended: [] } as const
 
+test('on Windows there is none, and nothing is started', () => {
+  const launcher = { run: () => { throw new Error('it was started') } } as unknown as Launcher
+  const plan = { backend: 'windows-elevated' } as unknown as ReturnType<typeof fakePlan>
+  expect(() => new FileServer({ launcher, plan, running: new RunningCommands() })).toThrow(expect.objectContaining({ code: 'platform_unsupported', field: 'sandbox.files' }))
+})
 test('a request has its length, id and operation before it, and keeps Node alive until it is answered', async () => {
   const it = fake()
   const asked = [ask(it), ask(it)]
