@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createSandbox, type Sandbox } from '../../src/exec/sandbox.js'
-import { startOn, SUPERVISED, SUPERVISED_BEFORE } from '../support/rungs.js'
+import { ALL_RUNGS, startOn, SUPERVISED, SUPERVISED_BEFORE } from '../support/rungs.js'
 import { expectNone } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
@@ -142,7 +142,7 @@ test('git operations of several steps, and calls that are none of theirs', async
   await expectNone(launcher.processes)
 })
 
-test.each([SUPERVISED, SUPERVISED_BEFORE])('files, folders on the way to denied ones, sockets, terminals, shared memory and signals: $name', { timeout: 120_000 }, async variant => {
+test.each([SUPERVISED, SUPERVISED_BEFORE, ...ALL_RUNGS.filter(({ ends }) => ends === 'group')])('files, folders on the way to denied ones, sockets, terminals, shared memory and signals: $name', { timeout: 120_000 }, async variant => {
   const workspace = makeWorkspace('.git', 'src', 'secret')
   const launcher = ownLauncher('sanitizers', { ASAN_OPTIONS: 'detect_leaks=0' })
   const sandbox = await startOn(variant, { cwd: workspace.path, launcherPath: launcher.path, policy: { mode: 'workspace-write', deny: ['secret'] } })
