@@ -29,6 +29,7 @@ const CORE: readonly { readonly group: string; readonly access: Row['access']; r
   { group: 'restricted reads', access: 'read', path: 'outside/file.txt' },
   { group: 'restricted reads', access: 'read', path: 'outside/open/inner.txt' },
   { group: 'a workspace below a private /tmp', access: 'create', path: 'work/new.txt' },
+  { group: 'git: commits', access: 'create', path: 'work/.git/objects/new' },
   { group: 'the network off', access: 'connect', path: '' },
   { group: 'the network off', access: 'unix-connect', path: 'work/server' },
   { group: 'the network open', access: 'connect', path: '' },

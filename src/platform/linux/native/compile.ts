@@ -18,12 +18,13 @@ import { compileMounts, hasPrivateTmp, isHeldStep, OWN_SHARED_MEMORY } from './m
  * The rights in places that every command has beside the policy's own rules, one row a place. What is not handled under the
  * ABI, and `resolve_unix`, falls out. /proc is each command's own and so is not here: the launcher adds it with `procRights`.
  */
-const SYSTEM_RULES: readonly { readonly path: string; readonly rights: (abi: number) => bigint; readonly when: (policy: ResolvedPolicy) => boolean }[] = [
+const SYSTEM_RULES: readonly { readonly path: string; readonly rights: (abi: number) => bigint; readonly when: (policy: ResolvedPolicy, listens: boolean) => boolean }[] = [
   // /dev/null and its like are written to, terminals get ioctls; the directory itself is mounted read-only.
   { path: '/dev', rights: deviceRights, when: () => true },
   // Shared memory: an empty file system of the sandbox's own, where programs make and remove files.
   { path: OWN_SHARED_MEMORY, rights: writableRights, when: () => true },
-  { path: OWN_GIT_OPERATIONS, rights: writableRights, when: keepsGitOperations },
+  // Where the launcher answers no calls there is no such place.
+  { path: OWN_GIT_OPERATIONS, rights: writableRights, when: (policy, listens) => listens && keepsGitOperations(policy) },
   // `tmp: 'private'`, the same.
   { path: '/tmp', rights: writableRights, when: hasPrivateTmp },
 ]
@@ -101,7 +102,7 @@ function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], op
   const listens = !degraded.has('no-unix-socket-control')
   const observe = listens ? wantedObservation(policy, options) : 'off'
   const mounts = listens ? compileMounts(policy, cwdIdentity) : compileMounts(policy, cwdIdentity).map(withoutGitOperation)
-  const landlock = degraded.has('no-landlock') ? undefined : compileLandlock(policy, versionOf(layers, 'landlock'), network === 'private')
+  const landlock = degraded.has('no-landlock') ? undefined : compileLandlock(policy, versionOf(layers, 'landlock'), { privateNetwork: network === 'private', listens })
   const sockets = socketsBy(layers)
   const makeSockets = listens && sockets === 'made'
   const listener = !listens ? undefined : listenerFilter({ arch, network, makeSockets, bind: network === 'host' || makeSockets, gitOperations: keepsGitOperations(policy), observe })
@@ -237,8 +238,8 @@ function refuseRestrictedReads(report: LayerReport | undefined): SandboxError {
 
 const allowing = (name: DegradationName): string => `allow it by name: allowDegraded [${JSON.stringify(name)}].`
 
-function compileLandlock(policy: ResolvedPolicy, abi: number, privateNetwork: boolean): LandlockPlan {
-  const extraRules = SYSTEM_RULES.filter(({ when }) => when(policy)).map(({ path, rights }): FileRule => ({ path, allowed: rights(abi) }))
+function compileLandlock(policy: ResolvedPolicy, abi: number, { privateNetwork, listens }: { readonly privateNetwork: boolean; readonly listens: boolean }): LandlockPlan {
+  const extraRules = SYSTEM_RULES.filter(({ when }) => when(policy, listens)).map(({ path, rights }): FileRule => ({ path, allowed: rights(abi) }))
   const paths = policy.paths.filter(({ path }) => !REPLACED.some(place => isInside('linux', place, path)))
   const { scopes, handledNet, file } = compileRulesets({ ...policy, paths }, abi, { privateNetwork, systemPaths: [], extraRules })
   return {

@@ -127,6 +127,11 @@ describe('a missing layer is refused by name, with reason and remedy', () => {
     expect(() => compile({}, { layers: linuxLayers({ missing: ['landlock', 'proc-mount'] }), allow: ['no-landlock'], rung })).toThrow(expect.objectContaining({ field: 'proc-mount' }))
   })
 
+  test('without a listener there is no place for git\'s operations, and no rule on one', () => {
+    const places = (missing: readonly LayerName[]) => JSON.stringify(compile({ git: 'commits' }, { layers: linuxLayers({ missing }), allow: ['no-unix-socket-control'] })).includes('/dev/git-operations')
+    expect([places([]), places(['user-notification'])]).toEqual([true, false])
+  })
+
   test('no seccomp is never accepted', () => {
     expect(() => compile({}, { layers: linuxLayers({ missing: ['seccomp'] }), allow: ['later-glob-matches', 'no-landlock', 'no-unix-socket-control', 'no-own-proc', 'limits'] })).toThrow(expect.objectContaining({ code: 'layer_missing', field: 'seccomp' }))
   })
