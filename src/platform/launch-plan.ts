@@ -233,6 +233,8 @@ export interface BwrapProgram {
   readonly package?: string
   /** The file that was looked at. */
   readonly identity: FileIdentity
+  /** When it was last changed (ctime), in nanoseconds: an inode is given to another file at once. */
+  readonly changedNs: string
 }
 
 /** The launcher inside bwrap: `mounts` are bwrap's to make, in the words of `bwrap.arguments`, and the launcher's to read back. */

@@ -95,9 +95,9 @@ async function startBwrap(launcherPath: string, plan: LinuxBwrapPlan, frame: Buf
 }
 
 /** The file may have been replaced since it was looked at. */
-function refuseOther({ bwrap: { path, identity } }: LinuxBwrapPlan): void {
+function refuseOther({ bwrap: { path, identity, changedNs } }: LinuxBwrapPlan): void {
   const found = statSync(path, { bigint: true, throwIfNoEntry: false })
-  if (found === undefined || String(found.dev) !== identity.device || String(found.ino) !== identity.inode) {
+  if (found === undefined || String(found.dev) !== identity.device || String(found.ino) !== identity.inode || String(found.ctimeNs) !== changedNs) {
     throw new SandboxError('set_up_failed', { step: 'bwrap', errno: found === undefined ? 'ENOENT' : 'ESTALE', path }, { detail: 'it is not the program that was looked at', remedy: 'Create a new sandbox.' })
   }
 }

@@ -65,7 +65,7 @@ export async function inspectBwrap(located: ReturnType<typeof locateBwrap>): Pro
   if (located === undefined) return { layer: 'bwrap', available: false, errno: 'ENOENT', reason: 'no bwrap is in a folder of PATH that is absolute', remedy: INSTALL }
   const { path } = located
   const refuse = (reason: string, remedy: string, errno = 'EINVAL'): LayerReport => ({ layer: 'bwrap', available: false, errno, reason: `${JSON.stringify(path)} ${reason}`, remedy })
-  const { mode, dev, ino } = statSync(path, { bigint: true })
+  const { mode, dev, ino, ctimeNs } = statSync(path, { bigint: true })
   if ((Number(mode) & SET_USER_ID) !== 0) return refuse('is set-user-ID: what goes wrong in it goes wrong with the rights of root', 'Install a bubblewrap that is not (chmod u-s).', 'EPERM')
   const [said, help] = await Promise.all([ask(path, '--version'), ask(path, '--help')])
   const version = said === undefined ? undefined : /^bubblewrap (\d+\.\d+(?:\.\d+)*)$/.exec(said)?.[1]
@@ -73,7 +73,7 @@ export async function inspectBwrap(located: ReturnType<typeof locateBwrap>): Pro
   const missing = NEEDED_OPTIONS.filter(option => help?.includes(`    ${option} `) !== true)
   if (missing.length > 0) return refuse(`${version} has no ${missing.join(', ')}`, 'Install bubblewrap 0.5.0 or newer.', 'ENOSYS')
   const packaged = packageVersion()
-  const program: BwrapProgram = { path, version, ...(packaged === undefined || !isOfPackage(path) ? {} : { package: packaged }), identity: { device: String(dev), inode: String(ino) } }
+  const program: BwrapProgram = { path, version, ...(packaged === undefined || !isOfPackage(path) ? {} : { package: packaged }), identity: { device: String(dev), inode: String(ino) }, changedNs: String(ctimeNs) }
   return { layer: 'bwrap', available: true, program }
 }
 

@@ -19,7 +19,7 @@ const HOST = fakeHost({
   tmp: { x: { ws: {} } }, usr: { bin: {} }, etc: {}, us: { launcher: '' }, dev: { shm: {}, fuse: '' }, state: {},
 }, { selfPaths: ['/us'] })
 
-const REPAIRED: BwrapProgram = { path: '/usr/bin/bwrap', version: '0.12.0', identity: { device: '1', inode: '99' } }
+const REPAIRED: BwrapProgram = { path: '/usr/bin/bwrap', version: '0.12.0', identity: { device: '1', inode: '99' }, changedNs: '1000' }
 const OLD: BwrapProgram = { ...REPAIRED, version: '0.8.0', package: '0.8.0-2+deb12u1' }
 
 const layersWith = (program: BwrapProgram, layers: readonly LayerReport[] = linuxLayers()): LayerReport[] => [{ layer: 'bwrap', available: true, program }, ...layers]
