@@ -110,7 +110,39 @@ async function limits() {
   await killed(createSandbox)
   for (const step of ['enter_sandbox_group', 'divide_sandbox_group', 'make_command_group', 'enter_command_group']) await failing(createSandbox, step)
   await timing(createSandbox)
+  await ending(createSandbox)
 }
+
+/** Without namespaces, on a kernel whose Landlock has no scopes: a command's group ends all of it, also where it holds limits. */
+async function ending(createSandbox) {
+  for (const given of [{}, { memoryBytes: 128 << 20, pids: 40 }]) {
+    const sandbox = await createSandbox(options(given, { rung: 'supervised' }))
+    const name = Object.keys(given).length === 0 ? 'without limits' : 'with limits'
+    check(`a control group ends commands, ${name}`, sandbox.enforcement.treeEnd, 'control-group')
+    const abort = new AbortController()
+    const running = sandbox.exec(['sh', '-c', 'setsid sh -c "trap : TERM HUP; while :; do sleep 77; done" & while :; do sleep 77; done'], { signal: abort.signal, killGraceMs: 0 })
+    await wait(500)
+    const before = sleepers()
+    abort.abort()
+    const { cancelled } = await running
+    check('all of a command has ended', { before, after: sleepers(), cancelled }, { before: 2, after: 0, cancelled: true })
+    const last = sandbox.exec(['sh', '-c', 'setsid sleep 77 & sleep 77']).catch(error => error.code)
+    await wait(500)
+    process.kill(sandbox.pid, 'SIGKILL')
+    check('the launcher was killed', await last, 'launcher_lost')
+    await wait(500)
+    check('its commands have ended', sleepers(), 0)
+    await sandbox.close()
+  }
+}
+
+const sleepers = () => readdirSync('/proc').filter(name => /^\d+$/.test(name)).filter(pid => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1') === 'sleep\0' + '77\0'
+  } catch {
+    return false
+  }
+}).length
 
 async function killed(createSandbox) {
   const sandbox = await createSandbox(options({ memoryBytes: 64 << 20 }))

@@ -1,4 +1,4 @@
-// Limits by control groups, tried on a kernel that has them: boots a VM with cgroup v2 and runs scripts/verify-cgroups-guest.mjs
+// Limits, and ends of commands, by control groups, tried on a kernel that has them: boots a VM with cgroup v2 and runs scripts/verify-cgroups-guest.mjs
 // in it, once as a user with a delegated group and once as root. Not part of `npm test`: it needs qemu (virtual-machine.mjs says how to get it).
 // Run: node scripts/build.mjs && node scripts/verify-cgroups.mjs [SERIES OF KERNELS, such as 6.1]
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
