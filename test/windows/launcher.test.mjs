@@ -469,6 +469,32 @@ describe('refusals: a system that says yes and does nothing', () => {
     await assert.rejects(start(unproven('elevated'), { readSecrets: () => secrets(Buffer.alloc(200)) }), { code: 'set_up_failed', step: 'unprotect_secret' })
   })
 
+  const frame = (type, id, payload = Buffer.alloc(0), length = payload.length) => {
+    const header = Buffer.alloc(9)
+    header.writeUInt32LE(length, 0)
+    header[4] = type
+    header.writeUInt32LE(id, 5)
+    return Buffer.concat([header, payload])
+  }
+  for (const { name, sent } of [
+    { name: 'a frame that is too large', sent: frame(3, 1, Buffer.alloc(0), 0xffff_ffff) },
+    { name: 'a frame of no type', sent: frame(200, 0) },
+    { name: 'a command before the set-up', sent: frame(2, 1, Buffer.alloc(64)) },
+    { name: 'a set-up that ends too early', sent: frame(1, 0, Buffer.from([1, 0, 0, 0, 5, 0, 0, 0])) },
+    { name: 'a text that is longer than all of it', sent: frame(1, 0, Buffer.from([1, 0, 0, 0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff])) },
+  ]) {
+    test(`the runner ends where it is sent ${name}`, () => {
+      // Its greeting, then what failed: by its step.
+      const { status, stdout } = spawnSync(shipped.runner, [], { input: sent })
+      assert.deepEqual([status, stdout[4], stdout.includes('protocol')], [66, 77, true])
+    })
+  }
+
+  test('and at the end of its input, with nothing said', () => {
+    const { status, stdout } = spawnSync(shipped.runner, [], { input: '' })
+    assert.deepEqual([status, stdout[4], stdout.length], [0, 77, 9 + stdout.readUInt32LE(0)])
+  })
+
   test('a runner that is not there, or is something else', async () => {
     await assert.rejects(start(unproven(), { runner: join(folder, 'nothing.exe') }), { code: 'set_up_failed', step: 'start_runner', errno: 'ENOENT' })
     await assert.rejects(start(unproven(), { runner: tell }), { code: 'set_up_failed', step: 'start_runner', errno: 'exit 2' })
