@@ -25,6 +25,12 @@ export const OWN_GIT_OPERATIONS = '/dev/git-operations'
 export const LEADS_NOWHERE = '/proc/self/held-by-codex-sandbox'
 const NOWHERE: Placeholder = { placeholder: 'symlink', placeholderText: LEADS_NOWHERE }
 
+/**
+ * At the `.git` of a submodule that is not checked out: `git status` ends with 128 at an empty folder and at an empty file, inside and on
+ * the host (2.39, `is_submodule_modified`), and takes a link that leads nowhere for what it is. Windows holds no links.
+ */
+const NO_REPOSITORY: Record<HostSnapshot['platform'], Placeholder> = { linux: NOWHERE, macos: NOWHERE, windows: DIRECTORY }
+
 /** A link that only this package makes, at a name that a policy holds: to whoever looks, there is nothing. */
 export const isPlaceholderLink = (target: string): boolean => target === LEADS_NOWHERE || target.startsWith(`${OWN_GIT_OPERATIONS}/`)
 
@@ -246,7 +252,7 @@ function heldAtGitLink(host: HostSnapshot, root: string, names: readonly string[
   const { entries, directories, ownDirectories } = readGitLayout(host, checkout, 'skip', field)
   const isOpen = (held: HeldPath) => open && held.entry?.kind === 'directory'
   return [
-    ...(entries.length > 0 ? entries.filter(held => !isOpen(held)) : holdName(host, root, [...names, '.git'].join('/'), DIRECTORY, missing, field)),
+    ...(entries.length > 0 ? entries.filter(held => !isOpen(held)) : holdName(host, root, [...names, '.git'].join('/'), NO_REPOSITORY[platform], missing, field)),
     // A pointer that commands wrote does not close the root itself.
     ...directories.filter(inner => !isInside(platform, inner, root)).flatMap(inner => open ? heldInGitDirectory(host, inner, missing, field) : holdExisting(host, inner, field)),
     ...(depth < MAX_LINK_DEPTH ? ownDirectories.flatMap(inner => heldAtGitLinks(host, checkout, inner, open, missing, field, depth + 1)) : []),

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { NAMESPACES, startOn, SUPERVISED } from '../support/rungs.js'
 import { makeWorkspace } from './workspace.js'
 
@@ -83,6 +83,24 @@ describe.each([NAMESPACES, SUPERVISED])('$name', rung => {
     // What it was told for.
     host('git -c advice.addEmbeddedRepo=false add made; rm -f ran; git status')
     expect(ran()).toBe(true)
+  })
+
+  test.each(['protected', 'commits'] as const)('git: %s: where a submodule is not checked out, git works inside, and on the host while commands run', async git => {
+    const workspace = makeWorkspace()
+    const host = (script: string): string => execFileSync('sh', ['-c', script], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })
+    host(`git init -q; git init -q library; git -C library commit -q --allow-empty -m one; git -c advice.addEmbeddedRepo=false add library; git commit -qm one
+      rm -rf library/.git; echo x > new`)
+    const sandbox = await startOn(rung, { cwd: workspace.path, policy: { git, env: { set: AUTHOR } } })
+    onTestFinished(() => sandbox.close())
+    const { stdout, exitCode } = await sandbox.shell('git status --short && git diff && mkdir library/.git')
+    expect([stdout, exitCode]).toEqual(['?? new\n', 1])
+    const running = sandbox.shell('echo > started; while [ ! -e stop ]; do sleep 0.05; done')
+    await vi.waitFor(() => host('test -e started'), { timeout: 20_000 })
+    expect(host('git status --short')).toBe('?? new\n?? started\n')
+    host('touch stop')
+    await running
+    await sandbox.close()
+    expect(host('ls -A library')).toBe('')
   })
 
   test('without a submodule, a repository below the root is made and used', async () => {

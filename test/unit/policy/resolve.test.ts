@@ -239,18 +239,18 @@ describe('git', () => {
       empty: {}, own: { '.git': { HEAD: '', objects: {}, refs: {}, index: index('inner') }, inner: {} }, file: '', link: symlink('empty'), store: { HEAD: '' }, pointer: { '.git': 'gitdir: ../store' }, up: { '.git': 'gitdir: ..' },
     })
     expect(lines(resolved(tree)).slice(3)).toEqual([
-      `read ${W}/.git`, `read ${W}/file`, `read ${W}/libs missing`, `read ${W}/link`, `read ${W}/store`, `read ${W}/empty/.git missing`, `read ${W}/own/.git`,
-      `read ${W}/pointer/.git`, `read ${W}/up/.git`, `read ${W}/own/inner/.git missing`,
+      `read ${W}/.git`, `read ${W}/file`, `read ${W}/libs missing`, `read ${W}/link`, `read ${W}/store`, `read ${W}/empty/.git missing:symlink`, `read ${W}/own/.git`,
+      `read ${W}/pointer/.git`, `read ${W}/up/.git`, `read ${W}/own/inner/.git missing:symlink`,
     ])
     const open = lines(resolved(tree, { git: 'commits' }))
-    expect(open).toEqual(expect.arrayContaining([`read ${W}/empty/.git missing`, `read ${W}/own/.git/hooks missing`, `read ${W}/own/inner/.git missing`, `read ${W}/store/config missing:file`]))
+    expect(open).toEqual(expect.arrayContaining([`read ${W}/empty/.git missing:symlink`, `read ${W}/own/.git/hooks missing`, `read ${W}/own/inner/.git missing:symlink`, `read ${W}/store/config missing:file`]))
     expect(open).not.toContain(`read ${W}/own/.git`)
     expect(lines(resolved(tree, { write: ['own/.git'] }))).toContain(`write ${W}/own/.git`)
   })
 
   test('a root further down in a repository, too', () => {
     const tree = { home: { user: { '.git': { HEAD: '', objects: {}, refs: {}, index: index('work/lib', 'beside') }, beside: {}, work: { lib: {} } } } }
-    expect(lines(resolved(tree))).toEqual([`write ${W}`, ...HELD, `read ${W}/lib/.git missing`])
+    expect(lines(resolved(tree))).toEqual([`write ${W}`, ...HELD, `read ${W}/lib/.git missing:symlink`])
     expect(lines(resolved({ home: { user: { ...tree.home.user, '.git': symlink('.git') } } }))).toEqual([`write ${W}`, ...HELD])
   })
 

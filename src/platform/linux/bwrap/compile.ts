@@ -3,6 +3,7 @@
 import { SandboxError } from '../../../errors.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import type { EntryKind } from '../../../policy/host-snapshot.js'
+import { lastName } from '../../../policy/path-syntax.js'
 import type { CompileOptions, LayerReport } from '../../backend.js'
 import { DEGRADATIONS, type BwrapProgram, type DegradationName, type LinuxBwrapPlan, type MountStep } from '../../launch-plan.js'
 import { compileLinuxNative } from '../native/compile.js'
@@ -26,9 +27,10 @@ export function compileLinuxBwrap(policy: ResolvedPolicy, layers: readonly Layer
   const program = needBwrap(layers)
   needFence(layers)
   const { rung: _, ...given } = options
-  const { backend: __, rung: ___, ...plan } = compileLinuxNative(policy, layers, {
+  const { backend: __, rung: ___, ...native } = compileLinuxNative(policy, layers, {
     ...given, rung: 'namespaces', groups: { available: false, reason: 'bwrap shows control groups read-only' },
   })
+  const plan = { ...native, mounts: native.mounts.map(withoutLinkAtSubmodule) }
   const kinds = kindsOf(policy, plan.mounts)
   refuseLinks(policy, plan.mounts, kinds)
   refuseRoot(policy, options)
@@ -70,6 +72,13 @@ function needFence(layers: readonly LayerReport[]): void {
     detail: report?.reason ?? `inside bwrap only Landlock from ABI ${LEAST_LANDLOCK_ABI} on (Linux 6.12) keeps commands from signalling the launcher`,
     remedy: `${report?.remedy ?? 'Boot a newer kernel.'} ${OTHER_BACKEND}`,
   })
+}
+
+/** A submodule that is not checked out: an empty folder holds its name as well, though `git status` stops at it (docs/bwrap.md). */
+function withoutLinkAtSubmodule(step: MountStep): MountStep {
+  if (step.step !== 'placeholder' || step.kind !== 'symlink' || lastName('linux', step.path) !== '.git') return step
+  const { text: _, ...folder } = step
+  return { ...folder, kind: 'directory' }
 }
 
 /** What was there, as far as something was. */

@@ -72,6 +72,19 @@ describe('what bwrap cannot hold is refused by name', () => {
     expect(() => compile(policy, options)).toThrow(expect.objectContaining(error))
   })
 
+  test('a submodule that is not checked out is held by an empty folder, where the launcher alone has a link stand', () => {
+    // One entry of version 4, with the mode of a submodule.
+    const index = `DIRC\0\0\0\x04\0\0\0\x01${'\0'.repeat(24)}\0\0\xe0\0${'\0'.repeat(34)}\0library\0`
+    const on = fakeHost({ home: { user: { work: { '.git': { ...git, index }, library: {} } } }, tmp: {}, dev: { shm: {} } })
+    const at = (plan: { readonly mounts: readonly { readonly path: string }[] }) => plan.mounts.filter(({ path }) => path === '/home/user/work/library/.git')
+    const native = compileLinuxNative(resolved({}, on), linuxLayers(), compileOptions())
+    expect(at(native)).toEqual([expect.objectContaining({ step: 'placeholder', kind: 'symlink', text: expect.stringMatching(/^\/proc\/self\//) })])
+    const plan = compile({}, { on })
+    expect(at(plan)).toEqual([expect.objectContaining({ step: 'placeholder', kind: 'directory' })])
+    expect(at(plan)[0]).not.toHaveProperty('text')
+    expect(plan.bwrap.kinds['/home/user/work/library/.git']).toBe('directory')
+  })
+
   test('the twin: the same with an ABI that fences them, an ordinary user, no link, and a bwrap without the hole', () => {
     expect(compile({ protect: ['src/vendor'] }, { layers: layersWith(REPAIRED, linuxLayers({ abi: 6 })) }).degraded).toEqual([])
   })
