@@ -70,7 +70,8 @@ function* reasonLines({ change, because, warning }: Reason): Generator<string> {
 
 function* withheldLines({ denial, because }: Withheld): Generator<string> {
   yield `  ${denial.message}`
-  yield `    ${because}${denial.remedy.flags.length === 0 ? '' : `; to have it, begin with ${denial.remedy.flags.join(' ')}`}`
+  const wanted = denial.remedy.flags.length === 0 ? '' : `; to have it, begin with ${denial.remedy.flags.join(' ')}`
+  if (wanted !== '' || because !== denial.remedy.text) yield `    ${because}${wanted}`
 }
 
 const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`

@@ -30,7 +30,8 @@ export async function windows({ options, words }: Arguments, place: WindowsPlace
   const [what, ...more] = words
   // Not in the help: set-up itself starts it, with an administrator's consent.
   if (what === 'helper') return runSetupHelper(more[0] ?? '', more[1] ?? '')
-  const name = oneOf('windows', what ?? '', ['setup', 'status', 'uninstall'])
+  if (what === undefined) throw new SandboxError('option_missing', { field: 'what to do', value: undefined }, { remedy: 'Write `codex-sandbox windows setup --mode elevated|unelevated`, or `windows status`, or `windows uninstall`.' })
+  const name = oneOf('windows', what, ['setup', 'status', 'uninstall'])
   if (more.length > 0) throw new SandboxError('option_invalid', { field: 'argument', value: more[0] }, { detail: 'it belongs to no option', remedy: `Write it like \`codex-sandbox windows ${name}\`; a workspace is --root DIR.` })
   if (name !== 'setup') for (const [field, given] of [['--mode', options.mode], ['--root', options.root]] as const) if (given !== undefined) throw new SandboxError('option_invalid', { field, value: given }, { detail: 'it belongs to setup', remedy: 'Leave it out.' })
   switch (name) {

@@ -80,7 +80,7 @@ async function bwrap(): Promise<Finding> {
 }
 
 function wordsOf({ notes, degraded }: Enforcement): string {
-  const lacks = degraded.filter(name => name.startsWith('bwrap-')).map(name => `refused unless ${name} is allowed, as ${DEGRADATIONS[name]}`)
+  const lacks = degraded.filter(name => name.startsWith('bwrap-')).map(name => `refused unless ${name} is allowed: ${DEGRADATIONS[name]}`)
   return [notes.find(note => note.includes('are made by')) ?? 'available', ...lacks].join('; ')
 }
 

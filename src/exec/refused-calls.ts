@@ -11,8 +11,8 @@ interface RefusedCallRow {
   readonly network?: 'sends' | 'serves'
 }
 
-const KEEP_OWNER = 'leave owners as they are (tar --no-same-owner, cp -r, rsync without --owner and --group, install without -o and -g), or change them outside the sandbox'
-const KEEP_IDENTITY = 'run as the user that there is; apt-get, dpkg, su, sudo and daemons that drop their rights belong outside the sandbox (packages into the image; pip, npm and the like work inside)'
+const KEEP_OWNER = 'leave owners as they are (tar --no-same-owner, cp -r, rsync -rlpt, install without -o, -g), or set them outside'
+const KEEP_IDENTITY = 'stay the user that you are; apt-get, dpkg, su, sudo and daemons that drop their rights belong outside (pip, npm and the like work inside)'
 
 const REFUSED_CALLS: readonly RefusedCallRow[] = [
   { call: /^(?:u?mount|mount_|umount2|pivot_root|move_mount|open_tree|fs(?:open|config|mount|pick)$)/, because: 'protected and denied paths hang on mounts',

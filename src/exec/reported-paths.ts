@@ -64,12 +64,17 @@ export function readReportedPaths(text: string): ReportedPath[] {
       reports.push(...gitsOwnPaths(line))
       continue
     }
-    const own = pathsOfLine(line, message.words)
+    const own = pathsWritten(line, pathsOfLine(line, message.words), message.writes)
     const paths = own.length > 0 ? own : pathsBefore(lines, index)
     const operations = operationsOf(line, paths, message.writes)
     for (const path of paths) reports.push({ path, operations, readOnly: message.writes })
   }
   return reports
+}
+
+/** `cannot copy 'A' to 'B': Read-only file system`: what was refused is B; A was only read. */
+function pathsWritten(line: string, paths: string[], writes: boolean): string[] {
+  return writes && paths.length === 2 && /\bcopy(?:ing)?\s.*['"’]\s+to\s+['"‘]/.test(line) ? paths.slice(1) : paths
 }
 
 function gitsOwnPaths(line: string): ReportedPath[] {

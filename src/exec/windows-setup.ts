@@ -109,10 +109,12 @@ function choosePorts(): number[] {
   return [...ports].sort((a, b) => a - b)
 }
 
+const ONLY_WINDOWS = { detail: 'this is the set-up of Windows\'s sandbox', remedy: 'Nothing of it is needed here; `codex-sandbox doctor` says what this machine has.' }
+
 /** @throws SandboxError `platform_unsupported` off Windows, `layer_missing` without the addon */
 export async function openWindowsSetup(): Promise<WindowsSetup> {
   const platform = currentPlatform()
-  if (platform !== 'windows') throw new SandboxError('platform_unsupported', { field: 'platform', value: platform }, { detail: 'only the sandbox of Windows has to be set up', remedy: 'Nothing has to be set up here: run `codex-sandbox doctor`.' })
+  if (platform !== 'windows') throw new SandboxError('platform_unsupported', { field: 'platform', value: platform }, ONLY_WINDOWS)
   const completion = await hostCompletion()
   const host = (cwd: string | undefined): HostSnapshot => snapshotFor(cwd === undefined ? {} : { cwd }, completion)
   return new WindowsSetup({ calls: await loadCalls(), host, scan: () => scanMachine(takeSnapshot({ selfPaths: [] }), process.env, WHOLE_SCAN) })
@@ -134,7 +136,7 @@ async function setUpPlace(): Promise<WindowsSetUpPlace> {
 /** What set-up starts with an administrator's consent: never by a person. @returns the exit code */
 export async function runSetupHelper(pipe: string, digest: string): Promise<number> {
   const platform = currentPlatform()
-  if (platform !== 'windows') throw new SandboxError('platform_unsupported', { field: 'platform', value: platform }, { detail: 'only the sandbox of Windows has to be set up', remedy: 'Nothing has to be set up here: run `codex-sandbox doctor`.' })
+  if (platform !== 'windows') throw new SandboxError('platform_unsupported', { field: 'platform', value: platform }, ONLY_WINDOWS)
   const { runElevatedHelper } = await import('../platform/windows/setup/open.js')
   return runElevatedHelper(await setUpPlace(), { pipe, digest })
 }

@@ -79,7 +79,7 @@ test('uninstall says what it could not look at', async () => {
   expect(partly).toMatchObject({ code: 1, out: 'The Windows sandbox is removed, but for what could not be looked at:\n  E:\\w: the drive is not there\n  accounts  made\n' })
 })
 test.each([
-  { words: [], error: { code: 'option_invalid', field: 'windows' } },
+  { words: [], error: { code: 'option_missing', field: 'what to do' } },
   { words: ['install'], error: { code: 'option_invalid', field: 'windows' } },
   { words: ['setup'], error: { code: 'option_missing', field: '--mode' } },
   { words: ['setup', '--mode', 'full'], error: { code: 'option_invalid', field: '--mode' } },

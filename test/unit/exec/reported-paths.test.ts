@@ -26,6 +26,7 @@ test.each<[line: string, operation: string, path: string]>([
   ['chmod: changing permissions of \'/etc/x\': Operation not permitted', 'write', '/etc/x'],
   ['tar: /etc/x: Cannot open: Permission denied', 'read', '/etc/x'],
   ['fatal: Unable to create \'/w/.git/index.lock\': Read-only file system', 'create', '/w/.git/index.lock'],
+  ['fatal: cannot copy \'/usr/share/git-core/templates/description\' to \'/w/.git/description\': Read-only file system', 'write', '/w/.git/description'],
   ['fatal: Stray .git/rebase-apply directory found.', 'create', '.git/rebase-apply'],
   ['fatal: Stray /w/.git/worktrees/a b/rebase-apply directory found.', 'create', '/w/.git/worktrees/a b/rebase-apply'],
   ['fatal: could not open \'.git/COMMIT_EDITMSG\': Permission denied', 'read', '.git/COMMIT_EDITMSG'],

@@ -54,6 +54,6 @@ test('folders that everybody may write, that are not closed, with their warning'
 })
 test.skipIf(process.platform === 'win32')('off Windows all of it is refused plainly', async () => {
   for (const call of [() => setup('elevated'), () => setupStatus(), () => uninstall(), openWindowsSetup]) {
-    expect(await failureOf(call)).toMatchObject({ code: 'platform_unsupported', field: 'platform', remedy: 'Nothing has to be set up here: run `codex-sandbox doctor`.' })
+    expect(await failureOf(call)).toMatchObject({ code: 'platform_unsupported', field: 'platform', remedy: 'Nothing of it is needed here; `codex-sandbox doctor` says what this machine has.' })
   }
 })

@@ -80,18 +80,23 @@ export function thisMachine(): SetUpMachine {
  * @throws SandboxError `root_required`; `installation_failed` with the step, the errno and the path. Then nothing is half done
  */
 export function setUpLinux(options: SetUpOptions, machine: SetUpMachine = thisMachine()): SetUpReport {
-  if (machine.uid !== machine.owner) {
-    throw new SandboxError('root_required', { field: 'setup linux', value: undefined }, { remedy: `Run it as root: sudo ${options.command}.` })
-  }
-  return options.uninstall === true ? uninstall(machine) : install(options, machine)
+  if (options.uninstall !== true) return install(options, machine)
+  needRoot(options, machine)
+  return uninstall(machine)
 }
 
-function install({ launcher, force = false }: SetUpOptions, machine: SetUpMachine): SetUpReport {
+function needRoot({ command }: SetUpOptions, { uid, owner }: SetUpMachine): void {
+  if (uid !== owner) throw new SandboxError('root_required', { field: 'setup linux', value: undefined }, { remedy: `Run it as root: sudo ${command}.` })
+}
+
+function install(options: SetUpOptions, machine: SetUpMachine): SetUpReport {
+  const { launcher, force = false } = options
   const restricts = restrictsNamespaces(machine)
   if (restricts !== true && !force) {
     const reason = restricts === undefined ? `this kernel does not restrict user namespaces by AppArmor (there is no ${RESTRICTION})` : `AppArmor does not restrict user namespaces here (${RESTRICTION} is 0)`
     return { ...reportOn(machine), result: 'not-needed', reason: `${reason}: commands can be confined without it` }
   }
+  needRoot(options, machine)
   const parse = needParser(machine)
   // Before anything is changed.
   refuseFailed('check_profile', parse(['--skip-kernel-load', '--skip-cache'], LAUNCHER_PROFILE))

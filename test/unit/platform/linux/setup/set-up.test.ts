@@ -115,6 +115,10 @@ describe('where it is not needed', () => {
     const before = tree()
     expect(run()).toMatchObject({ result: 'not-needed', changes: [], reason: expect.stringMatching(reason) })
     expect([tree(), asked]).toEqual([before, []])
+    machine = { ...machine, uid: uid + 1 }
+    expect(run()).toMatchObject({ result: 'not-needed', changes: [] })
+    expect(() => run({ force: true })).toThrow(expect.objectContaining({ code: 'root_required' }))
+    machine = { ...machine, uid }
     expect(run({ force: true }).result).toBe('installed')
     expect(tree()).toEqual(AFTER)
   })
