@@ -138,7 +138,7 @@ async function ending(createSandbox) {
 
 const sleepers = () => readdirSync('/proc').filter(name => /^\d+$/.test(name)).filter(pid => {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1') === 'sleep\0' + '77\0'
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1') === 'sleep\x0077\0'
   } catch {
     return false
   }
