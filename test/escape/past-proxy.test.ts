@@ -7,6 +7,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Sandbox, startSandbox } from '../../src/exec/sandbox.js'
+import { holdGroup } from '../support/control-groups.js'
 import { ALL_RUNGS, BWRAP, BWRAP_IF_THERE, prepareOn } from '../support/rungs.js'
 import { makeFolder } from '../workloads/network/folder.js'
 import { has } from '../workloads/network/world.js'
@@ -88,11 +89,12 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('on the rung $name', variant =>
   const looked: string[] = []
   /** Of a network namespace of its own. */
   const ownLoopback = variant.rung === 'namespaces' || variant === BWRAP
+  const group = variant.ends === undefined ? undefined : holdGroup()
   let sandbox: Sandbox
   beforeAll(async () => {
     // The very address and port are allowed: it is the way that is not.
     const policy = { network: { allowedDomains: ['10.255.255.1', 'example.org'], allowLocalPorts: [] } }
-    sandbox = await startSandbox(await prepareOn(variant, { policy, cwd: folder.path }), {}, {
+    sandbox = await startSandbox(await prepareOn(variant, { policy, cwd: folder.path }, group?.path), {}, {
       resolve: async name => {
         looked.push(name)
         return []
@@ -101,6 +103,7 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('on the rung $name', variant =>
   })
   afterAll(async () => {
     await sandbox.close()
+    await group?.remove()
     folder.remove()
   })
 

@@ -28,6 +28,12 @@ export const isRunning = (pid: number): boolean => {
 /** Resident memory in KiB. */
 export const residentKiB = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
 
+/** What processes share is divided among them, as far as this user may look. Source: proc(5), smaps_rollup. */
+export function proportionalKiB(pid: number): number {
+  const share = /^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1]
+  return share === undefined ? residentKiB(pid) : Number(share)
+}
+
 /** Waits until there are none. How long that takes is not what is tested. */
 export const expectNone = (what: () => readonly unknown[]): Promise<void> => expect.poll(what, { timeout: 20_000, interval: 5 }).toEqual([])
 

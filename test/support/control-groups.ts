@@ -11,10 +11,16 @@ let made = 0
 
 /** Removed when the test ends. */
 export function makeGroup(): string {
+  const { path, remove } = holdGroup()
+  onTestFinished(remove)
+  return path
+}
+
+/** For what outlasts a test. */
+export function holdGroup(): { readonly path: string; remove(): Promise<void> } {
   const path = join(mount()!, `codex-sandbox-test-${process.pid}-${++made}`)
   mkdirSync(path)
-  onTestFinished(() => removeGroup(path))
-  return path
+  return { path, remove: () => removeGroup(path) }
 }
 
 /** Why the tests that need one cannot run here, or nothing. */
