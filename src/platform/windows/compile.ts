@@ -84,7 +84,7 @@ export function compileWindows(policy: ResolvedPolicy, mode: WindowsMode, layers
       layers: ['restricted-token', 'access-lists', 'job-object', 'desktop', ...(mode === 'elevated' ? ['sandbox-account', ...(network === 'blocked' ? ['firewall'] : [])] : [])],
       degraded: degradedNames,
       limits: limitMechanisms(limits),
-      notes: [...NOTES, ...(mode === 'elevated' ? ELEVATED_NOTES : UNELEVATED_NOTES), ...limitNotes(limits)],
+      notes: [...NOTES, ...(mode === 'elevated' ? ELEVATED_NOTES : UNELEVATED_NOTES), ...(network === 'blocked' ? [SENT_BY_OTHERS] : []), ...limitNotes(limits)],
     },
   }
 }
@@ -100,6 +100,9 @@ const ELEVATED_NOTES = [
   'what only this user may read outside of the profile, and where keys and tokens lie, commands cannot read',
   'what one policy denies is denied to all sandboxes of this machine that run with the same accounts',
 ]
+
+/** A rule of the firewall is for who sends, and that is not the account then. */
+const SENT_BY_OTHERS = 'what the system itself sends for a command may pass the firewall: names that it looks up (DNS), and shares on other machines'
 
 function refuseMissingLayer(layers: readonly LayerReport[]): void {
   const report = layers.find(({ layer: name }) => name === WINDOWS_LAYER)

@@ -123,7 +123,9 @@ class Answers {
     if (this.#helper !== undefined && this.#helper !== socket) return
     let report: Report
     try {
-      report = JSON.parse(line) as Report
+      const said: unknown = JSON.parse(line)
+      if (typeof said !== 'object' || said === null) throw new TypeError('no report')
+      report = said as Report
     } catch {
       socket.destroy()
       return
@@ -138,7 +140,7 @@ class Answers {
         return
       case 'failed':
         this.#helper = socket
-        this.#last = errorOf(report.failure)
+        this.#last = errorOf((report.failure ?? {}) as Failure)
         this.#reject(this.#last)
         return
       case 'done':
@@ -225,7 +227,8 @@ export async function serveElevated(system: WindowsSystem, { pipe, digest }: Hel
     if (digestOf(first.text) !== digest) throw new SandboxError('set_up_failed', { step: 'elevation', errno: 'EBADMSG' }, { detail: 'the request is not the one that consent was given for', remedy: 'Another program may have changed it: set up again.' })
     const session = await openMachineSession(system, parseMachineRequest(first.text), { signal: lost.signal, onProgress: progress => write(socket, { kind: 'progress', progress }) })
     write(socket, { kind: 'result', result: session.result })
-    const order = await next()
+    // Half a line, or a pipe that breaks, is no word to keep it.
+    const order = await next().catch(() => undefined)
     if (order?.kind === 'keep') await session.keep()
     else await session.undo()
     write(socket, { kind: 'done' })

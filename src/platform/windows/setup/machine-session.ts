@@ -118,12 +118,19 @@ async function uninstall(system: WindowsSystem, request: MachineRequest, listene
   const stripped = await stripLists(system, request.strip.map(path => ({ path, isDeep: true })), { step: 'access_lists', ours, ...listeners })
   if (request.strip.length > 0) steps.push({ step: 'access_lists', outcome: stripped.written > 0 ? 'made' : 'unchanged', written: stripped.written })
   const part = machinePart(system, { ...request, wantsPasswords: false }, 0)
-  for (const step of [...part.steps].reverse()) {
+  for (const step of inOrderOfRemoval(part.steps)) {
     listeners.signal?.throwIfAborted()
     listeners.onProgress?.({ step: `remove ${step.step}` })
     steps.push({ step: step.step, outcome: await removeOne(step) })
   }
   return { result: { steps, left: [...stripped.left, ...stripped.unseen] }, keep: async () => {}, undo: async () => {} }
+}
+
+/** Rules of the firewall last: an account that cannot be removed, as commands of its still run, keeps what holds it. */
+function inOrderOfRemoval(steps: readonly MachineStep[]): MachineStep[] {
+  const isRule = ({ step }: MachineStep): boolean => step.startsWith('firewall_')
+  const reversed = [...steps].reverse()
+  return [...reversed.filter(step => !isRule(step)), ...reversed.filter(isRule)]
 }
 
 /** It is gone when there is nothing left to remove: what the system answered to the first time does not count. */

@@ -64,11 +64,8 @@ export function machinePart(system: WindowsSystem, wish: MachineWish, least: num
       memberStep(system, `user_${name}`, async () => SIDS.users, () => account(name), async (found, member) => found !== undefined && member.groups.includes(found)),
     ]),
     rightsStep(system, group),
-    ...NAMES.map(name => hiddenStep(system, ACCOUNTS[name])),
-    ...firewallRules('', wish.proxyPorts).map(({ name }) => firewallStep(system, name, async () => {
-      const offline = await account('offline')
-      return offline === undefined ? undefined : firewallRules(offline.sid, wish.proxyPorts).find(rule => rule.name === name)
-    })),
+    ...NAMES.map(name => hiddenStep(system, ACCOUNTS[name], () => account(name))),
+    ...firewallRules('', wish.proxyPorts).map(({ name }) => firewallStep(system, name, () => account('offline'), sid => firewallRules(sid, wish.proxyPorts).find(rule => rule.name === name))),
   ]
   return {
     steps, passwords,
@@ -195,19 +192,30 @@ function rightsStep(system: WindowsSystem, group: () => Promise<GroupState | und
   })
 }
 
-function hiddenStep(system: WindowsSystem, name: string): MachineStep {
+/** Its mark is the account's name alone: where the account is another user's, so is this. */
+function hiddenStep(system: WindowsSystem, name: string, account: () => Promise<AccountState | undefined>): MachineStep {
+  const isHidden = async (): Promise<boolean> => {
+    await account()
+    return system.isHidden(name)
+  }
   const remove = async () => {
-    if (!await system.isHidden(name)) return false
+    if (!await isHidden()) return false
     await system.unhide(name)
     return true
   }
-  return once({ step: `hidden_${name}`, look: async () => await system.isHidden(name) ? 'done' : 'absent', make: () => system.hide(name), remove, restore: remove })
+  return once({ step: `hidden_${name}`, look: async () => await isHidden() ? 'done' : 'absent', make: () => system.hide(name), remove, restore: remove })
 }
 
-function firewallStep(system: WindowsSystem, name: string, wanted: () => Promise<WindowsFirewallRule | undefined>): MachineStep {
+/** The mark does not name a user: while the account that the rules hold is another's, they are as well, and without them it would have the network. */
+function firewallStep(system: WindowsSystem, name: string, account: () => Promise<AccountState | undefined>, ruleFor: (sid: string) => WindowsFirewallRule | undefined): MachineStep {
   const step = `firewall_${name}`
   let before: FirewallRuleState | undefined
+  const wanted = async (): Promise<WindowsFirewallRule | undefined> => {
+    const offline = await account()
+    return offline === undefined ? undefined : ruleFor(offline.sid)
+  }
   const own = async (): Promise<readonly FirewallRuleState[]> => {
+    await account()
     const found = await system.readFirewallRules(name)
     if (found.some(rule => !isOurRule(rule))) throw refused('firewall rule', name, 'a rule of this name is there that codex-sandbox did not make', 'Rename or remove it.')
     return found

@@ -1,5 +1,5 @@
 // Set-up of this machine, over the addon.
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { SandboxError } from '../../../errors.js'
 import { findPackage, type OwnPackage } from '../../../host/own-package.js'
 import type { WindowsAddon } from '../addon.js'
@@ -22,7 +22,8 @@ export const openWindowsSetUp = (place: WindowsSetUpPlace): WindowsSetUpCalls =>
 export const runElevatedHelper = (place: WindowsSetUpPlace, options: HelperOptions): Promise<number> => serveElevated(systemOf(place), options)
 
 function systemOf({ addon, codexHome }: WindowsSetUpPlace): WindowsSystem {
-  return windowsSystem({ addon, codexHome, self: { program: process.execPath, args: [commandLineOf(findPackage())], cwd: process.cwd() } })
+  // The helper never runs in a workspace: what Windows looks for in the current folder, such as libraries, commands may have put there.
+  return windowsSystem({ addon, codexHome, self: { program: process.execPath, args: [commandLineOf(findPackage())], cwd: dirname(process.execPath) } })
 }
 
 /** Ours by its place in the package, whatever program uses it. */

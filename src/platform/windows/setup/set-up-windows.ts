@@ -59,9 +59,7 @@ class SetUpRun {
 
   async run(): Promise<SetUpReport> {
     try {
-      const report = await this.#carryOut()
-      await this.#system.removeState(STATE_FILES.error)
-      return report
+      return await this.#carryOut()
     } catch (error) {
       await undoAfter(error, () => this.#undoAll()).catch(async (failure: unknown) => {
         await this.#writeError(failure)
@@ -291,6 +289,8 @@ class SetUpRun {
     })
     const journal = parseJournal(await this.#system.readState(STATE_FILES.journal) ?? printJournal(NO_JOURNAL))
     await named('journal', () => this.#write(STATE_FILES.journal, printJournal({ ...journal, phase: 'finished' }), 'journal'))
+    // Before anything is kept: what fails from here on could be undone by halves only.
+    await named('state', () => this.#system.removeState(STATE_FILES.error))
     for (const session of this.#sessions) await session.keep()
     return { mode, steps: this.#reports, roots, notes: this.#notes }
   }

@@ -90,14 +90,14 @@ describe('somebody else', () => {
     await expect(serveElevated(machine().system(true), { pipe, digest: '' })).rejects.toMatchObject({ code: 'option_invalid' })
   })
 
-  test('whoever asked dies: what was made is undone', async () => {
+  test.each([['without a word', undefined], ['in the middle of one', '{"kind":"ke'], ['with nonsense', 'keep\n']])('whoever asked dies %s: what was made is undone', async (_how, last) => {
     const windows = machine()
     const before = windows.picture()
     const asking = createServer(socket => {
       socket.on('error', () => {})
       const text = JSON.stringify(REQUEST)
       socket.write(`${JSON.stringify({ kind: 'request', text })}\n`)
-      socket.on('data', data => { if (data.toString().includes('"result"')) socket.destroy() })
+      socket.on('data', data => { if (data.toString().includes('"result"')) last === undefined ? socket.destroy() : socket.end(last) })
     })
     await new Promise<void>(done => asking.listen(pipe, done))
     const { createHash } = await import('node:crypto')
@@ -109,7 +109,7 @@ describe('somebody else', () => {
 
   test('who connects to the pipe first and says nothing, or nonsense, changes nothing', async () => {
     const windows = machine()
-    const others = ['', 'nonsense\n', '{"kind":"unknown"}\n', '{"kind":"done"}\n']
+    const others = ['', 'nonsense\n', 'null\n', '{"kind":"unknown"}\n', '{"kind":"done"}\n']
     const session = await elevate({
       ...helper(windows), run: async (program, parameters, cwd) => {
         for (const words of others) await new Promise<void>(done => { const socket = connect(pipe, () => { socket.write(words, () => done()) }); socket.on('error', () => {}); socket.resume() })

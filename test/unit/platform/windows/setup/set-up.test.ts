@@ -6,6 +6,8 @@ import type { WindowsMode } from '../../../../../src/platform/launch-plan.js'
 import { compileWindows } from '../../../../../src/platform/windows/compile.js'
 import { parseStore } from '../../../../../src/platform/windows/capability-sids.js'
 import { setUpCalls } from '../../../../../src/platform/windows/setup/calls.js'
+import { REQUEST_VERSION } from '../../../../../src/platform/windows/setup/machine-request.js'
+import { openMachineSession } from '../../../../../src/platform/windows/setup/machine-session.js'
 import type { SetUpReport } from '../../../../../src/platform/windows/setup/report.js'
 import { WindowsFailure } from '../../../../../src/platform/windows/setup/system.js'
 import { parseJournal, parseState } from '../../../../../src/platform/windows/setup/state-files.js'
@@ -251,6 +253,29 @@ describe('a system that fails, or says yes and does nothing', () => {
     expect(machine.windows.picture()).toEqual(before)
   })
 
+  test('the note of an earlier failure cannot be removed: all is undone, before anything is kept', async () => {
+    const machine = machineWith()
+    machine.windows.fails.set('removeState', 5)
+    expect(await failure(machine.setUp())).toMatchObject({ code: 'set_up_failed', step: 'state', errno: '5' })
+    expect([machine.windows.picture()['accounts'], machine.windows.rules]).toEqual([[], []])
+    await machine.setUp()
+    expect(await machine.status()).toMatchObject({ status: 'ready' })
+  })
+
+  test.each([
+    { name: 'a rule is gone', change: (windows: FakeWindows) => windows.system().removeFirewallRule('csbx_offline_block_outbound'), reason: /csbx_offline_block_outbound is gone/ },
+    { name: 'a rule is another one', change: (windows: FakeWindows) => { Object.assign(windows.rules[1] as object, { isEnabled: false }) }, reason: /csbx_offline_block_inbound is gone or is another one/ },
+    { name: 'the firewall is off', change: (windows: FakeWindows) => { windows.firewallState.offIn.push('public') }, reason: /off \(public\)/ },
+    { name: 'a policy forbids rules', change: (windows: FakeWindows) => { windows.firewallState.localRulesCount = false }, reason: /group policy/ },
+    { name: 'the firewall does not answer', change: (windows: FakeWindows) => { windows.fails.set('firewall', 1) }, reason: /cannot be looked at/ },
+  ])('afterwards $name: the status is not ready, and says why', async ({ change, reason }) => {
+    const machine = machineWith()
+    await machine.setUp()
+    expect(await machine.status()).toMatchObject({ status: 'ready' })
+    await change(machine.windows)
+    expect(await machine.status()).toMatchObject({ status: 'updateRequired', reason: expect.stringMatching(reason) })
+  })
+
   test('aborted: the same as failed', async () => {
     const machine = machineWith()
     const controller = new AbortController()
@@ -295,6 +320,36 @@ describe('before any change it is told', () => {
     await machine.uninstall()
     expect(machine.windows.picture()).toEqual(before)
   })
+})
+
+test('uninstalling stops at an account whose commands still run, and that one has no network until it is gone', async () => {
+  const machine = machineWith()
+  const untouched = machine.windows.picture()
+  await machine.setUp()
+  for (const call of ['removeAccount', 'removeAccount']) {
+    machine.windows.fails.set(call, 32)
+    expect(await failure(machine.uninstall())).toMatchObject({ code: 'set_up_failed', errno: '32' })
+    expect(machine.windows.rules).toHaveLength(4)
+  }
+  await machine.uninstall()
+  expect(machine.windows.picture()).toEqual(untouched)
+})
+
+test('another user who uninstalls takes nothing of what holds these accounts: neither rules of the firewall nor marks', async () => {
+  const machine = machineWith()
+  const untouched = machine.windows.picture()
+  await machine.setUp()
+  machine.windows.names.set(ME, 'me')
+  const before = machine.windows.picture()
+  const [system, them] = [machine.windows.system(), { name: 'them', sid: 'S-1-5-21-11-22-33-1002' }]
+  const theirs: Partial<typeof system> = { machine: async () => ({ ...await system.machine(), user: them }), readState: async () => undefined, stateFolder: async () => undefined }
+  const { steps } = await setUpCalls(new Proxy(system, { get: (target, name: keyof typeof system) => theirs[name] ?? target[name] })).uninstall()
+  expect(steps.filter(({ outcome }) => outcome === 'made')).toEqual([])
+  const session = await openMachineSession(system, { version: REQUEST_VERSION, task: 'uninstall', user: them, wantsPasswords: false, proxyPorts: [], close: [], sids: [], strip: [] }, {})
+  expect(session.result.steps.filter(({ outcome }) => outcome === 'made')).toEqual([])
+  expect(machine.windows.picture()).toEqual(before)
+  await machine.uninstall()
+  expect(machine.windows.picture()).toEqual(untouched)
 })
 
 describe('one at a time', () => {
