@@ -7,6 +7,10 @@ import { readGitLayout } from '../policy/git-paths.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import { joinPath } from '../policy/path-syntax.js'
 
+/** Git enters the submodules of a submodule too; so far down, and so many of all roots are looked at. */
+const MOST_DEPTH = 4
+const MOST_ENTERED = 1024
+
 interface KnownIndex { readonly state: string; readonly links: readonly string[] }
 
 export class GitLinks {
@@ -14,7 +18,7 @@ export class GitLinks {
   readonly #look: () => HostSnapshot
   /** By the index's path, as it was last read: an index of a large repository is read again only when it is another. */
   readonly #indexes = new Map<string, KnownIndex>()
-  readonly #before: ReadonlySet<string>
+  readonly #before: ReadonlySet<string> | undefined
 
   /** Before the first command. `roots`: the writable ones, canonical. */
   constructor(roots: readonly string[], look: () => HostSnapshot) {
@@ -23,14 +27,24 @@ export class GitLinks {
     this.#before = new Set(this.#all())
   }
 
-  /** Absolute paths of those that are named now and were not at the start. */
+  /** Absolute paths of those that are named now and were not at the start; `.git` of a root whose index cannot be looked at. */
   find(): string[] {
-    return this.#all().filter(path => !this.#before.has(path))
+    return this.#all().filter(path => this.#before?.has(path) !== true)
   }
 
   #all(): string[] {
     const host = this.#look()
-    return this.#roots.flatMap(root => gitDirsOf(host, root).flatMap(directory => indexesIn(host, directory)).flatMap(index => this.#read(host, index)).map(link => joinPath(host.platform, root, link)))
+    const found = new Set<string>()
+    const waiting = this.#roots.map(path => ({ path, depth: 0 }))
+    for (let at = waiting.shift(); at !== undefined; at = waiting.shift()) {
+      const { path, depth } = at
+      for (const link of gitDirsOf(host, path).flatMap(directory => indexesIn(host, directory)).flatMap(index => this.#read(host, index)).map(name => joinPath(host.platform, path, name))) {
+        // Into a new one nobody need look: it is told.
+        if (!found.has(link) && depth < MOST_DEPTH && found.size < MOST_ENTERED && (this.#before?.has(link) ?? true)) waiting.push({ path: link, depth: depth + 1 })
+        found.add(link)
+      }
+    }
+    return [...found]
   }
 
   #read(host: HostSnapshot, index: string): readonly string[] {
@@ -38,7 +52,9 @@ export class GitLinks {
     if (state === undefined) return []
     const known = this.#indexes.get(index)
     if (known?.state === state) return known.links
-    const links = gitLinksIn(host.files.bytes(index) ?? new Uint8Array())
+    const bytes = host.files.bytes(index)
+    // A link, or larger than is read here: git reads it all the same. So it does where the name is in the other file of a split index.
+    const links = bytes === undefined ? ['.git'] : gitLinksIn(bytes).map(name => name === '' ? '.git' : name)
     this.#indexes.set(index, { state, links })
     return links
   }

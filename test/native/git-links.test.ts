@@ -85,6 +85,21 @@ describe.each([NAMESPACES, SUPERVISED])('$name', rung => {
     expect(ran()).toBe(true)
   })
 
+  test('git: commits: so is one in the index of a submodule, which git enters by way of that', async () => {
+    const workspace = makeWorkspace()
+    const host = (script: string): string => execFileSync('sh', ['-c', `(${script}) 2>&1; true`], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })
+    host('git init -q; git init -q library; git -C library commit -q --allow-empty -m one; git -c advice.addEmbeddedRepo=false add library; git commit -qm one')
+    const sandbox = await startOn(rung, { cwd: workspace.path, policy: { git: 'commits', env: { set: AUTHOR } } })
+    onTestFinished(() => sandbox.close())
+    const { gitLinks } = await sandbox.shell(`printf '#!/bin/sh\ntouch "%s/ran"\n' "$PWD" > program; chmod +x program
+      git init -q library/made; git -C library/made commit -q --allow-empty -m made; git -C library/made config core.fsmonitor "$PWD/program"
+      git -C library -c advice.addEmbeddedRepo=false add made; rm -f ran`)
+    expect(gitLinks).toEqual([join(workspace.path, 'library/made')])
+    // What it was told for.
+    host('git status')
+    expect(existsSync(join(workspace.path, 'ran'))).toBe(true)
+  })
+
   test.each(['protected', 'commits'] as const)('git: %s: where a submodule is not checked out, git works inside, and on the host while commands run', async git => {
     const workspace = makeWorkspace()
     const host = (script: string): string => execFileSync('sh', ['-c', script], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })

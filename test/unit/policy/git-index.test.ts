@@ -47,3 +47,52 @@ test('one that is cut off, or has another byte anywhere, gives paths or none, an
   }
   expect(gitLinksIn(new Uint8Array())).toEqual([])
 })
+
+describe('what a command wrote so that git sees a submodule, and a reader that is stricter than git does not', () => {
+  const indexWith = (change: (index: Buffer) => void): Buffer => {
+    const [index] = makeIndex('sha1')
+    const bytes = Buffer.from(index!)
+    change(bytes)
+    return bytes
+  }
+  /** Git's own word for each path that it would enter. */
+  const enteredByGit = (index: Buffer): string[] => {
+    writeFileSync(join(folder, '.git/index'), index)
+    return execFileSync('git', ['ls-files', '-z', '--format=%(objectmode) %(path)'], { cwd: folder, encoding: 'utf8' }).split('\0').filter(line => line.startsWith('16')).map(line => line.slice(line.indexOf(' ') + 1))
+  }
+
+  test.each([
+    { name: 'a mode with other bits',                        change: (index: Buffer) => { index[index.indexOf(Buffer.from([0, 0, 0xe0, 0])) + 3] = 1 } },
+    { name: 'no zero byte behind the name of another entry', change: (index: Buffer) => index.fill(0x41, 12 + 62 + 1, 12 + 64) },
+    { name: 'nothing',                                       change: () => {} },
+  ])('$name', ({ change }) => {
+    const index = indexWith(change)
+    expect(enteredByGit(index)).toEqual(['libs/foo', 'vendored é'])
+    expect(gitLinksIn(index)).toEqual(['libs/foo', 'vendored é'])
+  })
+})
+
+test('a name ends at a zero byte, so that system calls take it', () => {
+  const [index] = makeIndex('sha1')
+  const bytes = Buffer.from(index!)
+  bytes[bytes.indexOf('libs/foo') + 5] = 0
+  expect(gitLinksIn(bytes)).toEqual(['libs/', 'vendored é'])
+})
+
+test('in a split index, an entry that took a file\'s place has no name of its own', () => {
+  makeIndex('sha1', 'core.splitIndex=true')
+  execFileSync('git', ['-c', 'core.splitIndex=true', 'update-index', '--cacheinfo', `160000,${'2'.repeat(40)},a`], { cwd: folder })
+  expect(gitLinksIn(readFileSync(join(folder, '.git/index')))).toContain('')
+})
+
+test('version 4 with names that grow: no more is kept than can be a path', () => {
+  const entry = Buffer.alloc(65)
+  entry.writeUInt32BE(0o160000, 24)
+  entry.writeUInt16BE(0xfff, 60)
+  entry[63] = 0x61
+  const n = 20_000
+  const index = Buffer.concat([Buffer.from('DIRC\0\0\0\x04'), Buffer.from([0, 0, n >> 8, n & 255]), ...Array<Buffer>(n).fill(entry), Buffer.alloc(20)])
+  const links = gitLinksIn(index)
+  expect(links[0]).toBe('a')
+  expect(links.at(-1)).toBe('a'.repeat(4095))
+})

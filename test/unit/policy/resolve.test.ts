@@ -231,7 +231,7 @@ describe('git', () => {
     expect(lines(resolved(tree))).toEqual([`write ${W}`, ...HELD.slice(0, 2), `read ${W}/.git`, `read ${W}/libs/foo/.git`, `read ${W}/trees/b/.git`])
   })
 
-  const index = (...links: readonly string[]): string => `DIRC\0\0\0\x04\0\0\0${String.fromCharCode(links.length)}${links.map((link, at) => `${'\0'.repeat(24)}\0\0\xe0\0${'\0'.repeat(34)}${String.fromCharCode(links[at - 1]?.length ?? 0)}${link}\0`).join('')}`
+  const index = (...links: readonly string[]): string => `DIRC\0\0\0\x04\0\0\0${String.fromCharCode(links.length)}${links.map((link, at) => `${'\0'.repeat(24)}\0\0\xe0\0${'\0'.repeat(33)}${String.fromCharCode(link.length)}${String.fromCharCode(links[at - 1]?.length ?? 0)}${link}\0`).join('')}`
 
   test('what the index takes for a submodule can get no git dir, and one that it has stays as it is', () => {
     const tree = home({

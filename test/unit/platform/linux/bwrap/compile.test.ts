@@ -74,7 +74,7 @@ describe('what bwrap cannot hold is refused by name', () => {
 
   test('a submodule that is not checked out is held by an empty folder, where the launcher alone has a link stand', () => {
     // One entry of version 4, with the mode of a submodule.
-    const index = `DIRC\0\0\0\x04\0\0\0\x01${'\0'.repeat(24)}\0\0\xe0\0${'\0'.repeat(34)}\0library\0`
+    const index = `DIRC\0\0\0\x04\0\0\0\x01${'\0'.repeat(24)}\0\0\xe0\0${'\0'.repeat(33)}\x07\0library\0`
     const on = fakeHost({ home: { user: { work: { '.git': { ...git, index }, library: {} } } }, tmp: {}, dev: { shm: {} } })
     const at = (plan: { readonly mounts: readonly { readonly path: string }[] }) => plan.mounts.filter(({ path }) => path === '/home/user/work/library/.git')
     const native = compileLinuxNative(resolved({}, on), linuxLayers(), compileOptions())
