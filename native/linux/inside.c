@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -212,19 +213,22 @@ static void decode_octal(char *text)
 	*to = 0;
 }
 
-/* A mount that another one lies over cannot be reached; bwrap leaves such ones of the host's alone, as it cannot look at them either. */
-static bool is_reached(const char *path, unsigned long device_major, unsigned long device_minor)
+/* A mount that another one lies over cannot be reached; bwrap leaves such ones of the host's alone, as it cannot look at them either. By its
+ * number: btrfs shows another device to stat(2) than in mountinfo. */
+static bool is_reached(const char *path, unsigned long long mount_id)
 {
-	struct stat found;
+	struct statx_ found;
 
-	return stat(path, &found) == 0 && major(found.st_dev) == device_major && minor(found.st_dev) == device_minor;
+	if (syscall(SYS_statx, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW_ | AT_NO_AUTOMOUNT_, STATX_MNT_ID_, &found) != 0)
+		return false;
+	return !(found.mask & STATX_MNT_ID_) || found.mount_id == mount_id;
 }
 
 /* One line of mountinfo. */
 static int check_line(const struct plan *plan, char *line, struct failure *failure)
 {
 	char *fields[6], *save = NULL, *text = line, *point;
-	unsigned long device_major, device_minor;
+	unsigned long long mount_id;
 	bool device;
 
 	for (int i = 0; i < 6; i++, text = NULL)
@@ -233,11 +237,11 @@ static int check_line(const struct plan *plan, char *line, struct failure *failu
 	decode_octal(fields[4]);
 	point = fields[4];
 	device = lies_in(point, "/dev");
-	if (sscanf(fields[2], "%lu:%lu", &device_major, &device_minor) != 2)
+	if (sscanf(fields[0], "%llu", &mount_id) != 1)
 		return wrong_mount(failure, "/proc/self/mountinfo", EBADMSG);
 	if (has_option(fields[5], "nosuid") && (device || has_option(fields[5], "nodev")) && (has_option(fields[5], "ro") || may_be_writable(plan, point)))
 		return 0;
-	if (!is_reached(point, device_major, device_minor))
+	if (!is_reached(point, mount_id))
 		return 0;
 	point = strdup(point);
 	return wrong_mount(failure, point, EROFS);

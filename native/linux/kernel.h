@@ -44,6 +44,7 @@
 #define AT_RECURSIVE_ 0x8000
 #define AT_EMPTY_PATH_ 0x1000
 #define AT_SYMLINK_NOFOLLOW_ 0x100
+#define AT_NO_AUTOMOUNT_ 0x800
 #define MOVE_MOUNT_F_EMPTY_PATH_ 0x04
 #define MOVE_MOUNT_T_EMPTY_PATH_ 0x40
 #define FSCONFIG_SET_STRING_ 1
@@ -61,6 +62,7 @@ struct open_how_ { uint64_t flags, mode, resolve; };
 
 #define STATX_INO_ 0x100
 #define STATX_TYPE_MODE_ 0x3
+#define STATX_MNT_ID_ 0x1000
 #define STATX_ATTR_MOUNT_ROOT_ 0x2000
 struct statx_ {
 	uint32_t mask, blksize;
@@ -70,7 +72,7 @@ struct statx_ {
 	uint64_t ino, size, blocks, attributes_mask;
 	uint64_t times[8];
 	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
-	uint64_t spare[14];
+	uint64_t mount_id, spare[13];
 };
 
 #define LANDLOCK_CREATE_RULESET_VERSION_ 1

@@ -132,6 +132,20 @@ describe('which bwrap is run', () => {
     await expect(startOn(BWRAP, { cwd: workspace.path })).rejects.toMatchObject({ code: 'self_not_protectable', field: 'bwrap' })
     expect(readdirSync(folder)).toEqual(['bwrap'])
   })
+  test.each([
+    { name: 'file',   link: (folder: string, way: string) => symlinkSync(join(folder, 'bwrap'), way), on: (way: string) => way },
+    { name: 'folder', link: (folder: string, way: string) => symlinkSync(folder, way),                on: (way: string) => join(way, 'bwrap') },
+  ])('one that links lead to through a link to a $name in a writable root never runs', async ({ link, on }) => {
+    const workspace = makeWorkspace()
+    const folder = fake(TELLS)
+    const first = makeFolder()
+    const way = join(workspace.path, 'way')
+    link(folder, way)
+    symlinkSync(on(way), join(first, 'bwrap'))
+    onPath(`${first}:/usr/bin`)
+    await expect(startOn(BWRAP, { cwd: workspace.path })).rejects.toMatchObject({ code: 'self_not_protectable', field: 'bwrap' })
+    expect(readdirSync(folder)).toEqual(['bwrap'])
+  })
   test('the twin: the same program elsewhere is run', async () => {
     const folder = fake(`#!/bin/sh\nexec ${REAL} "$@"\n`)
     expect(locateBwrap(`relative:${folder}`)).toEqual({ named: join(folder, 'bwrap'), path: realpathSync(join(folder, 'bwrap')) })

@@ -1,6 +1,6 @@
 // Which bwrap of this machine is run, and what is known of it. It runs with the user's rights, outside of every sandbox.
 import type { ChildProcess } from 'node:child_process'
-import { closeSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import { execa, type Options } from 'execa'
 import which from 'which'
@@ -113,5 +113,41 @@ function readText(path: string): string | undefined {
   }
 }
 
-/** Each place that must not be writable for what is run to be what was found: the program, and the folder in which PATH finds it. */
-export const placesOf = ({ named, path }: NonNullable<ReturnType<typeof locateBwrap>>): string[] => [...new Set([named, join(realPathOf(dirname(named)) ?? dirname(named), PROGRAM), path])]
+/**
+ * Each place that must not be writable for what is run to be what was found: the program, the folder in which PATH finds it, and every link on
+ * the way, as whoever changes one chooses the next sandbox's bwrap.
+ */
+export const placesOf = ({ named, path }: NonNullable<ReturnType<typeof locateBwrap>>): string[] =>
+  [...new Set([named, join(realPathOf(dirname(named)) ?? dirname(named), PROGRAM), ...linksOnTheWay(named), path])]
+
+/** As in Linux: a path through more links than this is a loop. */
+const MOST_LINKS = 40
+
+/** Each by its own path, without a link in it. */
+function linksOnTheWay(path: string): string[] {
+  const links: string[] = []
+  const waiting = namesBackwards(path)
+  let at = '/'
+  for (let name = waiting.pop(); name !== undefined && links.length < MOST_LINKS; name = waiting.pop()) {
+    const next = join(at, name)
+    const target = targetOf(next)
+    if (target !== undefined) {
+      links.push(next)
+      waiting.push(...namesBackwards(target))
+    }
+    at = target === undefined ? next : isAbsolute(target) ? '/' : at
+  }
+  return links
+}
+
+const namesBackwards = (path: string): string[] => path.split('/').filter(name => name !== '').reverse()
+
+/** Undefined: it is no link. */
+function targetOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch (error) {
+    if (['EINVAL', 'ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw error
+  }
+}
