@@ -47,7 +47,9 @@ const unproven = (mode, changes = {}) => {
 }
 
 const secrets = sealed => JSON.stringify({ version: 1, offline: sealed.toString('base64'), online: sealed.toString('base64') })
-const parts = { addon, runner: toWindows(CODEX_SANDBOX_RUNNER_PLUMBING), version: CODEX_SANDBOX_VERSION, readSecrets: () => secrets(addon.protectSecret(Buffer.from('correct horse'))) }
+/** Set-up's part, and not tried here. */
+const HOLDS = { firewall: async () => ({ localRulesCount: true, offIn: [] }), readFirewallRules: async () => [] }
+const parts = { addon, runner: toWindows(CODEX_SANDBOX_RUNNER_PLUMBING), version: CODEX_SANDBOX_VERSION, readSecrets: () => secrets(addon.protectSecret(Buffer.from('correct horse'))), firewall: HOLDS }
 const start = (plan, more = {}) => windowsBackend(plan.backend.slice('windows-'.length), { ...parts, ...more }).start(plan)
 
 /** ERROR_INTERNAL_ERROR: on a busy machine Wine now and then fails to start a process, and says so. Windows has no such excuse. */

@@ -75,7 +75,7 @@ export function compileWindows(policy: ResolvedPolicy, mode: WindowsMode, layers
     environment: environmentPlan(policy.network === 'proxied' ? 'open' : network),
     commandInterpreter: joinPath('windows', facts.systemRoot, 'System32\\cmd.exe'),
     stateDirectory: options.stateDirectory,
-    ...(accounts === undefined ? {} : { machine: { accounts: [accounts.offline, accounts.online], group: accounts.group.sid, firewall: firewallRules(accounts.offline.sid, options.endpoints?.proxyPorts ?? setUp.proxyPorts), secrets: secretsFile(options, facts) } }),
+    ...(accounts === undefined ? {} : { machine: { accounts: [accounts.offline, accounts.online], group: accounts.group.sid, firewall: firewallRules(accounts.offline.sid, setUp.proxyPorts), secrets: secretsFile(options, facts) } }),
     limits,
     cwd: { path: policy.cwd, identity: options.cwdIdentity },
     degraded: degradedNames,

@@ -9,11 +9,15 @@ import { startWindowsLauncher, type WindowsLauncherParts } from './launcher.js'
 import { Placeholders, sweepPlaceholders } from './placeholders.js'
 import { startRunnerProcess } from './runner-process.js'
 import { setUpRequired } from './set-up.js'
+import { firewallReader } from './setup/addon-system.js'
+import { whyNetworkIsOpen } from './setup/network-held.js'
 import { parseSecrets } from './setup/state-files.js'
+import type { WindowsSystem } from './setup/system.js'
 
 /** Stand-ins for what this package has on a Windows machine, for tests. */
 export interface WindowsParts extends Partial<Pick<WindowsLauncherParts, 'runner' | 'version' | 'startProcess' | 'isFile'>> {
-  readonly addon?: Pick<WindowsAddon, 'holdPlace' | 'lookAt' | 'readAccessList' | 'writeAccessList' | 'logonSid'>
+  readonly addon?: Pick<WindowsAddon, 'holdPlace' | 'lookAt' | 'readAccessList' | 'writeAccessList' | 'logonSid' | 'firewallState' | 'readFirewallRules'>
+  readonly firewall?: Pick<WindowsSystem, 'firewall' | 'readFirewallRules'>
   /** The text of the file that has sealed passwords; undefined: there is none. */
   readonly readSecrets?: (path: string) => string | undefined
 }
@@ -23,12 +27,20 @@ export interface WindowsParts extends Partial<Pick<WindowsLauncherParts, 'runner
  */
 export async function startWindows(plan: WindowsPlan, parts: WindowsParts = {}): Promise<Launcher> {
   const { addon = loadWindowsAddon(), runner = findRunner(), version = findPackage()?.version ?? '', startProcess = startRunnerProcess } = parts
+  await refuseOpenNetwork(plan, parts.firewall ?? firewallReader(addon))
   mkdirSync(plan.stateDirectory, { recursive: true })
   sweepPlaceholders(plan.stateDirectory, addon)
   return startWindowsLauncher(plan, {
     runner, version, startProcess, ...(parts.isFile === undefined ? {} : { isFile: parts.isFile }), ...logonOf(plan, runner, addon, parts), placeholders: new Placeholders(plan, addon),
     lookAt: path => addon.lookAt(path),
   })
+}
+
+/** Set-up made the rules that hold the offline account; whoever resets the firewall takes them away, and nothing else tells of it. */
+async function refuseOpenNetwork({ backend, token, machine, capabilities }: WindowsPlan, firewall: Pick<WindowsSystem, 'firewall' | 'readFirewallRules'>): Promise<void> {
+  if (backend === 'windows-unelevated' || machine === undefined || token.account === machine.accounts[1]?.sid) return
+  const reason = await whyNetworkIsOpen(firewall, machine.firewall)
+  if (reason !== undefined) throw setUpRequired('elevated', capabilities.flatMap(({ root }) => root ?? []), 'firewall', 'open', reason)
 }
 
 function logonOf({ backend, token, machine, capabilities }: WindowsPlan, runner: string, addon: Pick<WindowsAddon, 'logonSid'>, { readSecrets = readUnlessMissing }: WindowsParts): Pick<WindowsLauncherParts, 'logon' | 'ownLogon'> {

@@ -44,11 +44,7 @@ export function windowsSystem({ addon, codexHome, self }: WindowsPlace): Windows
     isHidden: name => addon.isHidden(name),
     hide: name => addon.hide(name),
     unhide: name => addon.unhide(name),
-    async firewall() {
-      const { modifyState, offIn } = await addon.firewallState()
-      return { localRulesCount: modifyState !== OVERRIDDEN_BY_GROUP_POLICY, offIn: offIn.map(profile => PROFILES[profile] ?? String(profile)) }
-    },
-    readFirewallRules: async name => (await addon.readFirewallRules(name)).map(heldRule),
+    ...firewallOf(addon),
     putFirewallRule: ({ name, direction, protocol, remoteAddresses, remotePorts, localUser }, { grouping, description }) => addon.putFirewallRule({
       name, grouping, description, localUser, direction: DIRECTIONS[direction], protocol: PROTOCOLS[protocol], remoteAddresses: remoteAddresses?.join(',') ?? '*', remotePorts: remotePorts ?? '',
     }),
@@ -116,6 +112,19 @@ export function windowsSystem({ addon, codexHome, self }: WindowsPlace): Windows
   return failing(system)
 }
 
+type FirewallReading = Pick<WindowsSystem, 'firewall' | 'readFirewallRules'>
+
+/** What the firewall is and holds, alone: for who only asks whether it does. Failures are WindowsFailures. */
+export const firewallReader = (addon: Pick<WindowsAddon, 'firewallState' | 'readFirewallRules'>): FirewallReading => failing(firewallOf(addon))
+
+const firewallOf = (addon: Pick<WindowsAddon, 'firewallState' | 'readFirewallRules'>): FirewallReading => ({
+  async firewall() {
+    const { modifyState, offIn } = await addon.firewallState()
+    return { localRulesCount: modifyState !== OVERRIDDEN_BY_GROUP_POLICY, offIn: offIn.map(profile => PROFILES[profile] ?? String(profile)) }
+  },
+  readFirewallRules: async name => (await addon.readFirewallRules(name)).map(heldRule),
+})
+
 const OVERRIDDEN_BY_GROUP_POLICY = 1
 const PROFILES: Readonly<Record<number, string>> = { 1: 'domain', 2: 'private', 4: 'public' }
 const ALL_PROFILES = 0x7fff_ffff
@@ -147,7 +156,7 @@ async function unlessMissing<Answer>(work: Promise<Answer>): Promise<Answer | un
 /** ERROR_GEN_FAILURE, where the file system's own word is all there is. */
 const OF_THE_FILE_SYSTEM = 31
 
-function failing(system: WindowsSystem): WindowsSystem {
+function failing<Calls extends object>(system: Calls): Calls {
   const wrapped: Record<string, unknown> = {}
   for (const [name, call] of Object.entries(system)) {
     wrapped[name] = async (...args: unknown[]) => {
@@ -161,5 +170,5 @@ function failing(system: WindowsSystem): WindowsSystem {
       }
     }
   }
-  return wrapped as unknown as WindowsSystem
+  return wrapped as Calls
 }

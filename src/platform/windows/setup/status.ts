@@ -2,11 +2,11 @@
 import { SET_UP_VERSION } from '../set-up.js'
 import { firewallRules } from '../firewall.js'
 import { ACCOUNTS } from '../users.js'
-import { holdsRule } from './firewall-read-back.js'
+import { whyNetworkIsOpen } from './network-held.js'
 import type { SetUpStatus } from './report.js'
 import { parseHolder } from './set-up-lock.js'
 import { parseError, parseJournal, parseState, STATE_FILES, type SetUpState } from './state-files.js'
-import { WindowsFailure, type WindowsSystem } from './system.js'
+import type { WindowsSystem } from './system.js'
 
 /** See `WindowsSetUpCalls.status`. */
 export async function windowsSetUpStatus(system: WindowsSystem): Promise<SetUpStatus> {
@@ -34,26 +34,5 @@ async function whyNotReady(system: WindowsSystem, state: SetUpState | undefined,
     const expected = state.accounts?.[name]
     if (expected !== undefined && (await system.readAccount(ACCOUNTS[name]))?.sid !== expected.sid) return `the account ${ACCOUNTS[name]} is gone, or is another one: run set-up again`
   }
-  return state.accounts === undefined ? undefined : whyNetworkIsOpen(system, state.accounts.offline.sid, state.proxyPorts)
-}
-
-/** A reset of the firewall, or a policy, takes the rules away and leaves the account. */
-async function whyNetworkIsOpen(system: WindowsSystem, account: string, proxyPorts: readonly number[]): Promise<string | undefined> {
-  try {
-    return await firstOpening(system, account, proxyPorts)
-  } catch (error) {
-    if (!(error instanceof WindowsFailure)) throw error
-    return `the firewall cannot be looked at (${error.message}), so nobody knows whether it holds the network`
-  }
-}
-
-async function firstOpening(system: WindowsSystem, account: string, proxyPorts: readonly number[]): Promise<string | undefined> {
-  const { localRulesCount, offIn } = await system.firewall()
-  if (!localRulesCount) return 'a group policy forbids firewall rules of this machine\'s own, so nothing holds the network: ask who manages it'
-  if (offIn.length > 0) return `the firewall is off (${offIn.join(', ')}), so nothing holds the network: turn it on (wf.msc)`
-  for (const rule of firewallRules(account, proxyPorts)) {
-    const found = await system.readFirewallRules(rule.name)
-    if (!found.some(each => holdsRule(each, rule))) return `the firewall rule ${rule.name} is gone or is another one, so nothing holds the network: run set-up again`
-  }
-  return undefined
+  return state.accounts === undefined ? undefined : whyNetworkIsOpen(system, firewallRules(state.accounts.offline.sid, state.proxyPorts))
 }

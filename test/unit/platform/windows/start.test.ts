@@ -2,10 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { WindowsMode, WindowsPlan } from '../../../../src/platform/launch-plan.js'
+import type { WindowsFirewallRule, WindowsMode, WindowsPlan } from '../../../../src/platform/launch-plan.js'
 import { environmentPlan } from '../../../../src/platform/windows/environment.js'
+import { firewallRules } from '../../../../src/platform/windows/firewall.js'
 import { findRunner } from '../../../../src/platform/windows/find-runner.js'
 import { jobPlan } from '../../../../src/platform/windows/limits.js'
+import { FIREWALL_MARK } from '../../../../src/platform/windows/setup/firewall-read-back.js'
+import { WindowsFailure } from '../../../../src/platform/windows/setup/system.js'
 import { startWindows, type WindowsParts } from '../../../../src/platform/windows/start.js'
 import { tokenPlan } from '../../../../src/platform/windows/token.js'
 import { ACCOUNT, FakeRunner, Payload } from '../../../support/fake-runner.js'
@@ -39,6 +42,17 @@ const partsOf = (readSecrets?: (path: string) => string | undefined): WindowsPar
     holdPlace: path => { throw new Error(`${path} was held`) },
     readAccessList: path => { touched.push(`read ${path}`); return 'D:' },
     writeAccessList: path => void touched.push(`write ${path}`),
+    firewallState: async () => { touched.push('the firewall'); return { modifyState: 0, offIn: [] } },
+    readFirewallRules: async () => [],
+  },
+})
+
+/** Of the machine, as the rules of a plan are held by it. */
+const holding = (rules: readonly WindowsFirewallRule[], changes: { readonly localRulesCount?: boolean; readonly offIn?: readonly string[]; readonly fails?: boolean } = {}): NonNullable<WindowsParts['firewall']> => ({
+  firewall: async () => ({ localRulesCount: changes.localRulesCount ?? true, offIn: changes.offIn ?? [] }),
+  readFirewallRules: async name => {
+    if (changes.fails === true) throw new WindowsFailure('firewall_rule', 5, 'ERROR_ACCESS_DENIED')
+    return rules.filter(rule => rule.name === name).map(rule => ({ ...rule, ...FIREWALL_MARK, isEnabled: true, blocks: true, isForAll: true }))
   },
 })
 
@@ -63,6 +77,38 @@ test.each([{ account: OFFLINE, sealed: 'sealed offline' }, { account: ONLINE, se
 test('elevated: without kept passwords nothing is started, and the error has the command that sets up', async () => {
   await expect(startWindows(planOf('elevated'), partsOf(() => undefined))).rejects.toMatchObject({ code: 'windows_setup_required', message: expect.stringContaining('codex-sandbox windows setup --mode elevated --root C:\\work') })
   expect([runner.args, runner.sent]).toEqual([[], []])
+})
+
+const RULES = firewallRules(OFFLINE.sid, [3128])
+const withRules = (account: string): WindowsPlan => {
+  const plan = planOf('elevated', account)
+  return { ...plan, machine: { ...plan.machine!, firewall: RULES } }
+}
+
+test.each([
+  { name: 'a rule is gone',                  firewall: holding(RULES.slice(1)),                                        says: 'csbx_offline_block_outbound is gone' },
+  { name: 'a rule leaves another port open', firewall: holding(firewallRules(OFFLINE.sid, [3128, 4000])),              says: 'csbx_offline_block_loopback_tcp is gone or is another one' },
+  { name: 'the rules are for another',       firewall: holding(firewallRules(ONLINE.sid, [3128])),                     says: 'is another one' },
+  { name: 'it is off',                       firewall: holding(RULES, { offIn: ['public'] }),                          says: 'the firewall is off (public)' },
+  { name: 'a policy overrides it',           firewall: holding(RULES, { localRulesCount: false }),                     says: 'group policy' },
+  { name: 'it cannot be read',               firewall: holding(RULES, { fails: true }),                                says: 'cannot be looked at' },
+])('elevated: where the firewall does not hold the network now, nothing starts: $name', async ({ firewall, says }) => {
+  await expect(startWindows(withRules(OFFLINE.sid), { ...partsOf(() => secrets), firewall })).rejects.toMatchObject({ code: 'windows_setup_required', field: 'firewall', message: expect.stringContaining(says) })
+  expect([runner.args, runner.sent]).toEqual([[], []])
+  // The account that may use the network is held by no rule.
+  const plan = withRules(ONLINE.sid)
+  const starting = startWindows(plan, { ...partsOf(() => secrets), firewall })
+  await runner.next('LOGON')
+  await play(plan)
+  await starting
+})
+
+test('elevated: where it holds it, commands start', async () => {
+  const plan = withRules(OFFLINE.sid)
+  const starting = startWindows(plan, { ...partsOf(() => secrets), firewall: holding(RULES) })
+  await runner.next('LOGON')
+  await play(plan)
+  await starting
 })
 
 test('elevated: a file of passwords that is damaged is never taken for none', async () => {
