@@ -31,6 +31,7 @@ beforeEach(() => {
   for (const folder of [work, join(work, '.git'), join(base, 'home'), join(base, 'outside')]) mkdirSync(folder)
   writeFileSync(join(work, '.git/config'), '')
   writeFileSync(join(work, 'secret.txt'), 'secret\n')
+  writeFileSync(join(base, 'empty'), '')
   chmodSync(base, 0o755)
 })
 afterEach(() => rmSync(base, { recursive: true, force: true }))
@@ -106,16 +107,17 @@ describe.skipIf(reason !== undefined).each(hasBwrap ? WAYS : WAYS.slice(0, 2))('
     if ('enforcement' in answer) expect(answer.check).toEqual({ ok: true, enforcement: answer.enforcement })
     expectUntouched()
   })
-  test.each<{ name: string; task: Partial<NestedTask>; outer?: Partial<SandboxOptions>; open: () => string }>([
+  test.each<{ name: string; task: Partial<NestedTask>; outer?: () => Partial<SandboxOptions>; open: () => string }>([
     { name: 'read-only in workspace-write', task: { policy: { ...POLICY, mode: 'read-only' } }, open: () => `writing ${JSON.stringify(work)}` },
     { name: 'a denied file that the outer one lets read', task: { policy: { ...POLICY, deny: ['secret.txt'] } }, open: () => `reading ${JSON.stringify(join(work, 'secret.txt'))}` },
     { name: 'a protected name that the outer one does not know', task: { policy: { ...POLICY, protect: ['locked'] } }, open: () => `making ${JSON.stringify(join(work, 'locked'))}` },
-    { name: 'the network off in an open one', task: {}, outer: { policy: { ...POLICY, network: 'open' } }, open: () => 'the network' },
+    { name: 'an empty file that the outer one lets write', task: {}, outer: () => ({ policy: { ...POLICY, write: [join(base, 'empty')] } }), open: () => `writing ${JSON.stringify(join(base, 'empty'))}` },
+    { name: 'the network off in an open one', task: {}, outer: () => ({ policy: { ...POLICY, network: 'open' } }), open: () => 'the network' },
     { name: 'another workspace beside that of the outer one', task: {}, open: () => `writing ${JSON.stringify(work)}` },
   ])('relying on the outer one, where it holds less: $name is refused, and what was tried is gone', async ({ name, task, outer: options, open }) => {
     // Known when the test begins.
     const cwd = name.startsWith('another') ? join(base, 'outside') : work
-    const answer = await outer({ allowDegraded: ['outer-sandbox'], cwd, ...task }, options)
+    const answer = await outer({ allowDegraded: ['outer-sandbox'], cwd, ...task }, options?.())
     expect(answer).toMatchObject({ code: 'layer_missing', field: 'outer-sandbox', message: expect.stringContaining(open()) })
     expect(existsSync(join(work, 'locked'))).toBe(false)
     expect(existsSync(join(work, 'made'))).toBe(false)

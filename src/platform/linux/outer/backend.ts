@@ -20,7 +20,15 @@ const NOTES = [
 
 /** @param env  names places that are tried as well; none that is not */
 export async function probeOuterSandbox(policy: ResolvedPolicy, env: NodeJS.ProcessEnv): Promise<LayerReport[]> {
-  const open = await findOpen(policy, env)
+  let open: string[]
+  try {
+    open = await findOpen(policy, env)
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    // What could not be tried may be open.
+    return [{ layer: OUTER_SANDBOX, available: false, errno: code, reason: `not all that the policy denies could be tried: ${code}${path === undefined ? '' : ` at ${JSON.stringify(path)}`}`, remedy: 'Mend that and start again, or say external-sandbox where the sandbox around this process is enough.' }]
+  }
   if (open.length === 0) return [{ layer: OUTER_SANDBOX, available: true }]
   return [{
     layer: OUTER_SANDBOX, available: false, reason: `nothing around this process refuses ${open.join(', ')}${open.length === MOST_FOUND ? ' and perhaps more' : ''}`,

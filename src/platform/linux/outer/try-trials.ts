@@ -12,7 +12,11 @@ import { outerTrials, type Trial } from './trials.js'
 /** What refuses, whatever it is: a mode, a read-only mount, Landlock, a filter. */
 const REFUSED = ['EACCES', 'EPERM', 'EROFS']
 /** There is nothing to be tried, or no more. */
-const NOTHING = ['ENOENT', 'ENOTDIR', 'ELOOP']
+const NOTHING = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']
+/** No way leads there, or there are no such addresses; anything else of a socket, a lack of descriptors too, is not known to be a refusal. */
+const NO_WAY = ['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EPROTONOSUPPORT']
+/** A socket that nobody serves any more. */
+const UNSERVED = 'ECONNREFUSED'
 /** Beside each folder above a root lies what other sandboxes write in; of so many entries. */
 const MOST_ENTRIES = 256
 /** Runs just now: the kernel says so before it looks at the mount. The folder that it lies in is tried as well. */
@@ -29,6 +33,7 @@ export const MOST_FOUND = 3
 
 /**
  * @returns  what is denied by `policy` and was not refused, in words: `writing "/etc"`; at most `MOST_FOUND`; empty where all was refused
+ * @throws   an error of Node's where something could not be tried: there are no descriptors left, a file system is broken
  */
 export async function findOpen(policy: ResolvedPolicy, env: NodeJS.ProcessEnv): Promise<string[]> {
   const found: string[] = []
@@ -58,7 +63,7 @@ const WORDS: Record<Trial['access'], string> = { write: 'writing', make: 'making
 
 function isOpen({ access, path }: Trial): boolean {
   switch (access) {
-    case 'write': return kindOf(path) === 'directory' ? isMadeIn(path) : kindOf(path) === 'file' && succeeds(() => closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)))
+    case 'write': return kindOf(path) === 'directory' ? isMadeIn(path) : ['file', 'empty file'].includes(kindOf(path) ?? '') && succeeds(() => closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)))
     case 'make': return isMade(path)
     // What hides a folder is empty, and what hides a file no file.
     case 'read': return kindOf(path) === 'directory' ? hasEntries(path) : kindOf(path) === 'file' && succeeds(() => closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)))
@@ -91,9 +96,11 @@ function removeFolder(path: string): void {
 }
 
 function hasEntries(folder: string): boolean {
-  let entries: readonly string[] = []
-  const read = succeeds(() => { entries = readdirSync(folder) })
-  return read && entries.length > 0
+  try {
+    return readdirSync(folder).length > 0
+  } catch (error) {
+    return isAnswer(error)
+  }
 }
 
 function succeeds(attempt: () => void): boolean {
@@ -110,28 +117,23 @@ const isAnswer = (error: unknown): boolean => ![...REFUSED, ...NOTHING, ...BUSY]
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? ''
 
-function kindOf(path: string): 'directory' | 'file' | 'other' | undefined {
+function kindOf(path: string): 'directory' | 'file' | 'empty file' | 'other' | undefined {
+  const entry = unlessRefused(() => lstatSync(path))
+  if (entry === undefined) return undefined
+  return entry.isDirectory() ? 'directory' : !entry.isFile() ? 'other' : entry.size > 0 ? 'file' : 'empty file'
+}
+
+const real = (path: string): string | undefined => unlessRefused(() => realpathSync.native(path))
+
+const entries = (folder: string): string[] => (unlessRefused(() => readdirSync(folder)) ?? []).slice(0, MOST_ENTRIES).map(name => join(folder, name))
+
+/** Undefined where nothing is, or it may not be looked at. Whatever else goes wrong leaves something untried, and so is no answer. */
+function unlessRefused<Answer>(look: () => Answer): Answer | undefined {
   try {
-    const entry = lstatSync(path)
-    return entry.isDirectory() ? 'directory' : entry.isFile() && entry.size > 0 ? 'file' : 'other'
-  } catch {
+    return look()
+  } catch (error) {
+    if (isAnswer(error)) throw error
     return undefined
-  }
-}
-
-function real(path: string): string | undefined {
-  try {
-    return realpathSync.native(path)
-  } catch {
-    return undefined // it is not there, or may not be looked at
-  }
-}
-
-function entries(folder: string): string[] {
-  try {
-    return readdirSync(folder).slice(0, MOST_ENTRIES).map(name => join(folder, name))
-  } catch {
-    return [] // it may not be listed
   }
 }
 
@@ -153,8 +155,8 @@ function datagramConnects(type: 'udp4' | 'udp6', address: string): Promise<boole
       try { socket.close() } catch { /* it was never open */ }
       resolve(connected)
     }
-    socket.on('error', () => settle(false))
-    socket.connect(DISCARD_PORT, address, ((error?: Error) => settle(error === undefined || error === null)) as () => void)
+    socket.on('error', error => settle(isWay(error)))
+    socket.connect(DISCARD_PORT, address, ((error?: Error | null) => settle(error === undefined || error === null || isWay(error))) as () => void)
   })
 }
 
@@ -167,9 +169,12 @@ function streamConnects(target: { host: string; port: number } | { path: string 
       resolve(connected)
     }
     socket.on('connect', () => settle(true)).on('timeout', () => settle(true))
-      .on('error', error => settle('host' in target && codeOf(error) === 'ECONNREFUSED'))
+      .on('error', error => settle('path' in target ? codeOf(error) !== UNSERVED && isAnswer(error) : isWay(error)))
   })
 }
+
+/** Whether an error of a socket says that nothing kept it from the network. */
+const isWay = (error: Error): boolean => ![...REFUSED, ...NO_WAY].includes(codeOf(error))
 
 async function openUnixSockets({ unixSockets = [] }: ResolvedPolicy, env: NodeJS.ProcessEnv): Promise<string[]> {
   const bus = /^unix:path=([^,;]+)/.exec(env['DBUS_SESSION_BUS_ADDRESS'] ?? '')?.[1]
