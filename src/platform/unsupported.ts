@@ -7,7 +7,7 @@ import type { SelectedBy } from './select.js'
 const REASON: Record<PlatformName, string> = {
   linux: 'this build has no back end for Linux',
   macos: 'this build has no back end for macOS',
-  windows: 'there is no back end for Windows yet',
+  windows: 'this build has no back end for Windows',
 }
 const REMEDY = 'Run it on Linux, in a virtual machine or WSL 2; or, with commands unconfined, say danger-full-access.'
 

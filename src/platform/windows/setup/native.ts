@@ -1,6 +1,8 @@
 // The addon's functions that set-up is made of, as they are in native/windows: accounts, firewall, objects, elevation. Each rejects with an
 // AddonFailure; none of them decides anything.
 
+import type { WindowsSystem } from './system.js'
+
 export interface NativeFirewallRule {
   readonly name: string
   readonly description: string
@@ -43,25 +45,14 @@ export interface NativeObject {
 declare const lock: unique symbol
 export type NativeLock = { readonly [lock]: true }
 
-export interface AccountFunctions {
+/** Set-up's own calls, each with a native function of its name. */
+type AccountCalls = Pick<WindowsSystem,
+  | 'readGroup' | 'addGroup' | 'removeGroup' | 'addMember' | 'removeMember' | 'readAccount' | 'addAccount' | 'setAccount' | 'removeAccount' | 'logOn'
+  | 'readRights' | 'addRights' | 'removeRights' | 'isHidden' | 'hide' | 'unhide'>
+
+export interface AccountFunctions extends AccountCalls {
   accountPolicy(): Promise<{ readonly isDomainController: boolean; readonly domain: string | undefined; readonly leastPasswordCharacters: number }>
   nameOfSid(sid: string): Promise<string | undefined>
-  readGroup(name: string): Promise<{ readonly sid: string; readonly comment: string; readonly members: readonly string[] } | undefined>
-  addGroup(name: string, comment: string): Promise<void>
-  removeGroup(name: string): Promise<void>
-  addMember(group: string, member: string): Promise<void>
-  removeMember(group: string, member: string): Promise<void>
-  readAccount(name: string): Promise<{ readonly sid: string; readonly comment: string; readonly flags: number; readonly groups: readonly string[] } | undefined>
-  addAccount(account: { readonly name: string; readonly comment: string; readonly flags: number; readonly password: string }): Promise<void>
-  setAccount(account: { readonly name: string; readonly flags: number; readonly password?: string }): Promise<void>
-  removeAccount(name: string, sid: string): Promise<void>
-  logOn(name: string, password: string): Promise<string>
-  readRights(sid: string): Promise<readonly string[]>
-  addRights(sid: string, rights: readonly string[]): Promise<void>
-  removeRights(sid: string, rights: readonly string[]): Promise<void>
-  isHidden(name: string): Promise<boolean>
-  hide(name: string): Promise<void>
-  unhide(name: string): Promise<void>
 }
 
 export interface FirewallFunctions {
