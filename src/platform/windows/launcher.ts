@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { SandboxError } from '../../errors.js'
 import type { FileIdentity } from '../../policy/host-snapshot.js'
 import type { CommandHandlers, Launcher, RunningCommand, StartFailure } from '../backend.js'
-import { FramedCommand } from '../framed-command.js'
+import type { FramedCommand } from '../framed-command.js'
+import { FramedCommands, takeSafely } from '../framed-commands.js'
 import { FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, readU32 } from '../frames.js'
 import type { CommandPlan, Enforcement, WindowsPlan } from '../launch-plan.js'
 import { windowsCommand } from './command-line.js'
@@ -67,13 +68,11 @@ class WindowsLauncher implements Launcher {
   readonly #parts: WindowsLauncherParts
   readonly #stubs: string
   readonly #process: RunnerProcess
-  readonly #decoder = new FrameDecoder((type, id, payload) => this.#takeSafely(type, id, payload))
-  readonly #commands = new Map<number, FramedCommand>()
+  readonly #decoder = new FrameDecoder((type, id, payload) => takeSafely(() => this.#take(type, id, payload)))
+  readonly #commands = new FramedCommands(TO_RUNNER, frame => this.#send(frame), holds => this.#hold(holds))
   readonly #lostListeners: (() => void)[] = []
   #state: State = 'greeting'
-  #nextId = 1
   /** Commands that keep Node alive. */
-  #holders = 0
   /** Why the runner is lost, where this side found it out. */
   #failure: SandboxError | undefined
   #exitWord = 'unknown'
@@ -122,13 +121,11 @@ class WindowsLauncher implements Launcher {
     if (this.#state === 'gone') throw this.#lostError()
     if (this.#state !== 'ready') throw new SandboxError('sandbox_closed', { field: 'sandbox', value: command.argv[0] })
     if (command.helper === true) throw new SandboxError('platform_unsupported', { field: 'helper', value: command.argv[1] }, { detail: 'only the launcher of Linux has such programs' })
-    const id = this.#freeId()
+    const id = this.#commands.freeId()
     const frame = this.#frameOf(id, command)
     if (!Buffer.isBuffer(frame)) return failed(frame, handlers)
     if (frame.length > LARGEST_FRAME_BYTES) throw new SandboxError('arguments_too_large', { field: 'argv', value: `${frame.length} bytes` })
-    const running = new FramedCommand(TO_RUNNER, id, handlers, this.#send, change => this.#changeHolders(change))
-    this.#commands.set(id, running)
-    running.ref()
+    const running = this.#commands.add(id, handlers)
     clearTimeout(this.#idle)
     this.#send(frame)
     return running
@@ -183,14 +180,6 @@ class WindowsLauncher implements Launcher {
     if (this.#process.input.writable) this.#process.input.write(frame)
   }
 
-  #freeId(): number {
-    for (;;) {
-      const id = this.#nextId
-      this.#nextId = id === 0xffff_ffff ? 1 : id + 1
-      if (!this.#commands.has(id)) return id
-    }
-  }
-
   #read(chunk: Buffer): void {
     try {
       this.#decoder.decode(chunk)
@@ -198,16 +187,6 @@ class WindowsLauncher implements Launcher {
       if (!(error instanceof MalformedFrame)) throw error
       const isReady = this.#state === 'ready' || this.#state === 'closing'
       this.#fail(new SandboxError(isReady ? 'launcher_lost' : 'set_up_failed', { step: isReady ? 'launcher' : 'start_runner', errno: 'EBADMSG' }, { detail: error.message, cause: error }))
-    }
-  }
-
-  /** What a caller's listener throws is an uncaught exception, as from any event. It must not cost the frames that came with this one. */
-  #takeSafely(type: number, id: number, payload: Buffer): void {
-    try {
-      this.#take(type, id, payload)
-    } catch (error) {
-      if (error instanceof MalformedFrame) throw error
-      process.nextTick(() => { throw error })
     }
   }
 
@@ -274,17 +253,14 @@ class WindowsLauncher implements Launcher {
   }
 
   #forget(command: FramedCommand): void {
-    command.unref()
-    command.over = true
-    this.#commands.delete(command.id)
+    this.#commands.forget(command)
     if (this.#commands.size === 0) this.#idle = setTimeout(() => this.#parts.placeholders.remove(), IDLE_MS)
   }
 
-  #changeHolders(change: 1 | -1): void {
-    this.#holders += change
+  #hold(holds: boolean): void {
     if (this.#state !== 'ready') return
-    if (this.#holders === 0) this.#process.unref()
-    else if (this.#holders === 1 && change === 1) this.#process.ref()
+    if (holds) this.#process.ref()
+    else this.#process.unref()
   }
 
   /** Gives the runner up. Its end is told when it is gone. */
@@ -308,7 +284,7 @@ class WindowsLauncher implements Launcher {
     this.#state = 'gone'
     this.#settleSetUp?.(this.#failure ?? new SandboxError('set_up_failed', { step: 'start_runner', errno: this.#exitWord, path: this.#parts.runner }))
     const errno = this.#lostError().errno ?? 'unknown'
-    for (const command of [...this.#commands.values()]) {
+    for (const command of this.#commands.all()) {
       this.#forget(command)
       command.handlers.onFailed({ step, errno, path: undefined })
     }

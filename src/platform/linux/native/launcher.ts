@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { Server, Socket } from 'node:net'
 import { SandboxError } from '../../../errors.js'
 import type { CommandHandlers, HeldListener, Launcher, RunningCommand } from '../../backend.js'
-import { FramedCommand } from '../../framed-command.js'
+import { FramedCommands, takeSafely } from '../../framed-commands.js'
 import { FRAME_HEADER_BYTES, FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, needExactly, readU32, writeHeader } from '../../frames.js'
 import type { CommandPlan, LinuxBwrapPlan, LinuxNativePlan, PlannedListener } from '../../launch-plan.js'
 import { readAccessReport, readExit, readFailure } from './frames.js'
@@ -77,13 +77,11 @@ class NativeLauncher implements Launcher {
   readonly #path: string
   readonly #plan: LinuxNativePlan | LinuxBwrapPlan
   readonly #socket: Socket | undefined
-  readonly #decoder = new FrameDecoder((type, id, payload) => this.#takeSafely(type, id, payload))
-  readonly #commands = new Map<number, FramedCommand>()
+  readonly #decoder = new FrameDecoder((type, id, payload) => takeSafely(() => this.#take(type, id, payload)))
+  readonly #commands = new FramedCommands(TO_LAUNCHER, frame => this.#send(frame), holds => this.#hold(holds))
   readonly #lostListeners: (() => void)[] = []
   #state: State = 'starting'
-  #nextId = 1
   /** Commands that keep Node alive. */
-  #holders = 0
   /** Why the launcher is lost, where this side found it out. */
   #failure: SandboxError | undefined
   #settleSetUp: ((error?: SandboxError) => void) | undefined
@@ -155,11 +153,9 @@ class NativeLauncher implements Launcher {
     const frame = encodeCommand(command, this.#encoded(command.env), FRAME_HEADER_BYTES)
     if (frame.length > LARGEST_FRAME_BYTES) throw new SandboxError('arguments_too_large', { field: 'argv', value: `${frame.length} bytes` })
 
-    const id = this.#freeId()
+    const id = this.#commands.freeId()
     writeHeader(frame, TO_LAUNCHER.START, id)
-    const running = new FramedCommand(TO_LAUNCHER, id, handlers, this.#send, change => this.#changeHolders(change))
-    this.#commands.set(id, running)
-    running.ref()
+    const running = this.#commands.add(id, handlers)
     this.#send(frame)
     return running
   }
@@ -197,14 +193,6 @@ class NativeLauncher implements Launcher {
     if (this.#socket?.writable) this.#socket.write(frame)
   }
 
-  #freeId(): number {
-    for (;;) {
-      const id = this.#nextId
-      this.#nextId = id === 0xffff_ffff ? 1 : id + 1
-      if (!this.#commands.has(id)) return id
-    }
-  }
-
   #read(chunk: Buffer): void {
     try {
       this.#decoder.decode(chunk)
@@ -212,16 +200,6 @@ class NativeLauncher implements Launcher {
       if (!(error instanceof MalformedFrame)) throw error
       const place = { step: this.#state === 'starting' ? 'start_launcher' : 'launcher', errno: 'EBADMSG' }
       this.#fail(new SandboxError(this.#state === 'starting' ? 'set_up_failed' : 'launcher_lost', place, { detail: error.message, cause: error }))
-    }
-  }
-
-  /** What a caller's listener throws is an uncaught exception, as from any event. It must not cost the frames that came with this one. */
-  #takeSafely(type: number, id: number, payload: Buffer): void {
-    try {
-      this.#take(type, id, payload)
-    } catch (error) {
-      if (error instanceof MalformedFrame) throw error
-      process.nextTick(() => { throw error })
     }
   }
 
@@ -243,12 +221,12 @@ class NativeLauncher implements Launcher {
       case FROM_LAUNCHER.LEFT:          return command.handlers.onLeft?.(readExit(payload))
       case FROM_LAUNCHER.EXIT: {
         const exit = readExit(payload)
-        this.#forget(command)
+        this.#commands.forget(command)
         return command.handlers.onExit(exit)
       }
       case FROM_LAUNCHER.FAILED: {
         const failure = readFailure(payload)
-        this.#forget(command)
+        this.#commands.forget(command)
         return command.handlers.onFailed(failure)
       }
       default: throw new MalformedFrame(`type ${type}`)
@@ -306,18 +284,11 @@ class NativeLauncher implements Launcher {
     throw new MalformedFrame(`type ${type} for command ${id}, which is not running`)
   }
 
-  #forget(command: FramedCommand): void {
-    command.unref()
-    command.over = true
-    this.#commands.delete(command.id)
-  }
-
   /** The socket keeps Node alive as long as a command does. */
-  #changeHolders(change: 1 | -1): void {
-    this.#holders += change
+  #hold(holds: boolean): void {
     if (this.#state !== 'ready') return
-    if (this.#holders === 0) this.#socket?.unref()
-    else if (this.#holders === 1 && change === 1) this.#socket?.ref()
+    if (holds) this.#socket?.ref()
+    else this.#socket?.unref()
   }
 
   /** Gives the launcher up. Its end is told when it is gone. */
@@ -342,8 +313,8 @@ class NativeLauncher implements Launcher {
     this.#state = 'gone'
     this.#settleSetUp?.(this.#failure ?? new SandboxError('set_up_failed', { step: 'start_launcher', errno: this.#exitWord(), path: this.#path }))
     const errno = this.#lostError().errno ?? 'unknown'
-    for (const command of [...this.#commands.values()]) {
-      this.#forget(command)
+    for (const command of this.#commands.all()) {
+      this.#commands.forget(command)
       command.handlers.onFailed({ step, errno, path: undefined })
     }
     if (lost) for (const listener of this.#lostListeners) listener()
