@@ -1,10 +1,10 @@
 // What ends with what: the embedding process, the launcher, the forker, the command; on each rung.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
-import { ALL_RUNGS, BWRAP_IF_THERE, onBackend, type RungVariant, startOn } from '../support/rungs.js'
+import { ALL_RUNGS, BWRAP_IF_THERE, landlockAbi, onBackend, type RungVariant, startOn, SUPERVISED } from '../support/rungs.js'
 import { childrenOf, expectNone, isRunning, parentOf, processesWithArgument } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
@@ -200,4 +200,28 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
     await expectNone(() => processesWithArgument(word))
     expect(await sandbox.exec(['echo', 'still there'])).toMatchObject({ stdout: 'still there\n' })
   })
+})
+
+/** Of Landlock, with a scope for signals. */
+const FIRST_SCOPED_ABI = 6
+
+test('supervised: the monitor is lost, and taken away just when the forker asks whether it can be signalled: all commands end', async context => {
+  if (await landlockAbi(SUPERVISED) < FIRST_SCOPED_ABI) context.skip('below Landlock ABI 6 signals have no scope, and the forker does not ask')
+  if (process.geteuid?.() !== 0) context.skip('only root may trace the launcher')
+  if (spawnSync('strace', ['-V']).status !== 0) context.skip('strace is not installed')
+  const { sandbox, launcher } = await startSandbox(SUPERVISED)
+  const word = newWord()
+  const result = sandbox.exec(daemonising(word)).catch((error: unknown) => error)
+  await expectRunning(word, 2)
+  // The kernel's answer where the parent was taken away between getppid and kill.
+  const tracer = spawn('strace', ['-e', 'trace=kill', '-e', 'inject=kill:error=ESRCH:when=1', '-p', String(forkerOf(sandbox.pid!))], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let traced = ''
+  tracer.stderr.setEncoding('utf8').on('data', text => { traced += text })
+  await expect.poll(() => traced, { timeout: 20_000 }).toContain('attached')
+  process.kill(sandbox.pid!, 'SIGKILL')
+  expect(await result).toMatchObject({ code: 'launcher_lost' })
+  await expectNone(() => processesWithArgument(word))
+  await expectNone(launcher.processes)
+  expect(traced).toContain('(INJECTED)')
+  await sandbox.close()
 })
