@@ -38,7 +38,7 @@ function fileDenial({ policy, host }: Circumstances, report: AccessReport, opera
   if (path === undefined) return unknownDenial(report, operation)
   const access: Access = { kind: operation, path }
   const judged = decide(policy, access, host.files)
-  if (judged.verdict === 'allow' || failsAnyway(judged, report, host.files.entry(path) !== undefined)) return undefined
+  if (judged.verdict === 'allow' || failsAnyway(judged, report, () => host.files.entry(path) !== undefined)) return undefined
   // A mask refuses by its mode as well: what it hides is a rule that denies it.
   const decision: Refusal = report.modeRefuses && !isHidden(judged) ? { ...judged, remedy: NO_REMEDY_FOR_MODE } : judged
   return { kind: 'file', operation, path, message: describeDecision(access, decision), ...('rule' in decision ? { rule: decision.rule } : {}), remedy: decision.remedy, ...origin(report) }
@@ -49,12 +49,12 @@ const isHidden = (decision: Refusal): boolean => decision.because === 'glob' || 
 const NO_REMEDY_FOR_MODE: Remedy = { text: 'no change of the policy does, as its own mode refuses it too', flags: [], changes: [] }
 
 /** What would have failed without the sandbox too. */
-function failsAnyway(decision: Refusal, { operation, refused }: AccessReport, exists: boolean): boolean {
+function failsAnyway(decision: Refusal, { operation, refused }: AccessReport, exists: () => boolean): boolean {
   if (refused) return false
   // What stands at a missing protected name is the sandbox's own.
   const placeholder = 'rule' in decision && decision.rule.kind === 'missing'
-  if (operation === 'create') return exists && !placeholder
-  return !exists && operation !== 'write'
+  if (operation === 'create') return !placeholder && exists()
+  return operation !== 'write' && !exists()
 }
 
 function unknownDenial(report: AccessReport, operation: FileAccess): Denial {

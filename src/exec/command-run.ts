@@ -8,7 +8,7 @@ import type { AccessReport, CommandExit, CommandHandlers, Launcher, RunningComma
 import type { CommandPlan, Enforcement, LaunchPlan } from '../platform/launch-plan.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Denial } from './denial.js'
-import { type DenialListener, DenialLog } from './denial-log.js'
+import { type DenialJudge, type DenialListener, DenialLog } from './denial-log.js'
 import { type Environment, mergeEnvironment } from './environment.js'
 import { EXHAUSTED } from './exhausted.js'
 import type { StreamName } from './kept-output.js'
@@ -25,7 +25,6 @@ import type { ShellFinder } from './shells.js'
 import { cwdError, findWorkingDirectory } from './working-directory.js'
 
 const DEFAULT_KILL_GRACE_MS = 2_000
-const NO_DENIALS: readonly Denial[] = []
 
 /** What all commands of a sandbox share. */
 export interface CommandContext {
@@ -37,6 +36,7 @@ export interface CommandContext {
   readonly lookAtHost: LookAtHost
   /** Where commands may write an index of git. */
   readonly gitLinks?: GitLinks
+  readonly judge: DenialJudge
   /** Those that run, so that `close` can end them. */
   readonly running: RunningCommands
   /** Those in the background. */
@@ -148,6 +148,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     this.#otherwise = wiring.otherwise
     this.#enforcement = enforcementWith(context.plan, options.limits, context.requireLimits === true)
     this.#log = new DenialLog({
+      judge: context.judge,
       circumstances: () => ({ policy: context.policy, host: context.lookAtHost('files'), cwd: this.#command.cwd.path }),
       observe: 'observe' in context.plan ? context.plan.observe : 'off',
       listener: () => this.#listener(),
@@ -377,13 +378,19 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
 
   #finish(exit: CommandExit, session: ExecResult['session']): void {
     if (this.#callerError !== undefined) return this.#reject(this.#callerError.error)
-    const denials = this.#log.find(this.#use.errorText())
-    if (denials === undefined) return this.#resolve(this.#makeResult(exit, session, NO_DENIALS))
-    denials.then(found => {
-      // A listener threw.
-      if (this.#callerError !== undefined) this.#reject(this.#callerError.error)
-      else this.#resolve(this.#makeResult(exit, session, found))
-    }).catch(this.#reject)
+    try {
+      const denials = this.#log.find(this.#use.errorText())
+      if (denials instanceof Promise) denials.then(found => this.#give(exit, session, found)).catch(this.#reject)
+      else this.#give(exit, session, denials)
+    } catch (error) {
+      this.#reject(error)
+    }
+  }
+
+  #give(exit: CommandExit, session: ExecResult['session'], denials: readonly Denial[]): void {
+    // A listener threw.
+    if (this.#callerError !== undefined) this.#reject(this.#callerError.error)
+    else this.#resolve(this.#makeResult(exit, session, denials))
   }
 
   #makeResult(exit: CommandExit, session: ExecResult['session'], denials: readonly Denial[]): ExecResult<E> {

@@ -9,7 +9,27 @@ const MOST_REPORTS = 4096
 
 export type DenialListener = (denial: Denial) => void
 
+type Judging = typeof import('./access-denial.js') & typeof import('./denials.js')
+
+/**
+ * What judges denials, for all commands of a sandbox. Most commands have none, so it is loaded for the first one; and only once, as each
+ * `import` of what is loaded already still takes 0.1 ms to find that out.
+ */
+export class DenialJudge {
+  #loaded: Judging | undefined
+
+  get loaded(): Judging | undefined {
+    return this.#loaded
+  }
+
+  async load(): Promise<Judging> {
+    this.#loaded ??= { ...await import('./access-denial.js'), ...await import('./denials.js') }
+    return this.#loaded
+  }
+}
+
 export interface DenialLogOptions {
+  readonly judge: DenialJudge
   /** As it is now. */
   readonly circumstances: () => Circumstances
   readonly observe: DenialSources['observe']
@@ -55,20 +75,25 @@ export class DenialLog {
   }
 
   /**
-   * All denials, with what the command wrote about them. Mostly there are none: then their reader is not even loaded.
-   * A listener has heard all of the launcher's by then.
+   * All denials, with what the command wrote about them. Mostly there are none: then what judges them is not even loaded; a promise
+   * where it has to be. A listener has heard all of the launcher's by then.
    */
-  find(text: string): Promise<readonly Denial[]> | undefined {
-    if (this.#reports.length === 0 && this.#known.length === 0 && !DENIAL_WORDS.test(text)) return undefined
-    return this.#find(text)
+  find(text: string): readonly Denial[] | Promise<readonly Denial[]> {
+    const told = DENIAL_WORDS.test(text) ? text : ''
+    if (this.#reports.length === 0 && this.#known.length === 0 && told === '') return NONE
+    const { loaded } = this.#options.judge
+    return loaded === undefined || this.#judging !== undefined ? this.#findLater(told) : this.#find(loaded, told)
   }
 
-  async #find(text: string): Promise<readonly Denial[]> {
+  async #findLater(text: string): Promise<readonly Denial[]> {
     await this.#judging
-    const { findDenials } = await import('./denials.js')
+    return this.#find(await this.#options.judge.load(), text)
+  }
+
+  #find({ findDenials }: Judging, text: string): readonly Denial[] {
     const { circumstances, observe } = this.#options
     const found = findDenials({ ...circumstances(), observe: this.lost > 0 ? 'off' : observe, text, reports: this.#reports })
-    const denials = [...new Map([...this.#known, ...found].reverse().map(denial => [keyOf(denial), denial])).values()].reverse()
+    const denials = this.#known.length === 0 ? found : [...new Map([...this.#known, ...found].reverse().map(denial => [keyOf(denial), denial])).values()].reverse()
     // What only stderr told is news.
     this.#tell(denials)
     return denials
@@ -76,7 +101,7 @@ export class DenialLog {
 
   /** What came in one turn together, with one look at the host. */
   async #judge(): Promise<void> {
-    const { denialOf } = await import('./access-denial.js')
+    const { denialOf } = await this.#options.judge.load()
     const waiting = this.#reports.slice(this.#judged)
     this.#judged = this.#reports.length
     this.#judging = undefined
@@ -100,6 +125,8 @@ export class DenialLog {
     }
   }
 }
+
+const NONE: readonly Denial[] = []
 
 /** What the C library has for EACCES, EPERM and EROFS (other programs start theirs in lower case), and git where it cannot sign. */
 const DENIAL_WORDS = /permission denied|operation not permitted|read-only file system|No private key found for|failed to sign the data|^fatal: Stray .+ directory found/im

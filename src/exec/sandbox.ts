@@ -11,6 +11,7 @@ import type { ApprovedCommands } from './approved-commands.js'
 import { placesFor, useCacheFolders } from './caches.js'
 import { Confinements, type Grant, type Recipe } from './confinements.js'
 import type { Explanation } from './decide-access.js'
+import { DenialJudge } from './denial-log.js'
 import { makeEnvironment } from './environment.js'
 import { execCommand } from './exec.js'
 import type { ExposedPort, ExposeOptions } from './expose.js'
@@ -119,9 +120,10 @@ export class Sandbox implements AsyncDisposable {
     const variables = { ...process.env }
     const roots = policy.paths.filter(({ effect }) => effect === 'write').map(({ path }) => path)
     const gitLinks = recipe?.options.policy.git === 'commits' ? new GitLinks(roots, () => lookAtHost('files')) : undefined
+    const judge = new DenialJudge()
     this.#confinements = new Confinements({ launcher, plan, policy }, recipe, lookAtHost, confined => {
       const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables), proxyVariablesFor(confined, recipe?.options))
-      return { ...confined, lookAtHost, ...(gitLinks === undefined ? {} : { gitLinks }), environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment), requireLimits: recipe?.options.requireLimits === true }
+      return { ...confined, lookAtHost, ...(gitLinks === undefined ? {} : { gitLinks }), judge, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment), requireLimits: recipe?.options.requireLimits === true }
     }, starter?.start, starter === undefined ? undefined : rules => starter.update(rules))
     this.files = makeFiles(plan.backend, () => {
       this.#refuseClosed(['files'])

@@ -8,6 +8,11 @@ import { normalizeWindowsPath } from './windows-path.js'
 /** Linux's PATH_MAX counts the final NUL. */
 export const MAX_PATH_BYTES = 4095
 
+/** Of UTF-8, for a unit of UTF-16. */
+const MOST_BYTES_A_UNIT = 3
+/** An empty name, `.` or `..`; the root as well. */
+const UNTIDY = /\/\.{0,2}(?:\/|$)/
+
 export interface PathOptions {
   /** The policy field that an error names. */
   readonly field: string
@@ -25,10 +30,11 @@ export function normalizePath(platform: PlatformName, path: string, options: Pat
   const refuse = (detail: string) => new SandboxError('path_invalid', { field: options.field, value: path }, { detail })
   if (path.includes('\0')) throw refuse('it contains NUL')
   if (options.controlCharacters !== 'accept' && /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(path)) throw refuse('it contains a control character')
-  if (/\p{Surrogate}/u.test(path)) throw refuse('it is not valid Unicode')
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw refuse(`it is longer than ${MAX_PATH_BYTES} bytes`)
+  if (!path.isWellFormed()) throw refuse('it is not valid Unicode')
+  if (path.length > MAX_PATH_BYTES / MOST_BYTES_A_UNIT && Buffer.byteLength(path) > MAX_PATH_BYTES) throw refuse(`it is longer than ${MAX_PATH_BYTES} bytes`)
   if (platform === 'windows') return normalizeWindowsPath(path, options.field)
   if (!path.startsWith('/')) throw new SandboxError('path_not_absolute', { field: options.field, value: path })
+  if (!UNTIDY.test(path)) return path
   const names = path.split('/').filter(name => name !== '' && name !== '.')
   if (names.includes('..')) throw refuse('it contains ".."')
   return `/${names.join('/')}`

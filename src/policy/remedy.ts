@@ -45,6 +45,9 @@ export function remedyFor(policy: ResolvedPolicy, request: FileRequest, refusal:
   }
 }
 
+/** Folded, with a `/` behind each. */
+const CLOSED_IN_GIT_DIRECTORY = [...HELD_IN_GIT_DIRECTORY.map(({ name }) => name), 'worktrees'].map(name => `${foldName(name)}/`)
+
 /**
  * A write of git's own below `.git`: naming `.git` as a root would open hooks and config with it, `git: 'commits'` does not.
  * Only where that alone permits the access, so not for what stays closed under it either.
@@ -54,8 +57,10 @@ function gitOperation(policy: ResolvedPolicy, request: FileRequest, refusal: Ref
   const { rule } = refusal
   const { platform } = policy
   if (rule.origin !== 'protected' || rule.kind !== 'directory' || lastName(platform, rule.path) !== '.git' || request.path === rule.path) return false
-  const closed = [...HELD_IN_GIT_DIRECTORY.map(({ name }) => name), 'worktrees'].map(name => joinPath(platform, rule.path, name))
-  if (closed.some(path => isInside(platform, foldName(path), foldName(request.path)) || isInside(platform, foldName(request.path), foldName(path)))) return false
+  const [folder, path] = [foldName(rule.path), foldName(request.path)]
+  if (!isInside(platform, folder, path)) return false
+  const below = `${namesOf(platform, path.slice(folder.length)).join('/')}/`
+  if (below === '/' || CLOSED_IN_GIT_DIRECTORY.some(name => name.startsWith(below) || below.startsWith(name))) return false
   return judge({ ...policy, paths: policy.paths.filter(each => each !== rule) }, request).verdict === 'allow'
 }
 

@@ -36,10 +36,14 @@ export function orderRules(platform: PlatformName, caseInsensitiveRoots: readonl
 
 /** The most specific rule at or above `path`; undefined where only the base holds. */
 export function ruleOf(set: RuleSet, path: string): PathRule | undefined {
-  const key = comparisonKey(set.platform, set.caseInsensitiveRoots, path)
+  const { platform, caseInsensitiveRoots } = set
+  const key = comparisonKey(platform, caseInsensitiveRoots, path)
+  // There are a hundred rules and more, and most are elsewhere: where names are compared as they are, that shows at once.
+  const exact = platform !== 'windows' && caseInsensitiveRoots.length === 0
   for (let index = set.paths.length - 1; index >= 0; index--) {
     const rule = set.paths[index]
-    if (rule !== undefined && isInside(set.platform, comparisonKey(set.platform, set.caseInsensitiveRoots, rule.path), key)) return rule
+    if (rule === undefined || (exact && !key.startsWith(rule.path))) continue
+    if (isInside(platform, comparisonKey(platform, caseInsensitiveRoots, rule.path), key)) return rule
   }
   return undefined
 }

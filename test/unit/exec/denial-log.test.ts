@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { DenialLog } from '../../../src/exec/denial-log.js'
+import { DenialJudge, DenialLog } from '../../../src/exec/denial-log.js'
 import type { Denial } from '../../../src/exec/denial.js'
 import type { AccessReport } from '../../../src/platform/backend.js'
 import type { Observation } from '../../../src/platform/launch-plan.js'
@@ -11,13 +11,28 @@ const host = fakeHost({ w: { notes: '' }, etc: { hosts: '', x: '' }, home: { use
 const policy = resolve(presetPolicy('workspace-write', 'reference'), host)
 const write = (path: string | undefined): AccessReport => ({ operation: 'write', path, refused: false, modeRefuses: false, pid: 1, program: 'sh' })
 
-function log({ observe = 'writes', listener, failed = () => {} }: { observe?: Observation; listener?: (denial: Denial) => void; failed?: (error: unknown) => void } = {}): DenialLog {
-  return new DenialLog({ circumstances: () => ({ policy, host, cwd: '/w' }), observe, listener: () => listener, failed })
+function log({ judge = new DenialJudge(), observe = 'writes', listener, failed = () => {} }: { judge?: DenialJudge; observe?: Observation; listener?: (denial: Denial) => void; failed?: (error: unknown) => void } = {}): DenialLog {
+  return new DenialLog({ judge, circumstances: () => ({ policy, host, cwd: '/w' }), observe, listener: () => listener, failed })
 }
-const paths = (denials: readonly Denial[] | undefined) => denials?.map(({ path, certainty }) => `${certainty} ${path}`)
+const paths = (denials: readonly Denial[]) => denials.map(({ path, certainty }) => `${certainty} ${path}`)
 
 test('nothing told, nothing said: nothing is even loaded', () => {
-  expect(log().find('all went well')).toBeUndefined()
+  const judge = new DenialJudge()
+  expect(log({ judge }).find('all went well')).toEqual([])
+  expect(judge.loaded).toBeUndefined()
+})
+
+test('only the first denial of a sandbox waits for what judges it', async () => {
+  const judge = new DenialJudge()
+  const [first, second, third] = [log({ judge }), log({ judge }), log({ judge, listener: () => {} })]
+  for (const each of [first, second]) each.add(write('/etc/hosts'))
+  const later = first.find('')
+  expect(later).toBeInstanceOf(Promise)
+  expect(paths(await later)).toEqual(['observed /etc/hosts'])
+  expect(second.find('')).toEqual(await later)
+  // A listener is told first, in a turn of its own.
+  third.add(write('/etc/hosts'))
+  expect(third.find('')).toBeInstanceOf(Promise)
 })
 
 test('a listener hears each denial once, while the command runs, and what only stderr told at its end', async () => {
@@ -44,7 +59,7 @@ test('what is too much is counted', async () => {
   const kept = log()
   for (let at = 0; at < 5000; at++) kept.add(write(`/etc/${at}`))
   kept.lost += 7
-  expect((await kept.find(''))?.length).toBe(4096)
+  expect((await kept.find('')).length).toBe(4096)
   expect(kept.lost).toBe(5000 - 4096 + 7)
 })
 

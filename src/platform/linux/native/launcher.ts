@@ -81,7 +81,6 @@ class NativeLauncher implements Launcher {
   readonly #commands = new FramedCommands(TO_LAUNCHER, frame => this.#send(frame), holds => this.#hold(holds))
   readonly #lostListeners: (() => void)[] = []
   #state: State = 'starting'
-  /** Commands that keep Node alive. */
   /** Why the launcher is lost, where this side found it out. */
   #failure: SandboxError | undefined
   #settleSetUp: ((error?: SandboxError) => void) | undefined
