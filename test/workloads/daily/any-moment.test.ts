@@ -24,6 +24,25 @@ async function start(rung: Rung): Promise<{ sandbox: Sandbox; left: () => number
 /** From before the command has begun until after it has ended. */
 const MOMENTS_MS = Array.from({ length: 40 }, (_, index) => index / 2)
 
+/**
+ * Fills the queue of signals, and says when there is no room for more. They wait at a process that is stopped: before it is, a signal that ends
+ * it ends it, though a SIGSTOP waits already.
+ */
+const FILL_QUEUE = `
+  count() { while read -r name used; do [ $name = SigQ: ] && now=\${used%/*}; done < /proc/$!/status; }
+  setsid sh -c 'while :; do sleep 1; done' "$0" &
+  sleep 1000 &
+  kill -STOP $! || exit 1
+  until read -r pid name state rest < /proc/$!/stat && [ $state = T ]; do :; done
+  before=-1 now=0
+  while ((now != before)); do
+    before=$now
+    for ((i = 0; i < 1000; i++)); do kill -40 $! || exit 1; done
+    count
+  done
+  echo full
+  while :; do sleep 1; done`
+
 const outcomeOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'resolved', error => {
   if (error instanceof SandboxError) return error.code
   return error instanceof Error ? error.message : String(error)
@@ -135,9 +154,11 @@ describe.each(RUNGS)('%s', rung => {
   test('a command that fills the queue of signals is killed all the same, and all that it started', async ({ skip }) => {
     const { sandbox, left } = await start(rung)
     if (Number((await sandbox.exec(['bash', '-c', 'ulimit -i'])).stdout) > 200_000) return skip('there is no bash, or the queue is too long to be filled')
-    const script = 'setsid sh -c "while :; do sleep 1; done" "$0" & sleep 1000 & kill -STOP $!; n=$(ulimit -i); for ((i = 0; i < n + 10; i++)); do kill -40 $!; done; echo full; while :; do sleep 1; done'
-    const child = sandbox.spawn(['bash', '-c', script, WORD])
-    await once(child.stdout, 'data')
+    const child = sandbox.spawn(['bash', '-c', FILL_QUEUE, WORD])
+    let errors = ''
+    child.stderr!.on('data', chunk => { errors += String(chunk) })
+    const first = await Promise.race([once(child.stdout, 'data').then(([chunk]) => String(chunk)), child.exited.then(() => 'it ended')])
+    expect([first, errors]).toEqual(['full\n', ''])
     child.kill('SIGKILL')
     expect((await child.exited).signal).toBe('SIGKILL')
     await expectNone(left)
