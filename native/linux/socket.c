@@ -23,21 +23,21 @@ static int send_rest(int socket, const char *data, size_t length)
 	return 0;
 }
 
-int send_message_with(int socket, struct message_header header, const void *data, const int *fds, int n_fds)
+int send_message(int socket, struct message_header header, const void *data, int fd)
 {
-	union { struct cmsghdr header; char bytes[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))]; } control = { 0 };
+	union { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(int))]; } control = { 0 };
 	struct iovec parts[2] = { { &header, sizeof header }, { (void *)data, header.length } };
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = header.length > 0 ? 2 : 1 };
 	size_t total = sizeof header + header.length;
 	ssize_t sent;
 
-	if (n_fds > 0) {
+	if (fd >= 0) {
 		message.msg_control = control.bytes;
-		message.msg_controllen = CMSG_SPACE((size_t)n_fds * sizeof(int));
+		message.msg_controllen = sizeof control.bytes;
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN((size_t)n_fds * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, (size_t)n_fds * sizeof(int));
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
 	}
 	do
 		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
@@ -52,11 +52,6 @@ int send_message_with(int socket, struct message_header header, const void *data
 		sent = (ssize_t)sizeof header;
 	}
 	return send_rest(socket, (const char *)data + ((size_t)sent - sizeof header), total - (size_t)sent);
-}
-
-int send_message(int socket, struct message_header header, const void *data, int fd)
-{
-	return send_message_with(socket, header, data, &fd, fd < 0 ? 0 : 1);
 }
 
 int receive_exactly(int socket, void *data, size_t length)

@@ -9,8 +9,6 @@ struct message_header { uint32_t type, id, length; };
 
 /* Sends header and data, blocking; `fd` rides on it unless -1. Returns 0, or -1 with errno. */
 int send_message(int socket, struct message_header header, const void *data, int fd);
-/* The same with several descriptors. */
-int send_message_with(int socket, struct message_header header, const void *data, const int *fds, int n_fds);
 
 /* Receives a header and up to `most` descriptors, close-on-exec. Returns 1; 0 at the end; -1 with errno. */
 int receive_header(int socket, struct message_header *header, int *fds, int most);
