@@ -122,12 +122,3 @@ export function firstMissing(host: Pick<HostSnapshot, 'platform' | 'files'>, pat
   for (let above = parentOf(platform, path); above !== missing && files.entry(above) === undefined; above = parentOf(platform, above)) missing = above
   return missing
 }
-
-/** The deepest of `roots` that holds `path`, or undefined. */
-export function deepestHolder<Root extends { readonly path: string }>(host: HostSnapshot, roots: readonly Root[], path: string): Root | undefined {
-  let best: Root | undefined
-  for (const root of roots) {
-    if (isInside(host.platform, root.path, path) && (best === undefined || root.path.length > best.path.length)) best = root
-  }
-  return best
-}

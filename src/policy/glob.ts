@@ -114,12 +114,6 @@ export function literalName(segment: GlobSegment): string | undefined {
 export const formatSegments = (platform: PlatformName, segments: readonly GlobSegment[]): string =>
   segments.map(segment => segment.kind === 'globstar' ? '**' : segment.tokens.map(token => formatToken(platform, token)).join('')).join(platform === 'windows' ? '\\' : '/')
 
-/** `{…}` and all: for tests and for callers that match names rather than look for files. */
-export function compileGlob(platform: PlatformName, pattern: string, field: string): { readonly globs: readonly Glob[]; matches(path: string, options?: MatchOptions): boolean } {
-  const globs = expandBraces(platform, pattern, field).map(each => parseGlob(platform, each, field))
-  return { globs, matches: (path, options = { ignoreCase: platform === 'windows' }) => globs.some(glob => globMatches(platform, glob, path, options)) }
-}
-
 type Unit = string | Exclude<GlobToken, { kind: 'literal' }>
 type SetToken = Extract<GlobToken, { kind: 'set' }>
 

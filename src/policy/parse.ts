@@ -7,7 +7,7 @@ import { looksAbsolute, resolveText } from './path-syntax.js'
 import { combineNetwork, type NetworkTable } from './network-policy.js'
 import { isPresetName, presetPolicy, SANDBOX_MODES } from './presets.js'
 import type { EnvironmentPolicy, Limits, ReadAccess, SandboxMode, SandboxPolicy } from './sandbox-policy.js'
-import { type ConfigPolicy, configPolicySchema, type CorePolicy, coreVariants, NETWORK_KEYS, type NetworkConfig, networkConfigSchema, type PolicyObject, policyObjectSchema, snakeCase, type WirePolicy, wireVariants } from './schema.js'
+import { type ConfigPolicy, configPolicySchema, type CorePolicy, coreVariants, NETWORK_KEYS, type NetworkConfig, type PolicyObject, policyObjectSchema, snakeCase, type WirePolicy, wireVariants } from './schema.js'
 
 /**
  * Takes a preset's name, the form in code, or, known by their keys, the wire's, the core's and config.toml's.
@@ -66,7 +66,7 @@ export function parseConfigPolicy(input: unknown, baseDir?: string): SandboxPoli
 }
 
 /** `shell_environment_policy` as ours. What it does not say is absent. */
-export function shellEnvironment(table: ConfigPolicy['shell_environment_policy']): Partial<EnvironmentPolicy> {
+function shellEnvironment(table: ConfigPolicy['shell_environment_policy']): Partial<EnvironmentPolicy> {
   if (table === undefined) return {}
   if (table.experimental_use_profile === true) {
     throw new SandboxError('rule_not_enforceable', { field: 'shell_environment_policy.experimental_use_profile', value: true }, { detail: 'a profile is read by the shell that is asked to', remedy: 'Leave it out, and ask for a login shell: `bash -lc`, or login: true.' })
@@ -184,20 +184,6 @@ function configNetwork(config: ConfigPolicy, mode: SandboxMode): ReturnType<type
     networkAccess: access === undefined ? undefined : { field: 'sandbox_workspace_write.network_access', value: access },
     ...(config.network === undefined ? {} : { table: camelCased(config.network), spell: (key: string) => `network.${snakeCase(key)}` }),
   })
-}
-
-/**
- * A table of rules for the network in snake_case, as requirements and profiles have it, alone.
- *
- * @param field  where it stands, for errors
- * @returns      undefined where it says nothing
- */
-export function parseNetworkTable(input: unknown, field = 'network'): ReturnType<typeof combineNetwork> {
-  try {
-    return combineNetwork({ table: camelCased(check<NetworkConfig>(networkConfigSchema, input)), spell: key => `${field}.${snakeCase(key)}` })
-  } catch (error) {
-    throw error instanceof SandboxError && error.field !== undefined && !error.field.startsWith(field) ? error.renamed(`${field}.${error.field}`) : error
-  }
 }
 
 const camelCased = (table: NetworkConfig): NetworkTable =>

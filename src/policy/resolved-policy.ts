@@ -57,12 +57,6 @@ export interface UnixSocketRule {
   readonly identity?: FileIdentity
 }
 
-/** A name that the file system takes for a protected one (another letter case, same file). */
-export interface CaseVariant {
-  readonly root: string
-  readonly name: string
-}
-
 /** A root or rule that grants nothing here, with the reason; shown in reports, never silently dropped. */
 export interface IgnoredRule {
   readonly field: string

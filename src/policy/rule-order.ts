@@ -10,7 +10,7 @@ export const STRICTNESS: Readonly<Record<Effect, number>> = { write: 0, read: 1,
 export interface RuleSet {
   readonly platform: PlatformName
   readonly base: Effect
-  /** Sorted by `compareRules`. */
+  /** In the order that `orderRules` gives them. */
   readonly paths: readonly PathRule[]
   readonly caseInsensitiveRoots: readonly string[]
 }

@@ -57,7 +57,7 @@ export const coreVariants = {
     exclude_slash_tmp: z.boolean().optional(),
   }),
 } as const
-export const corePolicySchema = z.discriminatedUnion('type', [coreVariants['danger-full-access'], coreVariants['read-only'], coreVariants['external-sandbox'], coreVariants['workspace-write']])
+const corePolicySchema = z.discriminatedUnion('type', [coreVariants['danger-full-access'], coreVariants['read-only'], coreVariants['external-sandbox'], coreVariants['workspace-write']])
 
 /* The table of rules for the network, with keys in either spelling. */
 
@@ -88,10 +88,10 @@ export const snakeCase = (key: string): string => key.replaceAll(/[A-Z]/g, lette
 const optional = <Shape extends Record<string, z.ZodType>>(shape: Shape) =>
   Object.fromEntries(Object.entries(shape).map(([key, value]) => [key, value.optional()])) as { [Key in keyof Shape]: z.ZodOptional<Shape[Key]> }
 
-export const networkTableSchema = strict(optional(networkKeys))
+const networkTableSchema = strict(optional(networkKeys))
 
 /** The same in snake_case. */
-export const networkConfigSchema = strict(optional(
+const networkConfigSchema = strict(optional(
   Object.fromEntries(Object.entries(networkKeys).map(([key, value]) => [snakeCase(key), value])) as { [Key in NetworkKey as Snake<Key>]: (typeof networkKeys)[Key] },
 ))
 export const NETWORK_KEYS = Object.keys(networkKeys) as readonly NetworkKey[]
@@ -102,7 +102,7 @@ export type NetworkConfig = Readonly<z.input<typeof networkConfigSchema>>
 const variableName = z.string().regex(/^[^=\0]+$/, 'a variable name without "=" and NUL')
 const variableValue = z.string().regex(/^[^\0]*$/, 'a text without NUL')
 
-export const shellEnvironmentSchema = strict({
+const shellEnvironmentSchema = strict({
   inherit: z.enum(['all', 'core', 'none']).optional(),
   ignore_default_excludes: z.boolean().optional().describe('false: drop names that look like secrets.'),
   exclude: z.array(variableName).optional(),
@@ -157,7 +157,7 @@ export const policyObjectSchema = strict({
     dropSecrets: z.boolean().optional(),
   }).optional(),
 })
-export const presetSchema = z.enum(SANDBOX_MODES)
+const presetSchema = z.enum(SANDBOX_MODES)
 
 /** Of what a caller hands in nothing is changed, so a list may be `as const`. */
 type Readonly<T> = T extends readonly (infer Each)[] ? readonly Readonly<Each>[] : T extends object ? { readonly [Key in keyof T]: Readonly<T[Key]> } : T

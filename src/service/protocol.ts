@@ -210,14 +210,11 @@ export type NotificationParams<Name extends NotificationName> = z.infer<(typeof 
 export const SERVER_REQUESTS = {
   'item/commandExecution/requestApproval': { name: 'CommandExecutionRequestApproval', params: requestApprovalParams, result: requestApprovalResult },
 } as const
-export type ServerRequestName = keyof typeof SERVER_REQUESTS
 
 export type RequestId = string | number
 export type CommandExecParams = z.infer<typeof commandExecParams>
 export type CommandExecResult = z.infer<typeof commandExecResult>
 export type RunCommandParams = z.infer<typeof runCommandParams>
 export type RunCommandResult = z.infer<typeof runCommandResult>
-export type CommandDecision = z.infer<typeof commandDecision>
 export type ApprovalParams = z.infer<typeof requestApprovalParams>
 export type SessionResult = z.infer<typeof sessionResult>
-export type SandboxPolicyInput = z.infer<typeof sandboxPolicy>

@@ -1,6 +1,6 @@
 // A container as Docker makes one, built by the tests themselves: docker-like.c under the profile of docker-profile.ts. It sees the
 // host's files, has processes, mounts, a loopback and shared memory of its own, and may make no namespaces.
-import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { dockerProfile } from './docker-profile.js'
@@ -27,12 +27,6 @@ export const whyNoContainer = whyNoHostProgram
 export function inContainer(argv: readonly string[], { uid = 0, cwd = '/', seccomp = 'default', systemPaths = 'default' }: ContainerOptions = {}): [program: string, ...words: string[]] {
   const { program, filter } = buildContainer()
   return [program, seccomp === 'default' ? filter : '-', systemPaths === 'default' ? 'masked' : 'all', String(uid), cwd, ...argv]
-}
-
-/** Spawns it. `options.cwd` is the container program's own; the command's is `container.cwd`. */
-export function spawnInContainer(argv: readonly string[], container: ContainerOptions = {}, options: SpawnOptions = {}): ChildProcess {
-  const [program, ...words] = inContainer(argv, container)
-  return spawn(program, words, options)
 }
 
 /** Runs it to its end. */

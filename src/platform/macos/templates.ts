@@ -5,6 +5,3 @@ export type TemplateName = keyof typeof TEMPLATES
 
 /** The lines of a template. */
 export const template = (name: TemplateName): readonly string[] => TEMPLATES[name]
-
-/** The operations that no profile may open, from the lines `stays denied:` of the base template. */
-export const staysDenied = (): string[] => TEMPLATES.base.flatMap(line => /^; stays denied: (.*)$/.exec(line)?.[1]?.split(' ') ?? [])

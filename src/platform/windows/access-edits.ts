@@ -20,11 +20,11 @@ export function addAces(descriptor: SecurityDescriptor, texts: readonly string[]
   return { ...descriptor, dacl: { ...dacl, aces: [...front, ...dacl.aces.filter(ace => isInherited(ace) || isInOrder || !wanted.includes(printAce(ace)))] } }
 }
 
-/** Takes out the entries of the object's own that are for one of `sids`. Inherited ones go where they came from. */
+/** Takes out the entries that are for one of `sids`, inherited ones too: the folder above, which handed them on, loses its own. */
 export function removeAces(descriptor: SecurityDescriptor, sids: ReadonlySet<string>): SecurityDescriptor {
   const { dacl } = descriptor
   if (dacl === undefined || dacl === 'null') return descriptor
-  return { ...descriptor, dacl: { ...dacl, aces: dacl.aces.filter(ace => isInherited(ace) || !sids.has(ace.sid)) } }
+  return { ...descriptor, dacl: { ...dacl, aces: dacl.aces.filter(({ sid }) => !sids.has(sid)) } }
 }
 
 /**

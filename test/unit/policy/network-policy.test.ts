@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { SandboxError } from '../../../src/errors.js'
 import { DOMAIN_PRESETS, describePreset, expandDomains } from '../../../src/policy/domain-presets.js'
-import { parseConfigPolicy, parseNetworkTable, parsePolicy } from '../../../src/policy/parse.js'
+import { parseConfigPolicy, parsePolicy } from '../../../src/policy/parse.js'
 import type { PolicyObject } from '../../../src/policy/schema.js'
 
 const HOSTS = ['example.com', '*.example.org:443']
@@ -68,7 +68,7 @@ describe('each combination is off, proxied, open, or an error that names the fie
   })
 })
 
-describe('in config.toml and requirements the keys are snake_case', () => {
+describe('in config.toml the keys are snake_case', () => {
   test.each<[object, string]>([
     [{ sandbox_mode: 'workspace-write', network: { allowed_domains: HOSTS } }, 'proxied'],
     [{ sandbox_mode: 'workspace-write', sandbox_workspace_write: { network_access: true }, network: { allowed_domains: HOSTS } }, 'proxied'],
@@ -78,27 +78,24 @@ describe('in config.toml and requirements the keys are snake_case', () => {
     [{ sandbox_mode: 'read-only', network: { enabled: true } }, 'open'],
     [{ sandbox_mode: 'danger-full-access', network: { allowed_domains: HOSTS } }, against('network')],
     [{ sandbox_mode: 'read-only', network: { allowedDomains: HOSTS } }, 'policy_unknown_key at network.allowedDomains'],
+    [{ sandbox_mode: 'read-only', network: { enabled: false, allowed_domains: ['x'] } }, against('network.allowed_domains')],
+    [{ sandbox_mode: 'read-only', network: { allowed_domains: ['@nmp'] } }, 'policy_invalid_value at network.allowed_domains[0]'],
   ])('%j: %s', (input, expected) => {
     expect(outcome(() => parseConfigPolicy(input))).toBe(expected)
   })
 
-  test('every key, as a table of its own', () => {
+  test('every key', () => {
     const given = {
       enabled: true, mode: 'limited', allowed_domains: ['@pypi', 'a.org'], denied_domains: ['b.org'], allow_unix_sockets: ['/run/x'], dangerously_allow_all_unix_sockets: true,
       dangerously_allow_docker_socket: true, allow_local_ports: [6379, 5432, 5432], allow_local_binding: true, allow_upstream_proxy: true, http_port: 3128, socks_port: 1080,
     }
-    expect(parseNetworkTable(given)).toEqual({
+    expect(parseConfigPolicy({ sandbox_mode: 'read-only', network: given })).toMatchObject({
       network: 'proxied',
       networkRules: {
         mode: 'limited', allowedDomains: ['pypi.org:443', 'files.pythonhosted.org:443', 'a.org'], deniedDomains: ['b.org'], allowUnixSockets: ['/run/x'], dangerouslyAllowAllUnixSockets: true,
         dangerouslyAllowDockerSocket: true, allowLocalPorts: [5432, 6379], allowLocalBinding: true, allowUpstreamProxy: true, httpPort: 3128, socksPort: 1080,
       },
     })
-  })
-  test('errors name the field as it was spelled, below the table\'s own name', () => {
-    expect(outcome(() => parseNetworkTable({ enabled: false, allowed_domains: ['x'] }, 'experimental_network'))).toBe(against('experimental_network.allowed_domains'))
-    expect(outcome(() => parseNetworkTable({ allowd_domains: ['x'] }, 'experimental_network'))).toBe('policy_unknown_key at experimental_network.allowd_domains')
-    expect(outcome(() => parseNetworkTable({ allowed_domains: ['@nmp'] }, 'experimental_network'))).toBe('policy_invalid_value at experimental_network.allowed_domains[0]')
   })
 })
 

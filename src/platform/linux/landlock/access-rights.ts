@@ -46,7 +46,6 @@ export const FIRST_ABI_WITH_TCP = NET_RIGHTS[0].since
 export const FIRST_ABI_WITH_SCOPES = SCOPES[0].since
 
 export type FsRight = (typeof FS_RIGHTS)[number]['right']
-export type NetRight = (typeof NET_RIGHTS)[number]['right']
 export type Scope = (typeof SCOPES)[number]['right']
 
 type Row = { readonly right: string; readonly since: number }

@@ -255,6 +255,3 @@ export function decidingOperations(operation: string): { readonly operations: re
     name = row.parent
   }
 }
-
-/** What is open in every profile that does not close it by name. */
-export const openByDefault = (): OperationName[] => OPERATIONS.filter(row => 'byDefault' in row && row.byDefault === 'allow').map(({ operation }) => operation)

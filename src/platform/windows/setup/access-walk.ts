@@ -5,7 +5,7 @@ import { SandboxError } from '../../../errors.js'
 import type { FileIdentity } from '../../../policy/host-snapshot.js'
 import { foldName } from '../../../policy/letter-case.js'
 import { depth, isInside, joinPath } from '../../../policy/path-syntax.js'
-import { addAces } from '../access-edits.js'
+import { addAces, removeAces } from '../access-edits.js'
 import { EVERY_CHANGE, mapGeneric } from '../access-rights.js'
 import { hasOwnList } from '../host-facts.js'
 import { inheritedAces, type ObjectKind } from '../inheritance.js'
@@ -107,7 +107,7 @@ export async function stripLists(system: Objects, places: readonly EditedPlace[]
     let hasOurs = isTop
     try {
       found = await walk.rewrite(path, false, list => {
-        const after = withoutOurs(list, options.ours)
+        const after = removeAces(list, options.ours)
         hasOurs ||= !sameList(list, after)
         return after
       })
@@ -140,7 +140,7 @@ export async function findOwnLists(system: Objects, paths: readonly string[], op
     })
     const object = await unlessMissed(walk.look(path))
     if (object === undefined) return
-    if (!isTop && hasOwnList(withoutOurs(object.list, options.ours))) found.push({ path, kind: object.kind })
+    if (!isTop && hasOwnList(removeAces(object.list, options.ours))) found.push({ path, kind: object.kind })
     if (object.kind === 'directory' && !object.isLink) for (const name of await unlessMissed(walk.children(path)) ?? []) await visit(joinPath('windows', path, name), false)
   }
   for (const path of tops) await visit(path, true)
@@ -250,11 +250,6 @@ export function inheritOurs(parent: SecurityDescriptor, list: SecurityDescriptor
   const inherited = isAsHandedOn ? handedOn : [...wanted, ...others]
   if (isInOrder) return { ...list, dacl: { ...acl, aces: [...own, ...inherited] } }
   return { ...list, dacl: { ...acl, aces: [...wanted, ...acl.aces.filter(ace => !isInherited(ace) || !ours.has(ace.sid))] } }
-}
-
-export function withoutOurs(list: SecurityDescriptor, ours: ReadonlySet<string>): SecurityDescriptor {
-  const acl = aclOf(list)
-  return acl === undefined ? list : { ...list, dacl: { ...acl, aces: acl.aces.filter(({ sid }) => !ours.has(sid)) } }
 }
 
 const sameList = (a: SecurityDescriptor, b: SecurityDescriptor): boolean =>

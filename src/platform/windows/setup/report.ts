@@ -80,7 +80,7 @@ export type SetUpWindows = (request: SetUpRequest) => Promise<SetUpReport>
 export type WindowsSetUpStatus = () => Promise<SetUpStatus>
 export type UninstallWindows = (listeners?: SetUpListeners) => Promise<UninstallReport>
 
-/** What the command line and the service call; made by `windowsSetUp({ codexHome, addon })`. */
+/** What the command line and the service call; made by `openWindowsSetUp`. */
 export interface WindowsSetUpCalls {
   /**
    * Makes what plans of `mode` for these policies need, step by step; each is read back. A second call only makes what is missing, also
