@@ -12,7 +12,7 @@ const PROGRAM = 'codex-sandbox-launcher'
 const SOURCES = ['native/linux', 'scripts/build-native.mjs']
 
 /** What is built from the same sources, and where it goes: `<out>/linux-<arch>/codex-sandbox-launcher`. */
-export const VARIANTS = {
+const VARIANTS = {
   release:           { out: 'dist/launcher',                  flags: ['-O2', '-D_FORTIFY_SOURCE=2', '-s'], static: true },
   'fault-injection': { out: 'build/launcher-fault-injection', flags: ['-O2', '-D_FORTIFY_SOURCE=2', '-DFAULT_INJECTION'], static: true },
   sanitizers:        { out: 'build/launcher-sanitizers',      flags: ['-O1', '-g', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'], static: false },

@@ -104,7 +104,7 @@ function licenceOf(name) {
 }
 
 /** The step that writes dist/types. */
-export const typesStep = {
+const typesStep = {
   title: 'writing type declarations (tsc)',
   run() {
     rmSync(join(ROOT, 'dist/types'), { recursive: true, force: true })

@@ -20,7 +20,7 @@ const LONGEST_WORD = 4096
 const MOST_WORDS = 100
 
 /** Whether a rule with this prefix would let nearly anything run. */
-export function isTooWide(prefix: readonly string[]): boolean {
+function isTooWide(prefix: readonly string[]): boolean {
   const [program, option, ...more] = prefix
   if (program === undefined) return true
   const name = (program.split(/[\\/]/).at(-1) as string).replace(/\.exe$/i, '').replace(/(?<=^(?:python|pypy|lua|perl|ruby|php|node))[\d.]+$/, '')

@@ -2,7 +2,7 @@
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 
 /** As the wire spells them. */
-export const NETWORK_PROTOCOLS = ['http', 'https', 'socks5Tcp', 'socks5Udp'] as const
+const NETWORK_PROTOCOLS = ['http', 'https', 'socks5Tcp', 'socks5Udp'] as const
 export type NetworkProtocol = (typeof NETWORK_PROTOCOLS)[number]
 
 /** One host, never a pattern. */

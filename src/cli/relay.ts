@@ -57,7 +57,7 @@ export function relay(command: RelayedCommand, wiring: Wiring, output: 'pass' | 
 const resize = (command: RelayedCommand, { size: { rows, cols } }: UserTerminal): void => command.resize(rows, cols)
 
 /** Resolves when what was written before has left this process, or never can. */
-export function written(stream: Writable): Promise<void> {
+function written(stream: Writable): Promise<void> {
   return stream.writableLength === 0 || stream.destroyed ? Promise.resolve() : new Promise(done => { stream.write('', () => done()) })
 }
 

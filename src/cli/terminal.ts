@@ -64,7 +64,7 @@ function stty(...words: string[]): string | undefined {
 }
 
 /** Whether this process may read from its terminal and change it: a shell's background job may not, and is stopped if it tries. */
-export function isForeground(): boolean {
+function isForeground(): boolean {
   let stat: string
   try {
     stat = readFileSync('/proc/self/stat', 'latin1')

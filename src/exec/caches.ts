@@ -169,7 +169,7 @@ const refuse = (path: string, errno: string, detail: string, cause?: unknown): S
  * The variables that lead commands to caches and temporary files in which they may write. What the host or the policy sets to such
  * a place already stays as it is.
  */
-export function placeVariables(folders: CacheFolders | undefined, policy: ResolvedPolicy, host: HostSnapshot, inherited: Variables): Record<string, string> {
+function placeVariables(folders: CacheFolders | undefined, policy: ResolvedPolicy, host: HostSnapshot, inherited: Variables): Record<string, string> {
   const variables: Record<string, string> = { ...withoutRepository(policy, inherited) }
   if (policy.tmp === 'private') {
     for (const name of ['TMPDIR', 'TMP', 'TEMP']) if (inherited[name] !== undefined) variables[name] = '/tmp'

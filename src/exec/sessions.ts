@@ -7,7 +7,7 @@ import { OutputFlow } from './output-flow.js'
 import { Session, type SessionInfo, type SessionRead } from './session.js'
 
 /** At once in a sandbox; each holds at most 256 KiB of output. */
-export const MOST_SESSIONS = 64
+const MOST_SESSIONS = 64
 /** Ended ones that are still listed and read; the oldest go first. */
 const MOST_ENDED = 16
 const DEFAULT_LINES = 5

@@ -50,7 +50,7 @@ export type DomainPresetName = keyof typeof DOMAIN_PRESETS
 export const isDomainPreset = (word: string): boolean => word.startsWith('@')
 
 /** The row behind `@name`. @throws SandboxError `policy_invalid_value` with the nearest known name */
-export function domainPreset(word: string, field: string): DomainPreset {
+function domainPreset(word: string, field: string): DomainPreset {
   const name = word.slice(1)
   if (Object.hasOwn(DOMAIN_PRESETS, name)) return DOMAIN_PRESETS[name as DomainPresetName]
   const known = Object.keys(DOMAIN_PRESETS)

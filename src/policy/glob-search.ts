@@ -6,8 +6,8 @@ import type { HostSnapshot } from './host-snapshot.js'
 import { joinPath } from './path-syntax.js'
 
 /** More matches, or more names looked at, than this: the error says so instead of a start that takes minutes. */
-export const MAX_MATCHES = 8192
-export const MAX_VISITED = 200_000
+const MAX_MATCHES = 8192
+const MAX_VISITED = 200_000
 
 export interface GlobSearch {
   readonly glob: Glob

@@ -6,7 +6,7 @@ import type { PlatformName } from './host-snapshot.js'
 import { normalizeWindowsPath } from './windows-path.js'
 
 /** Linux's PATH_MAX counts the final NUL. */
-export const MAX_PATH_BYTES = 4095
+const MAX_PATH_BYTES = 4095
 
 /** Of UTF-8, for a unit of UTF-16. */
 const MOST_BYTES_A_UNIT = 3

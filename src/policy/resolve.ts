@@ -19,7 +19,7 @@ import { unixSocketRules } from './unix-socket-rules.js'
 import { isTooBroad, type WritableRoot, writableRoots } from './writable-roots.js'
 
 /** More rules than this cannot be enforced in a reasonable time; a mount or a profile line each. */
-export const MAX_PATH_RULES = 4096
+const MAX_PATH_RULES = 4096
 
 export interface ResolveOptions {
   /** The policy's cwd; else the snapshot's. */

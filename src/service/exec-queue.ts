@@ -9,7 +9,7 @@ export interface QueueLimits {
   readonly mostWaiting: number
   readonly mostWaitingEach: number
 }
-export const QUEUE_LIMITS: QueueLimits = { mostRunning: 1024, mostRunningEach: 128, mostWaiting: 8192, mostWaitingEach: 512 }
+const QUEUE_LIMITS: QueueLimits = { mostRunning: 1024, mostRunningEach: 128, mostWaiting: 8192, mostWaitingEach: 512 }
 
 interface Share {
   /** Places that are taken. */

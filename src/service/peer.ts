@@ -77,10 +77,10 @@ export function readProcess(pid: number): ProcessFacts | undefined {
 }
 
 /** Now, in ticks since the machine was started, rounded up. */
-export const nowTicks = (): number => Math.ceil(Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * TICKS_A_SECOND) + 1
+const nowTicks = (): number => Math.ceil(Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * TICKS_A_SECOND) + 1
 
 /** Asks the launcher's program, since Node cannot ask the kernel. Rejects where that fails. */
-export function askPeer(launcher: string, socket: Socket): Promise<Peer> {
+function askPeer(launcher: string, socket: Socket): Promise<Peer> {
   return new Promise((resolve, reject) => {
     // At descriptor 3: the first three would be made blocking, for this process too.
     const child = spawn(launcher, ['--peer'], { stdio: ['ignore', 'pipe', 'ignore', socket], env: {}, cwd: '/' })

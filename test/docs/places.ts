@@ -55,7 +55,7 @@ createServer((request, response) => response.end('hello from inside')).listen(30
 }
 
 /** With the package `greeting`, which exports a text. @returns its port */
-export async function startRegistry(folder: string, start: Start['start']): Promise<number> {
+async function startRegistry(folder: string, start: Start['start']): Promise<number> {
   mkdirSync(join(folder, 'greeting'), { recursive: true })
   writeFileSync(join(folder, 'greeting/package.json'), JSON.stringify({ name: 'greeting', version: '1.2.3', type: 'module', exports: './index.js' }))
   writeFileSync(join(folder, 'greeting/index.js'), 'export const greeting = \'hello from a package\'\n')

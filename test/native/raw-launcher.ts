@@ -52,7 +52,7 @@ export function startRawLauncher(path: string): RawLauncher {
   }
 }
 
-export const ofType = (type: number) => (frame: Frame): boolean => frame.type === type
+const ofType = (type: number) => (frame: Frame): boolean => frame.type === type
 export const isReady = ofType(FROM_LAUNCHER.READY)
 
 export function frameOf(type: number, id: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {

@@ -93,15 +93,15 @@ export class FakeRunner implements RunnerProcess {
   }
 }
 
-export const u32 = (value: number): Buffer => {
+const u32 = (value: number): Buffer => {
   const bytes = Buffer.alloc(4)
   bytes.writeUInt32LE(value)
   return bytes
 }
 
-export const u64 = (value: number): Buffer => Buffer.concat([u32(value >>> 0), u32(Math.floor(value / 2 ** 32))])
+const u64 = (value: number): Buffer => Buffer.concat([u32(value >>> 0), u32(Math.floor(value / 2 ** 32))])
 
-export const text = (value: string): Buffer => Buffer.concat([u32(value.length), Buffer.from(value, 'utf16le')])
+const text = (value: string): Buffer => Buffer.concat([u32(value.length), Buffer.from(value, 'utf16le')])
 
 /** Reads what the launcher wrote, as the runner does. */
 export class Payload {

@@ -9,7 +9,7 @@ import type { SandboxPolicy } from '../../src/policy/sandbox-policy.js'
 import { fakeHost } from './fake-host.js'
 import { fakePlan, makeFakeLauncher } from './fake-launcher.js'
 
-export const FAKE_HOST: HostSnapshot = fakeHost({ w: { '.git': {}, 'notes.txt': '' }, etc: { hosts: '' }, home: { user: {} }, tmp: {} }, { cwd: '/w' })
+const FAKE_HOST: HostSnapshot = fakeHost({ w: { '.git': {}, 'notes.txt': '' }, etc: { hosts: '' }, home: { user: {} }, tmp: {} }, { cwd: '/w' })
 
 /** Closed when the test ends. */
 export async function startFakeSandbox(changes: Partial<SandboxPolicy> = {}): Promise<Sandbox> {

@@ -11,7 +11,7 @@ import { joinPath, parentOf } from '../../src/policy/path-syntax.js'
 import { ME } from './windows-host.js'
 
 /** The process that made the call is no more: nothing catches it as a failure of Windows. */
-export class Died extends Error {}
+class Died extends Error {}
 
 interface Thing {
   readonly path: string

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** From this file, or from where a script bundled it to. */
-export const ROOT = findRoot(dirname(fileURLToPath(import.meta.url)))
+const ROOT = findRoot(dirname(fileURLToPath(import.meta.url)))
 /** Where they are kept. */
 export const BUILT = join(ROOT, 'build/hosts')
 

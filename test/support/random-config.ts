@@ -5,9 +5,9 @@ const some = <Value>(...values: Value[]): fc.Arbitrary<Value> => fc.constantFrom
 const listOf = (...values: string[]): fc.Arbitrary<string[]> => fc.subarray(values)
 const optional = (shape: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Record<string, unknown>> => fc.record(shape, { requiredKeys: [] })
 
-export const HOSTS = ['a.org', '*.a.org', '**.a.org', 'b.a.org', 'a.org:443', 'b.org', '10.0.0.0/8', '10.1.0.0/16'] as const
+const HOSTS = ['a.org', '*.a.org', '**.a.org', 'b.a.org', 'a.org:443', 'b.org', '10.0.0.0/8', '10.1.0.0/16'] as const
 const flags = { sandbox_approval: fc.boolean(), rules: fc.boolean(), mcp_elicitations: fc.boolean() }
-export const approvalPolicies = fc.oneof(
+const approvalPolicies = fc.oneof(
   some<unknown>('untrusted', 'on-failure', 'on-request', 'never'),
   optional(flags).map(reject => ({ reject })),
   fc.record({ ...flags, skill_approval: fc.boolean(), request_permissions: fc.boolean() }, { requiredKeys: ['sandbox_approval', 'rules', 'mcp_elicitations'] }).map(granular => ({ granular })),

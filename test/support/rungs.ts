@@ -66,7 +66,7 @@ export const ALL_RUNGS: readonly RungVariant[] = [NAMESPACES, SUPERVISED, SUPERV
 export const landlockAbi = async ({ abi }: RungVariant): Promise<number> => abi ?? (await capabilities()).layers.find(({ layer }) => layer === 'landlock')?.version ?? 0
 
 /** As `prepare`, on that rung. `group`: where control groups are made; by default one that goes with the test. */
-export async function prepareParsedOn({ rung, abi, makesSockets, ends, backend }: RungVariant, options: ParsedSandboxOptions, group?: string): Promise<Preparation> {
+async function prepareParsedOn({ rung, abi, makesSockets, ends, backend }: RungVariant, options: ParsedSandboxOptions, group?: string): Promise<Preparation> {
   const preparation = await prepare({ ...options, ...(rung === undefined ? {} : { rung }), ...onBackend(backend, options.allowDegraded) })
   if (abi === undefined && makesSockets !== true) return preparation
   const layers = preparation.layers.map((report): LayerReport => report.layer === 'landlock' && abi !== undefined ? { ...report, version: abi }

@@ -18,7 +18,7 @@ const VNODE_TYPES: Readonly<Record<EntryKind, VnodeType>> = {
 }
 
 /** The operation that stands for an access of `decide`. Others of its group are held to it by a test of their own. */
-export const OPERATION: Readonly<Record<FileAccess, string>> = { read: 'file-read-data', write: 'file-write-data', create: 'file-write-create', remove: 'file-write-unlink', execute: 'process-exec*' }
+const OPERATION: Readonly<Record<FileAccess, string>> = { read: 'file-read-data', write: 'file-write-data', create: 'file-write-create', remove: 'file-write-unlink', execute: 'process-exec*' }
 
 export class SeatbeltModel {
   readonly profile: Profile

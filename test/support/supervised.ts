@@ -17,7 +17,7 @@ export const SUPERVISE_TOOL_SOURCES = [
 export interface SupervisedRule { readonly effect: Effect; readonly path: string; readonly foldsCase?: boolean }
 
 /** The tool's CONFIG. A writable root with something closed below is writable in the outer domain alone. */
-export function superviseConfig(rules: readonly SupervisedRule[], { base = 'read' as 'read' | 'deny', grants = false } = {}): string {
+function superviseConfig(rules: readonly SupervisedRule[], { base = 'read' as 'read' | 'deny', grants = false } = {}): string {
   const hex = (text: string) => Buffer.from(text).toString('hex')
   const holdsSomething = (root: string) => rules.some(({ effect, path }) => effect !== 'write' && isInside('linux', root, path))
   return [
@@ -31,7 +31,7 @@ export function superviseConfig(rules: readonly SupervisedRule[], { base = 'read
 }
 
 /** The rows for files alone. */
-export function fileFilter(arch: Architecture): Uint8Array {
+function fileFilter(arch: Architecture): Uint8Array {
   const rules = supervisedFileCalls(arch, 'shared-memory')
     .flatMap(({ calls, cases }) => calls.map((call): SystemCallRule => ({ call, action: 'user_notification', ...(cases && { cases }) })))
     .filter(({ call }) => Object.hasOwn(SYSTEM_CALLS[arch], call))

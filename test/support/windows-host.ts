@@ -5,7 +5,7 @@ import type { HostSnapshot, WindowsFacts } from '../../src/policy/host-snapshot.
 import { fakeHost, type FakeHostOptions, symlink, type Tree } from './fake-host.js'
 
 export const ME = 'S-1-5-21-11-22-33-1001'
-export const GROUP_OF_ME = 'S-1-5-21-11-22-33-513'
+const GROUP_OF_ME = 'S-1-5-21-11-22-33-513'
 const SYSTEM_AND_ADMINISTRATORS = '(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)'
 export const ONLY_MINE = `O:${ME}G:${GROUP_OF_ME}D:PAI${SYSTEM_AND_ADMINISTRATORS}(A;OICI;FA;;;${ME})`
 /** Everybody by an entry of its own. */
@@ -13,7 +13,7 @@ export const EVERYBODYS = `O:${ME}G:${GROUP_OF_ME}D:AI(A;OICI;FA;;;WD)`
 
 const git: Tree = { HEAD: 'ref: refs/heads/main\n', config: '', objects: {}, refs: {}, hooks: { 'pre-commit': '' }, info: {} }
 
-export const WIN_WORK: Tree = {
+const WIN_WORK: Tree = {
   '.git': git, src: { 'a.ts': '', gen: { 'b.ts': '' } }, deep: { er: { 'secret.txt': '', 'open.txt': '' } }, 'id.key': '', 'run.cmd': '', junction: symlink('C:\\Users\\me\\other'),
 }
 

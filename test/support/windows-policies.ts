@@ -45,7 +45,7 @@ export const WINDOWS_CASES: readonly WindowsCase[] = [
   { name: 'unelevated-everything-degraded', mode: 'unelevated', policy: { deny: ['deep', '**/*.key'], limits: { openFiles: 64 } }, defaults: 'library', host: MESSY, allowDegraded: ['network', 'denied-reads', 'world-writable', 'later-glob-matches', 'limits'] },
 ]
 
-export function resolveWindowsCase({ policy, host = winHost(), defaults = 'reference' }: WindowsCase): { policy: ResolvedPolicy; host: HostSnapshot } {
+function resolveWindowsCase({ policy, host = winHost(), defaults = 'reference' }: WindowsCase): { policy: ResolvedPolicy; host: HostSnapshot } {
   return { host, policy: resolve({ ...presetPolicy(policy.mode ?? 'workspace-write', defaults), ...policy }, host) }
 }
 

@@ -12,9 +12,9 @@ import { quoteRegex } from './sbpl/regex.js'
 import { type Expression, type Form, form, list, literal, regex, requireAll, requireAny, requireNot, subpath } from './sbpl/syntax.js'
 
 /** What reading and running a file needs. The last three have a default of their own, so `file-read*` does not cover them. */
-export const READ = ['file-read*', 'file-clone', 'file-map-executable', 'process-exec*'] as const
+const READ = ['file-read*', 'file-clone', 'file-map-executable', 'process-exec*'] as const
 /** What changing a file, making one and giving it another name needs. A hard link is asked for at both of its ends. */
-export const WRITE = ['file-write*', 'file-link'] as const
+const WRITE = ['file-write*', 'file-link'] as const
 
 /** /dev is the same for every policy: profiles/devices.sbpl. */
 const DEVICES = '/dev'

@@ -135,7 +135,7 @@ const deniedByNothingElse = ({ base, shadowed = [] }: ResolvedPolicy, rules: Lay
   base !== 'deny' ? [] : shadowed.filter(({ effect, kind, path }) => effect === 'deny' && kind !== 'missing' && rules.effectAt(path) === 'deny' && ruleOf(rules, path)?.effect !== 'deny')
 
 /** What lies in a root, has something closed in it, and could be moved together with it: a folder, or a file where a rule wants one. */
-export function movable({ paths, directories = [] }: ResolvedPolicy, rules: Layer): string[] {
+function movable({ paths, directories = [] }: ResolvedPolicy, rules: Layer): string[] {
   const closed = paths.filter(({ effect }) => effect !== 'write').map(({ path }) => path)
   const candidates = [...directories.map(({ path }) => path), ...paths.filter(({ effect }) => effect === 'write').map(({ path }) => path)]
   return [...new Set(candidates)].filter(path => {

@@ -19,7 +19,7 @@ export const FILE_RIGHTS = {
 } as const
 export type FileRight = keyof typeof FILE_RIGHTS
 
-export const maskOf = (...rights: readonly FileRight[]): number => rights.reduce((mask, right) => mask | FILE_RIGHTS[right], 0)
+const maskOf = (...rights: readonly FileRight[]): number => rights.reduce((mask, right) => mask | FILE_RIGHTS[right], 0)
 
 /** FILE_GENERIC_READ and its kin: what the generic rights stand for on files. */
 export const GENERIC_READ = maskOf('readControl', 'readData', 'readAttributes', 'readEa', 'synchronize')

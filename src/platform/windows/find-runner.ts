@@ -6,7 +6,7 @@ import { findPackage } from '../../host/own-package.js'
 import type { AddonPlace } from './addon.js'
 import { WINDOWS_LAYER } from './layer.js'
 
-export const RUNNER_FILE = 'codex-sandbox-runner.exe'
+const RUNNER_FILE = 'codex-sandbox-runner.exe'
 
 /** @throws SandboxError `layer_missing`: it is not built, or this code was bundled into another program */
 export function findRunner({ own = findPackage(), arch = process.arch }: Omit<AddonPlace, 'load'> = {}): string {

@@ -22,7 +22,7 @@ interface Attempt {
   readonly old?: true
 }
 
-export const ATTEMPTS: readonly Attempt[] = [
+const ATTEMPTS: readonly Attempt[] = [
   { call: 'wronly', at: 'file', denied: 'write', fromFolder: true },
   { call: 'rdwr', at: 'file', denied: 'write', fromFolder: true },
   { call: 'o_append', at: 'file', denied: 'write', fromFolder: true },

@@ -11,7 +11,7 @@ import { bwrapArguments } from './compile-arguments.js'
 import { holesOf } from './holes.js'
 
 /** Landlock's ABI with which signals stay inside a domain: commands share a PID namespace with the launcher. */
-export const LEAST_LANDLOCK_ABI = 6
+const LEAST_LANDLOCK_ABI = 6
 
 const OTHER_BACKEND = 'Or leave the back end out: the launcher alone (linux-native) holds it.'
 

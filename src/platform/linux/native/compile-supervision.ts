@@ -16,9 +16,9 @@ import { deviceRights, readRights, rightsOn, writableRights } from '../landlock/
 const DEVICES = ['/dev/null', '/dev/zero', '/dev/full', '/dev/random', '/dev/urandom', '/dev/tty']
 
 /** The launcher alone opens what lies there: terminals and shared memory that were made inside. */
-export const TERMINALS = '/dev/pts'
+const TERMINALS = '/dev/pts'
 const TERMINAL_MAKERS = ['/dev/ptmx', TERMINALS]
-export const SHARED_MEMORY = '/dev/shm'
+const SHARED_MEMORY = '/dev/shm'
 
 /** Places of the host of which commands see a part, whatever the policy says. */
 const OWN_PLACES = [

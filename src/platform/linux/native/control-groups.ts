@@ -34,7 +34,7 @@ const SYSTEMD_UNIT = /\.(?:service|scope|slice|socket|mount|swap)$/
 /** Limits of the own group. Commands in a group beside it would leave them. */
 const OWN_LIMITS = ['memory.max', 'memory.high', 'memory.swap.max', 'pids.max', 'cpu.max']
 
-export const HOST_FILES: GroupFiles = {
+const HOST_FILES: GroupFiles = {
   read(path) {
     try {
       return readFileSync(path, 'utf8')

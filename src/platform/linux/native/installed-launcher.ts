@@ -55,7 +55,7 @@ export function chooseLauncher(own: string, place: InstallPlace = {}): ChosenLau
 }
 
 /** Why somebody else than the owner may have put it there; undefined where nobody can. Follows no link. */
-export function whyUntrusted(path: string, { root = '', owner = 0 }: InstallPlace = {}): string | undefined {
+function whyUntrusted(path: string, { root = '', owner = 0 }: InstallPlace = {}): string | undefined {
   const names = path.slice(root.length).split('/').filter(name => name !== '')
   const places = [root === '' ? '/' : root, ...names.map((_, index) => `${root}/${names.slice(0, index + 1).join('/')}`)]
   for (const at of places) {

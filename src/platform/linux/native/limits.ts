@@ -17,7 +17,7 @@ interface Holding {
  * `supervised` where there is no such namespace, in which the kernel counts for one sandbox alone.
  * Source: setrlimit(2); kernel/ucount.c for RLIMIT_NPROC, which is counted for each user namespace since Linux 5.14.
  */
-export const LIMIT_HOLDINGS: Readonly<Record<LimitName, { readonly asUser: Holding; readonly asRoot: Holding; readonly supervised: Holding }>> = {
+const LIMIT_HOLDINGS: Readonly<Record<LimitName, { readonly asUser: Holding; readonly asRoot: Holding; readonly supervised: Holding }>> = {
   memoryBytes:   same({ mechanism: 'polled', by: 'RLIMIT_DATA for each process; the launcher adds up what all of a command\'s have', note: 'memory is looked at a few times a second: a command may exceed its limit for that long; a single process that asks for more than the limit gets an error of its own (ENOMEM, MemoryError) instead of being ended' }),
   pids: {
     asUser: { mechanism: 'exact', by: 'RLIMIT_NPROC in the sandbox\'s user namespace', note: 'the limit of processes counts those of all commands of the sandbox together' },

@@ -9,7 +9,7 @@ import { DEGRADATIONS, type DegradationName, type UnconfinedPlan } from '../../l
 import { unconfinedBackend } from '../../unconfined.js'
 import { findOpen, MOST_FOUND } from './try-trials.js'
 
-export const OUTER_SANDBOX = 'outer-sandbox'
+const OUTER_SANDBOX = 'outer-sandbox'
 
 const NOTES = [
   'commands run without a sandbox of their own: what holds is the one around this process. What the policy denies was tried once, at the start, and was refused; what was not tried may be open',

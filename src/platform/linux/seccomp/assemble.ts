@@ -4,7 +4,7 @@ import { type Action, type ArgumentCase, type ArgumentCondition, ERRNO, type Sys
 import { type Architecture, AUDIT_ARCH, SYSTEM_CALLS } from './system-calls.js'
 
 /** BPF_MAXINSNS of include/uapi/linux/bpf_common.h: seccomp(2) answers EINVAL above it. */
-export const MAX_INSTRUCTIONS = 4096
+const MAX_INSTRUCTIONS = 4096
 
 /** `struct sock_filter`: `jumpTrue` and `jumpFalse` count from the next instruction and are 8 bits wide, `operand` 32. */
 interface Instruction {

@@ -62,7 +62,7 @@ export interface SetUpReport {
   readonly left: readonly string[]
 }
 
-export function thisMachine(): SetUpMachine {
+function thisMachine(): SetUpMachine {
   const parser = PARSERS.find(path => existsSync(path))
   return {
     root: '', owner: 0, uid: process.geteuid?.() ?? -1, version: packageVersion(),

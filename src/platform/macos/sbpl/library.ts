@@ -53,7 +53,7 @@ const arithmetic = (name: string, least: number, compute: (values: readonly numb
 })
 
 /** As `equal?`: what two values consist of. */
-export function isEqual(left: Value, right: Value, call: Call): boolean {
+function isEqual(left: Value, right: Value, call: Call): boolean {
   call.spend(1)
   if (isList(left)) return isList(right) && left.length === right.length && left.every((item, index) => isEqual(item, right[index] as Value, call))
   if (typeof left !== 'object' || typeof right !== 'object' || isList(right)) return left === right

@@ -68,7 +68,7 @@ export const parseProfile = (text: string, options: ProfileOptions = {}): Profil
  * @throws SandboxError `profile_invalid`, `field` = `SOURCE:LINE:COLUMN`: anything that is not known, does not fit, or goes
  *         beyond the limits; also a profile without `(version 1)`
  */
-export function loadProfile(forms: readonly Form[], options: ProfileOptions = {}): Profile {
+function loadProfile(forms: readonly Form[], options: ProfileOptions = {}): Profile {
   const source = options.source ?? 'profile'
   const loader = new Loader(options, source)
   loader.run(forms, source)

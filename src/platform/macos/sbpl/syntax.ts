@@ -50,7 +50,7 @@ export function string(value: string): Expression {
 }
 
 /** A regular expression as a literal, or where a literal cannot hold it (a quote, a newline) as a string, which `regex` takes too. */
-export const regexText = (source: string): Expression => isRegexLiteral(source) ? { kind: 'regex', source } : string(source)
+const regexText = (source: string): Expression => isRegexLiteral(source) ? { kind: 'regex', source } : string(source)
 
 /** @throws SandboxError `profile_text_invalid`: not a whole number that is exact in a double */
 export function number(value: number): Expression {

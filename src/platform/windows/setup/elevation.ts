@@ -13,7 +13,7 @@ import type { SetUpProgress } from './report.js'
 import { WindowsFailure, type WindowsSystem } from './system.js'
 
 /** Behind the program and its script: the words by which it knows itself for the helper. The pipe and the digest follow. */
-export const HELPER_WORDS = ['windows', 'helper'] as const
+const HELPER_WORDS = ['windows', 'helper'] as const
 
 export interface HelperCommand {
   /** `process.execPath`, and what makes the command line of this package of it. */

@@ -43,10 +43,10 @@ export interface MachineWish {
 const NAMES: readonly AccountName[] = ['offline', 'online']
 
 /** Logging on here, and nowhere and in no other way: no task, no service, not from other machines. */
-export const RIGHTS: readonly string[] = ['SeInteractiveLogonRight', 'SeDenyNetworkLogonRight', 'SeDenyRemoteInteractiveLogonRight', 'SeDenyBatchLogonRight', 'SeDenyServiceLogonRight']
+const RIGHTS: readonly string[] = ['SeInteractiveLogonRight', 'SeDenyNetworkLogonRight', 'SeDenyRemoteInteractiveLogonRight', 'SeDenyBatchLogonRight', 'SeDenyServiceLogonRight']
 
 /** Whose it is, too: the accounts belong to one user of the machine, who alone has their passwords. */
-export const commentFor = (user: WindowsAccount): string => `${ACCOUNT_SETTINGS.comment} (for ${user.sid})`
+const commentFor = (user: WindowsAccount): string => `${ACCOUNT_SETTINGS.comment} (for ${user.sid})`
 const isOurComment = (comment: string): boolean => comment.startsWith(`${ACCOUNT_SETTINGS.comment} (for S-1-`)
 
 /** UF_NORMAL_ACCOUNT, which each of them has. */

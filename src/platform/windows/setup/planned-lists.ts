@@ -32,7 +32,7 @@ export function lastingEditsOfAll(policies: readonly ResolvedPolicy[], mode: Win
 }
 
 /** The machine as it will be when these edits are made, and handed on. */
-export function withEdits(facts: WindowsFacts, edits: readonly WindowsAccessEdit[], ours: ReadonlySet<string>): WindowsFacts {
+function withEdits(facts: WindowsFacts, edits: readonly WindowsAccessEdit[], ours: ReadonlySet<string>): WindowsFacts {
   if (edits.length === 0) return facts
   const known = new Map<string, SecurityDescriptor | undefined>()
   const isReached = (path: string): boolean => edits.some(edit => isInside('windows', edit.path, path))
