@@ -99,7 +99,7 @@ export class SandboxError extends Error {
     const row = ERRORS[code]
     const remedy = options.remedy ?? row.remedy
     const detail = options.detail === undefined ? '' : `: ${options.detail}`
-    super(`${describePlace(place)} ${row.message}${options.source === undefined ? '' : ` (${describeSource(options.source)})`}${detail}. ${remedy}`, options)
+    super(`${describePlace(place)} ${row.message}${options.source === undefined ? '' : ` (${describeSource(options.source)})`}${detail}${detail.endsWith('?') ? '' : '.'} ${remedy}`, options)
     this.code = code
     this.field = place.field
     this.step = place.step

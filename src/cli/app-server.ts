@@ -3,6 +3,7 @@ import { SandboxError } from '../errors.js'
 import { configReader } from '../service/configuration.js'
 import { Service } from '../service/service.js'
 import type { Arguments } from './arguments.js'
+import type { Options } from './options.js'
 
 const EXIT_KILLED = 1
 const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
@@ -11,7 +12,7 @@ const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 export async function appServer({ options, words }: Arguments): Promise<number> {
   const [word, extra] = words
   if (extra !== undefined) throw new SandboxError('option_invalid', { field: 'argument', value: extra }, { detail: 'app-server takes one word at most' })
-  if (word !== undefined) return generate(word, options.outFolder)
+  if (word !== undefined) return generate(word, options)
   if (options.outFolder !== undefined) throw new SandboxError('option_invalid', { field: '--out', value: options.outFolder }, { detail: 'it belongs to generate-json-schema and generate-ts' })
   const socketPath = options.listen === undefined || options.listen === 'stdio://' ? undefined : await socketPathOf(options.listen)
   const choice = { ...(options.config === undefined ? {} : { overrides: options.config }), ...(options.profile === undefined ? {} : { profile: options.profile }) }
@@ -73,9 +74,12 @@ export async function socketPathOf(url: string): Promise<string> {
   return defaultSocketPath(stateDirectory(process.env, takeSnapshot({ selfPaths: [] })))
 }
 
-async function generate(word: string, folder: string | undefined): Promise<number> {
+async function generate(word: string, { outFolder: folder, ...others }: Options): Promise<number> {
   const { GENERATORS, writeGenerated } = await import('../service/generate.js')
   if (!Object.hasOwn(GENERATORS, word)) throw new SandboxError('option_invalid', { field: 'app-server', value: word }, { detail: `it can be ${Object.keys(GENERATORS).join(' or ')}`, remedy: 'Leave it out to serve.' })
+  for (const [key, flag] of [['listen', '--listen'], ['config', '--config'], ['profile', '--profile']] as const) {
+    if (others[key] !== undefined) throw new SandboxError('option_invalid', { field: flag, value: others[key] }, { detail: `it belongs to serving, and ${word} only writes files`, remedy: 'Leave it out.' })
+  }
   if (folder === undefined) throw new SandboxError('option_missing', { field: '--out', value: undefined }, { remedy: `Write \`codex-sandbox app-server ${word} --out DIR\`.` })
   writeGenerated(folder, GENERATORS[word as keyof typeof GENERATORS]())
   return 0

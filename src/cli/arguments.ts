@@ -66,6 +66,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     }
     const value = inline ?? rest[++at]
     if (value === undefined || (inline === undefined && isOption(value))) throw missingValue(row, written, value)
+    if (value === '') throw emptyValue(row, written)
     const given = values.get(row.key) ?? []
     if (given.length > 0 && row.repeat === undefined && given[0] !== value) {
       throw new SandboxError('option_invalid', { field: written, value }, { detail: `it was already given as ${JSON.stringify(given[0])}`, remedy: 'Give it once.' })
@@ -78,7 +79,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
 function takeVerb(argv: readonly string[]): { verb: Verb; verbWasGiven: boolean; rest: readonly string[] } {
   const [first, ...rest] = argv
   if (first === undefined) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to run', remedy: 'Give one after --, such as `codex-sandbox -- git status`, or see `codex-sandbox --help`.' })
-  if (first === 'help') return { verb: 'run', verbWasGiven: false, rest: ['--help'] }
+  if (first === 'help') return takeHelp(rest)
   if (isOption(first) || first === '--') return { verb: 'run', verbWasGiven: false, rest: argv }
   if (Object.hasOwn(VERBS, first)) return { verb: first as Verb, verbWasGiven: true, rest }
   const near = nearestName(first, Object.keys(VERBS))
@@ -87,6 +88,14 @@ function takeVerb(argv: readonly string[]): { verb: Verb; verbWasGiven: boolean;
     detail: `there are only ${Object.keys(VERBS).join(', ')}`,
     remedy: near === undefined ? `To run it, write ${toRun}.` : `Did you mean \`codex-sandbox ${near}\`, or to run it: ${toRun}?`,
   })
+}
+
+/** `help`, `help VERB`. */
+function takeHelp(about: readonly string[]): ReturnType<typeof takeVerb> {
+  const [name] = about
+  if (name === undefined || isOption(name)) return { verb: 'run', verbWasGiven: false, rest: ['--help', ...about] }
+  if (Object.hasOwn(VERBS, name)) return { verb: name as Verb, verbWasGiven: true, rest: ['--help', ...about.slice(1)] }
+  throw new SandboxError('option_invalid', { field: 'help', value: name }, { detail: `there are only ${Object.keys(VERBS).join(', ')}` })
 }
 
 interface FoundOption {
@@ -117,7 +126,8 @@ function findOption(verb: Verb, word: string): FoundOption {
 function unknownOption(verb: Verb, written: string, rows: readonly OptionRow[]): SandboxError {
   const elsewhere = OPTIONS.find(row => `--${longName(row)}` === written)
   const known = rows.flatMap(row => [`--${longName(row)}`, ...(row.alias === undefined ? [] : [`--${row.alias}`])])
-  const near = nearestName(written, known)
+  // Of a single letter every name is as near.
+  const near = written.startsWith('--') ? nearestName(written, known) : undefined
   return new SandboxError('option_invalid', { field: 'option', value: written }, {
     detail: elsewhere === undefined ? 'there is no such option' : `it belongs to ${elsewhere.for.join(', ')}, not to ${verb}`,
     ...(near === undefined || elsewhere !== undefined ? {} : { remedy: `Did you mean ${near}?` }),
@@ -130,6 +140,10 @@ function missingValue(row: OptionRow, written: string, next: string | undefined)
     remedy: next === undefined || next === '--' ? `Write ${written} ${row.value}.` : `If ${JSON.stringify(next)} is the value, join them: ${written}${written.startsWith('--') ? '=' : ''}${shown(next)}.`,
   })
 }
+
+/** No option means anything by an empty value, and a variable of the shell that was not set gives one. */
+const emptyValue = (row: OptionRow, written: string): SandboxError =>
+  new SandboxError('option_invalid', { field: written, value: '' }, { detail: `it is empty, where it needs ${row.value}`, remedy: `Write ${written} ${row.value}, or leave it out; a shell's variable that is not set is empty.` })
 
 function strayWord(verb: Verb, before: readonly string[], command: readonly string[]): SandboxError {
   const usage = verb === 'doctor' || verb === 'sessions' || verb === 'debug-config' ? `${verb} takes no words.` : `Put the command after --: ${suggestion(before, command)}.`

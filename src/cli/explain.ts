@@ -14,6 +14,7 @@ const EXIT = { allowed: 0, denied: 1 } as const
 
 export async function explain({ verb, options, words }: Arguments): Promise<number> {
   const [word, ...others] = words
+  if (word === '') throw new SandboxError('option_invalid', { field: 'explain', value: word }, { detail: 'it is empty', remedy: 'Write it like `codex-sandbox explain --write /etc/hosts`.' })
   if (word === undefined || others.length > 0) {
     throw new SandboxError('option_invalid', { field: 'explain', value: word ?? '' }, { detail: word === undefined ? 'it needs a PATH, HOST:PORT or @NAME' : 'it takes one PATH, HOST:PORT or @NAME', remedy: 'Write it like `codex-sandbox explain --write /etc/hosts`.' })
   }
@@ -36,6 +37,7 @@ export function parseAccess(word: string, { write, cwd, exists }: { write: boole
   const target = /^(?<host>\[[^\]/]+\]|[^:/[\]]+):(?<port>\d{1,5})$/.exec(word)?.groups as { host: string; port: string } | undefined
   if (target !== undefined && !write) {
     const port = Number(target.port)
+    if (target.host.includes('*')) throw new SandboxError('option_invalid', { field: 'explain', value: word }, { detail: 'it is a pattern, and a connection is to one host', remedy: 'Write it like example.org:443.' })
     if (port === 0 || port > 65535) throw new SandboxError('option_invalid', { field: 'explain', value: word }, { detail: 'a port is from 1 to 65535', remedy: 'Write it like example.org:443.' })
     return { kind: 'connect', host: target.host.replace(/^\[|\]$/g, ''), port }
   }

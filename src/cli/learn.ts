@@ -3,18 +3,18 @@ import { constants, openSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { SandboxError } from '../errors.js'
-import { takeSnapshot } from '../host/snapshot.js'
+import { currentFolder, currentPlatform, takeSnapshot } from '../host/snapshot.js'
 import { learn as learnPolicy, type Learned, type LearnRun } from '../learn/learn.js'
 import { policyJson, policyToml } from '../learn/policy-text.js'
 import type { Reason, Withheld } from '../learn/proposal.js'
 import type { ExecResult } from '../exec/result.js'
-import { currentFolder } from '../host/snapshot.js'
 import { DEGRADATIONS, type DegradationName, type LinuxBackend, LINUX_BACKENDS, RUNGS } from '../platform/launch-plan.js'
 import { policyObject } from '../policy/policy-object.js'
 import type { Arguments } from './arguments.js'
 import { policyFromOptions } from './policy-options.js'
 import { print } from './print.js'
 import { oneOf, parseCount, parseDurationMs } from './values.js'
+import { refuseWithoutEffect } from './without-effect.js'
 
 /** @returns 0 where the last run had no denial, else 1 */
 export async function learn({ verb, options, words }: Arguments): Promise<number> {
@@ -24,6 +24,7 @@ export async function learn({ verb, options, words }: Arguments): Promise<number
   let configured: { readonly backend?: LinuxBackend } = {}
   const policy = await policyFromOptions(verb, options, { cwd: here, onBackend: backend => { configured = { backend } } })
   if (policy.mode !== 'read-only' && policy.mode !== 'workspace-write') throw new SandboxError('policy_contradiction', { field: '--sandbox', value: policy.mode }, { detail: 'nothing is denied there, so there is nothing to learn', remedy: 'Leave it out.' })
+  refuseWithoutEffect({ verb, options, platform: currentPlatform(), mode: policy.mode })
   const out = options.out === undefined ? undefined : openOut(options.out)
   const tell = async (text: string): Promise<void> => { if (options.quiet !== true) await print(process.stderr, text) }
   const learned = await learnPolicy({
@@ -42,7 +43,7 @@ export async function learn({ verb, options, words }: Arguments): Promise<number
     onRun: run => tell(`codex-sandbox: ${runLine(run)}\n`),
   })
   await tell(`${[...learnedLines(learned)].join('\n')}\n`)
-  if (out !== undefined) writeFileSync(out.descriptor, out.isToml ? policyToml(learned.policy) : policyJson(learned.policy))
+  if (out !== undefined) writeOut(out, out.isToml ? policyToml(learned.policy) : policyJson(learned.policy))
   if (options.json === true) await print(process.stdout, asJson(learned))
   else if (out === undefined) await print(process.stdout, `${policyJson(learned.policy)}\n# the same for config.toml\n${policyToml(learned.policy)}`)
   return learned.complete ? 0 : 1
@@ -84,10 +85,24 @@ function asJson({ policy, reasons, withheld, runs, complete }: Learned): string 
   }, null, 2)}\n`
 }
 
-/** Opened before the command runs, so that a wrong path costs nothing; a link is not followed, as a command may have made it. */
-function openOut(path: string): { descriptor: number; isToml: boolean } {
+interface Out {
+  readonly path: string
+  readonly descriptor: number
+  readonly isToml: boolean
+}
+
+function writeOut({ path, descriptor }: Out, text: string): void {
   try {
-    return { descriptor: openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o666), isToml: path.endsWith('.toml') }
+    writeFileSync(descriptor, text)
+  } catch (error) {
+    throw new SandboxError('output_file', { field: '--out', value: path }, { detail: (error as Error).message, remedy: 'Make room there, or name another file.', cause: error })
+  }
+}
+
+/** Opened before the command runs, so that a wrong path costs nothing; a link is not followed, as a command may have made it. */
+function openOut(path: string): Out {
+  try {
+    return { path, descriptor: openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o666), isToml: path.endsWith('.toml') }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new SandboxError('option_invalid', { field: '--out', value: path }, { detail: code === 'ELOOP' ? 'it is a symbolic link' : `it cannot be written (${code})`, remedy: 'Name a file that you may write.', cause: error })

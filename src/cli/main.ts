@@ -2,6 +2,7 @@
 import { SandboxError } from '../errors.js'
 import { type Arguments, parseArguments } from './arguments.js'
 import { errorRecord } from './error-record.js'
+import type { Options } from './options.js'
 
 /** The sandbox could not be made, or the usage is wrong: what env(1), timeout(1) and their kin use as well. */
 const EXIT_NO_SANDBOX = 125
@@ -17,10 +18,13 @@ function exitAfter(code: Promise<number>): void {
 }
 
 async function runCommandLine(words: readonly string[]): Promise<number> {
+  let given: Arguments | undefined
   try {
-    return await runVerb(parseArguments(words))
+    given = parseArguments(words)
+    if (words.some(word => word.includes('\ufffd'))) (await import('./readable-words.js')).refuseUnreadableWords(words)
+    return await runVerb(given)
   } catch (error) {
-    return tell(error, words)
+    return tell(error, words, given?.options)
   }
 }
 
@@ -50,14 +54,15 @@ async function print(text: string): Promise<number> {
 }
 
 /** What the user can mend is one line; anything else is a mistake of ours and says so. */
-async function tell(error: unknown, words: readonly string[]): Promise<number> {
-  const { print } = await import('./print.js')
+async function tell(error: unknown, words: readonly string[], options?: Options): Promise<number> {
+  const [{ print }, { messageInFlags }] = await Promise.all([import('./print.js'), import('./in-flags.js')])
   // Asked of the words, since the failure may be that they could not be understood.
   const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words
   const verbose = own.includes('--verbose') || own.includes('-v')
   if (error instanceof SandboxError) {
-    if (own.includes('--json')) await print(process.stdout, errorRecord(error))
-    await print(process.stderr, `codex-sandbox: ${inFlags(error.message)}\n${verbose && error.cause instanceof Error ? `${error.cause.stack}\n` : ''}`)
+    // Where standard output is what failed, standard error still tells.
+    if (own.includes('--json')) await print(process.stdout, errorRecord(error)).catch(() => {})
+    await print(process.stderr, `codex-sandbox: ${messageInFlags(error, options)}\n${verbose && error.cause instanceof Error ? `${error.cause.stack}\n` : ''}`)
     return EXIT_NO_SANDBOX
   }
   const message = error instanceof Error ? error.message : String(error)
@@ -65,14 +70,3 @@ async function tell(error: unknown, words: readonly string[]): Promise<number> {
   await print(process.stderr, `codex-sandbox: ${message} (this is a bug in codex-sandbox; --verbose shows where)\n${stack}`)
   return EXIT_NO_SANDBOX
 }
-
-/** Remedies name the library's options; here they are flags. */
-const FLAGS: readonly (readonly [RegExp, string])[] = [
-  [/\ballowDegraded \["([\w-]+)"\]/, '--allow-degraded $1'],
-  [/\bname it in allowDegraded\b/, 'name it with --allow-degraded'],
-  [/\b(?:say so|allow it) by name: allowBroadRoots\b/, 'name it with --write'],
-  [/, or give launcherPath\b/, ''],
-  [/: launcherPath or CODEX_SANDBOX_LAUNCHER\b/, ': CODEX_SANDBOX_LAUNCHER'],
-]
-
-const inFlags = (message: string): string => FLAGS.reduce((text, [words, flag]) => text.replace(words, flag), message)

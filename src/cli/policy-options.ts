@@ -8,6 +8,7 @@ import type { LinuxBackend } from '../platform/launch-plan.js'
 import { combineNetwork } from '../policy/network-policy.js'
 import type { NetworkRules } from '../policy/domains.js'
 import { resolveText } from '../policy/path-syntax.js'
+import { protectedName } from '../policy/protected-name.js'
 import { presetPolicy } from '../policy/presets.js'
 import type { Limits, NetworkMode, SandboxMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { Options, Verb } from './options.js'
@@ -44,7 +45,7 @@ export async function policyFromOptions(verb: Verb, options: Options, context: P
     read: [...base.read, ...paths(options.read)],
     write: [...base.write, ...paths(options.write)],
     deny: [...base.deny, ...paths(options.deny)],
-    protect: [...base.protect, ...(options.protect ?? [])],
+    protect: [...base.protect, ...(options.protect ?? []).map(name => protectedName(name, '--protect'))],
     devices: [...base.devices, ...(options.device ?? []).map(path => resolve('/dev', path))],
     git: options.git === undefined ? base.git : oneOf('--git', options.git, ['commits', 'protected'] as const),
     protectAgentFiles: options.agentFiles === undefined ? base.protectAgentFiles : oneOf('--agent-files', options.agentFiles, ['protected', 'open'] as const) === 'protected',
@@ -123,22 +124,30 @@ function chosenMode(options: Options): (typeof MODES)[number] | undefined {
 
 const EXAMPLE = 'Write it like {"mode": "workspace-write", "deny": ["secrets"]}.'
 
-/** `--policy`: JSON itself, or a file of JSON or, by its name, TOML. */
+/** `--policy`: JSON itself, or a file of JSON or, by its name, TOML. What is wrong in it is named as a part of the option. */
 async function readPolicy(given: string, cwd: string): Promise<SandboxPolicy> {
-  const inline = /^\s*[{"]/.test(given)
   const { parseConfigPolicy, parsePolicy } = await import('../policy/parse.js')
-  if (inline) return parsePolicy(parseJson('--policy', given, given, EXAMPLE))
+  const parse = await policyText(given, cwd)
+  try {
+    return parse.baseDir === undefined ? parsePolicy(parse.input) : parseConfigPolicy(parse.input, parse.baseDir)
+  } catch (error) {
+    throw error instanceof SandboxError && error.field !== undefined ? error.renamed(error.field === 'policy' ? '--policy' : `--policy ${error.field}`) : error
+  }
+}
+
+/** `baseDir`: of a config file, whose relative roots start at its own folder, as in the reference. */
+async function policyText(given: string, cwd: string): Promise<{ readonly input: unknown; readonly baseDir?: string }> {
+  // No file is called like that, and a list is no policy, which the parser says better.
+  if (/^\s*[{["]/.test(given)) return { input: parseJson('--policy', given, given, EXAMPLE) }
   const file = resolve(cwd, given)
   const text = readText('--policy', file, given, 'Name a file, or give the policy itself as JSON: {"mode": "workspace-write"}.')
-  if (!file.endsWith('.toml')) return parsePolicy(parseJson('--policy', text, given, EXAMPLE))
+  if (!file.endsWith('.toml')) return { input: parseJson('--policy', text, given, EXAMPLE) }
   const { parseToml } = await import('./parse-toml.js')
-  // Relative roots of a config file start at its own folder, as in the reference.
-  return parseConfigPolicy(parseToml(text, '--policy', given), resolve(file, '..'))
+  return { input: parseToml(text, '--policy', given), baseDir: resolve(file, '..') }
 }
 
 /** Against this process's cwd; `~/` is our home, since a shell leaves it alone in --option=~/path. */
 function absolute(cwd: string, home: string, path: string): string {
-  if (path === '') throw new SandboxError('path_invalid', { field: 'path', value: path }, { detail: 'it is empty' })
   // The policy may be for another system than this one.
   const platform = cwd.startsWith('/') ? 'linux' : 'windows'
   return path === '~' || path.startsWith('~/') ? resolveText(platform, home, `.${path.slice(1)}`) : resolveText(platform, cwd, path)

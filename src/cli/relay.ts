@@ -2,6 +2,7 @@
 import { fstatSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { isatty, type ReadStream, type WriteStream } from 'node:tty'
+import { isGone, notWritten } from './print.js'
 import { UserTerminal, whenForeground } from './terminal.js'
 
 /** The little of a spawned command that is needed here. */
@@ -38,7 +39,10 @@ const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2
 /** After SIGPIPE, for a command that ignores it and goes on writing to nobody. */
 const BROKEN_PIPE_GRACE_MS = 1000
 
-/** Connects everything; output that the result keeps is only let through here. The returned function disconnects it, gives the terminal back, and resolves when all output is written. */
+/**
+ * Connects everything; output that the result keeps is only let through here. The returned function disconnects it, gives the terminal back,
+ * and resolves when all output is written. It rejects where some of it could not be, though there is somebody who would read it.
+ */
 export function relay(command: RelayedCommand, wiring: Wiring, output: 'pass' | 'keep'): () => Promise<void> {
   const terminal = wiring.kind === 'terminal' ? wiring.terminal : undefined
   const input = inputGate(command, wiring)
@@ -49,8 +53,11 @@ export function relay(command: RelayedCommand, wiring: Wiring, output: 'pass' | 
   if (command.stderr !== null) outputs.push(pass(command.stderr, () => process.stderr))
   input.open()
   return async () => {
-    await Promise.all(outputs)
-    for (const step of undo) step()
+    try {
+      await Promise.all(outputs)
+    } finally {
+      for (const step of undo) step()
+    }
   }
 }
 
@@ -101,11 +108,13 @@ function inputGate(command: RelayedCommand, wiring: Wiring): InputGate {
   }
 }
 
-/** Resolves when all of it is written, or goes nowhere any more. */
+/** Resolves when all of it is written, or nobody reads it any more. @throws SandboxError `output_file` */
 async function passOutput(command: RelayedCommand, from: Readable, to: Writable): Promise<void> {
   const timers: NodeJS.Timeout[] = []
-  const broken = (): void => {
+  let failure: Error | undefined
+  const broken = (error: Error): void => {
     if (timers.length > 0) return
+    failure = error
     from.unpipe(to)
     // What still comes goes nowhere, as it would after SIGPIPE.
     from.resume()
@@ -118,6 +127,7 @@ async function passOutput(command: RelayedCommand, from: Readable, to: Writable)
   await closed(from)
   for (const timer of timers) clearTimeout(timer)
   await written(to)
+  if (failure !== undefined && !isGone(failure)) throw notWritten(to, failure)
 }
 
 const closed = (stream: Readable): Promise<void> => stream.closed ? Promise.resolve() : new Promise(done => { stream.once('close', done) })

@@ -6,7 +6,7 @@ import { SandboxError } from '../errors.js'
 import type { ParsedSandboxOptions, SpawnOptions } from '../exec/options.js'
 import type { ExecResult } from '../exec/result.js'
 import { createParsedSandbox, type Sandbox } from '../exec/sandbox.js'
-import { currentFolder, takeSnapshot } from '../host/snapshot.js'
+import { currentFolder, currentPlatform, takeSnapshot } from '../host/snapshot.js'
 import { DEGRADATIONS, type DegradationName, LINUX_BACKENDS, RUNGS, WINDOWS_MODES } from '../platform/launch-plan.js'
 import type { HostSnapshot, PlatformName } from '../policy/host-snapshot.js'
 import { resolveText } from '../policy/path-syntax.js'
@@ -17,6 +17,7 @@ import { policyFromOptions } from './policy-options.js'
 import { print } from './print.js'
 import { chooseWiring, relay } from './relay.js'
 import { oneOf, parseDurationMs, parsePorts } from './values.js'
+import { refuseWithoutEffect } from './without-effect.js'
 
 const PLATFORMS = ['linux', 'macos', 'windows'] as const
 
@@ -28,7 +29,9 @@ export async function run(given: Arguments): Promise<number> {
   const { options, words } = given
   const other = await findOtherHost(given)
   if (words.length === 0 && options.printPlan !== true) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to run', remedy: `Give one after --: \`codex-sandbox ${given.verb} -- COMMAND\`.` })
-  if (options.quiet === true && options.logDenials === true) throw new SandboxError('policy_contradiction', { field: '--quiet', value: undefined }, { detail: '--log-denials prints after the command, and --quiet forbids it' })
+  for (const [key, flag] of [['logDenials', '--log-denials'], ['verbose', '--verbose']] as const) {
+    if (options.quiet === true && options[key] === true) throw new SandboxError('policy_contradiction', { field: '--quiet', value: undefined }, { detail: `${flag} prints after the command, and --quiet forbids it` })
+  }
   const commandOptions = optionsOfCommand(options)
   const sandboxOptions = await optionsOfSandbox(given, other)
   if (options.printPlan === true) return printPlan(sandboxOptions, words, other)
@@ -37,7 +40,8 @@ export async function run(given: Arguments): Promise<number> {
   try {
     return await runReported(given, sandboxOptions, commandOptions, report)
   } catch (error) {
-    if (report !== undefined && error instanceof SandboxError) writeReport(report, errorRecord(error))
+    // That the report could not be written cannot be written there either.
+    if (report !== undefined && error instanceof SandboxError && error.field !== '--report') writeReport(report, errorRecord(error))
     throw error
   }
 }
@@ -120,7 +124,7 @@ async function optionsOfSandbox({ verb, options }: Arguments, other: HostSnapsho
   let configured: Pick<ParsedSandboxOptions, 'backend'> = {}
   const policy = await policyFromOptions(verb, options, { cwd, home, ...(other === undefined ? {} : { config: { elsewhere: true as const } }), onNotice: notice => notices.push(`codex-sandbox: ${notice}\n`), onBackend: backend => { configured = { backend } } })
   if (notices.length > 0 && options.quiet !== true) await print(process.stderr, notices.join(''))
-  return {
+  const asked: ParsedSandboxOptions = {
     policy,
     cwd: options.cd === undefined ? cwd : other?.platform === 'windows' ? resolveText('windows', cwd, options.cd) : resolve(cwd, options.cd),
     allowDegraded: (options.allowDegraded ?? []).map(name => oneOf('--allow-degraded', name, Object.keys(DEGRADATIONS) as DegradationName[])),
@@ -131,6 +135,8 @@ async function optionsOfSandbox({ verb, options }: Arguments, other: HostSnapsho
     // Naming it is the word that it needs.
     allowBroadRoots: policy.write.some(path => path === '/' || path === home),
   }
+  refuseWithoutEffect({ verb, options, platform: other?.platform ?? currentPlatform(), mode: policy.mode })
+  return asked
 }
 
 async function printPlan(options: ParsedSandboxOptions, words: readonly string[], other: HostSnapshot | undefined): Promise<number> {
@@ -194,15 +200,20 @@ async function tellWhatGrantsNothing({ policy }: Sandbox): Promise<void> {
 }
 
 interface Report {
+  readonly path: string
   readonly descriptor: number
   /** A file of its own; /dev/stderr may be somebody's log, whose lines stay. */
   readonly replaces: boolean
 }
 
-/** The old content stays until there is a new one. */
-function writeReport({ descriptor, replaces }: Report, text: string): void {
-  if (replaces && fstatSync(descriptor).isFile()) ftruncateSync(descriptor)
-  writeFileSync(descriptor, text)
+/** The old content stays until there is a new one. @throws SandboxError `output_file` */
+function writeReport({ path, descriptor, replaces }: Report, text: string): void {
+  try {
+    if (replaces && fstatSync(descriptor).isFile()) ftruncateSync(descriptor)
+    writeFileSync(descriptor, text)
+  } catch (error) {
+    throw new SandboxError('output_file', { field: '--report', value: path }, { detail: (error as Error).message, remedy: 'Make room there, or name another file; the command itself has run.', cause: error })
+  }
 }
 
 /**
@@ -213,7 +224,7 @@ function openReport(path: string): Report {
   const replaces = !/^\/(dev|proc)\//.test(path)
   const how = replaces ? constants.O_NOFOLLOW : constants.O_APPEND
   try {
-    return { descriptor: openSync(path, constants.O_WRONLY | constants.O_CREAT | how, 0o666), replaces }
+    return { path, descriptor: openSync(path, constants.O_WRONLY | constants.O_CREAT | how, 0o666), replaces }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new SandboxError('option_invalid', { field: '--report', value: path }, { detail: code === 'ELOOP' ? 'it is a symbolic link' : `it cannot be written (${code})`, remedy: 'Name a file that you may write.', cause: error })

@@ -10,10 +10,12 @@ import { print } from './print.js'
 export async function setup({ options, words }: Arguments): Promise<number> {
   const [word, extra] = words
   if (word === undefined) throw new SandboxError('option_missing', { field: 'what to set up', value: undefined }, { remedy: 'Write `codex-sandbox setup linux`.' })
+  if (word === 'windows') throw new SandboxError('option_invalid', { field: 'setup', value: word }, { detail: 'Windows has a verb of its own', remedy: 'Write `codex-sandbox windows setup --mode elevated`.' })
   if (word !== 'linux' || extra !== undefined) throw new SandboxError('option_invalid', { field: 'setup', value: extra ?? word }, { detail: 'linux is all that it can set up', remedy: 'Write `codex-sandbox setup linux`.' })
   const platform = currentPlatform()
   if (platform !== 'linux') throw new SandboxError('platform_unsupported', { field: 'platform', value: platform }, { detail: 'this is for Linux machines with AppArmor', remedy: 'Nothing of it is needed here.' })
   const { uninstall = false, force = false } = options
+  if (uninstall && force) throw new SandboxError('option_invalid', { field: '--force', value: undefined }, { detail: 'it installs, and --uninstall takes away', remedy: 'Leave it out.' })
   const command = [process.execPath, process.argv[1] ?? '', 'setup', 'linux', ...(uninstall ? ['--uninstall'] : []), ...(force ? ['--force'] : [])].map(shellWord).join(' ')
   const report = setUpLinux({ launcher: findLauncher(), command, uninstall, force })
   await print(process.stdout, options.json === true ? `${JSON.stringify(report, null, 2)}\n` : formatSetUp(report))

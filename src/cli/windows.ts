@@ -2,6 +2,7 @@
 import { isAbsolute, resolve } from 'node:path/win32'
 import { SandboxError } from '../errors.js'
 import { openWindowsSetup, runSetupHelper, type WindowsSetup } from '../exec/windows-setup.js'
+import { currentFolder } from '../host/snapshot.js'
 import { WINDOWS_MODES } from '../platform/launch-plan.js'
 import type { SetUpProgress, SetUpReport, SetUpStatus, SetUpStepReport, UninstallReport } from '../platform/windows/setup/report.js'
 import type { Arguments } from './arguments.js'
@@ -22,7 +23,7 @@ export interface WindowsPlace {
 }
 
 const here = (): WindowsPlace => ({
-  open: openWindowsSetup, cwd: process.cwd(), out: text => printTo(process.stdout, text), err: text => printTo(process.stderr, text), isTerminal: process.stderr.isTTY,
+  open: openWindowsSetup, cwd: currentFolder(), out: text => printTo(process.stdout, text), err: text => printTo(process.stderr, text), isTerminal: process.stderr.isTTY,
 })
 
 /** @returns the exit code */

@@ -1,5 +1,5 @@
 // Fills a HostSnapshot from this machine. The only reader of `process.platform`.
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, type BigIntStats } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync, type BigIntStats } from 'node:fs'
 import { userInfo } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
@@ -32,7 +32,7 @@ export function takeSnapshot({ selfPaths, cwd = currentFolder(), env = process.e
     cwd,
     home,
     tmpdir: nonEmpty(platform === 'windows' ? env['TEMP'] || env['TMP'] : env['TMPDIR']),
-    codexHome: nonEmpty(env['CODEX_HOME']) ?? (home === undefined ? undefined : path.join(home, '.codex')),
+    codexHome: codexHomeFolder(env, home),
     uid: process.getuid?.() ?? -1,
     gid: process.getgid?.() ?? -1,
     selfPaths,
@@ -42,14 +42,28 @@ export function takeSnapshot({ selfPaths, cwd = currentFolder(), env = process.e
   }
 }
 
-/** @throws SandboxError `path_not_found`, `field` = `cwd`: this process's folder was removed under it */
+/** @throws SandboxError `path_not_found`, `field` = `current folder`: this process's folder was removed under it; `path_invalid`: it cannot be named */
 export function currentFolder(): string {
   try {
-    return process.cwd()
+    return readable(process.cwd())
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw new SandboxError('path_not_found', { field: 'cwd', value: '.' }, { detail: 'this process\'s own folder was removed', remedy: 'Change to one that exists, or name another cwd.', cause: error })
+    throw new SandboxError('path_not_found', { field: 'current folder', value: undefined }, { detail: 'this process\'s own folder was removed', remedy: 'Change to one that exists, or name another cwd.', cause: error })
   }
+}
+
+/** A name that is not UTF-8 comes decoded, and so as that of another folder, which may be there too. */
+function readable(folder: string): string {
+  if (!folder.includes('\ufffd')) return folder
+  const [named, own] = [statSync(folder, { throwIfNoEntry: false }), statSync('.')]
+  if (named?.dev === own.dev && named.ino === own.ino) return folder
+  throw new SandboxError('path_invalid', { field: 'current folder', value: folder }, { detail: 'its name is not UTF-8', remedy: 'Rename it, or change to another one.' })
+}
+
+/** A relative one starts at this process's folder, as in the reference. */
+function codexHomeFolder(env: NonNullable<SnapshotOptions['env']>, home: string | undefined): string | undefined {
+  const named = nonEmpty(env['CODEX_HOME'])
+  return named !== undefined ? path.resolve(named) : home === undefined ? undefined : path.join(home, '.codex')
 }
 
 const PLATFORMS: Readonly<Partial<Record<NodeJS.Platform, PlatformName>>> = { linux: 'linux', darwin: 'macos', win32: 'windows' }

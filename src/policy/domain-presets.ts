@@ -56,7 +56,7 @@ function domainPreset(word: string, field: string): DomainPreset {
   const known = Object.keys(DOMAIN_PRESETS)
   const near = nearestName(name, known)
   throw new SandboxError('policy_invalid_value', { field, value: word }, {
-    detail: `the presets are ${known.map(each => `@${each}`).join(', ')}`, ...(near === undefined ? {} : { remedy: `Did you mean "@${near}"?` }),
+    detail: `the presets are ${known.map(each => `@${each}`).join(', ')}`, remedy: near === undefined ? 'Name one of them, or the hosts themselves.' : `Did you mean "@${near}"?`,
   })
 }
 

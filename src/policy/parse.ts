@@ -1,10 +1,10 @@
 // Policy input of any form -> SandboxPolicy. Looks at no host: paths stay as they were written, where that form allows it.
 import type * as z from 'zod'
 import { SandboxError } from '../errors.js'
-import { hasGlobSyntax } from './glob.js'
 import { nearestName } from './nearest-name.js'
 import { looksAbsolute, resolveText } from './path-syntax.js'
 import { combineNetwork, type NetworkTable } from './network-policy.js'
+import { protectedName } from './protected-name.js'
 import { isPresetName, presetPolicy, SANDBOX_MODES } from './presets.js'
 import type { EnvironmentPolicy, Limits, ReadAccess, SandboxMode, SandboxPolicy } from './sandbox-policy.js'
 import { type ConfigPolicy, configPolicySchema, type CorePolicy, coreVariants, NETWORK_KEYS, type NetworkConfig, type PolicyObject, policyObjectSchema, snakeCase, type WirePolicy, wireVariants } from './schema.js'
@@ -135,7 +135,7 @@ function parseCodePolicy(input: object): SandboxPolicy {
     write: given.write ?? [],
     deny: [...new Set([...given.deny ?? [], ...given.requiredDeny ?? []])],
     ...(given.requiredDeny === undefined ? {} : { requiredDeny: given.requiredDeny }),
-    protect: (given.protect ?? []).map(protectedName),
+    protect: (given.protect ?? []).map((name, index) => protectedName(name, `protect[${index}]`)),
     protectAgentFiles: given.protectAgentFiles ?? preset.protectAgentFiles,
     git: given.git ?? 'protected',
     denySecrets: denySecrets(given, preset),
@@ -213,17 +213,6 @@ function absoluteRoot(root: string, field: string, baseDir?: string): string {
   if (looksAbsolute(root) || /^~(?:[\\/]|$)/.test(root)) return root
   if (baseDir === undefined) throw new SandboxError('path_not_absolute', { field, value: root })
   return resolveText(baseDir.startsWith('/') ? 'linux' : 'windows', baseDir, root)
-}
-
-function protectedName(name: string, index: number): string {
-  const field = `protect[${index}]`
-  const refuse = (detail: string) => new SandboxError('policy_invalid_value', { field, value: name }, { detail, remedy: 'Give a name or path relative to each writable root, such as ".vscode".' })
-  if (looksAbsolute(name) || name.startsWith('~')) throw refuse('it is not relative to a writable root')
-  if (/[\u0000-\u001f\u007f]/.test(name)) throw refuse('it contains a control character')
-  const names = name.split(/[\\/]/).filter(part => part !== '' && part !== '.')
-  if (names.length === 0 || names.includes('..')) throw refuse('it does not lie below a writable root')
-  if (hasGlobSyntax('windows', name)) throw new SandboxError('glob_invalid', { field, value: name }, { detail: 'globs are not known in protect' })
-  return name
 }
 
 /** Validates, and turns the first issue into our error. Unknown keys go first: they explain the others. */

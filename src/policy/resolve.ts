@@ -162,7 +162,7 @@ function refuseTooMany(policy: SandboxPolicy): void {
 }
 
 function canonicalHome(host: HostSnapshot): string | undefined {
-  return host.home === undefined ? undefined : followLinks(host, normalizePath(host.platform, host.home, { field: 'home' }), 'home').path
+  return host.home === undefined ? undefined : followLinks(host, normalizePath(host.platform, host.home, { field: '$HOME' }), '$HOME').path
 }
 
 function findCwd(host: HostSnapshot, given: string | undefined): Located & { readonly value: string; readonly written: string } {

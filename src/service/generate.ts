@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
+import { SandboxError } from '../errors.js'
 import { wirePolicySchema } from '../policy/schema.js'
 import { METHODS } from './methods.js'
 import { NOTIFICATIONS, sandboxPolicy, SERVER_REQUESTS } from './protocol.js'
@@ -67,7 +68,12 @@ function typeScript(): Files {
 /** By the word of the command line. */
 export const GENERATORS = { 'generate-json-schema': jsonSchemas, 'generate-ts': typeScript } as const
 
+/** @throws SandboxError `output_file` */
 export function writeGenerated(folder: string, files: Files): void {
-  mkdirSync(folder, { recursive: true })
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+  try {
+    mkdirSync(folder, { recursive: true })
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+  } catch (error) {
+    throw new SandboxError('output_file', { field: '--out', value: folder }, { detail: (error as Error).message, remedy: 'Name a folder that you may write; it is made where it is missing.', cause: error })
+  }
 }

@@ -30,6 +30,7 @@ test.each([
   { name: 'explain: options may follow',                  argv: ['explain', '/x', '--add-dir', '/y'],        verb: 'explain', options: { write: ['/y'] }, words: ['/x'] },
   { name: 'doctor takes --json',                          argv: ['doctor', '--json'],                        verb: 'doctor',  options: { json: true }, words: [] },
   { name: 'help is a word too',                           argv: ['help'],                                    verb: 'run',     options: { help: true }, words: [] },
+  { name: 'and so is the help of a verb',                 argv: ['help', 'explain'],                         verb: 'explain', options: { help: true }, words: [] },
 ])('$name', ({ argv, verb, options, words, system }) => {
   const { verbWasGiven: _, ...parsed } = parseArguments(argv)
   expect(parsed).toEqual({ verb, options, words, system })
@@ -48,6 +49,10 @@ test.each([
   { name: 'a value is missing before --',           argv: ['--timeout', '--', 'ls'],             says: ['--timeout', '30s'] },
   { name: 'a value is missing at the end',          argv: ['--timeout'],                         says: ['--timeout', 'needs a value'] },
   { name: 'an option in a value\'s place',          argv: ['--write', '--json', '--', 'ls'],     says: ['--write=--json'] },
+  { name: 'an empty value, as of a variable that is not set', argv: ['--write', '', '--', 'ls'],  says: ['--write ""', 'it is empty', '--write DIR'] },
+  { name: 'an empty value after =',                 argv: ['--cd=', '--', 'ls'],                 says: ['--cd ""', 'it is empty'] },
+  { name: 'help on what is no verb',                argv: ['help', 'git'],                       says: ['help "git"', 'there are only run'] },
+  { name: 'an unknown letter proposes no name',     argv: ['-x', '--', 'ls'],                    says: ['"-x"', 'there is no such option. See'] },
   { name: 'a switch with a value',                  argv: ['--json=yes', '--', 'ls'],            says: ['takes no value'] },
   { name: 'a single value twice',                   argv: ['-s', 'read-only', '-s', 'workspace-write', '--', 'ls'], says: ['already given as "read-only"'] },
   { name: 'a word before -- under run',             argv: ['run', 'ls'],                         says: ['`codex-sandbox run -- ls`'] },

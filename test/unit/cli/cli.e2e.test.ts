@@ -51,6 +51,11 @@ describe('exit codes', () => {
     { name: 'a folder that is missing',       words: ['-C', '/no/such', '--', 'true'],     code: 125, stderr: /^codex-sandbox: [^\n]*"\/no\/such" does not exist[^\n]*\n$/ },
     { name: 'another system',                 words: ['sandbox', 'windows', 'true'],       code: 125, stderr: /^codex-sandbox: [^\n]*this machine is linux[^\n]*\n$/ },
     { name: 'what a mode of Windows cannot hold', words: ['--print-plan', '--platform', 'windows', '--windows-mode', 'unelevated'], code: 125, stderr: /^codex-sandbox: [^\n]*nothing holds the network[^\n]*--allow-degraded network\.[^\n]*\n$/ },
+    { name: 'an option for another system',   words: ['--windows-mode', 'elevated', '--', 'true'], code: 125, stderr: /^codex-sandbox: --windows-mode "elevated" is not valid: it has no effect here: it is for Windows/ },
+    { name: 'one for another plan',           words: ['--print-plan', '--platform', 'macos', '--backend', 'linux-bwrap'], code: 125, stderr: /^codex-sandbox: --backend "linux-bwrap" is not valid: it has no effect here: it is for Linux, and this is macos/ },
+    { name: 'a rule is named by its option',  words: ['--device', 'none-such', '--', 'true'], code: 125, stderr: /^codex-sandbox: --device "\/dev\/none-such" does not exist/ },
+    { name: 'a policy\'s own field',          words: ['--policy', '{"mode": "x"}', '--', 'true'], code: 125, stderr: /^codex-sandbox: --policy mode "x" is not valid here/ },
+    { name: 'a workspace is named by its option', words: ['-C', '/', '--', 'true'],      code: 125, stderr: /^codex-sandbox: --cd "\/" is too broad/ },
     { name: 'a degradation that is unknown',  words: ['--allow-degraded', 'x', '--', 'true'], code: 125, stderr: /^codex-sandbox: --allow-degraded "x" is not valid/ },
   ])('$name: $code', ({ words, code, stderr }) => {
     const outcome = cli(words)
@@ -148,6 +153,25 @@ describe('streams', () => {
   test('a reader that goes away ends the command as SIGPIPE does, without a word', () => {
     const { stdout, stderr } = spawnSync('sh', ['-c', `{ "${process.execPath}" "${CLI}" -- yes; echo "code $?" >&2; } | head -1`], { cwd: workspace, encoding: 'utf8', timeout: 20_000 })
     expect([stdout, stderr]).toEqual(['y\n', 'code 141\n'])
+  })
+  test.each([
+    { name: 'of the command',  words: '-- echo out' },
+    { name: 'of --json',       words: '--json -- true' },
+    { name: 'of explain',      words: 'explain /etc/passwd' },
+    { name: 'of the help',     words: '--help' },
+  ])('output that cannot be written is an error, and not lost without a word: $name', ({ words }) => {
+    const { stdout, stderr } = spawnSync('sh', ['-c', `"${process.execPath}" "${CLI}" ${words} > /dev/full; echo $?`], { cwd: workspace, encoding: 'utf8' })
+    expect([stdout, stderr]).toEqual(['125\n', expect.stringMatching(/^codex-sandbox: standard output cannot be written: ENOSPC[^\n]*\n$/)])
+  })
+  test('a word that is not UTF-8 is an error, since Node would pass another one on; one with U+FFFD is a word', () => {
+    const shell = (script: string) => spawnSync('sh', ['-c', `cli() { "${process.execPath}" "${CLI}" "$@"; }; ${script}`], { cwd: workspace, encoding: 'utf8' })
+    writeFileSync(Buffer.concat([Buffer.from(`${workspace}/b`), Buffer.of(0xff)]), '')
+    writeFileSync(`${workspace}/b\ufffd`, '')
+    expect(shell('cli -- rm "$(printf \'b\\377\')"')).toMatchObject({ status: 125, stderr: expect.stringContaining('it is not UTF-8') })
+    expect(existsSync(`${workspace}/b\ufffd`)).toBe(true)
+    expect(shell('cli -- rm "b\ufffd"')).toMatchObject({ status: 0, stderr: '' })
+    expect(existsSync(`${workspace}/b\ufffd`)).toBe(false)
+    expect(shell('mkdir "$(printf \'d\\377\')" && cd "$(printf \'d\\377\')" && cli -- true')).toMatchObject({ status: 125, stderr: expect.stringContaining('its name is not UTF-8') })
   })
   test('a slow reader gets all of it', () => {
     expect(execFileSync('sh', ['-c', `"${process.execPath}" "${CLI}" -- head -c 20000000 /dev/zero | { sleep 0.5; wc -c; }`], { cwd: workspace, encoding: 'utf8' }).trim()).toBe('20000000')

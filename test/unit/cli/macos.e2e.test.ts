@@ -69,7 +69,7 @@ describe('on a Mac', () => {
     { name: 'its exit code is ours', words: ['--', 'sh', '-c', 'exit 7'], done: { status: 7 } },
     { name: 'as it was called before', words: ['sandbox', 'macos', '--full-auto', '--', 'echo', 'hi'], done: { status: 0, stdout: 'hi\n', stderr: '' } },
     { name: 'another system\'s word', words: ['sandbox', 'linux', '--', 'true'], done: { status: 125, stderr: 'codex-sandbox: sandbox "linux" is not valid: this machine is macos. Leave the word out: the system is known.\n' } },
-    { name: 'what no Mac can hold is refused', words: ['--tmp', 'private', '--', 'true'], done: { status: 125, stderr: 'codex-sandbox: tmp "private" cannot be enforced on this host: macOS shows every process the same /tmp. Say "host" or "none"; set TMPDIR to a folder in the workspace.\n' } },
+    { name: 'what no Mac can hold is refused', words: ['--tmp', 'private', '--', 'true'], done: { status: 125, stderr: 'codex-sandbox: --tmp "private" cannot be enforced on this host: macOS shows every process the same /tmp. Say "host" or "none"; set TMPDIR to a folder in the workspace.\n' } },
     { name: 'a program that is not there', words: ['--', 'no-such-program'], done: { status: 127, stderr: 'codex-sandbox: no-such-program: not found\n' } },
   ])('$name', ({ words, done }) => {
     expect(inMac(words)).toMatchObject(done)

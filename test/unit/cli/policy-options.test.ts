@@ -143,6 +143,10 @@ test.each([
   { name: 'a policy file that is a folder',     words: ['--policy', tmpdir(), '--', 'x'],                        says: 'it cannot be read (EISDIR)' },
   { name: 'a rule that nothing would enforce',  words: ['-s', 'danger-full-access', '--deny', 'x', '--', 'x'],   says: 'which enforces nothing' },
   { name: 'an empty path',                      words: ['--write=', '--', 'x'],                                  says: 'it is empty' },
+  { name: 'a protected name that is none',      words: ['--protect', '/etc/x', '--', 'x'],                       says: '--protect "/etc/x" is not valid here: it is not relative' },
+  { name: 'a protected name outside',           words: ['--protect', '../x', '--', 'x'],                         says: '--protect "../x" is not valid here: it does not lie below' },
+  { name: 'a protected name that is a glob',    words: ['--protect', '*.key', '--', 'x'],                        says: '--protect "*.key" is not a glob' },
+  { name: 'a list as a policy',                 words: ['--policy', '[]', '--', 'x'],                            says: '--policy [] is not valid here: it must be an object' },
   { name: 'git with an unknown word',           words: ['--git', 'all', '--', 'x'],                              says: 'it is one of commits, protected' },
 ])('is an error: $name', async ({ words, says }) => {
   await expect(policyOf(...words)).rejects.toThrow(says)

@@ -26,8 +26,15 @@ export function keepLayers(stateDirectory: string, launcherPath: string, layers:
     writeFileSync(written, JSON.stringify({ key: keyOf(launcherPath), layers }), { mode: 0o600, flag: 'wx' })
     renameSync(written, path)
   } catch {
-    rmSync(written, { force: true })
+    removeHalf(written)
   }
+}
+
+/** Where nothing could be written there may be nothing that could be removed, such as below a file. */
+function removeHalf(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {}
 }
 
 /** Another boot, another user or another launcher may have other answers. */

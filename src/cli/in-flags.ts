@@ -1,0 +1,39 @@
+// Errors and remedies of the library in the words of the command line: its fields are options here.
+import type { SandboxError } from '../errors.js'
+import type { Options } from './options.js'
+
+/** What remedies name of the library, and what it is called here. */
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [/\ballowDegraded \["([\w-]+)"\]/, '--allow-degraded $1'],
+  [/\bname it in allowDegraded\b/, 'name it with --allow-degraded'],
+  [/\ballow `([\w-]+)` to be degraded/, 'add --allow-degraded $1'],
+  [/\b(?:say so|allow it) by name: allowBroadRoots\b/, 'name it with --write'],
+  [/, or give launcherPath\b/, ''],
+  [/: launcherPath or CODEX_SANDBOX_LAUNCHER\b/, ': CODEX_SANDBOX_LAUNCHER'],
+  [/, or name another cwd\b/, ''],
+]
+
+export const inFlags = (text: string): string => WORDS.reduce((words, [library, flag]) => words.replace(library, flag), text)
+
+/** The fields that an option gives, and the option. Where a policy or a configuration is read as well, the value of a list may be theirs. */
+const FIELDS: readonly { readonly field: RegExp; readonly key: keyof Options; readonly flag: string; readonly shared?: true }[] = [
+  { field: /^write\[\d+\]$/,       key: 'write',       flag: '--write',   shared: true },
+  { field: /^read\[\d+\]$/,        key: 'read',        flag: '--read',    shared: true },
+  { field: /^deny\[\d+\]$/,        key: 'deny',        flag: '--deny',    shared: true },
+  { field: /^protect\[\d+\]$/,     key: 'protect',     flag: '--protect', shared: true },
+  { field: /^devices\[\d+\]$/,     key: 'device',      flag: '--device',  shared: true },
+  { field: /^cwd$/,                key: 'cd',          flag: '--cd' },
+  { field: /^rung$/,               key: 'rung',        flag: '--rung' },
+  { field: /^backend$/,            key: 'backend',     flag: '--backend' },
+  { field: /^limits\.memoryBytes$/, key: 'memory',     flag: '--memory' },
+  { field: /^limits\.pids$/,       key: 'pids',        flag: '--pids' },
+  { field: /^tmp$/,                key: 'tmp',         flag: '--tmp' },
+  { field: /^git$/,                key: 'git',         flag: '--git' },
+]
+
+/** What an error says on a terminal: about the option, where its value came by one. */
+export function messageInFlags(error: SandboxError, options: Options = {}): string {
+  const isAlone = options.policy === undefined && options.config === undefined && options.profile === undefined
+  const row = FIELDS.find(({ field, key, shared }) => error.field !== undefined && field.test(error.field) && options[key] !== undefined && (shared === undefined || isAlone))
+  return inFlags((row === undefined ? error : error.renamed(row.flag)).message)
+}
