@@ -10,12 +10,13 @@ import { parseArgs } from 'node:util'
 import { createHash } from 'node:crypto'
 import { isBuiltin } from 'node:module'
 import { bundleProgram } from './bundle-program.mjs'
+import { codeCacheStep, hasCodeCache } from './code-cache.mjs'
 import { launcherPath, launcherSteps, missingCompiler } from './build-native.mjs'
 import { checkNode, hashFiles, installSteps, main, readStamps, ROOT, runSteps, say, SetUpError, writeStamp, writeWhole } from './setup.mjs'
 
 /** The bundles know the hashes of the launchers, so they are written after these. */
 const LAUNCHERS = ['x64', 'arm64'].map(arch => ({ arch, path: launcherPath('release', arch) }))
-const BUNDLE_SOURCES = ['src', 'scripts/build.mjs', 'scripts/bundle-program.mjs', 'package.json', 'package-lock.json', ...LAUNCHERS.map(({ path }) => path)]
+const BUNDLE_SOURCES = ['src', 'scripts/build.mjs', 'scripts/bundle-program.mjs', 'scripts/program-loader.cjs', 'scripts/code-cache.mjs', 'package.json', 'package-lock.json', ...LAUNCHERS.map(({ path }) => path)]
 const NOTICES = 'dist/THIRD-PARTY-NOTICES.txt'
 
 const TARGET = { absWorkingDir: ROOT, target: 'node20.19', legalComments: 'none', logLevel: 'warning' }
@@ -41,19 +42,19 @@ const IMPORT_NODE_PARTS = {
 }
 
 /**
- * The step that writes both bundles, or none where they are as new as their sources.
+ * The steps that write both bundles and the code cache, or none where they are as new as their sources.
  *
  * @param before  the steps that go before it, some of which may build a launcher
  */
 export function bundleSteps(before) {
-  if (before.length === 0 && readStamps('dist').bundle === hashFiles(BUNDLE_SOURCES) && [PROGRAM, LIBRARY].every(({ out, parts }) => existsSync(join(ROOT, out)) && existsSync(join(ROOT, parts)))) return []
+  if (before.length === 0 && readStamps('dist').bundle === hashFiles(BUNDLE_SOURCES) && [PROGRAM, LIBRARY].every(({ out, parts }) => existsSync(join(ROOT, out)) && existsSync(join(ROOT, parts)))) return hasCodeCache() ? [] : [codeCacheStep]
   return [{
     title: 'bundling TypeScript',
     async run() {
       await bundle()
       writeStamp('dist', 'bundle', hashFiles(BUNDLE_SOURCES))
     },
-  }]
+  }, codeCacheStep]
 }
 
 async function bundle() {

@@ -1,21 +1,25 @@
-// The command line as CommonJS: one file with what every `run` needs, and a file for each part that only other verbs load. Node compiles the
-// whole text of a file before its first line runs, so what a verb does not use must not stand in its file.
+// The command line as CommonJS: a small file that understands the words and finds the rest, one with what every `run` needs, and a file for each
+// part that only other verbs load. Node compiles the whole text of a file before its first line runs, so what a verb does not use must not stand
+// in its file.
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
+/** Enough for `--version` and for a mistake in the words; all that these import statically comes along. */
+const USED_BY_ALL = ['src/cli/print.ts', 'src/host/package-version.ts']
 /** Loaded with `await import()` by a `run` without options; all that these import statically comes along. */
 const USED_BY_RUN = ['src/cli/run.ts', 'src/cli/print.ts', 'src/cli/report.ts', 'src/platform/linux/native/backend.ts', 'src/platform/linux/native/find-launcher.ts']
 
+/** The one file with what `run` needs beyond that: a script whose value is its parts. Like the others its name changes with its text. */
+const runFile = text => `every-run-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.cjs`
+export const isRunFile = name => /^every-run-[0-9a-f]{8}\.cjs$/.test(name)
+
 /**
  * CommonJS, because Node starts it 5 to 10 % faster; `import()` of a part of Node would start the loader of ES modules all the same. Names
- * are kept, so that a stack in a bug report can be read. No compile cache: Node's lies in the temporary folder, where sandboxed commands may write.
+ * are kept, so that a stack in a bug report can be read. Node's own compile
+ * cache is not used: it lies in the temporary folder, where sandboxed commands may write.
  */
 const COMMON_JS = { format: 'cjs', platform: 'node', supported: { 'dynamic-import': false }, minifySyntax: true, minifyWhitespace: true, logLevel: 'warning' }
-
-/** The parts by name as functions, and what runs each at its first use. A part that is not here is a file of the folder beside. */
-const LOADER = `const ownUrl=require("node:url").pathToFileURL(__filename).href,loaded=new Map;
-function part(name){if(!name.startsWith("./"))return require(name);name=name.slice(name.lastIndexOf("/")+1);let module=loaded.get(name);
-if(module===undefined){loaded.set(name,module={exports:{}});(Object.hasOwn(parts,name)?parts[name]:require("./FOLDER/"+name))(module.exports,part,module,ownUrl)}return module.exports}
-`
 
 /**
  * @param esbuild  the package
@@ -29,19 +33,34 @@ export async function bundleProgram(esbuild, entry, options, folder) {
     bundle: true, format: 'esm', splitting: true, platform: 'node', define: { ...options.define, 'import.meta.url': 'ownUrl' },
   })
   const outputs = new Map(Object.entries(metafile.outputs).map(([path, output]) => [basename(path), output]))
-  const within = usedBy([...outputs].filter(([, { entryPoint }]) => entryPoint === entry || USED_BY_RUN.includes(entryPoint)).map(([name]) => name), outputs)
-  const missing = USED_BY_RUN.filter(path => ![...outputs.values()].some(({ entryPoint }) => entryPoint === path))
-  if (missing.length > 0) throw new Error(`${missing.join(', ')}: not loaded with \`await import()\` any more; mend USED_BY_RUN in scripts/bundle-program.mjs`)
-  const inside = [], parts = []
+  const missing = [...USED_BY_ALL, ...USED_BY_RUN].filter(path => ![...outputs.values()].some(({ entryPoint }) => entryPoint === path))
+  if (missing.length > 0) throw new Error(`${missing.join(', ')}: not loaded with \`await import()\` any more; mend the tables in scripts/bundle-program.mjs`)
+  const namesOf = entries => [...outputs].filter(([, { entryPoint }]) => entries.includes(entryPoint)).map(([name]) => name)
+  const first = usedBy(namesOf([entry, ...USED_BY_ALL]), outputs)
+  const ofRun = usedBy(namesOf(USED_BY_RUN), outputs)
+  const transform = async text => (await esbuild.transform(text, { ...COMMON_JS, target: options.target })).code.replace(/^"use strict";/, '').trim()
+  const [inFirst, inRun, parts] = [[], [], []]
   for (const { path, text } of outputFiles) {
     const name = basename(path)
-    const { code } = await esbuild.transform(text, { ...COMMON_JS, target: options.target })
-    const body = `(function(exports,require,module,ownUrl){${code.replace(/^"use strict";/, '')}})`
-    if (within.has(name)) inside.push(`${JSON.stringify(name)}:${body}`)
+    const body = `(function(exports,require,module,ownUrl){${await transform(text)}\n})`
+    if (first.has(name)) inFirst.push([name, body])
+    else if (ofRun.has(name)) inRun.push([name, body])
     else parts.push({ name, text: `"use strict";module.exports=${body};\n` })
   }
-  const program = `#!/usr/bin/env node\n"use strict";\n${LOADER.replace('FOLDER', folder)}const parts={\n${inside.join(',\n')}\n};\npart("./program.cjs");\n`
-  return { program, parts, inputs: Object.keys(metafile.inputs) }
+  const run = ascii(`"use strict";(${record(inRun)});\n`)
+  parts.push({ name: runFile(run), text: run })
+  const loader = await transform(readFileSync(new URL('program-loader.cjs', import.meta.url), 'utf8'))
+  const known = `const FOLDER=${JSON.stringify(folder)},RUN_FILE=${JSON.stringify(runFile(run))},RUN_PARTS=${JSON.stringify(inRun.map(([name]) => name))},parts=${record(inFirst)};`
+  return { program: `#!/usr/bin/env node\n"use strict";\n${known}\n${loader}\n`, parts, inputs: Object.keys(metafile.inputs) }
+}
+
+/** As an object of functions by name. */
+const record = bodies => `{\n${bodies.map(([name, body]) => `${JSON.stringify(name)}:${body}`).join(',\n')}\n}`
+
+/** One byte a character: read without decoding. */
+function ascii(text) {
+  if (!/^[\x00-\x7f]*$/.test(text)) throw new Error('the text of every run is not ASCII, which scripts/program-loader.cjs takes it for')
+  return text
 }
 
 /** These outputs and all that they import statically. */
