@@ -2,6 +2,7 @@
  * Landlock domain whose signals reach these alone. It shares the forker's memory (copying page tables is what makes a
  * fork dear), so only raw system calls here: errno and the thread's data are the forker's. The same holds for the process that
  * becomes the program, until its exec. */
+#include "domains.h"
 #include "forker.h"
 #include "kernel.h"
 #include "raw.h"
@@ -22,6 +23,7 @@
 
 /* Where an init keeps what it needs of the forker's descriptors. */
 enum { FD_STARTS = 3, FD_NOTICES, FD_REPORTS, FIRST_FREE_FD };
+enum { MOST_PARENTS = 1000 };
 
 static bool without_namespaces(void)
 {
@@ -492,11 +494,24 @@ static bool is_forkers(const siginfo_t *info)
 	return info->si_code == SI_QUEUE && info->si_pid == (without_namespaces() ? shared.forker : 0);
 }
 
-/* A signal to all of the command. Without a PID namespace the fence keeps it inside, or, before Landlock's ABI 6, the monitor, who answers
- * the call: never without a proof that one of them does. */
+/* Whether signals of this process stay inside, where there is no PID namespace: the parent, whoever it is by now, is outside of the fence and
+ * cannot be signalled. When the forker ends, and whoever takes its children, there is another one, and ESRCH says nothing of the fence.
+ * Before Landlock's ABI 6 the monitor answers the call. */
+static bool is_fenced_in(void)
+{
+	long result = -ESRCH;
+
+	if (!signals_are_fenced(shared.plan))
+		return RAW(SYS_kill, shared.forker, 0, 0, 0, 0) == -EPERM;
+	for (int tries = 0; result == -ESRCH && tries < MOST_PARENTS; tries++)
+		result = RAW(SYS_kill, RAW_1(SYS_getppid), 0, 0, 0, 0);
+	return result == -EPERM;
+}
+
+/* A signal to all of the command: without a PID namespace never without that proof. */
 static void signal_all(int signal)
 {
-	if (!without_namespaces() || RAW(SYS_kill, shared.forker, 0, 0, 0, 0) == -EPERM)
+	if (!without_namespaces() || is_fenced_in())
 		RAW(SYS_kill, -1, signal, 0, 0, 0);
 }
 
@@ -530,7 +545,7 @@ static void end_what_is_left(const struct job *job)
 	for (bool again = false; ; again = true) {
 		if (!kill_group(job) || again)
 			signal_all(SIGKILL);
-		while ((child = RAW(SYS_wait4, -1, NULL, shared.plan->scopes & LANDLOCK_SCOPE_SIGNAL_ ? __WALL : __WALL | WNOHANG, NULL, 0)) > 0)
+		while ((child = RAW(SYS_wait4, -1, NULL, signals_are_fenced(shared.plan) ? __WALL : __WALL | WNOHANG, NULL, 0)) > 0)
 			;
 		if (child < 0)
 			return;
