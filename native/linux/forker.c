@@ -149,6 +149,7 @@ static struct job *take_job(struct forker *forker)
 	job->id = 0;
 	job->kept = false;
 	job->reported = false;
+	job->waits = false;
 	job->ending = false;
 	job->failed_step = -1;
 	job->error = 0;
@@ -409,6 +410,8 @@ static void reap(struct forker *forker, int notices)
 			if (job->init != pid)
 				continue;
 			*at = job->next;
+			if (job->waits)
+				__atomic_sub_fetch(&shared.waiting, 1, __ATOMIC_SEQ_CST);
 			forker->strays = forker->strays || (without_namespaces(forker) && WIFSIGNALED(status));
 			if (id_of(job) == 0)
 				note_lost_init(forker, job);

@@ -63,6 +63,7 @@ struct job {
 	uint32_t id;			/* of its command; 0 until it takes one (atomic) */
 	volatile bool kept;		/* it has closed all descriptors but its own */
 	volatile bool reported;		/* the monitor knows how it ended */
+	volatile bool waits;		/* for a command: it is counted in shared.waiting */
 	bool ending;			/* without a PID namespace: it was to be killed, so nothing of it is kept */
 	volatile int failed_step;	/* -1: none */
 	volatile int error;

@@ -685,7 +685,7 @@ static void take_command(struct job *job)
 	const unsigned char *data = packet->command;
 	void *memory = job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES + ((sizeof *packet + 15) & ~(size_t)15);
 	long received, n_fds = 0, n_expected = 3;
-	bool is_large;
+	bool is_large, none_waits;
 
 	do
 		received = RAW(SYS_recvmsg, FD_STARTS, &message, MSG_CMSG_CLOEXEC, 0, 0);
@@ -696,7 +696,9 @@ static void take_command(struct job *job)
 	__atomic_store_n(&job->id, packet->header.id, __ATOMIC_SEQ_CST);
 	shared.init_pids[packet->header.slot] = job->init;
 	/* The forker makes the next init when this one is reaped, but where none is left, at once. */
-	if (__atomic_sub_fetch(&shared.waiting, 1, __ATOMIC_SEQ_CST) <= 0 || __atomic_load_n(&shared.pending, __ATOMIC_SEQ_CST) != 0)
+	none_waits = __atomic_sub_fetch(&shared.waiting, 1, __ATOMIC_SEQ_CST) <= 0;
+	job->waits = false;
+	if (none_waits || __atomic_load_n(&shared.pending, __ATOMIC_SEQ_CST) != 0)
 		notify(job, NOTICE_TAKEN);
 	if (control.header.cmsg_type == SCM_RIGHTS && message.msg_controllen >= CMSG_LEN(0)) {
 		n_fds = (long)((control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
@@ -745,6 +747,8 @@ void run_init(void *argument)
 	long program;
 
 	prepare(job);
+	/* Before it is counted, and until after it is not any more: killed in between, it is counted too few, which costs no more than a notice. */
+	job->waits = true;
 	__atomic_add_fetch(&shared.waiting, 1, __ATOMIC_SEQ_CST);
 	notify(job, NOTICE_PREPARED);
 	take_command(job);

@@ -200,6 +200,18 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
     await expectNone(() => processesWithArgument(word))
     expect(await sandbox.exec(['echo', 'still there'])).toMatchObject({ stdout: 'still there\n' })
   })
+
+  test('starts, however many run, also after the host has killed the inits that wait for commands', async () => {
+    const { sandbox, pid } = await startSandbox(variant)
+    const inits = childrenOf(forkerOf(pid))
+    for (const init of inits) process.kill(init, 'SIGKILL')
+    expect(await sandbox.exec(['echo', 'still there'])).toMatchObject({ stdout: 'still there\n' })
+    const running = [newWord(), newWord(), newWord(), newWord()].map(word => ({ word, result: sandbox.exec(daemonising(word)) }))
+    for (const { word } of running) await expectRunning(word, 2)
+    await sandbox.close()
+    for (const { result } of running) expect(await result).toMatchObject({ cancelled: true })
+    expect(inits.length).toBeGreaterThan(0)
+  })
 })
 
 /** Of Landlock, with a scope for signals. */
