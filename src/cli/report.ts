@@ -23,9 +23,16 @@ function endLines({ timedOut, timedOutBy, limit, changedPath, gitOperations = []
     ...(limit === undefined ? [] : [`ended by its limit ${limit}`]),
     ...(changedPath === undefined ? [] : [`ended, because ${JSON.stringify(changedPath)} was changed from outside while it ran`]),
     ...gitOperations.map(path => `the git operation of ${JSON.stringify(path)} did not end, and its state is gone with the sandbox: no later command can continue it. Continue in the same command, or go back with git switch -f BRANCH`),
-    ...gitLinks.map(path => `the index of git names ${JSON.stringify(path)} as a repository of its own, as it did not before: git status would enter it and run what its config says. Look at it first, or take it out with git update-index --force-remove`),
+    ...gitLinks.map(gitLinkLine),
   ]
 }
+
+/** Git takes no submodule of such a name: it is told in the place of what could not be looked at. */
+const OF_GIT = /\/\.git(?:\/|$)/
+
+const gitLinkLine = (path: string): string => OF_GIT.test(path)
+  ? `not all that git has at ${JSON.stringify(path)} can be looked at, and it is not what it was before: it may name repositories that git status would enter, to run what their config says. Look first with git ls-files --stage, which enters none`
+  : `the index of git names ${JSON.stringify(path)} as a repository of its own, as it did not before: git status would enter it and run what its config says. Look at it first, or take it out with git update-index --force-remove`
 
 const shortDenials = (result: ExecResult): string[] => formatDenials(result, { for: 'human' }).split('\n').filter(line => line !== '').map(line => `codex-sandbox: ${line}`)
 

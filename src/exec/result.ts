@@ -40,9 +40,10 @@ export interface ExecResult<E extends Encoding = 'text'> {
    */
   readonly gitOperations?: readonly string[]
   /**
-   * With `git: 'commits'`: paths that the index names as repositories of their own (submodules) and did not when the sandbox was made. `git status`
-   * on the host enters each by itself and runs what its config says (`core.fsmonitor`), and commands can make that: look at them first
-   * (`git ls-files --stage` enters nothing), or take them out again (`git update-index --force-remove PATH`).
+   * With `git: 'commits'`: paths that an index names as repositories of their own (submodules) and did not when the sandbox was made: that of a
+   * root, of a linked worktree, of a submodule. `git status` on the host enters each by itself and runs what its config says (`core.fsmonitor`), and
+   * commands can make that: look at them first (`git ls-files --stage` enters nothing), or take them out again (`git update-index --force-remove
+   * PATH`). What could not be looked at stands there itself: an index that is not what it was, or `.git` of the first root.
    */
   readonly gitLinks?: readonly string[]
   /** Processes that were still there when the command itself ended, and were ended with it. */

@@ -1,10 +1,13 @@
-// The files of a git configuration, as far as a policy needs them: which other files of configuration, and which hooks, it names.
+// The files of a git configuration, as far as a policy needs them: which other files of configuration, which hooks and which form of objects
+// it names.
 
 export interface ConfigNames {
   /** `include.path` and `includeIf.*.path`, as they are written. */
   readonly includes: readonly string[]
   /** `core.hooksPath`, as it is written; each, as a condition may decide which counts. */
   readonly hooks: readonly string[]
+  /** `extensions.objectFormat`, as it is written. */
+  readonly objectFormats: readonly string[]
 }
 
 const LINE = /^\s*(?:\[\s*(?<section>[\w.-]+)(?:\s+"(?:[^"\\]|\\.)*")?\s*\])?\s*(?:(?<key>[a-z][\w-]*)\s*=\s*(?<value>.*))?$/i
@@ -13,6 +16,7 @@ const QUOTED = /^"((?:[^"\\]|\\.)*)"/
 export function namedInConfig(text: string): ConfigNames {
   const includes: string[] = []
   const hooks: string[] = []
+  const objectFormats: string[] = []
   let section = ''
   for (const line of text.split('\n')) {
     const parts = LINE.exec(line)?.groups
@@ -22,8 +26,9 @@ export function namedInConfig(text: string): ConfigNames {
     if (value === '') continue
     if ((section === 'include' || section === 'includeif') && key === 'path') includes.push(value)
     if (section === 'core' && key === 'hookspath') hooks.push(value)
+    if (section === 'extensions' && key === 'objectformat') objectFormats.push(value)
   }
-  return { includes, hooks }
+  return { includes, hooks, objectFormats }
 }
 
 function plain(value: string): string {

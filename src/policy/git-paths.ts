@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { SandboxError } from '../errors.js'
 import { namedInConfig } from './git-config.js'
-import { gitLinksIn } from './git-index.js'
+import type { GitWalk } from './git-walk.js'
 import { followLinks, type Located } from './follow-links.js'
 import { DIRECTORY, type HeldPath, holdExisting, holdName, type Placeholder } from './held-path.js'
 import type { HostSnapshot } from './host-snapshot.js'
@@ -29,7 +29,7 @@ const NOWHERE: Placeholder = { placeholder: 'symlink', placeholderText: LEADS_NO
  * At the `.git` of a submodule that is not checked out: `git status` ends with 128 at an empty folder and at an empty file, inside and on
  * the host (2.39, `is_submodule_modified`), and takes a link that leads nowhere for what it is. Windows holds no links.
  */
-const NO_REPOSITORY: Record<HostSnapshot['platform'], Placeholder> = { linux: NOWHERE, macos: NOWHERE, windows: DIRECTORY }
+export const NO_REPOSITORY: Record<HostSnapshot['platform'], Placeholder> = { linux: NOWHERE, macos: NOWHERE, windows: DIRECTORY }
 
 /** A link that only this package makes, at a name that a policy holds: to whoever looks, there is nothing. */
 export const isPlaceholderLink = (target: string): boolean => target === LEADS_NOWHERE || target.startsWith(`${OWN_GIT_OPERATIONS}/`)
@@ -71,10 +71,6 @@ const HELD_IN_WORKTREE = new Set(['config.worktree', 'commondir', 'gitdir', 'reb
 export const placeholderIn = (directory: string, { name, placeholder }: (typeof HELD_IN_GIT_DIRECTORY)[number]): Placeholder =>
   placeholder === 'own-operation' ? ownOperation(directory, name) : placeholder
 
-/** Submodules are found at most so deep below `modules`, and so many names are looked at. */
-const MAX_MODULE_DEPTH = 8
-const MAX_MODULE_NAMES = 4096
-
 /** What `.git` of one root leads to. */
 export interface GitLayout {
   /** `.git` itself; what is a pointer file or a link stays read-only in every mode. */
@@ -105,11 +101,27 @@ export function readGitLayout(host: HostSnapshot, root: string, missing: 'hold' 
   }
   const ownDirectories = [...directories]
   for (const directory of ownDirectories) {
-    const common = readPointer(host, joinPath(host.platform, directory, 'commondir'), directory, /^(.*)$/s, field)
-    if (common?.entry?.kind === 'directory') directories.add(common.path)
+    const common = commonDirectoryOf(host, directory, field)
+    if (common !== undefined) directories.add(common)
   }
   return { entries, directories: [...directories], ownDirectories }
 }
+
+/** Where a linked worktree has what it does not have for itself; undefined for any other git dir. */
+export function commonDirectoryOf(host: HostSnapshot, directory: string, field = 'git'): string | undefined {
+  const common = readPointer(host, joinPath(host.platform, directory, 'commondir'), directory, /^(.*)$/s, field)
+  return common?.entry?.kind === 'directory' ? common.path : undefined
+}
+
+/** The folder with the files of a linked worktree, whose git dir this is; undefined where its pointer is missing or broken. */
+export function checkoutOfWorktree(host: HostSnapshot, directory: string, field: string): string | undefined {
+  const pointer = readPointer(host, joinPath(host.platform, directory, 'gitdir'), directory, /^(.*)$/s, field)
+  return pointer === undefined || lastName(host.platform, pointer.path) !== '.git' ? undefined : parentOf(host.platform, pointer.path)
+}
+
+/** The same of a submodule. */
+export const checkoutOfModule = (host: HostSnapshot, directory: string, field: string): string | undefined =>
+  readPointer(host, joinPath(host.platform, directory, 'config'), directory, WORKTREE_OF_MODULE, field)?.path
 
 /**
  * The git dir outside of `root` that its pointer file leads to, where that points back: the common dir of a linked worktree, or the
@@ -142,18 +154,18 @@ export function isGitDirectory({ files, platform }: Pick<HostSnapshot, 'files' |
 }
 
 /** `git: 'commits'`: what is held in an open git dir, its submodules and its worktrees included. */
-export function heldInGitDirectory(host: HostSnapshot, directory: string, missing: 'hold' | 'skip', field: string): HeldPath[] {
-  const { files, platform } = host
-  const common = readPointer(host, joinPath(platform, directory, 'commondir'), directory, /^(.*)$/s, field)
+export function heldInGitDirectory(walk: GitWalk, directory: string, missing: 'hold' | 'skip', field: string): HeldPath[] {
+  const { host, host: { files } } = walk
+  const common = commonDirectoryOf(host, directory, field)
   // One that leads back here, as our own placeholder does, leaves the hooks and the config of this very folder in force.
-  const isWorktree = common?.entry?.kind === 'directory' && common.path !== directory
+  const isWorktree = common !== undefined && common !== directory
   const rows = HELD_IN_GIT_DIRECTORY.filter(({ name }) => !isWorktree || HELD_IN_WORKTREE.has(name))
   const held = rows.flatMap(row => holdName(host, directory, row.name, placeholderIn(directory, row), missing === 'skip' ? 'skip' : row.missing, field))
   // `modules` as a whole is held, so that no new git dir appears in it; those that exist are opened like their parent.
-  for (const module of findModules(host, directory)) {
-    held.push({ path: module, entry: files.entry(module), effect: 'write', placeholder: DIRECTORY }, ...heldInGitDirectory(host, module, missing, field))
+  for (const module of walk.modulesIn(directory)) {
+    held.push({ path: module, entry: files.entry(module), effect: 'write', placeholder: DIRECTORY }, ...heldInGitDirectory(walk, module, missing, field))
   }
-  for (const worktree of worktreesOf(host, directory)) held.push(...heldInGitDirectory(host, worktree, missing, field))
+  for (const worktree of walk.worktreesIn(directory)) held.push(...heldInGitDirectory(walk, worktree, missing, field))
   return held
 }
 
@@ -161,14 +173,16 @@ export function heldInGitDirectory(host: HostSnapshot, directory: string, missin
  * The `.git` pointer files of the linked worktrees and submodules that a git dir knows: git on the host goes through
  * them by itself (`git status` enters submodules), so they stay as they are wherever they lie.
  */
-export function checkoutsOf(host: HostSnapshot, directory: string, field: string): HeldPath[] {
-  const { platform } = host
-  const pointers = worktreesOf(host, directory).map(worktree => readPointer(host, joinPath(platform, worktree, 'gitdir'), worktree, /^(.*)$/s, field))
-  for (const module of findModules(host, directory)) {
-    const checkout = readPointer(host, joinPath(platform, module, 'config'), module, WORKTREE_OF_MODULE, field)
-    if (checkout !== undefined) pointers.push(locate(host, joinPath(platform, checkout.path, '.git'), field))
-  }
-  return pointers.flatMap(pointer => pointer !== undefined && lastName(platform, pointer.path) === '.git' ? holdExisting(host, pointer.path, field) : [])
+export function checkoutsOf(walk: GitWalk, directory: string, field: string): HeldPath[] {
+  const { host, host: { platform } } = walk
+  const checkouts = [
+    ...walk.worktreesIn(directory).map(worktree => checkoutOfWorktree(host, worktree, field)),
+    ...walk.modulesIn(directory).map(module => checkoutOfModule(host, module, field)),
+  ]
+  return checkouts.flatMap(checkout => {
+    const pointer = checkout === undefined ? undefined : locate(host, joinPath(platform, checkout, '.git'), field)
+    return pointer !== undefined && lastName(platform, pointer.path) === '.git' ? holdExisting(host, pointer.path, field) : []
+  })
 }
 
 /** Files of configuration that include others are followed so far. */
@@ -180,8 +194,8 @@ const MAX_INCLUDE_DEPTH = 4
  *
  * @param root  where the files are checked out: `core.hooksPath` is meant from there
  */
-export function heldByConfig(host: HostSnapshot, root: string, directory: string, open: boolean, missing: 'hold' | 'skip', field: string): HeldPath[] {
-  const { files, platform } = host
+export function heldByConfig(walk: GitWalk, root: string, directory: string, open: boolean, missing: 'hold' | 'skip', field: string): HeldPath[] {
+  const { host, host: { files, platform } } = walk
   const held: HeldPath[] = []
   const seen = new Set<string>()
   const hold = (path: string, placeholder: Placeholder): void => {
@@ -195,6 +209,7 @@ export function heldByConfig(host: HostSnapshot, root: string, directory: string
     for (const path of hooks.map(value => pathIn(host, root, value))) if (path !== undefined) hold(path, DIRECTORY)
     for (const path of includes.map(value => pathIn(host, parentOf(platform, file), value))) {
       if (path === undefined) continue
+      if (!walk.take()) return
       hold(path, FILE)
       read(path, depth + 1)
     }
@@ -208,80 +223,6 @@ function pathIn(host: HostSnapshot, folder: string, value: string): string | und
   if (value.startsWith('%(') || (value.startsWith('~') && (!/^~[/\\]/.test(value) || host.home === undefined))) return undefined
   const path = value.startsWith('~') && host.home !== undefined ? joinPath(host.platform, host.home, value.slice(2)) : resolveText(host.platform, folder, value)
   return locate(host, path, 'git') === undefined ? undefined : path
-}
-
-/** Submodules in submodules are followed so far down, and so many of a git dir are held. */
-const MAX_LINK_DEPTH = 4
-const MAX_LINKS = 256
-
-/**
- * The `.git` of the submodules that the index of `directory` lists: `git status` and `git diff` in `root` enter each of them by
- * themselves, and run what its config names (fsmonitor, filters). So a missing one stays missing, and one that is there stays as it
- * is, whether the repository knows it otherwise or not. Where commands may write the index, they can add to it: docs/git.md.
- *
- * @param open  what of a submodule's git dir stays closed is `heldInGitDirectory`, not all of it
- */
-export function heldAtGitLinks(host: HostSnapshot, root: string, directory: string, open: boolean, missing: 'hold' | 'skip', field: string, depth = 0): HeldPath[] {
-  const { files, platform } = host
-  const shared = (files.children(directory) ?? []).filter(name => name.startsWith('sharedindex.'))
-  const links = ['index', ...shared].flatMap(name => gitLinksIn(files.bytes(joinPath(platform, directory, name)) ?? new Uint8Array()))
-  return [...new Set(links)].slice(0, MAX_LINKS).flatMap(link => {
-    const names = link.split('/')
-    // Git makes no such names, and takes none.
-    if (names.some(name => name === '' || name === '.' || name === '..' || name.toLowerCase() === '.git')) return []
-    try {
-      return heldAtGitLink(host, root, names, open, missing, field, depth)
-    } catch (error) {
-      if (error instanceof SandboxError) return []
-      throw error
-    }
-  })
-}
-
-function heldAtGitLink(host: HostSnapshot, root: string, names: readonly string[], open: boolean, missing: 'hold' | 'skip', field: string, depth: number): HeldPath[] {
-  const { files, platform } = host
-  let at = root
-  for (const name of names) {
-    at = joinPath(platform, at, name)
-    const kind = files.entry(at)?.kind
-    if (kind === undefined) break
-    // In a folder's place: itself, so that no folder can take it.
-    if (kind !== 'directory') return holdExisting(host, at, field)
-  }
-  const checkout = joinPath(platform, root, ...names)
-  const { entries, directories, ownDirectories } = readGitLayout(host, checkout, 'skip', field)
-  const isOpen = (held: HeldPath) => open && held.entry?.kind === 'directory'
-  return [
-    ...(entries.length > 0 ? entries.filter(held => !isOpen(held)) : holdName(host, root, [...names, '.git'].join('/'), NO_REPOSITORY[platform], missing, field)),
-    // A pointer that commands wrote does not close the root itself.
-    ...directories.filter(inner => !isInside(platform, inner, root)).flatMap(inner => open ? heldInGitDirectory(host, inner, missing, field) : holdExisting(host, inner, field)),
-    ...(depth < MAX_LINK_DEPTH ? ownDirectories.flatMap(inner => heldAtGitLinks(host, checkout, inner, open, missing, field, depth + 1)) : []),
-  ]
-}
-
-function worktreesOf(host: HostSnapshot, directory: string): string[] {
-  const folder = joinPath(host.platform, directory, 'worktrees')
-  return subfolders(host, folder)
-}
-
-/** Git dirs below `modules`; a submodule's name may hold slashes, so they lie at any depth. */
-function findModules(host: HostSnapshot, directory: string): string[] {
-  const found: string[] = []
-  const waiting = [{ folder: joinPath(host.platform, directory, 'modules'), depth: 0 }]
-  let visited = 0
-  for (let at = waiting.shift(); at !== undefined; at = waiting.shift()) {
-    for (const folder of subfolders(host, at.folder)) {
-      if (++visited > MAX_MODULE_NAMES) return found
-      if (isGitDirectory(host, folder)) found.push(folder)
-      else if (at.depth < MAX_MODULE_DEPTH) waiting.push({ folder, depth: at.depth + 1 })
-    }
-  }
-  return found
-}
-
-function subfolders({ files, platform }: HostSnapshot, folder: string): string[] {
-  if (files.entry(folder)?.kind !== 'directory') return []
-  return [...(files.children(folder) ?? [])].sort().map(name => joinPath(platform, folder, name)).filter(path => files.entry(path)?.kind === 'directory')
 }
 
 /** Where a pointer leads, or undefined for one that is missing, broken, or leads in a circle: then only the file itself is held. */

@@ -100,6 +100,63 @@ describe.each([NAMESPACES, SUPERVISED])('$name', rung => {
     expect(existsSync(join(workspace.path, 'ran'))).toBe(true)
   })
 
+  /** Where else git has an index, and what makes it enter `made` of that folder. `prepare`: on the host, before. */
+  const OTHERS = [
+    {
+      name: 'a linked worktree in the workspace', prepare: 'git worktree add -q tree', at: 'tree',
+      add: 'git -C tree -c advice.addEmbeddedRepo=false add made',
+    },
+    {
+      name: 'a linked worktree that a command makes', prepare: ':', at: 'tree', alsoTold: ['tree/library'],
+      add: 'git worktree add -q tree; mv keep tree/made; git -C tree -c advice.addEmbeddedRepo=false add made',
+    },
+    {
+      name: 'an index in two files, in a place that an ordinary file had', at: '.',
+      prepare: 'git config core.splitIndex true; git config splitIndex.maxPercentChange 100; touch made; git add made; git update-index --split-index; C=$(git -C library commit-tree -m two $(git -C library write-tree)); git update-index --cacheinfo 160000,$C,library; rm made',
+      add: 'git update-index --cacheinfo 160000,$(git -C made rev-parse HEAD),made',
+    },
+  ] as const
+
+  test.each(OTHERS)('git: commits: so is one in the index of $name', async ({ prepare, at, add, ...rest }) => {
+    const workspace = makeWorkspace()
+    const host = (script: string): string => execFileSync('sh', ['-c', `(${script}) 2>&1; true`], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })
+    host(`git init -q; git init -q library; git -C library commit -q --allow-empty -m one; git -c advice.addEmbeddedRepo=false add library; git commit -qm one; ${prepare}`)
+    const sandbox = await startOn(rung, { cwd: workspace.path, policy: { git: 'commits', env: { set: AUTHOR } } })
+    onTestFinished(() => sandbox.close())
+    // A commit of a submodule that was there is nothing new.
+    expect((await sandbox.shell('git -C library commit -q --allow-empty -m two && git add library && git commit -qm two')).gitLinks).toBe(undefined)
+    const { gitLinks } = await sandbox.shell(`printf '#!/bin/sh\ntouch "%s/ran"\n' "$PWD" > program; chmod +x program; M=${at}/made; [ -d ${at} ] || M=keep
+      git init -q $M; git -C $M commit -q --allow-empty -m made; git -C $M config core.fsmonitor "$PWD/program"; ${add}; rm -f ran`)
+    expect(gitLinks).toEqual(['alsoTold' in rest ? rest.alsoTold : [], join(at, 'made')].flat().map(path => join(workspace.path, path)))
+    expect((await sandbox.exec(['true'])).gitLinks).toEqual(gitLinks)
+    // What it was told for.
+    host(`git -C ${at} status`)
+    expect(existsSync(join(workspace.path, 'ran'))).toBe(true)
+  })
+
+  test.each(['protected', 'commits'] as const)('git: %s: a submodule of a linked worktree that is not checked out there is given no repository', async git => {
+    const workspace = makeWorkspace()
+    const host = (script: string): string => execFileSync('sh', ['-c', `(${script}) 2>&1; true`], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })
+    host('git init -q; git init -q library; git -C library commit -q --allow-empty -m one; git -c advice.addEmbeddedRepo=false add library; git commit -qm one; git worktree add -q tree')
+    const sandbox = await startOn(rung, { cwd: workspace.path, policy: { git, env: { set: AUTHOR } } })
+    onTestFinished(() => sandbox.close())
+    expect(await sandbox.shell('git -C tree status --short')).toMatchObject({ stdout: '', exitCode: 0 })
+    await sandbox.shell(`cd tree; ${ATTACK}`)
+    await sandbox.close()
+    for (const command of ['status', 'diff', 'stash']) host(`git -C tree ${command}`)
+    expect([existsSync(join(workspace.path, 'tree/program')), existsSync(join(workspace.path, 'tree/ran'))]).toEqual([true, false])
+  })
+
+  test('git: commits: an index of which not all can be read is told when it is another than it was', async () => {
+    const workspace = makeWorkspace()
+    const host = (script: string): string => execFileSync('sh', ['-c', script], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })
+    host('git init -q; echo > file; git add file; git commit -qm one; mv .git/index .git/real; ln -s real .git/index')
+    const sandbox = await startOn(rung, { cwd: workspace.path, policy: { git: 'commits', env: { set: AUTHOR } } })
+    onTestFinished(() => sandbox.close())
+    expect((await sandbox.exec(['true'])).gitLinks).toBe(undefined)
+    expect((await sandbox.shell('echo x > other; git add other')).gitLinks).toEqual([join(workspace.path, '.git/index')])
+  })
+
   test.each(['protected', 'commits'] as const)('git: %s: where a submodule is not checked out, git works inside, and on the host while commands run', async git => {
     const workspace = makeWorkspace()
     const host = (script: string): string => execFileSync('sh', ['-c', script], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })

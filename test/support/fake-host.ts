@@ -50,7 +50,7 @@ export function fakeFiles(tree: Tree, caseInsensitive: readonly string[] = []): 
     for (const name of path.split(/[\\/]/).filter(Boolean)) {
       if (!isFolder(node)) return undefined
       const ignoreCase = caseInsensitive.some(root => key === root || key.startsWith(`${root}/`))
-      const actual: string | undefined = Object.keys(node).find(each => each === name) ?? (ignoreCase ? Object.keys(node).find(each => foldName(each) === foldName(name)) : undefined)
+      const actual: string | undefined = (Object.hasOwn(node, name) ? name : undefined) ?? (ignoreCase ? Object.keys(node).find(each => foldName(each) === foldName(name)) : undefined)
       const next: TreeNode | undefined = actual === undefined ? undefined : node[actual]
       if (next === undefined) return undefined
       ;[node, key] = [next, `${key}/${actual}`]

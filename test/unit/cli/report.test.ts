@@ -29,6 +29,10 @@ test.each([
     lines: ['codex-sandbox: the index of git names "/w/made" as a repository of its own, as it did not before: git status would enter it and run what its config says. Look at it first, or take it out with git update-index --force-remove'],
   },
   {
+    name: 'an index that cannot be read whole says so', options: {}, result: result({ gitLinks: ['/w/.git/worktrees/t/index'] }),
+    lines: ['codex-sandbox: not all that git has at "/w/.git/worktrees/t/index" can be looked at, and it is not what it was before: it may name repositories that git status would enter, to run what their config says. Look first with git ls-files --stage, which enters none'],
+  },
+  {
     name: 'a git operation that did not end says what becomes of it', options: {}, result: result({ exitCode: 1, gitOperations: ['/w/.git/rebase-merge'] }),
     lines: ['codex-sandbox: the git operation of "/w/.git/rebase-merge" did not end, and its state is gone with the sandbox: no later command can continue it. Continue in the same command, or go back with git switch -f BRANCH'],
   },
