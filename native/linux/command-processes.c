@@ -1,6 +1,7 @@
 /* All processes of a command, as its init sees them: names what is left, signals and ends them. Raw system calls only: see init.h. */
 #include "init.h"
 #include "domains.h"
+#include "little-endian.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -57,8 +58,7 @@ static void add_ended(struct job *job, uint32_t pid)
 	name_length = read < 0 ? 0 : (size_t)read;
 	if (job->n_ended == MOST_ENDED || job->ended_length + 5 + name_length > sizeof job->ended)
 		return;
-	for (int i = 0; i < 4; i++)
-		at[i] = (unsigned char)(pid >> (8 * i));
+	put_u32(at, pid);
 	at[4] = (unsigned char)name_length;
 	copy((char *)at + 5, name, name_length);
 	job->ended_length += 5 + name_length;
@@ -128,7 +128,7 @@ void list_what_is_left(struct job *job)
 	/* This process's children, and then those of each that is in the list. */
 	add_children(job, "/proc/thread-self/children");
 	for (size_t at = 0; at < job->ended_length; at += 5 + job->ended[at + 4]) {
-		uint32_t pid = (uint32_t)job->ended[at] | (uint32_t)job->ended[at + 1] << 8 | (uint32_t)job->ended[at + 2] << 16 | (uint32_t)job->ended[at + 3] << 24;
+		uint32_t pid = get_u32(job->ended + at);
 		char path[32];
 
 		make_proc_path(path, pid, "/task");

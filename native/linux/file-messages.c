@@ -1,5 +1,6 @@
 /* Requests and answers of the file server, over its standard streams. Their form is in file-operations.def. */
 #include "file-server.h"
+#include "little-endian.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -14,10 +15,10 @@ static unsigned char output[HEADER_BYTES + CHUNK_BYTES + HEADER_BYTES + 4 + PATH
 static size_t output_length;
 static uint32_t answered;	/* the id */
 
-void put(uint64_t value, int bytes)
+void put_number(uint64_t value)
 {
-	for (int i = 0; i < bytes; i++)
-		output[output_length++] = (unsigned char)(value >> (8 * i));
+	put_u64(output + output_length, value);
+	output_length += 8;
 }
 
 void put_bytes(const void *bytes, size_t length)
@@ -25,15 +26,6 @@ void put_bytes(const void *bytes, size_t length)
 	if (length > 0)
 		memcpy(output + output_length, bytes, length);
 	output_length += length;
-}
-
-uint64_t get(const unsigned char *at, int bytes)
-{
-	uint64_t value = 0;
-
-	for (int i = 0; i < bytes; i++)
-		value |= (uint64_t)at[i] << (8 * i);
-	return value;
 }
 
 void flush_output(void)
@@ -50,9 +42,12 @@ void flush_output(void)
 
 void begin_answer(uint8_t kind, size_t length)
 {
-	put(length + HEADER_BYTES - 4, 4);
-	put(answered, 4);
-	put(kind, 1);
+	unsigned char *at = output + output_length;
+
+	put_u32(at, (uint32_t)length + HEADER_BYTES - 4);
+	put_u32(at + 4, answered);
+	at[8] = kind;
+	output_length += HEADER_BYTES;
 }
 
 unsigned char *next_payload(void)
@@ -76,9 +71,11 @@ void answer_done(const void *payload, size_t length)
 void answer_failed(int error, const char *path)
 {
 	size_t length = path == NULL ? 0 : strlen(path);
+	unsigned char number[4];
 
-	begin_answer(ANSWER_FAILED, 4 + length);
-	put((uint64_t)(uint32_t)error, 4);
+	begin_answer(ANSWER_FAILED, sizeof number + length);
+	put_u32(number, (uint32_t)error);
+	put_bytes(number, sizeof number);
 	put_bytes(path, length);
 	flush_output();
 }
@@ -137,15 +134,15 @@ size_t next_part(struct request *request, const unsigned char **part)
 int next_request(struct request *request)
 {
 	unsigned char header[HEADER_BYTES];
-	uint64_t length;
+	uint32_t length;
 
 	if (!fill_input())
 		return 0;
 	take(header, sizeof header);
-	length = get(header, 4);
+	length = get_u32(header);
 	if (length < HEADER_BYTES - 4)
 		return -1;
-	*request = (struct request){ (uint32_t)get(header + 4, 4), header[8], length - (HEADER_BYTES - 4) };
+	*request = (struct request){ get_u32(header + 4), header[8], length - (HEADER_BYTES - 4) };
 	answered = request->id;
 	return 1;
 }

@@ -31,12 +31,9 @@ void take_of(struct request *request, void *to, size_t length);
 /* Of what is left of the payload those bytes that are here; 0 at its end. They stay until the next call here. */
 size_t next_part(struct request *request, const unsigned char **part);
 
-/* A little-endian number of `bytes` bytes. */
-uint64_t get(const unsigned char *at, int bytes);
-
 /* Begins an answer with `length` bytes of payload, which the caller adds. */
 void begin_answer(uint8_t kind, size_t length);
-void put(uint64_t value, int bytes);
+void put_number(uint64_t value);	/* of 8 bytes */
 void put_bytes(const void *bytes, size_t length);
 
 /* Where the payload of the next answer will stand: CHUNK_BYTES of room, free to use until something is added. */

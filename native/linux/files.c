@@ -3,6 +3,7 @@
  * its use. The names of requests and answers are in file-operations.def. */
 #include "file-server.h"
 #include "helper.h"
+#include "little-endian.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -251,9 +252,9 @@ static void serve_stat(bool follow, const char *path)
 
 	begin_answer(ANSWER_DONE, sizeof numbers + 8 * 3);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-		put(numbers[i], 8);
+		put_number(numbers[i]);
 	for (int i = 0; i < 3; i++)
-		put((uint64_t)times[i].tv_sec * 1000000000 + (uint64_t)times[i].tv_nsec, 8);
+		put_number((uint64_t)times[i].tv_sec * 1000000000 + (uint64_t)times[i].tv_nsec);
 	flush_output();
 }
 
@@ -294,7 +295,7 @@ static void serve(struct request *request)
 	if (request->left < n_fixed || (request->operation != OPERATION_WRITE && request->left > MOST_SMALL_BYTES))
 		_exit(1);
 	take_of(request, fixed, n_fixed);
-	error = take_path(request, request->operation == OPERATION_WRITE ? get(fixed + 5, 4) : request->operation == OPERATION_RENAME ? get(fixed, 4) : request->left, path);
+	error = take_path(request, request->operation == OPERATION_WRITE ? get_u32(fixed + 5) : request->operation == OPERATION_RENAME ? get_u32(fixed) : request->left, path);
 	if (request->operation == OPERATION_RENAME) {
 		int second = take_path(request, request->left, other);
 
@@ -306,9 +307,9 @@ static void serve(struct request *request)
 		return;
 	}
 	switch (request->operation) {
-	case OPERATION_READ: serve_read(get(fixed, 8), path); return;
-	case OPERATION_WRITE: serve_write(request, fixed[0], (mode_t)get(fixed + 1, 4) & 0777, path); return;
-	case OPERATION_MKDIR: serve_mkdir(fixed[0] != 0, (mode_t)get(fixed + 1, 4) & 0777, path); return;
+	case OPERATION_READ: serve_read(get_u64(fixed), path); return;
+	case OPERATION_WRITE: serve_write(request, fixed[0], (mode_t)get_u32(fixed + 1) & 0777, path); return;
+	case OPERATION_MKDIR: serve_mkdir(fixed[0] != 0, (mode_t)get_u32(fixed + 1) & 0777, path); return;
 	case OPERATION_RENAME:
 		if (rename(path, other) != 0)
 			answer_failed(errno, NULL);

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "little-endian.h"
+
 enum frame_type {
 #define FRAME(name, type, direction, payload) FRAME_##name = type,
 #include "frames.def"
@@ -37,11 +39,5 @@ void commit_frame(struct frame_queue *queue, uint8_t type, uint32_t id, uint32_t
 /* Writes what the socket takes. Returns 0, also where some is left; -1 with errno where the peer is gone. */
 int flush_frames(struct frame_queue *queue, int fd);
 static inline size_t queued_bytes(const struct frame_queue *queue) { return queue->end - queue->start; }
-
-static inline void put_u16(unsigned char *at, uint16_t value) { at[0] = (unsigned char)value; at[1] = (unsigned char)(value >> 8); }
-static inline void put_u32(unsigned char *at, uint32_t value) { put_u16(at, (uint16_t)value); put_u16(at + 2, (uint16_t)(value >> 16)); }
-static inline void put_u64(unsigned char *at, uint64_t value) { put_u32(at, (uint32_t)value); put_u32(at + 4, (uint32_t)(value >> 32)); }
-static inline uint16_t get_u16(const unsigned char *at) { return (uint16_t)(at[0] | at[1] << 8); }
-static inline uint32_t get_u32(const unsigned char *at) { return get_u16(at) | (uint32_t)get_u16(at + 2) << 16; }
 
 #endif

@@ -3,6 +3,7 @@
  * side has said its last: how many bytes it said in all, since stderr may come before stdout.
  * Exit codes: 0 both sides are at their end; 1 nobody listens; 2 the connection broke. */
 #include "helper.h"
+#include "little-endian.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -86,8 +87,7 @@ static void tell_end(uint64_t total)
 {
 	unsigned char message[9] = { 'e' };
 
-	for (int i = 0; i < 8; i++)
-		message[1 + i] = (unsigned char)(total >> (8 * i));
+	put_u64(message + 1, total);
 	if (write(2, message, sizeof message) < 0)
 		_exit(2);
 }
