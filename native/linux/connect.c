@@ -2,6 +2,7 @@
 #include "caller.h"
 #include "forker.h"
 #include "kernel.h"
+#include "paths.h"
 #include "raw.h"
 #include "reports.h"
 #include "shared-memory.h"
@@ -131,24 +132,17 @@ static bool is_root_socket(const char *path)
 	return false;
 }
 
-static bool is_at_or_below(const char *path, const char *place)
-{
-	size_t length = strlen(place);
-
-	return strncmp(path, place, length) == 0 && (path[length] == 0 || path[length] == '/');
-}
-
 /* Made outside, and allowed by the place at which it really lies, whatever link led there; where commands can put another socket in that
  * place, by being the one that was there at the start. */
 static bool is_allowed(int target, const struct stat *found)
 {
 	const struct plan *plan = state.plan;
-	char link[32], path[PATH_MAX];
+	char link[OWN_PATH_BYTES], path[PATH_MAX];
 	ssize_t length;
 
 	if (plan->n_sockets == 0 && (plan->socket_flags & SOCKETS_ALL) == 0)
 		return false;
-	snprintf(link, sizeof link, "/proc/self/fd/%d", target);
+	own_path(link, target);
 	length = readlink(link, path, sizeof path - 1);
 	if (length <= 0)
 		return false;
@@ -189,7 +183,7 @@ static int connect_to_path(const struct call *call, int fd, const char *path)
 		error = -EACCES;
 	} else {
 		/* The open descriptor is the address: what the path leads to meanwhile does not matter. */
-		snprintf(through.sun_path, sizeof through.sun_path, "/proc/self/fd/%d", target);
+		own_path(through.sun_path, target);
 		error = connect(fd, (struct sockaddr *)&through, sizeof through) == 0 ? 0 : -errno;
 	}
 	close(target);

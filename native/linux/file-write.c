@@ -1,5 +1,6 @@
 /* Files that the file server writes: whole, beside the name, and then under it, where commands may do that; else where they are. */
 #include "file-server.h"
+#include "paths.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,7 +109,7 @@ static bool make_beside(struct replacement *replacement, mode_t mode)
  * would be refused as well. */
 static int find_target(const char *path, struct replacement *replacement)
 {
-	static char real[PATH_MAX], folder[PATH_MAX], link[32];
+	static char real[PATH_MAX], folder[PATH_MAX], link[OWN_PATH_BYTES];
 	int probe = open(path, O_PATH | O_CLOEXEC);
 	struct stat state, other;
 	const char *name;
@@ -127,7 +128,7 @@ static int find_target(const char *path, struct replacement *replacement)
 		errno = (int)length;
 		return -1;
 	}
-	snprintf(link, sizeof link, "/proc/self/fd/%d", probe);
+	own_path(link, probe);
 	length = readlink(link, real, sizeof real - 1);
 	close(probe);
 	if (length <= 0)

@@ -1,4 +1,5 @@
 #include "helper.h"
+#include "paths.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,9 +37,9 @@ static int copy_all(int from, int to)
 /* What is open for writing cannot be executed (ETXTBSY), sealed or not. */
 static int open_again(int fd)
 {
-	char path[32];
+	char path[OWN_PATH_BYTES];
 
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	own_path(path, fd);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 

@@ -1,6 +1,7 @@
 #include "inside.h"
 #include "kernel.h"
 #include "mounts.h"
+#include "paths.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -155,13 +156,6 @@ static int check_step(const struct mount_step *step, struct failure *failure)
 	return good ? 0 : wrong_mount(failure, step->path, ESTALE);
 }
 
-static bool lies_in(const char *path, const char *directory)
-{
-	size_t length = strcmp(directory, "/") == 0 ? 0 : strlen(directory);
-
-	return strncmp(path, directory, length) == 0 && (path[length] == 0 || path[length] == '/');
-}
-
 /* Whether a mount at `path` may be writable: it lies in what a step opens, or is one of the sandbox's own places. */
 static bool may_be_writable(const struct plan *plan, const char *path)
 {
@@ -170,18 +164,18 @@ static bool may_be_writable(const struct plan *plan, const char *path)
 	if (strcmp(path, "/dev/shm") == 0 || strcmp(path, "/dev/pts") == 0)
 		return true;
 	/* Device nodes, which bwrap mounts no other way. */
-	if (lies_in(path, "/dev") && stat(path, &found) == 0 && S_ISCHR(found.st_mode))
+	if (is_at_or_below(path, "/dev") && stat(path, &found) == 0 && S_ISCHR(found.st_mode))
 		return true;
 	for (uint32_t i = 0; i < plan->n_devices; i++)
-		if (lies_in(path, plan->devices[i]))
+		if (is_at_or_below(path, plan->devices[i]))
 			return true;
 	for (uint32_t i = 0; i < plan->n_mounts; i++) {
 		const struct mount_step *step = &plan->mounts[i];
 
-		if ((step->kind == MOUNT_BIND_WRITABLE || step->kind == MOUNT_PIN || step->kind == MOUNT_PRIVATE_DIRECTORY) && lies_in(path, step->path))
+		if ((step->kind == MOUNT_BIND_WRITABLE || step->kind == MOUNT_PIN || step->kind == MOUNT_PRIVATE_DIRECTORY) && is_at_or_below(path, step->path))
 			return true;
 		for (uint32_t j = 0; j < step->n_openings; j++)
-			if (step->openings[j].effect == EFFECT_WRITE && lies_in(path, step->openings[j].path))
+			if (step->openings[j].effect == EFFECT_WRITE && is_at_or_below(path, step->openings[j].path))
 				return true;
 	}
 	return false;
@@ -236,7 +230,7 @@ static int check_line(const struct plan *plan, char *line, struct failure *failu
 			return wrong_mount(failure, "/proc/self/mountinfo", EBADMSG);
 	decode_octal(fields[4]);
 	point = fields[4];
-	device = lies_in(point, "/dev");
+	device = is_at_or_below(point, "/dev");
 	if (sscanf(fields[0], "%llu", &mount_id) != 1)
 		return wrong_mount(failure, "/proc/self/mountinfo", EBADMSG);
 	if (has_option(fields[5], "nosuid") && (device || has_option(fields[5], "nodev")) && (has_option(fields[5], "ro") || may_be_writable(plan, point)))

@@ -1,5 +1,6 @@
 #include "journal.h"
 #include "mounts.h"
+#include "paths.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -366,7 +367,7 @@ int join_placeholder(int journal, int parent, const char *name, struct placehold
 bool is_as_made(const struct placeholder *placeholder, int object)
 {
 	struct record record;
-	char path[32], text[MOST_PLACEHOLDER_TEXT + 1];
+	char path[OWN_PATH_BYTES], text[MOST_PLACEHOLDER_TEXT + 1];
 	ssize_t length;
 	int fd;
 
@@ -376,7 +377,7 @@ bool is_as_made(const struct placeholder *placeholder, int object)
 		return is_empty_directory(object, ".");
 	if (record.entry != ENTRY_FILE)
 		return true;	/* what a link says is never changed in place */
-	snprintf(path, sizeof path, "/proc/self/fd/%d", object);
+	own_path(path, object);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	length = fd < 0 ? -1 : read(fd, text, sizeof text);
 	if (fd >= 0)

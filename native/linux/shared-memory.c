@@ -1,4 +1,5 @@
 #include "shared-memory.h"
+#include "paths.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,9 +23,7 @@ static struct {
 
 bool is_shared_memory(const char *path)
 {
-	size_t length = strlen(SHARED_MEMORY);
-
-	return strncmp(path, SHARED_MEMORY, length) == 0 && (path[length] == 0 || path[length] == '/');
+	return is_at_or_below(path, SHARED_MEMORY);
 }
 
 /* All in `folder`, which is closed. */
@@ -127,7 +126,7 @@ void show_shared_memory(char *path)
 {
 	size_t length = strlen(own.path), shown = strlen(SHARED_MEMORY);
 
-	if (own.made && strncmp(path, own.path, length) == 0 && (path[length] == 0 || path[length] == '/'))
+	if (own.made && is_at_or_below(path, own.path))
 		memmove(path + shown, path + length, strlen(path + length) + 1);
 }
 

@@ -1,6 +1,7 @@
 /* Mode, owner, times and extended attributes on behalf, wherever the file lies: Landlock knows none of them. And truncation by path. */
 #include "supervise.h"
 #include "caller.h"
+#include "file-systems.h"
 #include "kernel.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* Opening files on behalf: for writing, and making them. */
 #include "supervise.h"
 #include "caller.h"
+#include "file-systems.h"
 #include "kernel.h"
 #include "terminals.h"
 

@@ -1,6 +1,7 @@
 /* Opening to read on behalf: what the policy lets commands read, and no rule of Landlock's. Folders on the way to a denied path, which a
  * rule would list with all below; and what came to lie in one of them after the rules were made. All else is the kernel's to judge. */
 #include "supervise.h"
+#include "file-systems.h"
 #include "listed-folders.h"
 
 #include <errno.h>

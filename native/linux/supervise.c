@@ -39,19 +39,12 @@ long refuse(const struct place *place, enum access_operation operation)
 	return permitted && effect_at(get_rules(), place->path) != EFFECT_DENY ? -EROFS : -EACCES;
 }
 
-static bool lies_in(const char *path, const char *directory)
-{
-	size_t length = strlen(directory);
-
-	return strncmp(path, directory, length) == 0 && (path[length] == 0 || path[length] == '/');
-}
-
 bool is_closed_elsewhere(const struct place *place)
 {
 	/* A descriptor of what has no name any more (a memory file): its holder's. */
 	if (place->directory < 0 && place->status.st_nlink == 0)
 		return false;
-	return place->path[0] == '/' && !may_create(get_rules(), place->path) && !holds_monitors_name(place) && !lies_in(place->path, "/dev") && !lies_in(place->path, "/proc");
+	return place->path[0] == '/' && !may_create(get_rules(), place->path) && !holds_monitors_name(place) && !is_at_or_below(place->path, "/dev") && !is_at_or_below(place->path, "/proc");
 }
 
 void begin_making(const struct call *call)

@@ -1,4 +1,5 @@
 #include "supervised-grants.h"
+#include "file-systems.h"
 #include "supervised-path.h"
 
 #include <dirent.h>

@@ -1,15 +1,13 @@
 #include "supervised-path.h"
 #include "caller.h"
+#include "file-systems.h"
 #include "kernel.h"
 #include "shared-memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { MOST_LINKS = 40, MOST_STEPS = 4096 /* up from a directory that no path names */ };
@@ -24,44 +22,6 @@ void set_rules(struct supervised_rules *indexed)
 const struct supervised_rules *get_rules(void)
 {
 	return rules;
-}
-
-void own_path(char path[OWN_PATH_BYTES], int fd)
-{
-	snprintf(path, OWN_PATH_BYTES, "/proc/self/fd/%d", fd);
-}
-
-/* Where it cannot be known, it is taken for one of them. */
-static bool is_one_of(int fd, const uint32_t *types, size_t n)
-{
-	struct statfs file_system;
-
-	if (fstatfs(fd, &file_system) != 0)
-		return true;
-	for (size_t i = 0; i < n; i++)
-		if ((uint32_t)file_system.f_type == types[i])
-			return true;
-	return false;
-}
-
-bool is_served(int fd)
-{
-	static const uint32_t SERVED[] = {
-		0x65735546 /* fuse */, 0x6969 /* nfs */, 0xfe534d42 /* smb */, 0xff534d42 /* cifs */, 0x517b /* older smb */, 0x01021997 /* 9p */,
-		0x00c36400 /* ceph */, 0x5346414f /* afs */, 0x6b414653 /* kafs */, 0x73757245 /* coda */,
-	};
-
-	return is_one_of(fd, SERVED, sizeof SERVED / sizeof SERVED[0]);
-}
-
-bool is_kernels_own(int fd)
-{
-	static const uint32_t KERNELS_OWN[] = {
-		PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, SELINUX_MAGIC, SMACK_MAGIC,
-		BPF_FS_MAGIC, NSFS_MAGIC, BINFMTFS_MAGIC, EFIVARFS_MAGIC, DEVPTS_SUPER_MAGIC, 0x62656570 /* configfs */, 0x6165676c /* pstore */,
-	};
-
-	return is_one_of(fd, KERNELS_OWN, sizeof KERNELS_OWN / sizeof KERNELS_OWN[0]);
 }
 
 static void close_one(int *fd)
@@ -84,9 +44,7 @@ void leave(struct place *place)
 /* Where `path` begins with the whole names of `prefix`: what follows. */
 static const char *after(const char *path, const char *prefix)
 {
-	size_t length = strlen(prefix);
-
-	return strncmp(path, prefix, length) == 0 && (path[length] == 0 || path[length] == '/') ? path + length : NULL;
+	return is_at_or_below(path, prefix) ? path + strlen(prefix) : NULL;
 }
 
 static const struct { const char *path; int fd; } STREAMS[] = { { "/dev/stdin", 0 }, { "/dev/stdout", 1 }, { "/dev/stderr", 2 } };

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "notifications.h"
+#include "paths.h"
 #include "supervised-rules.h"
 
 enum { PATH_UNKNOWN = 1 };	/* it cannot be told from here what the path leads to */
@@ -70,21 +71,11 @@ bool is_plain_way(const struct place *place, int base, const char *path);
 
 void leave(struct place *place);
 
-/* Writes "/proc/self/fd/N": the way to a descriptor for calls that take only paths. */
-enum { OWN_PATH_BYTES = 32 };
-void own_path(char path[OWN_PATH_BYTES], int fd);
-
 /* Are the names in a directory in the monitor's hands? Else the kernel decides about them by the callers' own domain. */
 bool is_monitors(const char *directory);
 
 /* The same for the directory in which the place's name stands. */
 bool holds_monitors_name(const struct place *place);
-
-/* What is held on file systems of the kernel's own (procfs, sysfs, …) depends on who opens it: the monitor never does. */
-bool is_kernels_own(int fd);
-
-/* Whether opening a file there may wait for somebody else's word: a file system with a server behind it, on a network or in a process. */
-bool is_served(int fd);
 
 /* The rules; once, before the first call. */
 void set_rules(struct supervised_rules *rules);

@@ -11,7 +11,7 @@ import { type Architecture, SYSTEM_CALLS } from '../../src/platform/linux/seccom
 /** What of native/linux the tool is made of. */
 export const SUPERVISE_TOOL_SOURCES = [
   'notifications', 'caller', 'supervise', 'supervise-open', 'supervise-read', 'listed-folders', 'supervise-names', 'supervise-metadata', 'supervised-path', 'supervised-rules', 'supervised-grants',
-  'reports', 'process-tree', 'shared-memory', 'terminals',
+  'reports', 'process-tree', 'file-systems', 'shared-memory', 'terminals',
 ]
 
 export interface SupervisedRule { readonly effect: Effect; readonly path: string; readonly foldsCase?: boolean }
