@@ -4,21 +4,10 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
-
-struct watched_name { int watch; uint32_t hash; };
-
-/* File systems where another machine changes things and inotify does not hear of it. Source: linux/magic.h. */
-static const unsigned long REMOTE_FILE_SYSTEMS[] = {
-	0x6969 /* nfs */, 0x517b /* smb */, 0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */, 0x01021997 /* 9p */, 0x65735546 /* fuse */,
-	0x00c36400 /* ceph */, 0x5346414f /* afs */,
-};
-enum { WATCHED_EVENTS = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW };
 
 /* Other launchers that rely on the same removed placeholder let go of it in their own time, within milliseconds. */
 enum { PLACEHOLDER_TRIES = 100 };
@@ -26,110 +15,19 @@ enum { PLACEHOLDER_TRIES = 100 };
 /* A host that changes held paths faster than this many looks in a row can follow is one under which nothing may run. */
 enum { LOOKS = 100 };
 
-static bool tells_of_all_changes(const char *path)
-{
-	struct statfs buffer;
-
-	if (statfs(path, &buffer) != 0)
-		return false;
-	for (size_t i = 0; i < sizeof REMOTE_FILE_SYSTEMS / sizeof REMOTE_FILE_SYSTEMS[0]; i++)
-		if ((unsigned long)buffer.f_type == REMOTE_FILE_SYSTEMS[i])
-			return false;
-	return true;
-}
-
-static uint32_t hash_name(int watch, const char *name, size_t length)
-{
-	uint32_t value = 2166136261U ^ (uint32_t)watch;
-
-	for (size_t i = 0; i < length; i++)
-		value = (value ^ (unsigned char)name[i]) * 16777619U;
-	return value == 0 ? 1 : value;
-}
-
-static bool is_watched(const struct held_paths *held, int watch, uint32_t hash)
-{
-	for (uint32_t i = hash & (held->names_size - 1); held->names[i].hash != 0; i = (i + 1) & (held->names_size - 1))
-		if (held->names[i].hash == hash && held->names[i].watch == watch)
-			return true;
-	return false;
-}
-
-static void remember_name(struct held_paths *held, int watch, uint32_t hash)
-{
-	uint32_t i = hash & (held->names_size - 1);
-
-	while (held->names[i].hash != 0)
-		i = (i + 1) & (held->names_size - 1);
-	held->names[i] = (struct watched_name){ watch, hash };
-	held->n_names++;
-}
-
-/* Watches each directory on the way to `path` for the name that leads on. Watches of one directory are one watch. */
-static void watch_path(struct held_paths *held, const char *path)
-{
-	char directory[PATH_MAX];
-
-	for (const char *slash = path; slash != NULL; slash = strchr(slash + 1, '/')) {
-		const char *name = slash + 1;
-		size_t length = strcspn(name, "/");
-		uint32_t hash;
-		int watch;
-
-		if (slash == path)
-			strcpy(directory, "/");
-		else
-			memcpy(directory, path, (size_t)(slash - path)), directory[slash - path] = 0;
-		watch = inotify_add_watch(held->inotify, directory, WATCHED_EVENTS);
-		if (watch < 0) {
-			/* A part that is missing is seen through the watch above it. */
-			if (errno != ENOENT && errno != ENOTDIR)
-				held->reliable = false;
-			return;
-		}
-		hash = hash_name(watch, name, length);
-		if (is_watched(held, watch, hash))
-			continue;
-		if (held->n_names * 2 >= held->names_size) {
-			held->reliable = false;
-			return;
-		}
-		remember_name(held, watch, hash);
-		if (!tells_of_all_changes(directory))
-			held->reliable = false;
-	}
-}
-
 static void watch_all(struct held_paths *held)
 {
-	memset(held->names, 0, held->names_size * sizeof *held->names);
-	held->n_names = 0;
-	held->reliable = held->inotify >= 0;
-	for (uint32_t i = 0; held->inotify >= 0 && i < held->n_rows; i++)
-		watch_path(held, held->rows[i].step->path);
+	forget_names(&held->watch);
+	for (uint32_t i = 0; i < held->n_rows; i++)
+		watch_path(&held->watch, held->rows[i].step->path);
 }
 
 bool held_may_have_changed(struct held_paths *held)
 {
-	char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
-	bool changed = held->suspect || (!held->reliable && held->n_rows > 0);
-	ssize_t length;
-
-	if (held->inotify < 0)
-		return changed;
-	while ((length = read(held->inotify, buffer, sizeof buffer)) > 0) {
-		const struct inotify_event *event;
-
-		for (char *at = buffer; at < buffer + length; at += sizeof *event + event->len) {
-			event = (const struct inotify_event *)at;
-			if (event->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
-				changed = true;
-			else if (event->len > 0 && is_watched(held, event->wd, hash_name(event->wd, event->name, strlen(event->name))))
-				changed = true;
-		}
-	}
-	held->suspect = changed;
-	return changed;
+	/* Read first, also where it is known: what is told must not stay unread. */
+	if (has_watch_told(&held->watch) || (!held->watch.reliable && held->n_rows > 0))
+		held->suspect = true;
+	return held->suspect;
 }
 
 /* The host may take it away: then its name is free, until the host puts something there again. */
@@ -511,7 +409,7 @@ int start_holding(const struct plan *plan, const struct mounts *mounts, int jour
 {
 	uint32_t parts = 0;
 
-	*held = (struct held_paths){ .mounts = mounts, .journal = journal, .inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC) };
+	*held = (struct held_paths){ .mounts = mounts, .journal = journal, .watch.inotify = -1 };
 	held->rows = calloc(plan->n_mounts + 1, sizeof *held->rows);
 	if (INJECTED(watch) || held->rows == NULL)
 		return fail(failure, STEP_watch, NULL);
@@ -531,10 +429,7 @@ int start_holding(const struct plan *plan, const struct mounts *mounts, int jour
 		if (row->state == HELD_NOTHING && errno != ENOENT)
 			return fail(failure, STEP_watch, step->path);
 	}
-	for (held->names_size = 64; held->names_size < 4 * (parts + 1); held->names_size *= 2)
-		;
-	held->names = calloc(held->names_size, sizeof *held->names);
-	if (held->names == NULL)
+	if (make_watch(&held->watch, parts) != 0)
 		return fail(failure, STEP_watch, NULL);
 	watch_all(held);
 	/* What changed between the template's making and the watch's start is found by the first look. */

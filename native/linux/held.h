@@ -12,6 +12,7 @@
 #include "mounts.h"
 #include "plan.h"
 #include "step.h"
+#include "watched-names.h"
 
 enum held_state { HELD_NOTHING, HELD_OBJECT, HELD_PLACEHOLDER };
 
@@ -31,12 +32,9 @@ struct held_paths {
 	struct held *rows;
 	uint32_t n_rows;
 	bool active;			/* placeholders are in place: commands run */
-	int inotify;			/* -1: not to be had */
-	bool reliable;			/* every name on the way is watched, on file systems that tell of all changes */
+	struct watched_names watch;
 	bool suspect;			/* something changed, and no look since has found everything held */
 	const char *bound_again;	/* the first path that a look found changed */
-	struct watched_name *names;	/* hash table of (watch, name) */
-	uint32_t n_names, names_size;
 };
 
 /* What `recheck_held` found. */

@@ -78,7 +78,7 @@ static void wait_for_end(int launcher, int inside)
 
 static void watch_host(struct monitor *keeper, int inside, int *launcher)
 {
-	struct pollfd sources[2] = { { .fd = keeper->control, .events = POLLIN }, { .fd = keeper->held.inotify, .events = POLLIN } };
+	struct pollfd sources[2] = { { .fd = keeper->control, .events = POLLIN }, { .fd = keeper->held.watch.inotify, .events = POLLIN } };
 	bool told = false;
 
 	for (;;) {
@@ -86,7 +86,7 @@ static void watch_host(struct monitor *keeper, int inside, int *launcher)
 		const char *path = NULL;
 		int change;
 
-		poll(sources, 2, !told && !keeper->held.reliable && keeper->held.n_rows > 0 ? POLL_MS : -1);
+		poll(sources, 2, !told && !keeper->held.watch.reliable && keeper->held.n_rows > 0 ? POLL_MS : -1);
 		if (sources[0].revents != 0 && !hear(keeper, launcher))
 			return;
 		if (told || !held_may_have_changed(&keeper->held))
@@ -103,7 +103,7 @@ static void watch_host(struct monitor *keeper, int inside, int *launcher)
 
 int run_keeper(int control, int inside)
 {
-	struct monitor keeper = { .control = control, .channel = -1, .epoll = -1, .journal = -1, .held = { .inotify = -1 } };
+	struct monitor keeper = { .control = control, .channel = -1, .epoll = -1, .journal = -1, .held.watch.inotify = -1 };
 	struct failure failure = { .step = STEP_decode_plan };
 	struct frame frame;
 	int result = 1, launcher = -1;

@@ -28,7 +28,7 @@ static int open_loop(struct monitor *monitor)
 	    watch_source(monitor, EPOLL_CTL_ADD, monitor->starts, 0, &monitor->starts_source) != 0 ||
 	    watch_source(monitor, EPOLL_CTL_ADD, monitor->reports, EPOLLIN, &monitor->reports_source) != 0)
 		return -1;
-	if (monitor->held.inotify >= 0 && watch_source(monitor, EPOLL_CTL_ADD, monitor->held.inotify, EPOLLIN, &monitor->watch_source) != 0)
+	if (monitor->held.watch.inotify >= 0 && watch_source(monitor, EPOLL_CTL_ADD, monitor->held.watch.inotify, EPOLLIN, &monitor->watch_source) != 0)
 		return -1;
 	if (monitor->around != NULL && watch_source(monitor, EPOLL_CTL_ADD, monitor->around->keeper, EPOLLIN, &monitor->keeper_source) != 0)
 		return -1;
@@ -103,7 +103,7 @@ static void handle_source(struct monitor *monitor, const struct source *source, 
 /* Milliseconds until there is something to do unasked; -1: never. */
 static int wait_ms(const struct monitor *monitor)
 {
-	if (monitor->n_limited > 0 || (monitor->n_commands > 0 && !monitor->held.reliable && monitor->held.n_rows > 0))
+	if (monitor->n_limited > 0 || (monitor->n_commands > 0 && !monitor->held.watch.reliable && monitor->held.n_rows > 0))
 		return POLL_MS;
 	if (monitor->groups.n_left > 0)
 		return GROUP_MS;
@@ -132,7 +132,7 @@ static void loop(struct monitor *monitor)
 			poll_limits(monitor);
 		if (monitor->groups.n_left > 0)
 			remove_left_groups(&monitor->groups);
-		if (n == 0 && !monitor->held.reliable)
+		if (n == 0 && !monitor->held.watch.reliable)
 			look_at_held(monitor, &failure);
 		flush_to_node(monitor);
 		resume_paused(monitor);

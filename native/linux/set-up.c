@@ -136,8 +136,8 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 		close_groups(&monitor->groups);
 		if (monitor->guardian >= 0)
 			close(monitor->guardian);
-		if (monitor->held.inotify >= 0)
-			close(monitor->held.inotify);
+		if (monitor->held.watch.inotify >= 0)
+			close(monitor->held.watch.inotify);
 		if (monitor->around != NULL)
 			close(monitor->around->keeper);
 		run_forker(&monitor->plan, pair[1], rules, monitor->plan.n_rules);
@@ -259,8 +259,8 @@ static int set_up_supervised(struct monitor *monitor, struct failure *failure)
 	struct supervised_rules *rules;
 	struct domains domains;
 
-	monitor->held.inotify = -1;
-	monitor->held.reliable = true;
+	monitor->held.watch.inotify = -1;
+	monitor->held.watch.reliable = true;
 	if (enter_sandbox_group(&monitor->plan, &monitor->groups, failure) != 0 || divide_sandbox_group(&monitor->plan, &monitor->groups, failure) != 0)
 		return -1;
 	if (open_devnull(monitor, failure) != 0 || check_devices(&monitor->plan, failure) != 0)
@@ -294,8 +294,8 @@ static int set_up_inside(struct monitor *monitor, struct failure *failure)
 {
 	struct domains domains;
 
-	monitor->held.inotify = -1;
-	monitor->held.reliable = true;
+	monitor->held.watch.inotify = -1;
+	monitor->held.watch.reliable = true;
 	if (check_namespaces(&monitor->plan, monitor->around->host_namespaces, failure) != 0 || check_mounts(&monitor->plan, failure) != 0)
 		return -1;
 	if (open_devnull(monitor, failure) != 0 || check_devices(&monitor->plan, failure) != 0 || hand_over(monitor, failure) != 0)
