@@ -37,6 +37,13 @@ export function proportionalKiB(pid: number): number {
 /** Waits until there are none. How long that takes is not what is tested. */
 export const expectNone = (what: () => readonly unknown[]): Promise<void> => expect.poll(what, { timeout: 20_000, interval: 5 }).toEqual([])
 
+/**
+ * Waits until so many have `word` among their arguments. A process that has just forked shows its parent's for a moment, so a count
+ * that is taken once may be one too high.
+ */
+export const expectRunning = (word: string, processes: number): Promise<void> =>
+  expect.poll(() => processesWithArgument(word).length, { timeout: 20_000 }).toBe(processes)
+
 const processIds = (): number[] => readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number)
 
 /** Empty where the process is gone. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
 import { ALL_RUNGS, BWRAP_IF_THERE, landlockAbi, onBackend, type RungVariant, startOn, SUPERVISED } from '../support/rungs.js'
-import { childrenOf, expectNone, isRunning, parentOf, processesWithArgument } from './host-processes.js'
+import { childrenOf, expectNone, expectRunning, isRunning, parentOf, processesWithArgument } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
 
@@ -17,7 +17,6 @@ const newWord = (): string => `word-${process.pid}-${++words}`
 
 /** Runs until it is ended, and so does what it has put into a session of its own; both have `word` as an argument. */
 const daemonising = (word: string): string[] => ['sh', '-c', 'setsid sh -c "trap : TERM HUP; while :; do sleep 1000; done" "$0" & while :; do sleep 1000; done', word]
-const expectRunning = (word: string, processes: number): Promise<void> => expect.poll(() => processesWithArgument(word).length, { timeout: 20_000 }).toBe(processes)
 
 /** The child that has children; a guardian has none. */
 const forkerOf = (monitor: number): number => childrenOf(monitor).find(child => childrenOf(child).length > 0)!

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SandboxOptions } from '../../../src/exec/options.js'
 import type { Sandbox } from '../../../src/exec/sandbox.js'
 import { RUNGS } from '../../../src/platform/launch-plan.js'
-import { expectNone, isRunning, processesWithArgument } from '../../native/host-processes.js'
+import { expectNone, expectRunning, isRunning, processesWithArgument } from '../../native/host-processes.js'
 import { ownLauncher } from '../../native/own-launcher.js'
 import { makeWorkspace, type Workspace } from '../../native/workspace.js'
 import { failureOf, startSandbox as startOn } from '../bad-input/sandbox.js'
@@ -39,7 +39,7 @@ describe.each(RUNGS)('%s', rung => {
     const kept = await sandbox.exec(leaving(other), toKeep?.options)
     expect(kept).toMatchObject({ exitCode: 0, ended: [], session: { processes: expect.arrayContaining([expect.objectContaining({ name: 'sh' })]) } })
     expect(kept.toKeep).toBe(undefined)
-    expect(processesWithArgument(other).length).toBe(1)
+    await expectRunning(other, 1)
   })
 
   test('nothing left: no session, whatever was asked', async () => {
@@ -94,7 +94,8 @@ describe.each(RUNGS)('%s', rung => {
     const other = await sandbox.exec(leaving(neighbour, trap), { background: 'keep' })
     expect(sandbox.sessions.signal(kept.session!.id, 'SIGUSR1')).toBe(true)
     await soon(() => stateOf(sandbox, kept.session!.id)).toBe('ended')
-    expect({ killed: processesWithArgument(word), neighbour: processesWithArgument(neighbour).length, state: stateOf(sandbox, other.session!.id) }).toEqual({ killed: [], neighbour: 1, state: 'left' })
+    expect({ killed: processesWithArgument(word), state: stateOf(sandbox, other.session!.id) }).toEqual({ killed: [], state: 'left' })
+    await expectRunning(neighbour, 1)
     expect(sandbox.sessions.signal(kept.session!.id, 'SIGUSR1')).toBe(false)
   })
 
