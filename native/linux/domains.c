@@ -1,7 +1,7 @@
 #include "domains.h"
 #include "kernel.h"
 #include "listed-folders.h"
-#include "mounts.h"
+#include "objects.h"
 #include "restrict.h"
 #include "supervised-grants.h"
 #include "supervised-path.h"

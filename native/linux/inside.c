@@ -1,6 +1,6 @@
 #include "inside.h"
 #include "kernel.h"
-#include "mounts.h"
+#include "objects.h"
 #include "paths.h"
 
 #include <fcntl.h>

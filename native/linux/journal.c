@@ -1,5 +1,5 @@
 #include "journal.h"
-#include "mounts.h"
+#include "objects.h"
 #include "paths.h"
 
 #include <dirent.h>
