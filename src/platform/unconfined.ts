@@ -4,7 +4,7 @@ import { SandboxError } from '../errors.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Limits } from '../policy/sandbox-policy.js'
 import type { Backend, CommandHandlers, CompileOptions, Launcher, LayerReport, RunningCommand } from './backend.js'
-import { ChildCommand } from './child-command.js'
+import { ChildCommands } from './child-commands.js'
 import type { CommandPlan, Enforcement, LaunchPlan, UnconfinedPlan } from './launch-plan.js'
 
 const NOTES = [
@@ -45,8 +45,7 @@ class UnconfinedLauncher implements Launcher {
   readonly enforcement: Enforcement
   readonly pid = undefined
   readonly #hasProcessGroups: boolean
-  readonly #commands = new Map<ChildCommand, Promise<void>>()
-  #closed = false
+  readonly #commands = new ChildCommands()
 
   constructor({ enforcement, platform }: LaunchPlan) {
     this.enforcement = enforcement
@@ -54,24 +53,20 @@ class UnconfinedLauncher implements Launcher {
   }
 
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand {
-    if (this.#closed) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: command.argv[0] })
+    this.#commands.refuseWhenClosed(command)
     if (command.terminal !== undefined) {
       throw new SandboxError('option_invalid', { field: 'tty', value: command.terminal }, { detail: 'there is no terminal without a sandbox', remedy: 'Leave it out, or choose another mode.' })
     }
     if (command.keep === true && !this.#hasProcessGroups) {
       throw new SandboxError('option_invalid', { field: 'background', value: 'keep' }, { detail: 'without a sandbox, nothing here knows what a command left', remedy: 'Leave it out, or choose another mode.' })
     }
-    const running = new ChildCommand(command, handlers, { hasProcessGroup: this.#hasProcessGroups })
-    this.#commands.set(running, running.over.then(() => void this.#commands.delete(running)))
-    return running
+    return this.#commands.start(command, handlers, { hasProcessGroup: this.#hasProcessGroups })
   }
 
   /** Has no process of its own that could be lost. */
   onLost(): void {}
 
-  async close(): Promise<void> {
-    this.#closed = true
-    for (const command of this.#commands.keys()) command.kill()
-    await Promise.all(this.#commands.values())
+  close(): Promise<void> {
+    return this.#commands.close()
   }
 }

@@ -3,7 +3,8 @@ import { accessSync, constants, lstatSync, statSync } from 'node:fs'
 import { delimiter, resolve } from 'node:path'
 import { SandboxError } from '../../errors.js'
 import type { CommandHandlers, Launcher, RunningCommand, StartFailure } from '../backend.js'
-import { ChildCommand, type FailureReader } from '../child-command.js'
+import type { FailureReader } from '../child-command.js'
+import { ChildCommands } from '../child-commands.js'
 import type { CommandPlan, Enforcement, MacosSeatbeltPlan } from '../launch-plan.js'
 import { DenialLog } from './denial-log.js'
 import { outerEnvironment, startWords } from './start-words.js'
@@ -20,8 +21,7 @@ export class SeatbeltLauncher implements Launcher {
   readonly pid = undefined
   readonly #plan: MacosSeatbeltPlan
   readonly #log: DenialLog | undefined
-  readonly #commands = new Map<ChildCommand, Promise<void>>()
-  #closed = false
+  readonly #commands = new ChildCommands()
 
   constructor(plan: MacosSeatbeltPlan, { sandboxExec, log }: SeatbeltPrograms = {}) {
     this.enforcement = plan.enforcement
@@ -35,27 +35,23 @@ export class SeatbeltLauncher implements Launcher {
   }
 
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand {
-    if (this.#closed) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: command.argv[0] })
+    this.#commands.refuseWhenClosed(command)
     if (command.helper === true) throw new SandboxError('platform_unsupported', { field: 'helper', value: command.argv[1] }, { detail: 'only the launcher of Linux has such programs' })
     const early = earlyFailure(command)
     if (early !== undefined) return failed(early, handlers)
     const reading = this.#log?.follow(report => handlers.onAccess?.(report))
-    const running = new ChildCommand(
+    return this.#commands.start(
       { ...command, argv: startWords(this.#plan, command, reading?.tag), env: [...outerEnvironment(command.env).filter(isNotOurs(this.#plan.environment)), ...this.#plan.environment] },
       reading === undefined ? handlers : afterLog(handlers, reading),
       { hasProcessGroup: true, readFailure: SANDBOX_EXEC_FAILURES },
     )
-    this.#commands.set(running, running.over.then(() => void this.#commands.delete(running)))
-    return running
   }
 
   /** Has no process of its own that could be lost. */
   onLost(): void {}
 
   async close(): Promise<void> {
-    this.#closed = true
-    for (const command of this.#commands.keys()) command.kill()
-    await Promise.all(this.#commands.values())
+    await this.#commands.close()
     await this.#log?.close()
   }
 }
