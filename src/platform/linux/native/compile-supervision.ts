@@ -11,14 +11,14 @@ import { layer, type Layer } from '../../../policy/rule-order.js'
 import type { JudgedReads, LandlockPlan, LandlockRule, ReadableTree, SupervisionPlan } from '../../launch-plan.js'
 import { fsMask, netMask, scopeMask } from '../landlock/access-rights.js'
 import { deviceRights, readRights, rightsOn, writableRights } from '../landlock/ruleset.js'
+import { OWN_SHARED_MEMORY } from './mounts.js'
 
 /** The devices that every program may expect; what else lies in /dev is closed. Those that are missing are left out. */
-const DEVICES = ['/dev/null', '/dev/zero', '/dev/full', '/dev/random', '/dev/urandom', '/dev/tty']
+export const CORE_DEVICES = ['/dev/null', '/dev/zero', '/dev/full', '/dev/random', '/dev/urandom', '/dev/tty']
 
 /** The launcher alone opens what lies there: terminals and shared memory that were made inside. */
 const TERMINALS = '/dev/pts'
 const TERMINAL_MAKERS = ['/dev/ptmx', TERMINALS]
-const SHARED_MEMORY = '/dev/shm'
 
 /** Places of the host of which commands see a part, whatever the policy says. */
 const OWN_PLACES = [
@@ -62,7 +62,7 @@ export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateD
       scopes: scopeMask(abi),
       files: {
         handled: String(writableRights(abi)),
-        rules: [...writable.filter(rule => !holdsSomething(policy, rule)).flatMap(rule => landlockRule(rule, writableRights(abi))), ...devices([...DEVICES, ...policy.devices]), ...listable],
+        rules: [...writable.filter(rule => !holdsSomething(policy, rule)).flatMap(rule => landlockRule(rule, writableRights(abi))), ...devices([...CORE_DEVICES, ...policy.devices]), ...listable],
         proc: '0',
       },
     },
@@ -70,16 +70,16 @@ export function compileSupervision(policy: ResolvedPolicy, abi: number, { stateD
       base: policy.base === 'deny' ? 'deny' : 'read',
       rules: [
         ...rules.map(({ path, effect }) => ({ path, effect, foldsCase: policy.caseInsensitiveRoots.some(root => isInside(policy.platform, root, path)) })),
-        { path: SHARED_MEMORY, effect: 'write', foldsCase: false },
+        { path: OWN_SHARED_MEMORY, effect: 'write', foldsCase: false },
       ],
       outer: {
         handledNet,
         rules: [
           { path: '/', allowed: String(readRights(abi)) },
           ...writable.flatMap(rule => landlockRule(rule, writableRights(abi))),
-          ...devices([...DEVICES, ...policy.devices]),
+          ...devices([...CORE_DEVICES, ...policy.devices]),
           ...TERMINAL_MAKERS.map(path => ({ path, allowed: String(deviceRights(abi)) })),
-          { path: SHARED_MEMORY, allowed: String(writableRights(abi)) },
+          { path: OWN_SHARED_MEMORY, allowed: String(writableRights(abi)) },
           ...(groupParent === undefined ? [] : [{ path: groupParent, allowed: String(writableRights(abi)) }]),
         ],
       },
@@ -110,7 +110,7 @@ export function supervisionNotes({ network, networkRules, paths }: ResolvedPolic
 function isOwnPlace({ path, effect, field, origin, owner }: PathRule): boolean {
   const place = OWN_PLACES.find(each => isInside('linux', each.path, path))
   if (place === undefined) return false
-  if (effect === 'read' || (origin === 'tmp' && path === SHARED_MEMORY) || owner === SHARED_MEMORY) return true
+  if (effect === 'read' || (origin === 'tmp' && path === OWN_SHARED_MEMORY) || owner === OWN_SHARED_MEMORY) return true
   throw new SandboxError('rule_not_enforceable', { field: field ?? origin, value: path }, { detail: place.detail, remedy: place.remedy })
 }
 

@@ -48,7 +48,7 @@ function readEnded(payload: Buffer, count: number): { ended: readonly EndedProce
 }
 
 /** As native/linux/reports.h numbers them, from 1. */
-const ACCESS_OPERATIONS: readonly AccessOperation[] = ['read', 'write', 'create', 'remove', 'execute', 'unix-connect', 'connect', 'system-call']
+export const ACCESS_OPERATIONS: readonly AccessOperation[] = ['read', 'write', 'create', 'remove', 'execute', 'unix-connect', 'connect', 'system-call']
 const REPORT_FLAG = { refused: 1, pathUnknown: 2, modeRefuses: 4 } as const
 
 export function readAccessReport(payload: Buffer): AccessReport {

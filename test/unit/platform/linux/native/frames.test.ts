@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { nativeTables } from '../../../../../scripts/emit-native-tables.js'
-import { FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, OUTPUT_FRAMES, OUTPUT_WINDOW_BYTES, readU32, STDIN_WINDOW_BYTES } from '../../../../../src/platform/frames.js'
+import { FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, OUTPUT_FRAMES, readU32 } from '../../../../../src/platform/frames.js'
 import { errnoName, readAccessReport, readExit, readFailure } from '../../../../../src/platform/linux/native/frames.js'
 import { FROM_LAUNCHER } from '../../../../../src/platform/linux/native/frames.generated.js'
 import { STEPS } from '../../../../../src/platform/linux/native/steps.generated.js'
@@ -13,16 +13,6 @@ test.each([...nativeTables().keys()])('%s is current', path => {
 
 test('output frames have the types that the decoder takes for output', () => {
   expect([FROM_LAUNCHER.STDOUT, FROM_LAUNCHER.STDERR]).toEqual(OUTPUT_FRAMES)
-})
-
-test('the windows are those of native/linux/frames.h', () => {
-  const header = readFileSync('native/linux/frames.h', 'utf8')
-  const constant = (name: string): number => {
-    const [, value, shift] = new RegExp(`${name} = (\\d+) << (\\d+)`).exec(header) ?? []
-    return Number(value) << Number(shift)
-  }
-  expect({ output: constant('OUTPUT_WINDOW_BYTES'), stdin: constant('STDIN_WINDOW_BYTES'), largest: constant('LARGEST_FRAME_BYTES') })
-    .toEqual({ output: OUTPUT_WINDOW_BYTES, stdin: STDIN_WINDOW_BYTES, largest: LARGEST_FRAME_BYTES })
 })
 
 interface Frame { type: number; id: number; payload: string }

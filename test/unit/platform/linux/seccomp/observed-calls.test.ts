@@ -1,5 +1,4 @@
 import fc from 'fast-check'
-import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Observation } from '../../../../../src/platform/launch-plan.js'
 import { OWN_MARK } from '../../../../../src/platform/linux/seccomp/filter-rules.js'
@@ -117,10 +116,6 @@ describe.each(ARCHITECTURES.flatMap(arch => NETWORKS.map(network => ({ arch, net
     // A process of its own, as init makes one for the program.
     expect(judge(told, arch, 'clone', 0x4111n, 0n, 0n, 0n, 0n, OWN_MARK)).toBe('allow')
   })
-})
-
-test('the mark is the launcher\'s', () => {
-  expect(readFileSync('native/linux/raw.h', 'utf8')).toContain(`#define OWN_MARK 0x${OWN_MARK.toString(16)}\n`)
 })
 
 test.each(ARCHITECTURES)('%s: for git operations without an observer, what makes and removes their folders comes to the launcher, and files that are made', arch => {
