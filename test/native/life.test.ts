@@ -143,7 +143,7 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
   test('ends: what it left behind ends too, and is named', async () => {
     const { sandbox } = await startSandbox(variant)
     const word = newWord()
-    const result = await sandbox.exec(['sh', '-c', 'setsid sh -c "while :; do sleep 1000; done" "$0" & until test -n "$(pgrep -f "$0" | grep -v $$)"; do :; done; exit 3', word])
+    const result = await sandbox.exec(['sh', '-c', 'setsid sh -c "while :; do sleep 1000; done" "$0" & until pgrep -f "^sh -c while .* $0$" > /dev/null; do :; done; exit 3', word])
     expect(result.exitCode).toBe(3)
     expect(result.ended.map(({ name }) => name)).toContain('sh')
     expect(processesWithArgument(word)).toEqual([])

@@ -7,7 +7,7 @@ import { ENV, type Message, type RunningService, startService, TRANSPORTS } from
 const INITIALIZE = { clientInfo: { name: 'raw', title: null, version: '1' }, capabilities: null }
 
 /** Processes whose command line has this text. */
-const count = (mark: string): number => spawnSync('pgrep', ['-fc', mark], { encoding: 'utf8' }).stdout.trim() === '' ? 0 : Number(spawnSync('pgrep', ['-fc', mark], { encoding: 'utf8' }).stdout)
+const count = (mark: string): number => Number(spawnSync('pgrep', ['-fc', mark], { encoding: 'utf8' }).stdout)
 
 /** Waits for something that is seen from outside only. */
 async function until(condition: () => boolean, what: string): Promise<void> {

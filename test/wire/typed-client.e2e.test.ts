@@ -50,7 +50,8 @@ test('handshake, commands, streams, reports, explanations, a grant and a termina
 
   const denied = await ask(client, 'command/exec', { command: ['touch', join(outside, 'x')], sandboxPolicy: { type: 'workspaceWrite' } })
   expect(denied.exitCode).toBe(1)
-  const { denials, enforcement } = await new Promise<SandboxCommandReportNotification['report']>(resolve => setTimeout(() => resolve(reports[0]!.report), 100))
+  await expect.poll(() => reports.length).toBe(1)
+  const { denials, enforcement } = reports[0]!.report
   expect(denials[0]).toMatchObject({ kind: 'file', operation: 'create', path: join(outside, 'x') })
   expect(enforcement.backend).toBe('linux-native')
 

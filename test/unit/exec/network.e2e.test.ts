@@ -223,9 +223,14 @@ describe('who is asked about a host', () => {
 
   test('is not asked any more when the sandbox closes', async () => {
     let withdrawn = false
-    const sandbox = await start(NAMESPACES, { onApproval: answering((_, signal) => new Promise(() => signal.addEventListener('abort', () => { withdrawn = true }))) })
+    let isAsked!: () => void
+    const asked = new Promise<void>(resolve => { isAsked = resolve })
+    const sandbox = await start(NAMESPACES, { onApproval: answering((_, signal) => new Promise(() => {
+      signal.addEventListener('abort', () => { withdrawn = true })
+      isAsked()
+    })) })
     const result = sandbox.exec(curl('c.test'))
-    await new Promise(resolve => setTimeout(resolve, 500))
+    await asked
     await sandbox.close()
     expect([(await result).cancelled, withdrawn]).toEqual([true, true])
   })

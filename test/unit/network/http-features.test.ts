@@ -175,7 +175,7 @@ describe('connections', () => {
     const socket = await world.connect()
     const all = collect(socket)
     socket.write(get('/'))
-    await new Promise(resolve => setTimeout(resolve, 60))
+    await expect.poll(() => connections[0]?.destroyed).toBe(true)
     socket.write(get('/', 'Connection: close'))
     expect((await all).match(/\r\n\r\n\d/g)).toEqual(['\r\n\r\n1', '\r\n\r\n2'])
     expect(connections).toHaveLength(2)
@@ -198,11 +198,15 @@ describe('connections', () => {
   })
 
   test('bytes that a server sends unasked are nobody\'s answer', async () => {
-    serve = socket => { socket.on('data', chunk => { socket.write(OK); if (String(chunk).startsWith('GET /1')) setTimeout(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged'), 10) }) }
+    let isWritten!: () => void
+    const written = new Promise<void>(resolve => { isWritten = resolve })
+    serve = socket => { socket.on('data', chunk => { socket.write(OK); if (String(chunk).startsWith('GET /1')) setTimeout(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged', isWritten), 10) }) }
     const socket = await world.connect()
     const all = collect(socket)
     socket.write(get('/1'))
-    await new Promise(resolve => setTimeout(resolve, 60))
+    await written
+    // Nothing tells when the proxy has read them.
+    await new Promise(resolve => setTimeout(resolve, 50))
     socket.write(get('/2', 'Connection: close'))
     const text = await all
     expect(text.match(/200 OK/g)).toHaveLength(2)
@@ -337,8 +341,7 @@ describe('WebSocket', () => {
     const socket = await world.connect()
     const all = collect(socket)
     socket.write(UPGRADE)
-    await new Promise(resolve => setTimeout(resolve, 50))
-    expect(world.proxy.stats.tunnels).toBe(1)
+    await expect.poll(() => world.proxy.stats.tunnels).toBe(1)
     socket.end('ping;')
     expect(await all).toBe('HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: xyz\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst;echo ping;last')
   })

@@ -102,7 +102,6 @@ test('letter case counts only where asked', () => {
 })
 
 test('many stars on a long name take no exponential time', () => {
-  const started = performance.now()
+  // A matcher that tries every way would not come back from it.
   expect(matches(`/w/${'*a'.repeat(60)}b`, `/w/${'a'.repeat(250)}`)).toBe(false)
-  expect(performance.now() - started).toBeLessThan(500)
 })
