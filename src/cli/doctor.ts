@@ -1,6 +1,7 @@
 // `doctor`: what this machine can enforce; with --escape, whether it does.
 import { examine, formatDoctor } from '../doctor/doctor.js'
 import type { Arguments } from './arguments.js'
+import { inFlags } from './in-flags.js'
 import type { Options } from './options.js'
 import { print } from './print.js'
 
@@ -9,7 +10,7 @@ const EXIT = { well: 0, unwell: 1 } as const
 export async function doctor({ options }: Arguments): Promise<number> {
   if (options.escape === true) return tryEscapes(options)
   const report = await examine()
-  await print(process.stdout, options.json === true ? asJson(report) : formatDoctor(report))
+  await print(process.stdout, options.json === true ? asJson(report) : inFlags(formatDoctor(report)))
   return report.check.ok ? EXIT.well : EXIT.unwell
 }
 

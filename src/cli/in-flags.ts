@@ -4,13 +4,13 @@ import type { Options } from './options.js'
 
 /** What remedies name of the library, and what it is called here. */
 const WORDS: readonly (readonly [RegExp, string])[] = [
-  [/\ballowDegraded \["([\w-]+)"\]/, '--allow-degraded $1'],
-  [/\bname it in allowDegraded\b/, 'name it with --allow-degraded'],
-  [/\ballow `([\w-]+)` to be degraded/, 'add --allow-degraded $1'],
-  [/\b(?:say so|allow it) by name: allowBroadRoots\b/, 'name it with --write'],
-  [/, or give launcherPath\b/, ''],
-  [/: launcherPath or CODEX_SANDBOX_LAUNCHER\b/, ': CODEX_SANDBOX_LAUNCHER'],
-  [/, or name another cwd\b/, ''],
+  [/\ballowDegraded \["([\w-]+)"\]/g, '--allow-degraded $1'],
+  [/\bname it in allowDegraded\b/g, 'name it with --allow-degraded'],
+  [/\ballow `([\w-]+)` to be degraded/g, 'add --allow-degraded $1'],
+  [/\b(?:say so|allow it) by name: allowBroadRoots\b/g, 'name it with --write'],
+  [/, or give launcherPath\b/g, ''],
+  [/: launcherPath or CODEX_SANDBOX_LAUNCHER\b/g, ': CODEX_SANDBOX_LAUNCHER'],
+  [/, or name another cwd\b/g, ''],
 ]
 
 export const inFlags = (text: string): string => WORDS.reduce((words, [library, flag]) => words.replace(library, flag), text)

@@ -6,6 +6,7 @@ import { takeSnapshot } from '../host/snapshot.js'
 import { DEGRADATIONS, type DegradationName, type Enforcement, type Rung, TREE_ENDS } from '../platform/launch-plan.js'
 import { findLauncher, namedLauncher } from '../platform/linux/native/find-launcher.js'
 import { chooseLauncher } from '../platform/linux/native/installed-launcher.js'
+import { isNested } from '../platform/linux/native/layers.js'
 
 /** One thing that must be there, and whether it is. */
 export interface Finding {
@@ -107,11 +108,12 @@ export function formatDoctor(report: DoctorReport): string {
 
 const RUNG_WORDS: Record<Rung, string> = { namespaces: ', by namespaces', supervised: ', on the supervised rung' }
 
-function verdict({ check, ok, findings }: DoctorReport): string[] {
+function verdict({ check, ok, findings, capabilities }: DoctorReport): string[] {
   if (!check.ok) {
     // The finding has the errno behind the reason, the error a sentence around it.
     const told = (reason: string): boolean => findings.some(({ ok: there, detail }) => !there && (reason.startsWith(detail) || detail.startsWith(reason) || reason.includes(`: ${detail.replace(/, \w+$/, '')}`)))
-    return ['workspace-write cannot be enforced here.', ...check.missing.filter(({ reason }) => !told(reason)).map(({ layer, reason }) => `  ${plain(layer)}: ${plain(reason)}`)]
+    const nested = capabilities !== undefined && isNested(capabilities.layers) ? ': this runs inside another sandbox, which goes on holding what it holds' : ''
+    return [`workspace-write cannot be enforced here${nested}.`, ...check.missing.filter(({ reason }) => !told(reason)).map(({ layer, reason }) => `  ${plain(layer)}: ${plain(reason)}`)]
   }
   const { backend, rung, treeEnd, layers, notes } = check.enforcement
   const missing = rung === 'supervised' ? '; what is missing would give the stronger one, namespaces.' : '; what is missing is not needed for it.'

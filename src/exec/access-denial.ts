@@ -118,7 +118,7 @@ const PORT_OF_NAMES = 53
 
 function callDenial({ policy }: Circumstances, report: AccessReport): Denial {
   const call = report.path ?? 'unknown'
-  return { kind: 'system-call', operation: 'system-call', call, ...explainRefusedCall(policy, call), ...origin(report) }
+  return { kind: 'system-call', operation: 'system-call', call, ...explainRefusedCall(policy, call, report.program), ...origin(report) }
 }
 
 /** As a command spelled it, from its cwd. */

@@ -1,4 +1,5 @@
 // Denials as text: a few lines for a person at a terminal, a short paragraph for a model.
+import { TRIAL_NAME } from '../platform/linux/outer/trials.js'
 import { type Denial, keyOf } from './denial.js'
 
 const MOST_LINES = 5
@@ -13,8 +14,21 @@ const MOST_OF_FLAGS = 1000
 export function formatDenials(result: { readonly denials: readonly Denial[] }, options: { readonly for: 'human' | 'model' }): string {
   const { denials } = result
   if (denials.length === 0) return ''
-  return options.for === 'human' ? forHuman(denials) : forModel(denials)
+  return options.for === 'human' ? forHuman(trialsLast(denials)) : forModel(trialsLast(denials))
 }
+
+const TRIED = 'a sandbox inside this one tried whether this one refuses it'
+
+/** What a sandbox inside this one tries at its start is dozens of accesses that nobody wants: one line, behind the others. Told by the process that made the names of such trials. */
+function trialsLast(denials: readonly Denial[]): readonly Denial[] {
+  const triers = new Set(denials.flatMap(({ path, pid }) => pid !== undefined && path?.includes(`/${TRIAL_NAME}`) === true ? [pid] : []))
+  if (triers.size === 0) return denials
+  const isTrial = ({ pid }: Denial): boolean => pid !== undefined && triers.has(pid)
+  return [...denials.filter(denial => !isTrial(denial)), ...denials.filter(isTrial).map(asTrial)]
+}
+
+const asTrial = (denial: Denial): Denial =>
+  ({ ...denial, message: `${denial.operation} of ${JSON.stringify(denial.path ?? denial.host ?? denial.call ?? '')} denied: ${TRIED}.`, remedy: { text: TRIED, flags: [], changes: [] } })
 
 function forHuman(denials: readonly Denial[]): string {
   const groups = groupByRemedy(denials)
@@ -37,12 +51,12 @@ function forModel(denials: readonly Denial[]): string {
   return [...lines, ...moreOf(left)].join('\n')
 }
 
-/** Of what the same change would allow, the first stands for all. */
+/** Of what the same change would allow, and of system calls with the same advice, the first stands for all. */
 export function groupByRemedy(denials: readonly Denial[]): (readonly [Denial, ...Denial[]])[] {
   const groups = new Map<string, [Denial, ...Denial[]]>()
   for (const denial of denials) {
-    const { flags, changes = [] } = denial.remedy
-    const key = flags.length === 0 && changes.length === 0 ? keyOf(denial) : JSON.stringify([flags, changes])
+    const { flags, changes = [], text } = denial.remedy
+    const key = flags.length > 0 || changes.length > 0 ? JSON.stringify([flags, changes]) : denial.kind === 'system-call' || text === TRIED ? JSON.stringify([text]) : keyOf(denial)
     const group = groups.get(key)
     if (group === undefined) groups.set(key, [denial])
     else group.push(denial)

@@ -48,9 +48,20 @@ function pastProxy(call: string): { message: string; remedy: Remedy } {
 /** What to do with a program that goes past the proxy. */
 export const PAST_PROXY = 'let the program use the proxy that HTTPS_PROXY names, or CODEX_SANDBOX_SOCKS_PROXY (node\'s own fetch and http do so from 22.21 and 24.5 on, before that undici\'s EnvHttpProxyAgent does)'
 
-/** A denied call as one line, and what would help. */
-export function explainRefusedCall({ network }: ResolvedPolicy, call: string): { message: string; remedy: Remedy } {
-  const { because, instead, network: byNetwork } = REFUSED_CALLS.find(row => row.call.test(call)) ?? OTHERS
+/** As the kernel cuts the launcher's name. */
+const LAUNCHER_NAME = 'codex-sandbox-l'
+/** Of a launcher that is one of the command's own: nothing is to be switched off there. */
+const NESTED: Omit<RefusedCallRow, 'call'> = {
+  because: 'no sandbox is made inside another', instead: 'run the command without its own, as this one holds it, or give the inner one --allow-degraded outer-sandbox',
+}
+
+/**
+ * A denied call as one line, and what would help.
+ *
+ * @param program  that made it, where it is known; its own word, and so never a reason to leave the denial out
+ */
+export function explainRefusedCall({ network }: ResolvedPolicy, call: string, program?: string): { message: string; remedy: Remedy } {
+  const { because, instead, network: byNetwork } = (program === LAUNCHER_NAME ? NESTED : REFUSED_CALLS.find(row => row.call.test(call))) ?? OTHERS
   if (byNetwork === 'sends' && network === 'proxied') return pastProxy(call)
   const opens = byNetwork !== undefined && network === 'off'
   return {

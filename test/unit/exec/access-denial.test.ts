@@ -63,7 +63,8 @@ test.each([
   { call: 'bind(127.0.0.1:8000)', words: 'no loopback of the sandbox\'s own to serve on. To allow: serve on a unix socket' },
   { call: 'listen', words: 'serve on a unix socket' },
   { call: 'reboot', words: 'administers the host' },
-])('$call: why, and what to do instead', ({ call, words }) => {
-  const denial = denialOf({ policy, host, cwd: '/w' }, report('system-call', call, { refused: true }))
+  { call: 'clone(CLONE_NEWUSER)', program: 'codex-sandbox-l', words: 'no sandbox is made inside another. Instead: run the command without its own' },
+])('$call: why, and what to do instead', ({ call, words, program }) => {
+  const denial = denialOf({ policy, host, cwd: '/w' }, report('system-call', call, { refused: true, ...(program === undefined ? {} : { program }) }))
   expect(denial).toMatchObject({ kind: 'system-call', call, message: expect.stringContaining(words) })
 })

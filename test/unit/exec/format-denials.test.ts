@@ -40,6 +40,21 @@ test('what one change would allow is one line', () => {
   expect(formatDenials({ denials: [...alike, denial('d')] }, { for: 'model' }).split('\n')).toEqual(['The sandbox denied:', `- ${alike[0]!.message} (the same for 2 more)`, `- ${denial('d').message}`])
 })
 
+test('system calls with the same advice are one line', () => {
+  const call = (name: string, text: string): Denial => ({ kind: 'system-call', operation: 'system-call', call: name, message: `system call ${name} denied. Instead: ${text}.`, remedy: { text, flags: [], changes: [] }, certainty: 'refused' })
+  expect(formatDenials({ denials: [call('clone(A)', 'x'), call('bpf', 'y'), call('clone(B)', 'x')] }, { for: 'human' }).split('\n')).toEqual([
+    'system call clone(A) denied. Instead: x. (the same for 1 more)', 'system call bpf denied. Instead: y.',
+  ])
+})
+
+test('what a sandbox inside this one tried is one line, behind what the command was denied', () => {
+  const of = (pid: number, path: string): Denial => ({ ...denial('x', ['--write', path]), path, message: `write to ${path}`, pid, program: 'node', certainty: 'refused' })
+  const denials = [of(7, '/etc/.codex-sandbox-trial-1f'), of(7, '/etc/passwd'), of(7, '/usr/bin'), of(8, '/srv/x')]
+  const line = 'write of "/etc/.codex-sandbox-trial-1f" denied: a sandbox inside this one tried whether this one refuses it. (the same for 2 more)'
+  expect(formatDenials({ denials }, { for: 'human' }).split('\n')).toEqual(['write to /srv/x (--write /srv/x)', line])
+  expect(formatDenials({ denials }, { for: 'model' }).split('\n')).toEqual(['The sandbox denied:', '- write to /srv/x', `- ${line}`])
+})
+
 test('for a model: at most 500 characters, whole entries, and how many more there are', () => {
   const text = formatDenials({ denials: many }, { for: 'model' })
   expect(text.length).toBeLessThanOrEqual(500)

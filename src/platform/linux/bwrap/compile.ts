@@ -59,7 +59,7 @@ const NOTES = [
 function needBwrap(layers: readonly LayerReport[]): BwrapProgram {
   const report = layers.find(({ layer }) => layer === 'bwrap')
   if (report?.available === true && report.program !== undefined) return report.program
-  throw new SandboxError('layer_missing', { field: 'bwrap', value: report?.errno ?? 'absent' }, {
+  throw new SandboxError('layer_missing', { field: 'bwrap', value: report?.errno }, {
     detail: report?.reason ?? 'the probe did not report it', remedy: `${report?.remedy ?? 'Install bubblewrap.'} ${OTHER_BACKEND}`,
   })
 }

@@ -2,7 +2,7 @@
 import { closeSync, openSync } from 'node:fs'
 import type { LayerReport } from '../../backend.js'
 import { interpretProbe, probeLinuxNative } from '../native/probe.js'
-import type { LayerName } from '../native/layers.js'
+import { isNested, type LayerName } from '../native/layers.js'
 import { namespaceArguments, systemArguments } from './compile-arguments.js'
 import { BWRAP_SURROUNDINGS, inspectBwrap, type locateBwrap, runBwrap } from './find.js'
 
@@ -30,13 +30,21 @@ export async function probeBwrap(launcherPath: string, located: ReturnType<typeo
       ...BWRAP_SURROUNDINGS, stdio: ['ignore', 'pipe', 'pipe', program], timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL',
     })
     if (exitCode === 0) return [bwrap, ...interpretProbe(stdout).map(report => MADE_BY_BWRAP.includes(report.layer as LayerName) ? { layer: report.layer, available: true } : report)]
-    const row = REFUSALS.find(refusal => refusal.said.test(stderr))
-    const said = stderr.trim().slice(0, 300)
-    return [{
-      layer: 'bwrap', available: false, errno: signal ?? `exit ${exitCode}`,
-      reason: row === undefined ? `bwrap cannot make a sandbox here: ${JSON.stringify(said)}` : `${row.reason} (bwrap: ${JSON.stringify(said)})`, remedy: row?.remedy ?? 'Run that bwrap by hand.',
-    }, ...await probeLinuxNative(launcherPath)]
+    return refused({ said: stderr.trim().slice(0, MOST_SAID), signal }, bwrap, await probeLinuxNative(launcherPath))
   } finally {
     closeSync(program)
   }
+}
+
+const MOST_SAID = 300
+
+/** What bwrap says stands for itself, but for where nobody could: inside another sandbox its advice leads nowhere. */
+function refused({ said, signal }: { readonly said: string; readonly signal: string | undefined }, bwrap: LayerReport, native: readonly LayerReport[]): readonly LayerReport[] {
+  const outer = isNested(native) ? native.find(({ layer, available }) => layer === 'user-namespace' && !available) : undefined
+  const row = REFUSALS.find(refusal => refusal.said.test(said))
+  return [{
+    ...bwrap, available: false, ...(signal === undefined ? {} : { errno: signal }),
+    reason: outer?.reason ?? (row === undefined ? `bwrap cannot make a sandbox here: ${JSON.stringify(said)}` : `${row.reason} (bwrap: ${JSON.stringify(said)})`),
+    remedy: outer?.remedy ?? row?.remedy ?? 'Run that bwrap by hand.',
+  }, ...native]
 }

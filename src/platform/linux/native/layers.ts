@@ -20,7 +20,7 @@ export const NOT_TRIED = -1000
 
 export const ERRNO = {
   EPERM: -1, ENOENT: -2, ESRCH: -3, EAGAIN: -11, ENOMEM: -12, EACCES: -13, EBUSY: -16, ENODEV: -19, EINVAL: -22, ENOSPC: -28, EROFS: -30, ENOSYS: -38,
-  EUSERS: -87, EOPNOTSUPP: -95,
+  EUSERS: -87, EPROTONOSUPPORT: -93, EOPNOTSUPP: -95,
 } as const
 type Errno = keyof typeof ERRNO
 
@@ -64,6 +64,10 @@ const APPARMOR: Omit<Refusal, 'errno'> = {
   reason: 'AppArmor lets unprivileged users make a user namespace, but do nothing in it (kernel.apparmor_restrict_unprivileged_userns is 1)',
   remedy: 'As root: codex-sandbox setup linux, which installs the launcher with an AppArmor profile of its own (docs/hosts.md).',
 }
+
+/** Whether a sandbox with a listener of its own, such as one of this package's, is around this process. */
+export const isNested = (layers: readonly { readonly layer: string; readonly errno?: string }[]): boolean =>
+  layers.some(({ layer, errno }) => layer === 'user-notification' && errno === 'EBUSY')
 
 /** Why not even the namespaces could be made; they are made by one call. */
 const CLONE_REFUSALS: readonly Refusal[] = [
@@ -144,8 +148,9 @@ const DESCRIPTOR_REFUSALS: readonly Refusal[] = [
 ]
 
 const SOCKET_REFUSALS: readonly Refusal[] = [
-  { errno: ['EPERM', 'EACCES', 'ENOSYS'], when: insideFilter, reason: 'a seccomp filter around this process refuses to ask the kernel for unix sockets', remedy: 'In a container, use a runtime whose seccomp profile permits netlink sockets.' },
-  { errno: ['ENOENT'], reason: 'this kernel does not tell of unix sockets: its module unix_diag is neither built in nor loaded', remedy: 'As root: modprobe unix_diag, or boot a kernel with CONFIG_UNIX_DIAG.' },
+  { errno: ['EPERM', 'EACCES', 'ENOSYS', 'EPROTONOSUPPORT'], when: facts => insideFilter(facts) && facts.user_notification === ERRNO.EBUSY, reason: 'another sandbox around this process refuses to ask the kernel for unix sockets', remedy: NESTED_REMEDY },
+  { errno: ['EPERM', 'EACCES', 'ENOSYS', 'EPROTONOSUPPORT'], when: insideFilter, reason: 'a seccomp filter around this process refuses to ask the kernel for unix sockets', remedy: 'In a container, use a runtime whose seccomp profile permits netlink sockets.' },
+  { errno: ['ENOENT', 'EPROTONOSUPPORT'], reason: 'this kernel does not tell of unix sockets: its module unix_diag is neither built in nor loaded', remedy: 'As root: modprobe unix_diag, or boot a kernel with CONFIG_UNIX_DIAG.' },
 ]
 
 const CLONE = { trial: 'clone', refusals: CLONE_REFUSALS } as const

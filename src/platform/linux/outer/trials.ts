@@ -9,6 +9,9 @@ export interface Trial {
   readonly path: string
 }
 
+/** How the names begin that trials make, so that whoever holds them can tell what they were. */
+export const TRIAL_NAME = '.codex-sandbox-trial-'
+
 /** Where a machine keeps what matters, whatever the policy names. */
 const USUAL_PLACES = [
   '/', '/bin', '/boot', '/etc', '/etc/passwd', '/home', '/lib', '/mnt', '/opt', '/root', '/run', '/sbin', '/srv', '/tmp', '/usr', '/usr/bin', '/usr/lib', '/usr/local/bin', '/var', '/var/lib', '/var/tmp',

@@ -7,7 +7,7 @@ import { networkInterfaces, userInfo } from 'node:os'
 import { join } from 'node:path/posix'
 import { readMounts } from '../../../host/mounts.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
-import { outerTrials, type Trial } from './trials.js'
+import { outerTrials, type Trial, TRIAL_NAME } from './trials.js'
 
 /** What refuses, whatever it is: a mode, a read-only mount, Landlock, a filter. */
 const REFUSED = ['EACCES', 'EPERM', 'EROFS']
@@ -73,7 +73,7 @@ function isOpen({ access, path }: Trial): boolean {
 
 /** A folder or a file: two rights, of which an outer sandbox may give one. */
 function isMadeIn(folder: string): boolean {
-  const path = join(folder, `.codex-sandbox-trial-${randomBytes(8).toString('hex')}`)
+  const path = join(folder, `${TRIAL_NAME}${randomBytes(8).toString('hex')}`)
   if (isMade(path)) return true
   const made = succeeds(() => closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)))
   if (made) rmSync(path, { force: true })

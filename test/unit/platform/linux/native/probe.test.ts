@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { findLauncher } from '../../../../../src/platform/linux/native/find-launcher.js'
-import { type LayerName, LAYERS, NOT_TRIED } from '../../../../../src/platform/linux/native/layers.js'
+import { isNested, type LayerName, LAYERS, NOT_TRIED } from '../../../../../src/platform/linux/native/layers.js'
 import { interpretProbe, probeLinuxNative } from '../../../../../src/platform/linux/native/probe.js'
 
 /** What the launcher prints on a host that has everything. */
@@ -16,13 +16,20 @@ const GOOD = {
 type Answers = typeof GOOD
 const print = (changes: Partial<Answers>): string => Object.entries({ ...GOOD, ...changes }).map(([name, value]) => `${name} ${value}\n`).join('')
 
-const [EPERM, ENOENT, ESRCH, EACCES, EBUSY, EINVAL, ENOSPC, EROFS, ENOSYS, EOPNOTSUPP] = [-1, -2, -3, -13, -16, -22, -28, -30, -38, -95]
+const [EPERM, ENOENT, ESRCH, EACCES, EBUSY, EINVAL, ENOSPC, EROFS, ENOSYS, EPROTONOSUPPORT, EOPNOTSUPP] = [-1, -2, -3, -13, -16, -22, -28, -30, -38, -93, -95]
 const NOTHING_TRIED = { setgroups: NOT_TRIED, uid_map: NOT_TRIED, mount_slave: NOT_TRIED, mount_setattr: NOT_TRIED, mount_tmpfs: NOT_TRIED, netns: NOT_TRIED, mount_proc: NOT_TRIED, pid_max_namespaced: 0 }
 const NO_MOUNTS = { mount_setattr: NOT_TRIED, mount_tmpfs: NOT_TRIED }
 const NAMESPACES: readonly LayerName[] = ['user-namespace', 'mount-namespace', 'pid-namespace', 'network-namespace', 'proc-mount']
 
 test('a host that has everything', () => {
   expect(interpretProbe(print({}))).toEqual(LAYERS.map(({ layer }) => layer === 'landlock' ? { layer, available: true, version: 7 } : { layer, available: true }))
+})
+
+test('inside this sandbox every reason is that sandbox', () => {
+  const missing = interpretProbe(print({ ...NOTHING_TRIED, clone: EPERM, seccomp_mode: 2, user_notification: EBUSY, unix_diag: EPROTONOSUPPORT })).filter(({ available }) => !available)
+  expect(missing.map(({ layer }) => layer)).toEqual([...NAMESPACES, 'user-notification', 'socket-owners'])
+  for (const { reason, remedy } of missing) expect([reason, remedy]).toEqual([expect.stringMatching(/^another sandbox around this process/), expect.stringMatching(/outside that sandbox/)])
+  expect([isNested(missing), isNested(interpretProbe(print({})))]).toEqual([true, false])
 })
 
 describe('poor hosts', () => {
@@ -56,6 +63,8 @@ describe('poor hosts', () => {
     { host: 'Yama with ptrace_scope 2', answers: { process_vm_readv: EPERM, pidfd_getfd: EPERM }, missing: ['caller-memory', 'descriptor-copy'], errno: 'EPERM', reason: /Yama/, remedy: /ptrace_scope=1/ },
     { host: 'a container that refuses pidfd_getfd, as Docker\'s does', answers: { pidfd_getfd: EPERM, seccomp_mode: 2 }, missing: ['descriptor-copy'], errno: 'EPERM', reason: /Docker/, remedy: /SYS_PTRACE/ },
     { host: 'a kernel that does not tell of unix sockets', answers: { unix_diag: ENOENT }, missing: ['socket-owners'], errno: 'ENOENT', reason: /unix_diag/, remedy: /modprobe unix_diag/ },
+    { host: 'a kernel that does not know the netlink of sockets', answers: { unix_diag: EPROTONOSUPPORT }, missing: ['socket-owners'], errno: 'EPROTONOSUPPORT', reason: /unix_diag/, remedy: /modprobe unix_diag/ },
+    { host: 'a filter that refuses that netlink', answers: { unix_diag: EPROTONOSUPPORT, seccomp_mode: 2 }, missing: ['socket-owners'], errno: 'EPROTONOSUPPORT', reason: /seccomp filter around/, remedy: /netlink/ },
     { host: 'a kernel without seccomp filters', answers: { seccomp: EINVAL, user_notification: EINVAL }, missing: ['seccomp', 'user-notification'], errno: 'EINVAL', reason: /no seccomp filters/, remedy: /CONFIG_SECCOMP_FILTER/ },
     { host: 'a security module that refuses the loopback', answers: { netns: EPERM }, missing: ['network-namespace'], errno: 'EPERM', reason: /loopback/, remedy: /outside/ },
     { host: 'an errno that nobody has met', answers: { mount_tmpfs: -117 }, missing: ['mount-namespace'], errno: 'errno 117', reason: /mount_tmpfs: errno 117/, remedy: /log/ },
