@@ -72,14 +72,9 @@ export const SANDBOX_PERMISSIONS = ['use_default', 'require_escalated', 'with_ad
 export type SandboxPermissions = (typeof SANDBOX_PERMISSIONS)[number]
 
 /**
- * The decision that an answer stands for: the one of `available` that is the same, else `decline`. Never throws, whatever it is given.
- * Amendments are compared whole: who answers may take a proposal, and not write another one.
+ * The decision that an answer stands for: the one of `available` that is the same; undefined, which declines, where it is none of them. Never
+ * throws, whatever it is given. Amendments are compared whole: who answers may take a proposal, and not write another one.
  */
-export function decisionOf(answer: unknown, available: readonly ApprovalDecision[]): ApprovalDecision {
-  return offeredDecision(answer, available) ?? 'decline'
-}
-
-/** The same, and undefined for what was not offered. */
 export const offeredDecision = (answer: unknown, available: readonly ApprovalDecision[]): ApprovalDecision | undefined => available.find(decision => sameData(decision, answer))
 
 /** Equal as data; whatever a getter or a proxy does, it is no decision. */

@@ -1,6 +1,6 @@
 // Questions about hosts: answered by network rules where there are any, by whoever approves else; what he decides for good becomes a rule.
 import type { ApprovalDecision, NetworkApprovalRequest, OnApproval } from './approval-request.js'
-import { decisionOf } from './approval-request.js'
+import { offeredDecision } from './approval-request.js'
 import { settingOf } from './assess.js'
 import type { CommandApprovalOptions } from './command-approvals.js'
 import { type CommandRules, NO_RULES, strictest } from './command-rules.js'
@@ -19,7 +19,9 @@ export function approveHosts(options: CommandApprovalOptions, onApproval: OnAppr
     if (byRule === 'forbidden') return 'decline'
     if (byRule === 'allow' && rules.broken.length === 0) return 'accept'
     if (onApproval === undefined || !mayAskAboutHosts(options)) return 'decline'
-    const decision = decisionOf(await onApproval(request, context), request.availableDecisions)
+    const decision = offeredDecision(await onApproval(request, context), request.availableDecisions)
+    // As whoever asks the callback itself has it: refused, and told as no answer.
+    if (decision === undefined) throw new Error('the answer is none of the available decisions')
     await keep(decision, request, options)
     return decision
   }

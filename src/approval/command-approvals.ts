@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { SandboxError } from '../errors.js'
 import { type AdditionalPermissions, keyOfPermissions } from '../policy/additional-permissions.js'
 import type { SandboxMode, SandboxPolicy } from '../policy/sandbox-policy.js'
-import { type ApprovalDecision, type CommandApprovalRequest, decisionOf, type OnApproval, type SandboxPermissions } from './approval-request.js'
+import { type ApprovalDecision, type CommandApprovalRequest, offeredDecision, type OnApproval, type SandboxPermissions } from './approval-request.js'
 import { type ApprovalPolicy, assessWithReasons, settingOf } from './assess.js'
 import { mergeRules } from './command-rules.js'
 import { loadRules, type RequiredRule, requiredRules, userRulesFile } from './load-rules.js'
@@ -129,18 +129,20 @@ export class CommandApprovals {
     })
   }
 
-  #outcomeOf(decision: ApprovalDecision, reason: string, escalated: boolean, key: string | undefined): ApprovalOutcome {
+  #outcomeOf(decision: ApprovalDecision | undefined, reason: string, escalated: boolean, key: string | undefined): ApprovalOutcome {
     switch (decision) {
       case 'accept': return { outcome: 'run', asked: true, escalated }
       case 'acceptForSession':
         if (key !== undefined) this.#session.add(key)
         return { outcome: 'run', asked: true, escalated }
       case 'cancel':  return { outcome: 'cancelled', reason }
+      case undefined: return { outcome: 'declined', reason: `${reason} (it was asked about and got no valid answer)` }
       default:        return { outcome: 'declined', reason }
     }
   }
 
-  async #ask(onApproval: OnApproval | undefined, asked: CommandToApprove, attempt: 'first' | 'retry', reason: string, amendment: readonly string[] | undefined, signal: AbortSignal | undefined, words: readonly ApprovalDecision[] = ['accept', 'acceptForSession', 'decline', 'cancel']): Promise<ApprovalDecision> {
+  /** Undefined: no answer, or none that was offered. */
+  async #ask(onApproval: OnApproval | undefined, asked: CommandToApprove, attempt: 'first' | 'retry', reason: string, amendment: readonly string[] | undefined, signal: AbortSignal | undefined, words: readonly ApprovalDecision[] = ['accept', 'acceptForSession', 'decline', 'cancel']): Promise<ApprovalDecision | undefined> {
     if (onApproval === undefined) return 'decline'
     const availableDecisions: ApprovalDecision[] = words.flatMap(word => word === 'decline' && amendment !== undefined ? [{ acceptWithExecpolicyAmendment: { execpolicy_amendment: amendment } }, word] : [word])
     const request: CommandApprovalRequest = {
@@ -149,7 +151,7 @@ export class CommandApprovals {
       ...(asked.additionalPermissions === undefined ? {} : { additionalPermissions: structuredClone(asked.additionalPermissions) }),
       ...(amendment === undefined ? {} : { proposedExecpolicyAmendment: [...amendment] }),
     }
-    return decisionOf(await answerOf(onApproval, request, signal, this.#options.answerWithinMs ?? ANSWER_WITHIN_MS), availableDecisions)
+    return offeredDecision(await answerOf(onApproval, request, signal, this.#options.answerWithinMs ?? ANSWER_WITHIN_MS), availableDecisions)
   }
 
   /** The command was approved whether or not the rule can be written; that it could not is told. */

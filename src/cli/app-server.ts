@@ -11,9 +11,9 @@ const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 /** @returns the exit code: 0 where it ended because its client did or it was asked to */
 export async function appServer({ options, words }: Arguments): Promise<number> {
   const [word, extra] = words
-  if (extra !== undefined) throw new SandboxError('option_invalid', { field: 'argument', value: extra }, { detail: 'app-server takes one word at most' })
+  if (extra !== undefined) throw new SandboxError('option_invalid', { field: 'argument', value: extra }, { detail: 'app-server takes one word at most', remedy: 'Leave it out.' })
   if (word !== undefined) return generate(word, options)
-  if (options.outFolder !== undefined) throw new SandboxError('option_invalid', { field: '--out', value: options.outFolder }, { detail: 'it belongs to generate-json-schema and generate-ts' })
+  if (options.outFolder !== undefined) throw new SandboxError('option_invalid', { field: '--out', value: options.outFolder }, { detail: 'it belongs to generate-json-schema and generate-ts', remedy: 'Leave it out, or say which: `app-server generate-ts --out DIR`.' })
   const socketPath = options.listen === undefined || options.listen === 'stdio://' ? undefined : await socketPathOf(options.listen)
   const choice = { ...(options.config === undefined ? {} : { overrides: options.config }), ...(options.profile === undefined ? {} : { profile: options.profile }) }
   const service = new Service({ readConfig: configReader(choice), selfPaths: socketPath === undefined ? [] : [socketPath], log: text => void process.stderr.write(`codex-sandbox: ${text}\n`) })

@@ -4,6 +4,7 @@ import { nearestName } from '../policy/nearest-name.js'
 import { longName, type OptionRow, OPTIONS, type Options, SYSTEM_WORDS, type Verb, VERBS } from './options.js'
 
 const LONGEST_SUGGESTION = 200
+const SEE_HELP = 'See `codex-sandbox --help`.'
 
 export interface Arguments {
   readonly verb: Verb
@@ -95,7 +96,7 @@ function takeHelp(about: readonly string[]): ReturnType<typeof takeVerb> {
   const [name] = about
   if (name === undefined || isOption(name)) return { verb: 'run', verbWasGiven: false, rest: ['--help', ...about] }
   if (Object.hasOwn(VERBS, name)) return { verb: name as Verb, verbWasGiven: true, rest: ['--help', ...about.slice(1)] }
-  throw new SandboxError('option_invalid', { field: 'help', value: name }, { detail: `there are only ${Object.keys(VERBS).join(', ')}` })
+  throw new SandboxError('option_invalid', { field: 'help', value: name }, { detail: `there are only ${Object.keys(VERBS).join(', ')}`, remedy: SEE_HELP })
 }
 
 interface FoundOption {
@@ -130,7 +131,7 @@ function unknownOption(verb: Verb, written: string, rows: readonly OptionRow[]):
   const near = written.startsWith('--') ? nearestName(written, known) : undefined
   return new SandboxError('option_invalid', { field: 'option', value: written }, {
     detail: elsewhere === undefined ? 'there is no such option' : `it belongs to ${elsewhere.for.join(', ')}, not to ${verb}`,
-    ...(near === undefined || elsewhere !== undefined ? {} : { remedy: `Did you mean ${near}?` }),
+    remedy: near === undefined || elsewhere !== undefined ? `See \`codex-sandbox ${verb} --help\`.` : `Did you mean ${near}?`,
   })
 }
 

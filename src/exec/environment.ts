@@ -79,7 +79,7 @@ export function mergeEnvironment(base: Environment, changes: Readonly<Record<str
   if (changes === undefined) return terminal ? base.terminalList : base.list
   const variables = terminal ? { ...base.variables } : { ...WITHOUT_TERMINAL, ...base.variables }
   for (const [name, value] of Object.entries(changes)) {
-    if (name === '' || name.includes('=') || name.includes('\0')) throw new SandboxError('option_invalid', { field: 'env', value: name }, { detail: 'it is not a name of a variable' })
+    if (name === '' || name.includes('=') || name.includes('\0')) throw new SandboxError('option_invalid', { field: 'env', value: name }, { detail: 'it is not a name of a variable', remedy: 'A name is not empty and has no "=" and no NUL.' })
     if (value === undefined) continue
     if (value === null) delete variables[name]
     else if (typeof value === 'string' && !value.includes('\0')) variables[name] = value

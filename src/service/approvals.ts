@@ -1,14 +1,16 @@
 // What the service asks its client: `item/commandExecution/requestApproval`, for commands and for hosts. The same question, while it is
-// open, is one prompt that answers all who ask it. Whatever is not a decision that was offered declines; a client that is gone, that
-// answers with an error or not in time, has not agreed.
+// open, is one prompt that answers all who ask it. Whatever is not a decision that was offered is none, as are an error, no answer in time and
+// a client that is gone: that is logged, and whoever asked is told that there was no answer, which declines.
 import type { ApprovalDecision, ApprovalRequest, NetworkApprovalRequest, OnApproval } from '../approval/approval-request.js'
-import { decisionOf } from '../approval/approval-request.js'
+import { offeredDecision } from '../approval/approval-request.js'
 import type { Channel } from './channel.js'
 import { type ApprovalParams, requestApprovalResult } from './protocol.js'
 
 const METHOD = 'item/commandExecution/requestApproval'
 const ANSWER_WITHIN_MS = 300_000
 const LONGEST_JUSTIFICATION = 1000
+/** Shown of a client's answer, in a log. */
+const SHOWN_CHARACTERS = 200
 
 /** What a question is about, where it is known: the ids that a client shows it under. */
 export interface Origin {
@@ -16,8 +18,11 @@ export interface Origin {
   readonly itemId: string
 }
 
+/** A decision, or in words why there is none. */
+type Answer = { readonly decision: ApprovalDecision } | { readonly none: string }
+
 interface Prompt {
-  readonly answer: Promise<ApprovalDecision>
+  readonly answer: Promise<Answer>
   /** Those who still wait for the answer. */
   waiting: number
   withdraw(): void
@@ -26,31 +31,34 @@ interface Prompt {
 export class Approvals {
   readonly #channel: Pick<Channel, 'ask' | 'forget' | 'notify'>
   readonly #threadId: string
+  readonly #log: (text: string) => void
   readonly #answerWithinMs: number
   readonly #prompts = new Map<string, Prompt>()
 
   /** @param threadId  what questions of this client belong to */
-  constructor(channel: Pick<Channel, 'ask' | 'forget' | 'notify'>, threadId: string, answerWithinMs = ANSWER_WITHIN_MS) {
+  constructor(channel: Pick<Channel, 'ask' | 'forget' | 'notify'>, threadId: string, log: (text: string) => void, answerWithinMs = ANSWER_WITHIN_MS) {
     this.#channel = channel
     this.#threadId = threadId
+    this.#log = log
     this.#answerWithinMs = answerWithinMs
   }
 
-  /** Asks the client, in the form that the library's `onApproval` has. `origin`: of the one command that it can be about. */
+  /** Asks the client, in the form that the library's `onApproval` has. Rejects where no decision came. `origin`: of the one command that it can be about. */
   readonly ask = (request: ApprovalRequest, { signal }: { readonly signal: AbortSignal }, origin?: Origin): Promise<ApprovalDecision> => {
     if (signal.aborted) return Promise.resolve('cancel')
     const key = keyOf(request)
     const prompt = this.#prompts.get(key) ?? this.#open(key, request, origin ?? { turnId: request.kind, itemId: request.approvalId })
     prompt.waiting++
-    return new Promise(resolve => {
+    return new Promise((resolve, reject) => {
       const leave = (): void => {
         resolve('cancel')
         if (--prompt.waiting === 0) prompt.withdraw()
       }
       signal.addEventListener('abort', leave, { once: true })
-      void prompt.answer.then(decision => {
+      void prompt.answer.then(answer => {
         signal.removeEventListener('abort', leave)
-        resolve(decision)
+        if ('decision' in answer) resolve(answer.decision)
+        else reject(new Error(answer.none))
       })
     })
   }
@@ -67,20 +75,21 @@ export class Approvals {
 
   #open(key: string, request: ApprovalRequest, origin: Origin): Prompt {
     const { id, answer } = this.#channel.ask(METHOD, paramsOf(request, this.#threadId, origin))
-    let settle!: (decision: ApprovalDecision) => void
-    const decided = new Promise<ApprovalDecision>(resolve => { settle = resolve })
-    const finish = (decision: ApprovalDecision): void => {
+    let settle!: (answer: Answer) => void
+    const answered = new Promise<Answer>(resolve => { settle = resolve })
+    const finish = (answer: Answer): void => {
       if (this.#prompts.get(key) !== prompt) return
+      if ('none' in answer) this.#log(`question ${JSON.stringify(id)} is declined: ${answer.none}`)
       this.#prompts.delete(key)
       clearTimeout(timer)
       this.#channel.forget(id)
       this.#channel.notify('serverRequest/resolved', { threadId: this.#threadId, requestId: id })
-      settle(decision)
+      settle(answer)
     }
-    const prompt: Prompt = { answer: decided, waiting: 0, withdraw: () => finish('cancel') }
-    const timer = setTimeout(() => finish('decline'), this.#answerWithinMs).unref()
+    const prompt: Prompt = { answer: answered, waiting: 0, withdraw: () => finish({ decision: 'cancel' }) }
+    const timer = setTimeout(() => finish({ none: `nobody answered within ${this.#answerWithinMs / 1000} s` }), this.#answerWithinMs).unref()
     this.#prompts.set(key, prompt)
-    answer.then(result => finish(readDecision(result, request)), () => finish('decline'))
+    answer.then(result => finish(readDecision(result, request)), (error: Error) => finish({ none: error.message }))
     return prompt
   }
 }
@@ -95,9 +104,12 @@ function keyOf(request: ApprovalRequest): string {
   return JSON.stringify(['command', command, cwd, attempt, sandboxPermissions, additionalPermissions ?? null])
 }
 
-function readDecision(result: unknown, { availableDecisions }: ApprovalRequest): ApprovalDecision {
+function readDecision(result: unknown, { availableDecisions }: ApprovalRequest): Answer {
   const read = requestApprovalResult.safeParse(result)
-  return read.success ? decisionOf(read.data.decision, availableDecisions) : 'decline'
+  const decision = read.success ? offeredDecision(read.data.decision, availableDecisions) : undefined
+  if (decision !== undefined) return { decision }
+  const given = (JSON.stringify(result) ?? 'nothing').slice(0, SHOWN_CHARACTERS)
+  return { none: `the answer ${JSON.stringify(given)} is none of {"decision": …} with ${availableDecisions.map(each => JSON.stringify(each)).join(', ')}` }
 }
 
 function paramsOf(request: ApprovalRequest, threadId: string, origin: Origin): ApprovalParams {

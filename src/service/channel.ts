@@ -142,8 +142,10 @@ export class Channel {
     if (isDeeper(message, DEEPEST)) return this.#refuseDeep(id, method)
     if (typeof method === 'string') {
       if (isRequestId(id)) void this.#answer(id, method, params)
-      else this.#events.notification(method, params)
-    } else if (isRequestId(id) && ('result' in message || 'error' in message)) this.#take(id, message)
+      else if (id === undefined || id === null) this.#events.notification(method, params)
+      else this.#refuseId(id)
+    } else if (method !== undefined && isRequestId(id) && !this.#open.has(id)) this.#sendError(id, invalidRequest('Invalid request: method: invalid type, expected string'))
+    else if (isRequestId(id) && ('result' in message || 'error' in message)) this.#take(id, message)
     else this.#events.log(`skipped a line that is no message: ${shown(text)}`)
   }
 
@@ -169,7 +171,7 @@ export class Channel {
     this.#output.uncork()
   }
 
-  #sendError(id: RequestId, { code, message, data }: RpcError): void {
+  #sendError(id: RequestId | null, { code, message, data }: RpcError): void {
     this.#send({ id, error: { code, message, ...(data === undefined ? {} : { data }) } })
   }
 
@@ -179,6 +181,13 @@ export class Channel {
     this.#asked.delete(id)
     if ('error' in message) waiting.reject(new Error(`the client answered with an error: ${shown(JSON.stringify(message.error) ?? '')}`))
     else waiting.resolve((message as { result: unknown }).result)
+  }
+
+  /** Whoever sent it waits. Its own id cannot be given back: JSON has no integer of more than 53 bits here, and the protocol none with a fraction. */
+  #refuseId(id: unknown): void {
+    const text = `id: invalid type, expected a string or an integer of at most 53 bits, got ${shown(JSON.stringify(id))}`
+    this.#events.log(`refused a request: ${text}`)
+    this.#sendError(null, invalidRequest(`Invalid request: ${text}`))
   }
 
   /** A question that is answered so is not answered by anything better. */

@@ -87,7 +87,7 @@ export class Client implements CommandHost {
     this.#channel = new Channel(input, output, {
       request: (id, method, params, after) => dispatch(this, method, params, { id, after }),
       notification: method => {
-        if (method !== 'initialized') return shared.log(`ignored the notification ${JSON.stringify(method.slice(0, 100))}`)
+        if (method !== 'initialized') return shared.log(`ignored the notification ${JSON.stringify(method.slice(0, 100))}: only "initialized" is one, and a request has an id`)
         if (this.info === undefined || this.isReady) return
         this.isReady = true
         ready(this)
@@ -96,7 +96,7 @@ export class Client implements CommandHost {
       closed: () => void this.#end(),
       log: text => shared.log(text),
     })
-    this.approvals = new Approvals(this.#channel, this.threadId)
+    this.approvals = new Approvals(this.#channel, this.threadId, text => shared.log(text))
   }
 
   /** How lists call it. */

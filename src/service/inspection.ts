@@ -1,4 +1,5 @@
 // What the library can say of a policy, and `grant`, for a client.
+import { SandboxError } from '../errors.js'
 import { checkParsedHost } from '../exec/check-host.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { Client } from './client.js'
@@ -23,10 +24,13 @@ export async function grant(client: Client, permissions: AdditionalPermissions, 
   boundPermissions(policy, permissions, configuration)
   const lease = await client.borrow(given)
   try {
-    const { changed, notes } = await lease.sandbox.grant(permissions)
+    const { changed, notes } = await lease.sandbox.grant(permissions).catch((error: unknown) => { throw inWireWords(error) })
     if (changed) client.remember(policy, permissions)
     return { changed, notes: [...notes] }
   } finally {
     lease.release()
   }
 }
+
+/** The parameter has another name than the library's. */
+const inWireWords = (error: unknown): unknown => error instanceof SandboxError && error.field !== undefined ? error.renamed(error.field.replace(/^additionalPermissions/, 'permissions')) : error

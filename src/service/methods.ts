@@ -199,7 +199,8 @@ export function dispatch(client: Client, name: string, params: unknown, request:
     if (row.phase === 'new' && client.info !== undefined) throw invalidRequest('Already initialized')
     if (row.phase === 'ready' && client.info === undefined) throw invalidRequest('Not initialized')
     if (row.work === true && client.shared.isDraining) throw overloaded('the service is ending', DRAINING_RETRY_MS)
-    const read = row.params.safeParse(params)
+    // None is the same as none of them: most methods have only such as may be left out.
+    const read = row.params.safeParse(params ?? {})
     if (!read.success) throw shapeError(read.error)
     if (row.strict === true) refuseUnknown(name, row, params)
     const result = row.handler(client, read.data as never, request)

@@ -56,6 +56,11 @@ const INTERNAL: readonly string[] = [
   'self_not_protectable', 'layer_missing', 'platform_unsupported', 'launcher_not_found', 'launcher_not_known', 'set_up_failed', 'sandbox_closed', 'launcher_lost', 'files_lost',
 ]
 
+/** Fields of the library that the wire calls otherwise, whatever the method. */
+const WIRE_NAMES: readonly (readonly [RegExp, string])[] = [[/^argv\b/, 'command']]
+
+const wireName = (field: string): string => WIRE_NAMES.reduce((name, [library, wire]) => name.replace(library, wire), field)
+
 /**
  * @param field  under which name the client gave what the library calls otherwise
  */
@@ -63,7 +68,7 @@ export function rpcError(error: unknown, field?: string): RpcError {
   if (error instanceof RpcError) return error
   // A mistake of ours: its words may hold anything, and its place is of no use to a client.
   if (!(error instanceof SandboxError)) return new RpcError(CODE.internal, `internal error: ${error instanceof Error ? error.message : String(error)}`, undefined, { cause: error })
-  const named = field === undefined || error.field === undefined ? error : error.renamed(error.field === 'policy' || error.field === field ? field : `${field}.${error.field}`)
+  const named = error.field === undefined ? error : error.renamed(field === undefined ? wireName(error.field) : error.field === 'policy' || error.field === field ? field : `${field}.${error.field}`)
   const data = {
     code: named.code, remedy: named.remedy,
     ...(named.field === undefined ? {} : { field: named.field }), ...(named.step === undefined ? {} : { step: named.step }), ...(named.path === undefined ? {} : { path: named.path }),

@@ -64,10 +64,13 @@ describe.each(TRANSPORTS)('over %s', transport => {
     expect(await outcome(run(['echo', 'hi']))).toMatchObject({ outcome: 'ran', asked: false, exec: { exitCode: 0, stdout: 'hi\n' } })
     expect(told()).toEqual(['item/started inProgress', 'item/completed completed'])
   })
-  test.each([['decline', 'declined'], ['cancel', 'cancelled'], ['acceptForever', 'declined'], [{ acceptWithExecpolicyAmendment: { execpolicy_amendment: ['touch'] } }, 'declined'], [undefined, 'declined']])('the answer %j: %s, and nothing ran', async (decision, expected) => {
+  const NO_ANSWER = ' (it was asked about and got no valid answer)'
+  test.each([
+    ['decline', 'declined', ''], ['cancel', 'cancelled', ''], ['acceptForever', 'declined', NO_ANSWER], [{ acceptWithExecpolicyAmendment: { execpolicy_amendment: ['touch'] } }, 'declined', NO_ANSWER], [undefined, 'declined', NO_ANSWER],
+  ])('the answer %j: %s, and nothing ran', async (decision, expected, why) => {
     const id = run(['touch', 'refused'])
     await answer(decision)
-    expect(await outcome(id)).toMatchObject({ outcome: expected, reason: '`touch refused` is not known to be harmless', asked: true, exec: null })
+    expect(await outcome(id)).toMatchObject({ outcome: expected, reason: `\`touch refused\` is not known to be harmless${why}`, asked: true, exec: null })
     expect(made('refused')).toBe(false)
     expect(told()).toEqual(['item/started inProgress', 'item/completed declined'])
   })

@@ -83,6 +83,20 @@ describe.each(TRANSPORTS)('over %s', transport => {
       await works()
       await expect.poll(() => service.log(), { timeout: 10_000 }).toContain(logged)
     })
+    test.each([
+      ['a fraction', '1.5'], ['more than 53 bits', '12345678901234567890'], ['a truth', 'true'], ['a table', '{}'], ['a list', '[1]'],
+    ])('a request whose id is %s is answered with an error, under no id, and not carried out', async (_name, id) => {
+      client.write(`{"id":${id},"method":"command/exec","params":{"command":["touch","by-such-an-id"]}}\n`)
+      expect(await client.message(each => each.id === null)).toEqual({ id: null, error: { code: -32600, message: expect.stringMatching(/^Invalid request: id: invalid type, expected a string or an integer/) } })
+      await works()
+    })
+    test('one whose method is no text is answered under its id; an id of null makes a notification, as for the reference', async () => {
+      client.write('{"id":"no text","method":5}\n{"id":null,"method":"command/exec","params":{"command":["true"]}}\n')
+      expect((await client.answer('no text')).error).toEqual({ code: -32600, message: 'Invalid request: method: invalid type, expected string' })
+      await works()
+      await expect.poll(() => service.log(), { timeout: 10_000 }).toContain('ignored the notification "command/exec"')
+      expect(client.messages.filter(({ id }) => id === null)).toEqual([])
+    })
     test('a line of 100 MB is refused while it comes, by its id where that stands at its start', async () => {
       const chunk = Buffer.alloc(1 << 20, 'x')
       for (const start of ['{"id":"long","method":"command/exec","params":{"command":["', '{"params":{"command":["']) {

@@ -34,10 +34,14 @@ test.each<{ name: string; text: string; answer?: ApprovalDecision; decision: App
   { name: 'another protocol\'s neither',              text: 'network_rule("a.com", "http", "allow")', answer: 'decline', decision: 'decline', questions: 1 },
   { name: 'in a broken file nothing allows',          text: 'network_rule("a.com", "https", "allow")\nx = ', decision: 'decline', questions: 0 },
   { name: 'nobody there: no',                         text: '', decision: 'decline', questions: 0 },
-  { name: 'an answer that was not offered: no',       text: '', answer: amend('allow', 'evil.com'), decision: 'decline', questions: 1 },
 ])('$name', async ({ text, answer, decision, questions }) => {
   rules(text)
   expect(await ask(answer)).toEqual({ decision, questions })
+})
+test('an answer that was not offered is none, and writes no rule', async () => {
+  rules('')
+  await expect(ask(amend('allow', 'evil.com'))).rejects.toThrow('none of the available decisions')
+  expect(readFileSync(path.join(codexHome, 'rules/default.rules'), 'utf8')).toBe('')
 })
 test.each<[ApprovalPolicy, number]>([
   ['never', 0], ['untrusted', 1], [{ reject: { sandbox_approval: true, rules: false, mcp_elicitations: false } }, 0], [{ reject: { sandbox_approval: false, rules: true, mcp_elicitations: true } }, 1],

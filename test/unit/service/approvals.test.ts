@@ -23,6 +23,7 @@ function make(answerWithinMs?: number) {
   const asked: Asked[] = []
   const told: unknown[] = []
   const forgotten: unknown[] = []
+  const logged: string[] = []
   const approvals = new Approvals({
     ask: (method, params) => {
       const id = asked.length
@@ -31,8 +32,8 @@ function make(answerWithinMs?: number) {
     },
     forget: id => forgotten.push(id),
     notify: (method, params) => told.push([method, params]),
-  }, 'thread', answerWithinMs)
-  return { approvals, asked, told, forgotten }
+  }, 'thread', text => logged.push(text), answerWithinMs)
+  return { approvals, asked, told, forgotten, logged }
 }
 const waits = () => new AbortController()
 
@@ -102,23 +103,33 @@ test.each([
   ['nothing', null],
   ['a decision that was not offered', { decision: { applyNetworkPolicyAmendment: { network_policy_amendment: { host: '*', action: 'allow' } } } }],
   ['a decision with more in it', { decision: { ...ALLOW as object, acceptForSession: true } }],
-])('%s declines', async (_name, result) => {
-  const { approvals, asked } = make()
+])('%s is no decision, and that is logged', async (_name, result) => {
+  const { approvals, asked, told, logged } = make()
   const answer = approvals.ask(network(), waits())
   asked[0]?.resolve(result)
-  expect(await answer).toBe('decline')
+  await expect(answer).rejects.toThrow('is none of {"decision": …} with "accept", "acceptForSession"')
+  expect([told.length, logged]).toEqual([1, [expect.stringMatching(/^question 0 is declined: the answer .* is none of/)]])
+  expect(logged[0]).toContain(JSON.stringify(JSON.stringify(result)))
 })
-test('an error, or a client that is gone, declines', async () => {
-  const { approvals, asked } = make()
+test('a decision that was offered is logged nowhere', async () => {
+  const { approvals, asked, logged } = make()
+  const answer = approvals.ask(network(), waits())
+  asked[0]?.resolve({ decision: 'decline' })
+  expect([await answer, logged]).toEqual(['decline', []])
+})
+test('an error, or a client that is gone, is no decision, and that is logged', async () => {
+  const { approvals, asked, logged } = make()
   const answer = approvals.ask(network(), waits())
   asked[0]?.reject(new Error('the client is gone'))
-  expect(await answer).toBe('decline')
+  await expect(answer).rejects.toThrow('the client is gone')
+  expect(logged).toEqual(['question 0 is declined: the client is gone'])
 })
-test('no answer in time declines, is told as the end of the question, and a late one is not heard', async () => {
+test('no answer in time is none, is logged, is told as the end of the question, and a late one is not heard', async () => {
   const { approvals, asked, told, forgotten } = make(1000)
   const answer = approvals.ask(network(), waits())
+  const refused = expect(answer).rejects.toThrow('nobody answered within 1 s')
   await vi.advanceTimersByTimeAsync(1000)
-  expect(await answer).toBe('decline')
+  await refused
   expect([told.length, forgotten]).toEqual([1, [0]])
   asked[0]?.resolve({ decision: 'accept' })
   await vi.advanceTimersByTimeAsync(0)
