@@ -146,7 +146,7 @@ static struct job *take_job(struct forker *forker)
 	}
 	job->init = 0;
 	job->ruleset = -1;
-	job->id = 0;
+	job->start.id = job->id = 0;
 	job->kept = false;
 	job->reported = false;
 	job->waits = false;
@@ -410,6 +410,8 @@ static void reap(struct forker *forker, int notices)
 			if (job->init != pid)
 				continue;
 			*at = job->next;
+			/* Killed after it took a command, and before it could say so. */
+			job->id = job->start.id;
 			if (job->waits)
 				__atomic_sub_fetch(&shared.waiting, 1, __ATOMIC_SEQ_CST);
 			forker->strays = forker->strays || (without_namespaces(forker) && WIFSIGNALED(status));

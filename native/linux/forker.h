@@ -60,6 +60,7 @@ struct job {
 	struct job *next;
 	pid_t init;
 	int ruleset;
+	struct start_header start;	/* of its command; written by the kernel when the init takes it, so not to be read while it lives */
 	uint32_t id;			/* of its command; 0 until it takes one (atomic) */
 	volatile bool kept;		/* it has closed all descriptors but its own */
 	volatile bool reported;		/* the monitor knows how it ended */

@@ -265,8 +265,6 @@ static void prepare(struct job *job)
 	TRY(job, keep_descriptors, set_common_limits());
 }
 
-struct packet { struct start_header header; unsigned char command[INLINE_COMMAND_BYTES]; };
-
 /* A command that is too large for a packet lies in a memory file. The mappings are in the memory that the forker shares: it unmaps
  * them when it reaps this init. */
 static long map_large_command(struct job *job, uint32_t length, const unsigned char **data, void **memory)
@@ -275,37 +273,38 @@ static long map_large_command(struct job *job, uint32_t length, const unsigned c
 
 	if (mapped < 0 && mapped > -4096)
 		return mapped;
+	job->large_length = length;
+	job->large_data = (void *)mapped;
 	room = raw6(SYS_mmap, 0, (long)command_memory(length), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (room < 0 && room > -4096)
 		return room;
+	job->large_memory = (void *)room;
 	*data = (const unsigned char *)mapped;
 	*memory = (void *)room;
-	job->large_data = (void *)mapped;
-	job->large_memory = (void *)room;
-	job->large_length = length;
 	return 0;
 }
 
 /* Waits for a command. Where the socket is at its end, the monitor is gone, and this process with it. */
 static void take_command(struct job *job)
 {
-	struct packet *packet = (struct packet *)(job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES);
+	unsigned char *room = job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES;
 	union { struct cmsghdr header; char bytes[CMSG_SPACE(START_DESCRIPTORS * sizeof(int))]; } control;
-	struct iovec part = { packet, sizeof *packet };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
-	const unsigned char *data = packet->command;
-	void *memory = job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES + ((sizeof *packet + 15) & ~(size_t)15);
+	/* The header by the kernel's own hand to where the forker looks for it: whenever this process is killed, it is known whose command it had. */
+	struct iovec parts[2] = { { &job->start, sizeof job->start }, { room, INLINE_COMMAND_BYTES } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
+	const unsigned char *data = room;
+	void *memory = room + INLINE_COMMAND_BYTES;
 	long received, n_fds = 0, n_expected = 3;
 	bool is_large, none_waits;
 
 	do
 		received = RAW(SYS_recvmsg, FD_STARTS, &message, MSG_CMSG_CLOEXEC, 0, 0);
 	while (received == -EINTR);
-	if (received < (long)sizeof packet->header)
+	if (received < (long)sizeof job->start)
 		leave(0);
 	/* The id before the look at `pending`, as the forker writes `pending` before it looks for the id: one of them sees the other. */
-	__atomic_store_n(&job->id, packet->header.id, __ATOMIC_SEQ_CST);
-	shared.init_pids[packet->header.slot] = job->init;
+	__atomic_store_n(&job->id, job->start.id, __ATOMIC_SEQ_CST);
+	shared.init_pids[job->start.slot] = job->init;
 	/* The forker makes the next init when this one is reaped, but where none is left, at once. */
 	none_waits = __atomic_sub_fetch(&shared.waiting, 1, __ATOMIC_SEQ_CST) <= 0;
 	job->waits = false;
@@ -318,15 +317,15 @@ static void take_command(struct job *job)
 	}
 	if (n_fds < 3 || (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)))
 		give_up(job, STEP_connect_streams, -EMFILE);
-	is_large = packet->header.length > INLINE_COMMAND_BYTES;
+	is_large = job->start.length > INLINE_COMMAND_BYTES;
 	n_expected += is_large;
 	if (n_fds < n_expected)
 		give_up(job, STEP_connect_streams, -EMFILE);
 	if (is_large)
-		TRY(job, decode_command, map_large_command(job, packet->header.length, &data, &memory));
-	else if (received != (long)(sizeof packet->header + packet->header.length))
+		TRY(job, decode_command, map_large_command(job, job->start.length, &data, &memory));
+	else if (received != (long)(sizeof job->start + job->start.length))
 		give_up(job, STEP_decode_command, -EBADMSG);
-	TRY(job, decode_command, decode_command(data, packet->header.length, &job->command, memory, &job->script));
+	TRY(job, decode_command, decode_command(data, job->start.length, &job->command, memory, &job->script));
 	if (is_large)
 		RAW(SYS_close, job->fds[3], 0, 0, 0, 0);
 	job->group = job->fds[n_expected];

@@ -20,10 +20,13 @@ export function parentOf(pid: number): number {
   return Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0])
 }
 
-export const isRunning = (pid: number): boolean => {
+/** As proc(5) writes it: 'R', 'S', 't' where a tracer has stopped it, …; undefined where it is gone. */
+export function stateOf(pid: number): string | undefined {
   const stat = read(`/proc/${pid}/stat`)
-  return stat !== '' && stat[stat.lastIndexOf(')') + 2] !== 'Z'
+  return stat === '' ? undefined : stat[stat.lastIndexOf(')') + 2]
 }
+
+export const isRunning = (pid: number): boolean => ![undefined, 'Z'].includes(stateOf(pid))
 
 /** Resident memory in KiB. */
 export const residentKiB = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])

@@ -2,10 +2,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
 import { ALL_RUNGS, BWRAP_IF_THERE, landlockAbi, onBackend, type RungVariant, startOn, SUPERVISED } from '../support/rungs.js'
-import { childrenOf, expectNone, expectRunning, isRunning, parentOf, processesWithArgument } from './host-processes.js'
+import { childrenOf, expectNone, expectRunning, isRunning, parentOf, processesWithArgument, stateOf } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
 
@@ -213,27 +214,52 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
   })
 })
 
+/** Traces processes, with what it has written so far. Where it is ended, they go on. */
+async function trace(pids: readonly number[], words: readonly string[]): Promise<{ traced: () => string, end: () => void }> {
+  const tracer = spawn('strace', [...words, ...pids.flatMap(pid => ['-p', String(pid)])], { stdio: ['ignore', 'ignore', 'pipe'] })
+  onTestFinished(() => void tracer.kill('SIGKILL'))
+  let text = ''
+  tracer.stderr.setEncoding('utf8').on('data', chunk => { text += chunk })
+  await expect.poll(() => text.split('attached').length - 1, { timeout: 20_000 }).toBe(pids.length)
+  return { traced: () => text, end: () => void tracer.kill('SIGKILL') }
+}
+
+const whyNoTracing = (): string | undefined => process.geteuid?.() !== 0 ? 'only root may trace the launcher' : spawnSync('strace', ['-V']).status !== 0 ? 'strace is not installed' : undefined
+
+test.for([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: an init is killed when it has taken a command and has not said so: the command is over', async (variant, { skip }) => {
+  const reason = whyNoTracing()
+  if (reason !== undefined) skip(reason)
+  const { sandbox, pid } = await startSandbox(variant)
+  const inits = childrenOf(forkerOf(pid))
+  // Stops it where recvmsg(2) returns, and so before its next instruction.
+  const tracer = await trace(inits, ['-e', 'trace=recvmsg', '-e', 'inject=recvmsg:delay_exit=60000000'])
+  const result = sandbox.exec(['echo', 'never'])
+  const stopped = (): number[] => inits.filter(init => stateOf(init) === 't')
+  // Each is stopped for a moment when it enters the call, too.
+  await expect.poll(async () => { const before = stopped(); await sleep(200); return stopped().filter(init => before.includes(init)) }, { timeout: 20_000 }).toHaveLength(1)
+  process.kill(stopped()[0]!, 'SIGKILL')
+  tracer.end()
+  expect(await result).toMatchObject({ signal: 'SIGKILL', stdout: '' })
+})
+
 /** Of Landlock, with a scope for signals. */
 const FIRST_SCOPED_ABI = 6
 
 test('supervised: the monitor is lost, and taken away just when the forker asks whether it can be signalled: all commands end', async context => {
   if (await landlockAbi(SUPERVISED) < FIRST_SCOPED_ABI) context.skip('below Landlock ABI 6 signals have no scope, and the forker does not ask')
-  if (process.geteuid?.() !== 0) context.skip('only root may trace the launcher')
-  if (spawnSync('strace', ['-V']).status !== 0) context.skip('strace is not installed')
+  const reason = whyNoTracing()
+  if (reason !== undefined) context.skip(reason)
   const { sandbox, launcher } = await startSandbox(SUPERVISED)
   const word = newWord()
   const result = sandbox.exec(daemonising(word)).catch((error: unknown) => error)
   await expectRunning(word, 2)
   // The kernel's answer where the parent was taken away between getppid and kill.
-  const tracer = spawn('strace', ['-e', 'trace=kill', '-e', 'inject=kill:error=ESRCH:when=1', '-p', String(forkerOf(sandbox.pid!))], { stdio: ['ignore', 'ignore', 'pipe'] })
-  let traced = ''
-  tracer.stderr.setEncoding('utf8').on('data', text => { traced += text })
-  await expect.poll(() => traced, { timeout: 20_000 }).toContain('attached')
+  const { traced } = await trace([forkerOf(sandbox.pid!)], ['-e', 'trace=kill', '-e', 'inject=kill:error=ESRCH:when=1'])
   process.kill(sandbox.pid!, 'SIGKILL')
   expect(await result).toMatchObject({ code: 'launcher_lost' })
   await expectNone(() => processesWithArgument(word))
   await expectNone(launcher.processes)
-  expect(traced).toContain('(INJECTED)')
+  await expect.poll(traced, { timeout: 20_000 }).toContain('(INJECTED)')
   await sandbox.close()
 })
 
