@@ -205,6 +205,8 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
     const { sandbox, pid } = await startSandbox(variant)
     const inits = childrenOf(forkerOf(pid))
     for (const init of inits) process.kill(init, 'SIGKILL')
+    // Until then one may take a command, and end with it.
+    await expectNone(() => inits.filter(isRunning))
     expect(await sandbox.exec(['echo', 'still there'])).toMatchObject({ stdout: 'still there\n' })
     const running = [newWord(), newWord(), newWord(), newWord()].map(word => ({ word, result: sandbox.exec(daemonising(word)) }))
     for (const { word } of running) await expectRunning(word, 2)
