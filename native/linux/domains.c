@@ -153,12 +153,13 @@ static int grant_entry(struct granting *granting, int folder, const char *name, 
 /* A rule on every entry of a folder that leads to a closed path, but for those that lead there themselves. */
 static int grant_entries(struct granting *granting, int folder, size_t length)
 {
-	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
 	const struct dirent *entry;
+	int fd, result = 0;
 	DIR *entries;
 
 	if (note_listed_folder(folder) != 0)
 		return fail_at(granting->failure, granting->path);
+	fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* Its names cannot be known: nothing in it is readable. */
 	if (fd < 0)
 		return 0;

@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@
 #define LAUNCHER_GROUP "launcher"
 #define MOUNT "/sys/fs/cgroup"
 
-enum { REMOVE_TRIES = 200, REMOVE_PAUSE_NS = 5000000 };
+enum { REMOVE_TRIES = 200, REMOVE_PAUSE_NS = 5000000, MAKE_TRIES = 64 };
 
 static int open_directory(int at, const char *name)
 {
@@ -98,7 +98,13 @@ static void remove_groups_in(int directory, int tries)
 	closedir(entries);
 }
 
-/* A group that lives is not removed, whatever its name says: the kernel refuses it. */
+/* Its launcher holds this lock as long as it lives, wherever that is: a number of a process says nothing in another PID namespace. */
+static bool is_anybodys(int group)
+{
+	return flock(group, LOCK_EX | LOCK_NB) != 0;
+}
+
+/* Of launchers that are gone. A group in which something lives is not removed, whatever holds it: the kernel refuses it. */
 static void sweep(int parent)
 {
 	int copy = open_directory(parent, ".");
@@ -106,23 +112,51 @@ static void sweep(int parent)
 	const struct dirent *entry;
 
 	while (entries != NULL && (entry = readdir(entries)) != NULL) {
-		pid_t launcher;
 		int left;
 
 		if (entry->d_type != DT_DIR || strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0)
 			continue;
-		launcher = (pid_t)atoi(entry->d_name + strlen(PREFIX));
-		if (launcher <= 0 || (launcher != getpid() && (kill(launcher, 0) == 0 || errno != ESRCH)))
-			continue;
 		left = open_directory(parent, entry->d_name);
 		if (left < 0)
 			continue;
-		remove_groups_in(left, 1);
+		if (!is_anybodys(left)) {
+			remove_groups_in(left, 1);
+			remove_directory(parent, entry->d_name, 1);
+		}
 		close(left);
-		remove_directory(parent, entry->d_name, 1);
 	}
 	if (entries != NULL)
 		closedir(entries);
+}
+
+static bool is_there(int parent, const char *name, int group)
+{
+	struct stat own, found;
+
+	return fstat(group, &own) == 0 && fstatat(parent, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && found.st_ino == own.st_ino && found.st_dev == own.st_dev;
+}
+
+/* Makes and locks a group that nobody has. A launcher of another PID namespace may have the same number, and one that sweeps may be faster than
+ * the lock. */
+static int make_own_group(struct groups *groups)
+{
+	for (int tries = 0; tries < MAKE_TRIES; tries++) {
+		snprintf(groups->name, sizeof groups->name, tries == 0 ? PREFIX "%d" : PREFIX "%d-%d", (int)getpid(), tries);
+		if (mkdirat(groups->parent, groups->name, 0755) != 0) {
+			if (errno == EEXIST)
+				continue;
+			break;
+		}
+		groups->sandbox = open_directory(groups->parent, groups->name);
+		if (groups->sandbox >= 0 && !is_anybodys(groups->sandbox) && is_there(groups->parent, groups->name, groups->sandbox))
+			return 0;
+		if (groups->sandbox >= 0)
+			close(groups->sandbox);
+		groups->sandbox = -1;
+	}
+	/* Another one's is not to be removed. */
+	groups->name[0] = 0;
+	return -1;
 }
 
 /* cgroup.procs of the group that this process is in, to come back: opened in the namespaces in which it may be written. */
@@ -163,9 +197,7 @@ int enter_sandbox_group(const struct plan *plan, struct groups *groups, struct f
 	    (has_limits(plan) && (groups->home = open_home()) < 0))
 		return fail(failure, STEP_enter_sandbox_group, plan->group);
 	sweep(groups->parent);
-	snprintf(groups->name, sizeof groups->name, PREFIX "%d", (int)getpid());
-	if (enable_controllers(groups->parent, plan->flags) != 0 || mkdirat(groups->parent, groups->name, 0755) != 0 ||
-	    (groups->sandbox = open_directory(groups->parent, groups->name)) < 0 || (has_limits(plan) && write_file(groups->sandbox, "cgroup.procs", "0") != 0))
+	if (enable_controllers(groups->parent, plan->flags) != 0 || make_own_group(groups) != 0 || (has_limits(plan) && write_file(groups->sandbox, "cgroup.procs", "0") != 0))
 		return fail(failure, STEP_enter_sandbox_group, plan->group);
 	return 0;
 }

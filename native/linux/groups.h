@@ -5,6 +5,8 @@
  *   <plan's group>/codex-sandbox-<pid>/launcher  with limits: the launcher and its inits, and commands that have none
  *   <plan's group>/codex-sandbox-<pid>/<id>      one command and all that it starts
  *
+ * The sandbox's own is locked (flock) while its launcher lives, or what it forked; where another launcher has that name, `-1` and so on follow it.
+ *
  * An init stays outside of its command's group: it shares the forker's memory, and the kernel kills whoever shares the memory of
  * what it kills for want of some; and it is to outlive its command. Without limits the launcher stays where it was started. The
  * embedding process is never moved. */

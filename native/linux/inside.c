@@ -156,9 +156,19 @@ static int check_step(const struct mount_step *step, struct failure *failure)
 	return good ? 0 : wrong_mount(failure, step->path, ESTALE);
 }
 
-/* Whether a mount at `path` may be writable: it lies in what a step opens, or is one of the sandbox's own places. */
+/* What has the last word on a path: the longest of those that hold it, and of equal ones the later. */
+struct nearest { size_t length; bool writable; };
+
+static void consider(struct nearest *nearest, const char *path, const char *holder, bool writable)
+{
+	if (is_at_or_below(path, holder) && strlen(holder) >= nearest->length)
+		*nearest = (struct nearest){ strlen(holder), writable };
+}
+
+/* Whether a mount at `path` may be writable: what a step opens is nearer to it than what one closes, or it is one of the sandbox's own places. */
 static bool may_be_writable(const struct plan *plan, const char *path)
 {
+	struct nearest nearest = { 0 };
 	struct stat found;
 
 	if (strcmp(path, "/dev/shm") == 0 || strcmp(path, "/dev/pts") == 0)
@@ -172,13 +182,11 @@ static bool may_be_writable(const struct plan *plan, const char *path)
 	for (uint32_t i = 0; i < plan->n_mounts; i++) {
 		const struct mount_step *step = &plan->mounts[i];
 
-		if ((step->kind == MOUNT_BIND_WRITABLE || step->kind == MOUNT_PIN || step->kind == MOUNT_PRIVATE_DIRECTORY) && is_at_or_below(path, step->path))
-			return true;
+		consider(&nearest, path, step->path, step->kind == MOUNT_BIND_WRITABLE || step->kind == MOUNT_PIN || step->kind == MOUNT_PRIVATE_DIRECTORY);
 		for (uint32_t j = 0; j < step->n_openings; j++)
-			if (step->openings[j].effect == EFFECT_WRITE && is_at_or_below(path, step->openings[j].path))
-				return true;
+			consider(&nearest, path, step->openings[j].path, step->openings[j].effect == EFFECT_WRITE);
 	}
-	return false;
+	return nearest.writable;
 }
 
 static bool has_option(const char *options, const char *name)

@@ -57,8 +57,8 @@ function onPath(path: string): void {
 }
 
 /** What `createSandbox` says, and what is left of it. */
-async function failureOf(path: string, options: SandboxOptions = {}): Promise<{ error: unknown; workspace: Workspace }> {
-  const workspace = makeWorkspace()
+async function failureOf(path: string, options: SandboxOptions = {}, folders: readonly string[] = []): Promise<{ error: unknown; workspace: Workspace }> {
+  const workspace = makeWorkspace(...folders)
   onPath(path)
   const started: Sandbox | Error = await startOn(BWRAP, { cwd: workspace.path, ...options }).catch((error: Error) => error)
   if (started instanceof Error) return { error: started, workspace }
@@ -206,6 +206,15 @@ describe('what bwrap does is read back', () => {
     const { error, workspace } = await failureOf(`${bwrap()}:${PATH}`)
     expect(error).toMatchObject({ name: 'SandboxError', code: 'set_up_failed', ...expected })
     nothingLeft(workspace)
+  })
+
+  test.each([
+    { name: 'mounts something writable',  what: '--tmpfs\\0' },
+    { name: 'binds a part of it writable', what: '--bind\\0/usr\\0' },
+  ])('it $name below a protected path', async ({ what }) => {
+    const bwrap = withOtherWords(`root = next(word for word in words if word.endswith('/workspace/.codex')); words += ('${what}' + root + '/below').split('\\0')`)
+    const { error, workspace } = await failureOf(`${bwrap}:${PATH}`, {}, ['.codex/below'])
+    expect(error).toMatchObject({ code: 'set_up_failed', step: 'check_mounts', path: join(workspace.path, '.codex/below'), errno: 'EROFS' })
   })
 
   test('the twin: with the words as they are it starts', async () => {

@@ -1,6 +1,6 @@
 // Commands that end by cgroup.kill, where neither a PID namespace nor Landlock's scope of signals is there: for real, in a group of the test's own.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
@@ -8,6 +8,7 @@ import { findEndingGroup } from '../../src/platform/linux/native/control-groups.
 import { groupsIn, makeGroup, moveTo, processesIn, whyNoGroup } from '../support/control-groups.js'
 import { ALL_RUNGS, startOn, SUPERVISED, SUPERVISED_BEFORE, SUPERVISED_IN_GROUP } from '../support/rungs.js'
 import { expectNone, expectRunning, parentOf, processesWithArgument } from './host-processes.js'
+import { ownLauncher } from './own-launcher.js'
 import { makeWorkspace } from './workspace.js'
 
 beforeEach(context => {
@@ -130,6 +131,35 @@ test.each(ALL_RUNGS)('no command leaves its group, nor enters, makes, kills or f
   // From outside it can be done: it is the sandbox that forbids it.
   moveTo(other, pid!)
   expect(processesIn(other)).toEqual([pid])
+})
+
+describe('whose group it is', () => {
+  test('is known in another PID namespace too: a sandbox there, which shares the place, leaves it alone, and one that is gone leaves none', async context => {
+    if (process.getuid?.() !== 0) context.skip('only root may mount a /proc for a PID namespace')
+    const { sandbox, group } = await start()
+    expect(await sandbox.exec(['true'])).toMatchObject({ exitCode: 0 })
+    const [own] = groupsIn(group)
+    await expectNone(() => groupsIn(own!))
+    const workspace = makeWorkspace()
+    const inNamespace = join(workspace.outside, 'launcher')
+    writeFileSync(inNamespace, `#!/bin/sh\nexec unshare --pid --fork --kill-child --mount-proc '${ownLauncher().path}' "$@"\n`, { mode: 0o755 })
+    const others: Sandbox[] = []
+    for (let i = 0; i < 2; i++) others.push(await startOn(SUPERVISED_IN_GROUP, { cwd: workspace.path, launcherPath: inNamespace }, group))
+    onTestFinished(async () => { for (const each of others) await each.close() })
+    // Each is process 2 of its own.
+    expect(groupsIn(group)).toHaveLength(3)
+    for (const each of [sandbox, ...others]) expect(await each.exec(['true'])).toMatchObject({ exitCode: 0, enforcement: { treeEnd: 'control-group' } })
+    for (const each of others) await each.close()
+    expect(groupsIn(group)).toEqual([own])
+  })
+
+  test('nobody\'s is removed by the next start, whatever process has its number by now', async () => {
+    const group = makeGroup()
+    for (const path of ['codex-sandbox-1', 'codex-sandbox-1/7', `codex-sandbox-${process.pid}`, 'another']) mkdirSync(join(group, path))
+    const sandbox = await startOn(SUPERVISED_IN_GROUP, { cwd: makeWorkspace().path }, group)
+    onTestFinished(() => sandbox.close())
+    expect(groupsIn(group).map(path => basename(path)).sort()).toEqual(['another', `codex-sandbox-${sandbox.pid}`])
+  })
 })
 
 describe('a group that is not there, or cannot be used', () => {
