@@ -115,8 +115,6 @@ static void tell_failure(struct forker *forker, uint32_t id, struct forker_failu
 	tell(forker, FORKER_FAILED, id, &failure, sizeof failure);
 }
 
-/* -- Making inits -- */
-
 /* Two stacks and room for a command, with an unmapped page below; kept for a later init. */
 static unsigned char *make_job_memory(void)
 {
@@ -242,8 +240,6 @@ static void fail_waiting_command(struct forker *forker)
 	tell_failure(forker, header.id, failure);
 }
 
-/* -- Signals -- */
-
 static struct job *job_with_id(const struct forker *forker, uint32_t id)
 {
 	struct job *job = forker->jobs;
@@ -293,8 +289,6 @@ static void signal_command(struct forker *forker, uint32_t id, uint32_t signal)
 	__atomic_store_n(&shared.pending, 1, __ATOMIC_SEQ_CST);
 	deliver_pending(forker);
 }
-
-/* -- What happens -- */
 
 /* How a command ended, with the list of what it left. */
 static void tell_end(struct forker *forker, uint32_t type, const struct job *job, struct forker_exit exit)

@@ -112,8 +112,6 @@ const char *next_git_operation(const struct plan *plan, uint32_t *at)
 	return NULL;
 }
 
-/* -- The calls -- */
-
 static struct answer make(const struct call *call, const struct folder *folder)
 {
 	(void)call;

@@ -190,23 +190,32 @@ static bool is_behind_own_directory(const char *path)
 	return own;
 }
 
+/* Opens the directory in which `path` stands; `name` gets the last name, within `path`. -1 with errno. */
+static int open_parent(const char *path, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+	size_t length = slash == path ? 1 : (size_t)(slash - path);
+	char parent_path[PATH_MAX];
+
+	memcpy(parent_path, path, length);
+	parent_path[length] = 0;
+	*name = slash + 1;
+	return open_exact(parent_path);
+}
+
 /* What is at the path may be another sandbox's placeholder: then it is ours too. Returns as join_placeholder does. */
 static int join_other(const struct held_paths *held, struct held *row)
 {
-	char parent_path[PATH_MAX];
-	const char *slash = strrchr(row->step->path, '/');
-	size_t length = slash == row->step->path ? 1 : (size_t)(slash - row->step->path);
+	const char *name;
 	int parent, result;
 	char *path;
 
 	if (!held->active || may_be_missing(row->step))
 		return 0;
-	memcpy(parent_path, row->step->path, length);
-	parent_path[length] = 0;
-	parent = open_exact(parent_path);
+	parent = open_parent(row->step->path, &name);
 	if (parent < 0)
 		return -1;
-	result = join_placeholder(held->journal, parent, slash + 1, &row->placeholder);
+	result = join_placeholder(held->journal, parent, name, &row->placeholder);
 	close(parent);
 	if (result != 1)
 		return result;
@@ -227,14 +236,8 @@ static int hold_found(const struct held_paths *held, struct held *row, int fd)
 
 	if (joined < 0)
 		return -1;
-	if (hold_open_object(held, row, fd, row->step->path) != 0) {
-		int error = errno;
-
-		if (joined == 1)
-			close(row->placeholder.lock);
-		errno = error;
-		return -1;
-	}
+	if (hold_open_object(held, row, fd, row->step->path) != 0)
+		return joined == 1 ? close_keeping_errno(row->placeholder.lock) : -1;
 	row->state = joined == 1 ? HELD_PLACEHOLDER : HELD_OBJECT;
 	row->filled = joined == 1 && !is_as_made(&row->placeholder, fd);
 	return 0;
@@ -319,21 +322,17 @@ void give_up_placeholders(struct held_paths *held)
 	held->active = false;
 	for (uint32_t i = 0; i < held->n_rows; i++) {
 		struct held *row = &held->rows[i];
-		char parent_path[PATH_MAX];
-		char *slash;
+		const char *name;
 		int parent;
 
 		if (row->state != HELD_PLACEHOLDER)
 			continue;
 		if (held->mounts != NULL)
 			umount2(row->placeholder_path, MNT_DETACH | UMOUNT_NOFOLLOW);
-		strcpy(parent_path, row->placeholder_path);
-		slash = strrchr(parent_path, '/');
-		*slash = 0;
-		parent = open_exact(slash == parent_path ? "/" : parent_path);
+		parent = open_parent(row->placeholder_path, &name);
 		/* A parent that is gone took the placeholder with it; the record is swept by a later start. */
 		if (parent >= 0) {
-			give_up_placeholder(held->journal, parent, slash + 1, &row->placeholder);
+			give_up_placeholder(held->journal, parent, name, &row->placeholder);
 			close(parent);
 		} else {
 			close(row->placeholder.lock);

@@ -1,4 +1,5 @@
 #include "namespaces.h"
+#include "objects.h"
 
 #include <fcntl.h>
 #include <net/if.h>
@@ -16,13 +17,8 @@ static int write_text(const char *path, const char *text)
 
 	if (fd < 0)
 		return -1;
-	if (write(fd, text, (size_t)length) != length) {
-		int error = errno;
-
-		close(fd);
-		errno = error;
-		return -1;
-	}
+	if (write(fd, text, (size_t)length) != length)
+		return close_keeping_errno(fd);
 	return close(fd);
 }
 

@@ -153,8 +153,6 @@ struct handled_call *add_refused_calls(struct handled_call *at)
 	return at;
 }
 
-/* -- Modes -- */
-
 enum { NO_FLAGS = -1, TMPFILE_BIT = 020000000 /* O_TMPFILE without O_DIRECTORY */ };
 
 /* The arguments of a mode, and of the flags without which there is none. */

@@ -89,8 +89,6 @@ static struct answer change_path(const struct call *call, int directory_fd, uint
 	return apply(&place, find(&place, call, directory_fd, address, ((flags & AT_SYMLINK_NOFOLLOW) ? 0 : WAY_FOLLOW) | ((flags & AT_EMPTY_PATH) ? WAY_EMPTY_IS_DESCRIPTOR : 0)), change);
 }
 
-/* -- Mode and owner -- */
-
 static long change_mode(const struct place *place, const struct change *change)
 {
 	char path[OWN_PATH_BYTES];
@@ -145,8 +143,6 @@ static struct answer owner_calls(const struct call *call)
 	}
 }
 
-/* -- Times -- */
-
 static long change_times(const struct place *place, const struct change *change)
 {
 	return outcome(syscall(SYS_utimensat, place->object, "", change->times, AT_EMPTY_PATH));
@@ -199,8 +195,6 @@ static struct answer time_calls(const struct call *call)
 		return flags == 0 ? change_descriptor(call, (int)a[0], &change) : give_result(-EINVAL);
 	return change_path(call, relative ? (int)a[0] : AT_FDCWD, path, flags, &change);
 }
-
-/* -- Extended attributes -- */
 
 static long set_attribute(const struct place *place, const struct change *change)
 {
@@ -293,8 +287,6 @@ static struct answer attribute_calls(const struct call *call)
 	free(value);
 	return answer;
 }
-
-/* -- Truncation -- */
 
 static long change_length(const struct place *place, const struct change *change)
 {

@@ -65,8 +65,6 @@ static bool exists(const struct place *place)
 	return fstatat(place->directory, place->name, &found, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* -- Making -- */
-
 /* May the name be made? 0, or the errno. Above what is closed only a plain directory may appear, as nothing can be in that. */
 static long judge_making(struct place *place, bool is_directory)
 {
@@ -153,8 +151,6 @@ long judge_socket_file(struct place *place, const struct call *call, const char 
 	return result == -EEXIST ? -EADDRINUSE : place->must_be_directory && result == 0 ? -ENOENT : result;
 }
 
-/* -- Removing -- */
-
 static bool is_empty(const struct place *place)
 {
 	int fd = openat(place->directory, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), n = 0;
@@ -205,8 +201,6 @@ static struct answer remove_name(const struct call *call, struct argument path, 
 	leave(&place);
 	return answer;
 }
-
-/* -- Two names -- */
 
 /* Between a root and what is outside of every root: EXDEV, as between two mounts, so that programs copy and are told what of that is
  * refused; and a denial, since the end that is outside stays as it is. */

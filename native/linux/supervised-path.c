@@ -39,8 +39,6 @@ void leave(struct place *place)
 		close_one(&place->base);
 }
 
-/* -- The caller's own descriptors and directories, as paths spell them -- */
-
 /* Where `path` begins with the whole names of `prefix`: what follows. */
 static const char *after(const char *path, const char *prefix)
 {
@@ -82,8 +80,6 @@ static const char *callers_own(const char *path, int *fd)
 	}
 	return NULL;
 }
-
-/* -- Steps -- */
 
 /* Opens a directory from `base` on. Returns 0, PATH_UNKNOWN or -errno. */
 static long open_directory(const struct place *place, const char *path, int *fd)
@@ -374,8 +370,6 @@ bool is_plain_way(const struct place *place, int base, const char *path)
 	close_one(&fd);
 	return same;
 }
-
-/* -- Whose it is -- */
 
 static bool is_still_there(const struct granted *granted)
 {

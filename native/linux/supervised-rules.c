@@ -23,8 +23,6 @@ struct supervised_rules {
 	struct row rows[];
 };
 
-/* -- The table: open addressing by a hash of the path -- */
-
 static const uint64_t FIRST_HASH = 0xcbf29ce484222325;
 
 /* FNV-1a, so that a path's hash goes on where its parent's ended. */
@@ -67,8 +65,6 @@ static struct row *make_row(struct supervised_rules *rules, const char *path, ui
 	return row;
 }
 
-/* -- Walking down a path -- */
-
 /* The rows at a path and above it, from `/` down. */
 struct descent { const struct supervised_rules *rules; const char *path; uint32_t length, end; uint64_t hash; bool started; };
 
@@ -96,8 +92,6 @@ static bool next_row(struct descent *descent, const struct row **row)
 	*row = found->path == NULL ? NULL : found;
 	return true;
 }
-
-/* -- Letter case -- */
 
 /* What of Unicode folds to ASCII: canonical decomposition, then upper and lower case, as foldName (src/policy/letter-case.ts) has it. */
 static const struct { uint32_t code; const char *folded; } FOLDED[] = {
@@ -211,8 +205,6 @@ struct relation relate_folded(const char *rule, const char *path)
 	return relation;
 }
 
-/* -- What decides -- */
-
 struct speaker { enum effect effect; bool supervised; bool at_path /* it stands at the path itself */; };
 
 static struct speaker speaker_at(const struct supervised_rules *rules, const char *path)
@@ -281,8 +273,6 @@ bool may_remove(const struct supervised_rules *rules, const char *path)
 {
 	return may_create(rules, path) && !is_above_closed(rules, path);
 }
-
-/* -- Making it -- */
 
 static uint32_t count_names(const char *path)
 {

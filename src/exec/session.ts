@@ -108,8 +108,6 @@ export class Session {
     return this.#state
   }
 
-  // -- What happens to it --
-
   started(hostPid: number): void {
     this.#pid = hostPid === 0 ? undefined : hostPid
     this.#changed()
@@ -181,8 +179,6 @@ export class Session {
     this.#whenChanged = []
     for (const wake of waiting) wake()
   }
-
-  // -- What a caller asks of it --
 
   info(lines: number): SessionInfo {
     return {
