@@ -8,7 +8,8 @@ import { loadBackend } from '../platform/load-backend.js'
 import { selectBackend } from '../platform/select.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import { removeUnused } from './caches.js'
-import { checkSandboxOptions, type ParsedSandboxOptions, type SandboxOptions } from './options.js'
+import { checkSandboxOptions } from './check-options.js'
+import type { ParsedSandboxOptions, SandboxOptions } from './options.js'
 import { parseOptions, prepare } from './prepare.js'
 
 export interface MissingLayer {

@@ -1,28 +1,27 @@
 // One command from its start to its result: time-outs, aborts, failures to start, and what its end means.
 // What happens to its output and input is its user's: `exec` collects, `spawn` has streams.
 import { constants } from 'node:os'
-import { resolve as resolvePath } from 'node:path'
-import { existsSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
 import type { AccessReport, CommandExit, CommandHandlers, Launcher, RunningCommand, StartFailure } from '../platform/backend.js'
 import type { CommandPlan, Enforcement, LaunchPlan } from '../platform/launch-plan.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
+import { CommandClock } from './command-clock.js'
 import type { Denial } from './denial.js'
 import { type DenialJudge, type DenialListener, DenialLog } from './denial-log.js'
 import { type Environment, mergeEnvironment } from './environment.js'
-import { EXHAUSTED } from './exhausted.js'
 import type { StreamName } from './kept-output.js'
 import { enforcementWith, groupLimitsOf, narrowLimits } from './limits.js'
 import type { ConnectionListener } from './network/proxied-launcher.js'
 import type { CommandOptions } from './options.js'
 import type { GitLinks } from './git-links.js'
 import type { LookAtHost } from './prepare.js'
-import { type Encoding, EXIT_CODE, type ExecResult, exitCodeOf, type Interruption, isTimeout, limitOf, type OutputOf, signalName, TO_KEEP } from './result.js'
+import { type Encoding, type ExecResult, exitCodeOf, type Interruption, isTimeout, limitOf, type OutputOf, signalName, TO_KEEP } from './result.js'
 import type { Cancellable, RunningCommands } from './running-commands.js'
 import type { Session } from './session.js'
 import type { Sessions } from './sessions.js'
 import type { ShellFinder } from './shells.js'
-import { cwdError, findWorkingDirectory } from './working-directory.js'
+import { startOutcome } from './start-outcome.js'
+import { findWorkingDirectory } from './working-directory.js'
 
 const DEFAULT_KILL_GRACE_MS = 2_000
 
@@ -111,14 +110,8 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   #interruption: Interruption
   /** What the caller's own code threw: the result then. */
   #callerError: { readonly error: unknown } | undefined
-  #timer: NodeJS.Timeout | undefined
-  /** When `timeoutMs` is over, while it runs; what is left of it, while it stands still. */
-  #deadline: number | undefined
-  #leftMs: number | undefined
-  /** Questions about its connections that nobody has answered yet. */
-  #prompts = 0
-  #idleTimer: NodeJS.Timeout | undefined
-  #lastOutputAt = 0
+  readonly #clock: CommandClock
+  #graceTimer: NodeJS.Timeout | undefined
   #killed = false
   /** Nothing of it is left. */
   #gone = false
@@ -154,6 +147,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
       listener: () => this.#listener(),
       failed: error => this.abandon(error),
     })
+    this.#clock = new CommandClock(options, { isWaiting: () => use.isWaiting?.() === true, over: why => this.interrupt(why) })
     this.session = keep ? context.sessions.open(argv, this.#command.cwd.path) : undefined
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -176,7 +170,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   }
 
   #start(): void {
-    const { signal, timeoutMs, idleTimeoutMs } = this.#options
+    const { signal } = this.#options
     if (signal?.aborted) {
       this.#interruption = 'cancelled'
       this.onExit({ ...NOTHING_RAN, signal: constants.signals.SIGTERM })
@@ -185,37 +179,18 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     this.#running = this.#context.launcher.run(this.#command, this)
     this.#context.running.add(this)
     signal?.addEventListener('abort', this.#abort)
-    if (timeoutMs !== undefined) this.#startTimeout(timeoutMs)
-    if (idleTimeoutMs === undefined) return
-    this.#lastOutputAt = performance.now()
-    this.#watchIdle(idleTimeoutMs, idleTimeoutMs)
-  }
-
-  #startTimeout(ms: number): void {
-    this.#deadline = performance.now() + ms
-    this.#timer = setTimeout(() => this.interrupt('timeoutMs'), ms)
-  }
-
-  /** One timer that looks again, not one for each piece of output. */
-  #watchIdle(idleMs: number, waitMs: number): void {
-    this.#idleTimer = setTimeout(() => {
-      if (this.#use.isWaiting?.() === true || this.#prompts > 0) this.#lastOutputAt = performance.now()
-      const leftMs = idleMs - (performance.now() - this.#lastOutputAt)
-      if (leftMs <= 0) this.interrupt('idleTimeoutMs')
-      else this.#watchIdle(idleMs, Math.ceil(leftMs))
-    }, waitMs)
+    this.#clock.start()
   }
 
   /** SIGTERM now, the end of its whole tree after the grace. The first reason stands. */
   interrupt(why: NonNullable<Interruption>): void {
     if (this.#gone || this.#inBackground || this.#interruption !== undefined) return
     this.#interruption = why
-    clearTimeout(this.#timer)
-    clearTimeout(this.#idleTimer)
+    this.#clock.stop()
     const graceMs = this.#options.killGraceMs ?? DEFAULT_KILL_GRACE_MS
     if (graceMs === 0) return this.kill()
     this.#running?.signal(constants.signals.SIGTERM)
-    this.#timer = setTimeout(() => this.kill(), graceMs)
+    this.#graceTimer = setTimeout(() => this.kill(), graceMs)
   }
 
   /** The sandbox closes. */
@@ -241,7 +216,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   onOutput(stream: StreamName, chunk: Buffer): void {
     if (this.#inBackground) this.session?.take(stream, chunk)
     else this.session?.record(stream, chunk)
-    if (this.#options.idleTimeoutMs !== undefined) this.#lastOutputAt = performance.now()
+    this.#clock.hear()
     if (!this.#inBackground || this.session?.state === 'running') this.#use.onOutput(stream, chunk)
   }
 
@@ -267,18 +242,8 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     if (this.session?.state !== 'left') this.#log.addKnown(denial)
   }
 
-  /** While somebody is asked about one of its connections, its time stands still. */
   onPrompt(open: boolean): void {
-    this.#prompts += open ? 1 : -1
-    if (this.#gone || this.#inBackground || this.#interruption !== undefined) return
-    if (this.#prompts > 0 && this.#deadline !== undefined) {
-      clearTimeout(this.#timer)
-      this.#leftMs = Math.max(0, this.#deadline - performance.now())
-      this.#deadline = undefined
-    } else if (this.#prompts === 0 && this.#leftMs !== undefined) {
-      this.#startTimeout(this.#leftMs)
-      this.#leftMs = undefined
-    }
+    this.#clock.prompt(open)
   }
 
   onAccessesLost(count: number): void {
@@ -354,8 +319,8 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   readonly #abort = (): void => this.interrupt('cancelled')
 
   #stopWaiting(): void {
-    clearTimeout(this.#timer)
-    clearTimeout(this.#idleTimer)
+    this.#clock.stop()
+    clearTimeout(this.#graceTimer)
     this.#options.signal?.removeEventListener('abort', this.#abort)
   }
 
@@ -425,32 +390,3 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
 }
 
 const NOTHING_RAN: CommandExit = { exitCode: undefined, signal: undefined, reason: 'none', path: undefined, cpuMs: 0, maxRssBytes: 0, ended: [] }
-
-/** A program that does not start is the command's failure, told as a shell does; everything else is the sandbox's. */
-function startOutcome({ step, errno, path }: StartFailure, command: CommandPlan): SandboxError | { exitCode: number; line: string } {
-  const program = command.argv[0] as string
-  switch (step) {
-    case 'exec':           return errno === 'E2BIG' ? new SandboxError('arguments_too_large', { field: 'argv', value: program }) : programOutcome(program, errno, command.cwd.path)
-    case 'enter_cwd':      return cwdError(command.cwd.path, errno)
-    case 'recheck':        return new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) }, { detail: 'it is no longer what it was when the sandbox was made', remedy: 'Create a new sandbox.' })
-    case 'launcher_lost':  return new SandboxError('launcher_lost', { step: 'launcher', errno })
-    case 'sandbox_closed': return new SandboxError('sandbox_closed', { field: 'sandbox', value: program })
-    default:               return new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) }, EXHAUSTED[errno])
-  }
-}
-
-const EXEC_WORDS: Readonly<Record<string, string>> = {
-  EACCES: 'Permission denied', EPERM: 'Operation not permitted', ENOEXEC: 'not an executable format', ELOOP: 'too many symbolic links',
-  ETXTBSY: 'is being written', ENAMETOOLONG: 'its name is too long', EISDIR: 'is a directory',
-}
-
-function programOutcome(program: string, errno: string, cwd: string): { exitCode: number; line: string } {
-  const missing = errno === 'ENOENT' || errno === 'ENOTDIR'
-  const words = !missing ? EXEC_WORDS[errno] ?? errno
-    : program.includes('/') && existsSync(resolvePath(cwd, program)) ? 'it is there, but the interpreter or loader that it names was not found'
-    : 'not found'
-  return { exitCode: missing ? EXIT_CODE.notFound : EXIT_CODE.notExecutable, line: `codex-sandbox: ${printableName(program)}: ${words}\n` }
-}
-
-/** A name cannot forge a line. */
-const printableName = (name: string): string => /[\p{Cc}]/u.test(name) || name === '' ? JSON.stringify(name) : name

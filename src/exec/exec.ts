@@ -1,7 +1,8 @@
 // Runs a command and collects what it writes.
 import { type CommandContext, type CommandOutput, CommandRun, type CommandUse, type RunWiring } from './command-run.js'
 import { KeptOutput, type StreamName } from './kept-output.js'
-import { checkArguments, checkExecOptions, type ExecOptions, type OutputListener } from './options.js'
+import { checkArguments, checkExecOptions } from './check-options.js'
+import type { ExecOptions, OutputListener } from './options.js'
 import { OutputDelivery, type OutputReceiver } from './output-delivery.js'
 import { OutputFile } from './output-file.js'
 import type { Encoding, ExecResult, OutputOf } from './result.js'

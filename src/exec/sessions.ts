@@ -2,7 +2,8 @@
 // Each lives until it ends by itself, is killed, or the sandbox closes. None keeps Node alive, and none waits for a reader: of what
 // nobody reads the middle is dropped, and what floods is slowed down.
 import { SandboxError } from '../errors.js'
-import { isTerminalSize, type SessionOptions, signalNumber, wholeNumber } from './options.js'
+import { isTerminalSize, signalNumber, wholeNumber } from './check-options.js'
+import type { SessionOptions } from './options.js'
 import { OutputFlow } from './output-flow.js'
 import { Session, type SessionInfo, type SessionRead } from './session.js'
 

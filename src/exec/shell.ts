@@ -1,7 +1,8 @@
 // Scripts: carried out by a shell of the sandbox, or without one where the script is a single plain command.
 import type { CommandContext } from './command-run.js'
 import { execCommand } from './exec.js'
-import { type ShellChoice, type ShellOptions, type SpawnShellOptions, takeShellChoice } from './options.js'
+import { takeShellChoice } from './check-options.js'
+import type { ShellChoice, ShellOptions, SpawnShellOptions } from './options.js'
 import { plainCommand } from './plain-command.js'
 import type { Encoding, ExecResult } from './result.js'
 import { type SandboxChild, spawnCommand } from './spawn.js'

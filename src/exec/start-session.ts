@@ -1,7 +1,8 @@
 // Starts a command as a session: in the background from its first moment on.
 import { type CommandContext, type CommandOutput, CommandRun, type CommandUse } from './command-run.js'
 import { KeptOutput, type StreamName } from './kept-output.js'
-import { checkArguments, checkSessionOptions, type SessionOptions, terminalSize } from './options.js'
+import { checkArguments, checkSessionOptions, terminalSize } from './check-options.js'
+import type { SessionOptions } from './options.js'
 import type { Session } from './session.js'
 
 /** Of stderr, or of a terminal's output: where denials are read from. */

@@ -2,7 +2,8 @@
 import type { Readable } from 'node:stream'
 import { SandboxError } from '../errors.js'
 import type { RunningCommand } from '../platform/backend.js'
-import { type ExecOptions, isReadable } from './options.js'
+import { isReadable } from './check-options.js'
+import type { ExecOptions } from './options.js'
 
 export interface StdinFeed {
   /** More may be written. */
