@@ -41,18 +41,29 @@ static struct {
 	struct timespec looked;
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
+/* The kernel takes a lock first, for which a signal ends the wait: WAKE_SIGNAL may come a moment after its reason has gone. */
+static int ask_kernel(unsigned long request, void *argument)
+{
+	int result;
+
+	do
+		result = ioctl(state.listener, request, argument);
+	while (result < 0 && errno == EINTR);
+	return result;
+}
+
 bool still_waits(const struct call *call)
 {
 	uint64_t id = call->id;
 
-	return ioctl(state.listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+	return ask_kernel(SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 struct answer answer_with_descriptor(const struct call *call, int fd, bool close_on_exec)
 {
 	struct seccomp_notif_addfd add = { .id = call->id, .flags = SECCOMP_ADDFD_FLAG_SEND_, .srcfd = (uint32_t)fd, .newfd_flags = close_on_exec ? O_CLOEXEC : 0 };
 
-	if (ioctl(state.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0)
+	if (ask_kernel(SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0)
 		return (struct answer){ .kind = ANSWER_GIVEN };
 	/* The call still waits, unless its caller died (ENOENT): an answer to nobody is dropped by the kernel. */
 	return give_result(-errno);
@@ -61,7 +72,7 @@ struct answer answer_with_descriptor(const struct call *call, int fd, bool close
 struct answer hand_descriptor_over(const struct call *call, int fd, bool close_on_exec)
 {
 	struct seccomp_notif_addfd add = { .id = call->id, .srcfd = (uint32_t)fd, .newfd_flags = close_on_exec ? O_CLOEXEC : 0 };
-	int number = ioctl(state.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+	int number = ask_kernel(SECCOMP_IOCTL_NOTIF_ADDFD, &add);
 	long result = number >= 0 ? number : -errno;
 
 	close(fd);
@@ -86,7 +97,7 @@ static void send_answer(const struct call *call, struct answer answer)
 	else
 		response.val = answer.result;
 	/* ENOENT: the caller died meanwhile. */
-	ioctl(state.listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+	ask_kernel(SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
 /* -- What may block -- */

@@ -1,5 +1,5 @@
 // What ends with what: the embedding process, the launcher, the forker, the command; on each rung.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,6 +8,7 @@ import type { Sandbox } from '../../src/exec/sandbox.js'
 import { ALL_RUNGS, BWRAP_IF_THERE, landlockAbi, onBackend, type RungVariant, startOn, SUPERVISED } from '../support/rungs.js'
 import { childrenOf, expectNone, expectRunning, isRunning, parentOf, processesWithArgument, stateOf } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
+import { trace, whyNoTracing } from './tracing.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
 
 beforeEach(context => { if (process.platform !== 'linux') context.skip('the launcher is for Linux') })
@@ -216,25 +217,13 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
   })
 })
 
-/** Traces processes, with what it has written so far. Where it is ended, they go on. */
-async function trace(pids: readonly number[], words: readonly string[]): Promise<{ traced: () => string, end: () => void }> {
-  const tracer = spawn('strace', [...words, ...pids.flatMap(pid => ['-p', String(pid)])], { stdio: ['ignore', 'ignore', 'pipe'] })
-  onTestFinished(() => void tracer.kill('SIGKILL'))
-  let text = ''
-  tracer.stderr.setEncoding('utf8').on('data', chunk => { text += chunk })
-  await expect.poll(() => text.split('attached').length - 1, { timeout: 20_000 }).toBe(pids.length)
-  return { traced: () => text, end: () => void tracer.kill('SIGKILL') }
-}
-
-const whyNoTracing = (): string | undefined => process.geteuid?.() !== 0 ? 'only root may trace the launcher' : spawnSync('strace', ['-V']).status !== 0 ? 'strace is not installed' : undefined
-
 test.for([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: an init is killed when it has taken a command and has not said so: the command is over', async (variant, { skip }) => {
   const reason = whyNoTracing()
   if (reason !== undefined) skip(reason)
   const { sandbox, pid } = await startSandbox(variant)
   const inits = childrenOf(forkerOf(pid))
   // Stops it where recvmsg(2) returns, and so before its next instruction.
-  const tracer = await trace(inits, ['-e', 'trace=recvmsg', '-e', 'inject=recvmsg:delay_exit=60000000'])
+  const tracer = await trace(inits, 'recvmsg', 'delay_exit=60000000')
   const result = sandbox.exec(['echo', 'never'])
   const stopped = (): number[] => inits.filter(init => stateOf(init) === 't')
   // Each is stopped for a moment when it enters the call, too.
@@ -256,7 +245,7 @@ test('supervised: the monitor is lost, and taken away just when the forker asks 
   const result = sandbox.exec(daemonising(word)).catch((error: unknown) => error)
   await expectRunning(word, 2)
   // The kernel's answer where the parent was taken away between getppid and kill.
-  const { traced } = await trace([forkerOf(sandbox.pid!)], ['-e', 'trace=kill', '-e', 'inject=kill:error=ESRCH:when=1'])
+  const { traced } = await trace([forkerOf(sandbox.pid!)], 'kill', 'error=ESRCH:when=1')
   process.kill(sandbox.pid!, 'SIGKILL')
   expect(await result).toMatchObject({ code: 'launcher_lost' })
   await expectNone(() => processesWithArgument(word))

@@ -1,0 +1,23 @@
+// What the kernel interrupts is asked again: system calls that commands wait to have answered.
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { ALL_RUNGS, isSupervised, startOn } from '../support/rungs.js'
+import { ownLauncher } from './own-launcher.js'
+import { trace, whyNoTracing } from './tracing.js'
+import { makeWorkspace } from './workspace.js'
+
+beforeEach(context => { if (process.platform !== 'linux') context.skip('the launcher is for Linux') })
+
+test.for([...ALL_RUNGS])('$name: whatever the monitor asks of its listener is interrupted: each call has its answer, and no other one', async (variant, { skip }) => {
+  const reason = whyNoTracing()
+  if (reason !== undefined) skip(reason)
+  const workspace = makeWorkspace()
+  const sandbox = await startOn(variant, { cwd: workspace.path, launcherPath: ownLauncher().path })
+  onTestFinished(() => sandbox.close())
+  // Every other one, so that each is interrupted once: receiving a call, asking whether it waits, giving a descriptor, answering.
+  const { traced } = await trace([sandbox.pid!], 'ioctl', 'error=EINTR:when=1+2')
+  const script = 'for i in 1 2 3; do mkdir d$i && echo $i > d$i/f && mv d$i/f d$i/g && ln d$i/g d$i/h && cat d$i/h; done; echo no > .git/f || mkdir .git/d || rm -r .git || echo refused'
+  expect(await sandbox.exec(['sh', '-c', script])).toMatchObject({ exitCode: 0, stdout: '1\n2\n3\nrefused\n' })
+  for (const request of ['SECCOMP_IOCTL_NOTIF_RECV', 'SECCOMP_IOCTL_NOTIF_ID_VALID', 'SECCOMP_IOCTL_NOTIF_SEND', ...isSupervised(variant) ? ['SECCOMP_IOCTL_NOTIF_ADDFD'] : []]) {
+    await expect.poll(traced, { timeout: 20_000 }).toMatch(new RegExp(`${request}.*EINTR.*INJECTED`))
+  }
+})
