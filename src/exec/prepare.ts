@@ -9,10 +9,10 @@ import type { BackendName, LaunchPlan } from '../platform/launch-plan.js'
 import { findLauncher, namedLauncher, type NamedLauncher, packageRuntimePaths } from '../platform/linux/native/find-launcher.js'
 import { loadBackend } from '../platform/load-backend.js'
 import { selectBackend } from '../platform/select.js'
-import type { FileIdentity, HostSnapshot } from '../policy/host-snapshot.js'
+import type { FileIdentity, FileSystemView, HostSnapshot } from '../policy/host-snapshot.js'
 import { isInside } from '../policy/path-syntax.js'
 import { isPresetName, presetPolicy } from '../policy/presets.js'
-import { resolve } from '../policy/resolve.js'
+import { resolve, resolveBeforeCaches, type ResolveOptions } from '../policy/resolve.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import { orExhausted } from './exhausted.js'
 import { areMade, cacheDirectory, type CacheFolders, cacheFolders, makeCacheFolders } from './caches.js'
@@ -97,22 +97,48 @@ async function relyOnOuter(options: ParsedSandboxOptions, policy: ResolvedPolicy
   return { backend, layers, plan: compilePlan({ options, backend, layers }, policy, host, proxyPort) }
 }
 
-/** Folders are made only for a policy that is right, and the host is looked at again then. */
+/** Folders are made only for a policy that is right. Where that has seen nothing of the place where they are, all else that it has seen stands. */
 function resolveWithCaches(options: ParsedSandboxOptions, host: HostSnapshot, completion: HostCompletion | undefined): { policy: ResolvedPolicy; caches: CacheFolders | undefined; seen: HostSnapshot } {
   const wanted = { files: options.policy.caches === 'private', settings: wantedStandIns(options.policy.denySecrets !== false, host).length > 0 }
   if (host.platform === 'windows') return { policy: resolvePolicy(options, host), caches: undefined, seen: host }
   if (!wanted.files && !wanted.settings) return { policy: resolvePolicy(options, host), caches: undefined, seen: host }
   const parent = cacheDirectory(process.env, host)
+  const place = watchFolder(host, realPath(parent))
+  const resolveWith = resolveBeforeCaches(options.policy, { ...host, files: place.files }, resolveOptions(options))
   const known = cacheFolders(parent, realPath(options.cwd ?? host.cwd), wanted)
   if (areMade(known)) {
     makeCacheFolders(known)
-    const policy = resolvePolicy(options, host, known)
+    const policy = resolveWith(known)
     if (cacheFolders(parent, policy.cwd, wanted).own === known.own) return { policy, caches: known, seen: host }
   }
-  const caches = cacheFolders(parent, resolvePolicy(options, host).cwd, wanted)
+  const caches = cacheFolders(parent, resolveWith().cwd, wanted)
+  const stands = !place.wasSeen() && host.files.entry(parent)?.kind === 'directory'
   makeCacheFolders(caches)
-  const seen = snapshotFor(options, completion)
-  return { policy: resolvePolicy(options, seen, caches), caches, seen }
+  const seen = stands ? { ...host, files: place.lookAgain() } : snapshotFor(options, completion)
+  return { policy: stands ? resolveWith(caches, seen.files) : resolvePolicy(options, seen, caches), caches, seen }
+}
+
+/**
+ * `host`'s files, and whether anybody has asked what lies in `folder`: if nobody has, it may change, and only it is looked at again.
+ *
+ * @param folder  canonical, as all paths are of which a resolution asks
+ */
+function watchFolder({ platform, files }: HostSnapshot, folder: string): { readonly files: FileSystemView; wasSeen(): boolean; lookAgain(): FileSystemView } {
+  let seen = false
+  const watched = <Answer>(ask: (path: string) => Answer, isAbout = (path: string) => isInside(platform, folder, path)) => (path: string): Answer => {
+    seen ||= isAbout(path)
+    return ask(path)
+  }
+  const split = (now: FileSystemView): FileSystemView => {
+    const of = (path: string): FileSystemView => isInside(platform, folder, path) ? now : files
+    return { entry: path => of(path).entry(path), children: path => of(path).children(path), text: path => of(path).text(path), bytes: path => of(path).bytes(path) }
+  }
+  return {
+    // The folder itself is there already.
+    files: { entry: watched(files.entry, path => path !== folder && isInside(platform, folder, path)), children: watched(files.children), text: watched(files.text), bytes: watched(files.bytes) },
+    wasSeen: () => seen,
+    lookAgain: () => split(realFiles()),
+  }
 }
 
 function realPath(path: string): string {
@@ -205,12 +231,11 @@ const SUPPOSED_LAYERS: Partial<Record<BackendName, readonly LayerReport[]>> = {
 export const launcherFile = (options: Pick<ParsedSandboxOptions, 'launcherPath' | 'launcherSha256'>): string => findLauncher(namedLauncher(options, process.env))
 
 export function resolvePolicy(options: ParsedSandboxOptions, host: HostSnapshot, caches?: CacheFolders): ResolvedPolicy {
-  return resolve(options.policy, host, {
-    ...(caches === undefined ? {} : { caches }),
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.allowBroadRoots === undefined ? {} : { allowBroadRoots: options.allowBroadRoots }),
-  })
+  return resolve(options.policy, host, { ...resolveOptions(options), ...(caches === undefined ? {} : { caches }) })
 }
+
+const resolveOptions = ({ cwd, allowBroadRoots }: ParsedSandboxOptions): Pick<ResolveOptions, 'cwd' | 'allowBroadRoots'> =>
+  ({ ...(cwd === undefined ? {} : { cwd }), ...(allowBroadRoots === undefined ? {} : { allowBroadRoots }) })
 
 /** `'files'`: only they are looked at again, which is all that a decision needs; the mounts and this package's files are as at the start. */
 export type LookAtHost = (again?: 'files') => HostSnapshot

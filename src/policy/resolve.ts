@@ -3,7 +3,7 @@ import { SandboxError } from '../errors.js'
 import { AGENT_FILES } from './agent-files.js'
 import { bothEnds, firstMissing, followLinks, followLinksToParent, type Located } from './follow-links.js'
 import { searchGlob } from './glob-search.js'
-import type { FileIdentity, HostSnapshot, PlatformName } from './host-snapshot.js'
+import type { FileIdentity, FileSystemView, HostSnapshot, PlatformName } from './host-snapshot.js'
 import { comparisonKey, isCaseInsensitive } from './letter-case.js'
 import { absolutePath, holdingPlace, type NamedGlob, type NamedPath, onlyByLink, readNamed } from './named-rules.js'
 import { repositoryOf } from './git-paths.js'
@@ -26,8 +26,13 @@ export interface ResolveOptions {
   readonly cwd?: string
   /** Accept `/` and home folders as writable roots. */
   readonly allowBroadRoots?: boolean
-  /** `caches: 'private'`: a folder of this workspace's outside of it, in which commands may write; and one that they may only read. Absolute, existing. */
-  readonly caches?: { readonly files?: string | undefined; readonly settings?: string | undefined }
+  readonly caches?: CacheRoots
+}
+
+/** `caches: 'private'`: a folder of this workspace's outside of it, in which commands may write; and one that they may only read. Absolute, existing. */
+export interface CacheRoots {
+  readonly files?: string | undefined
+  readonly settings?: string | undefined
 }
 
 /**
@@ -40,11 +45,22 @@ export interface ResolveOptions {
  * @throws SandboxError naming field and value: `path_*`, `glob_*`, `self_not_protectable`, `policy_contradiction`, `policy_too_large`
  */
 export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: ResolveOptions = {}): ResolvedPolicy {
+  return resolveBeforeCaches(policy, host, options)(options.caches)
+}
+
+/**
+ * The same in two steps, since the folders of caches are made only for a policy that is right. The second, called without any, says what is wrong
+ * with it; called with them it takes the `files` in which they show, and what the first has seen of the host stands.
+ */
+export function resolveBeforeCaches(policy: SandboxPolicy, host: HostSnapshot, options: Omit<ResolveOptions, 'caches'> = {}): (caches?: CacheRoots, files?: FileSystemView) => ResolvedPolicy {
   refuseTooMany(policy)
   const view = { ...host, home: canonicalHome(host) }
   const cwd = findCwd(view, options.cwd)
   const selfPaths = findSelfPaths(view)
-  if (policy.mode === 'danger-full-access' || policy.mode === 'external-sandbox') return unconfined(policy, view, cwd.path)
+  if (policy.mode === 'danger-full-access' || policy.mode === 'external-sandbox') {
+    const resolved = unconfined(policy, view, cwd.path)
+    return () => resolved
+  }
 
   const ignored: IgnoredRule[] = []
   const named = readLists(view, policy, cwd.path)
@@ -85,40 +101,47 @@ export function resolve(policy: SandboxPolicy, host: HostSnapshot, options: Reso
   const automatic = held.flatMap(each => protectedRule(view, each, upToSecrets))
   const kept = automatic.filter(({ path }) => !exact.has(path))
   const self = selfRules(view, selfPaths, roots, upToSecrets)
-  const once = [...self, ...own, ...secrets, ...kept, ...cacheRules(view, options.caches, upToSecrets, ignored)]
-  const all = [...once, ...aliasRules(view, order(once), unheldSelf(view, selfPaths))]
-  const { paths } = order(all)
-  if (paths.length > MAX_PATH_RULES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${paths.length} rules` }, { detail: `at most ${MAX_PATH_RULES} fit` })
-  const final = order(paths)
-  refuseDeniedCwd(final, cwd)
-  refuseOpenedRequirements(view.platform, policy, all)
-  const unixSockets = policy.networkRules === undefined ? [] : unixSocketRules(view, cwd.path, policy.networkRules, final, ignored)
+  const covered = secretRules(view, policy, cwd.path, placesOfSecrets, new Set(), layer({ ...ownLayer, base: 'read', paths: [] }), [])
+  const unheld = unheldSelf(view, selfPaths)
 
-  return brand({
-    platform: view.platform,
-    mode: policy.mode,
-    cwd: cwd.path,
-    uid: view.uid,
-    gid: view.gid,
-    home: view.home,
-    base,
-    paths,
-    directories: foldersOnTheWay(view, final),
-    shadowed: shadowedBy(paths, [...all, ...automatic, ...secretRules(view, policy, cwd.path, placesOfSecrets, new Set(), layer({ ...ownLayer, base: 'read', paths: [] }), []), ...dormant, ...matches.covered]),
-    globs,
-    caseInsensitiveRoots,
-    selfPaths,
-    protect: policy.protect.map(name => splitNames(view.platform, name).filter(part => part !== '.').join('/')),
-    protectExisting: policy.protectAgentFiles ? AGENT_FILES.map(({ name }) => name) : [],
-    network: policy.network,
-    ...(policy.networkRules === undefined ? {} : { networkRules: { ...policy.networkRules, allowUnixSockets: unixSockets.map(({ path }) => path) } }),
-    ...(unixSockets.length === 0 ? {} : { unixSockets }),
-    tmp: policy.tmp,
-    devices: readDevices(view, policy),
-    limits: policy.limits,
-    env: policy.env,
-    ignored,
-  })
+  return (caches, files = view.files) => {
+    const now = { ...view, files }
+    const told = [...ignored]
+    const once = [...self, ...own, ...secrets, ...kept, ...cacheRules(now, caches, upToSecrets, told)]
+    const all = [...once, ...aliasRules(now, order(once), unheld)]
+    const { paths } = order(all)
+    if (paths.length > MAX_PATH_RULES) throw new SandboxError('policy_too_large', { field: 'policy', value: `${paths.length} rules` }, { detail: `at most ${MAX_PATH_RULES} fit` })
+    const final = order(paths)
+    refuseDeniedCwd(final, cwd)
+    refuseOpenedRequirements(view.platform, policy, all)
+    const unixSockets = policy.networkRules === undefined ? [] : unixSocketRules(now, cwd.path, policy.networkRules, final, told)
+
+    return brand({
+      platform: view.platform,
+      mode: policy.mode,
+      cwd: cwd.path,
+      uid: view.uid,
+      gid: view.gid,
+      home: view.home,
+      base,
+      paths,
+      directories: foldersOnTheWay(now, final),
+      shadowed: shadowedBy(paths, [...all, ...automatic, ...covered, ...dormant, ...matches.covered]),
+      globs,
+      caseInsensitiveRoots,
+      selfPaths,
+      protect: policy.protect.map(name => splitNames(view.platform, name).filter(part => part !== '.').join('/')),
+      protectExisting: policy.protectAgentFiles ? AGENT_FILES.map(({ name }) => name) : [],
+      network: policy.network,
+      ...(policy.networkRules === undefined ? {} : { networkRules: { ...policy.networkRules, allowUnixSockets: unixSockets.map(({ path }) => path) } }),
+      ...(unixSockets.length === 0 ? {} : { unixSockets }),
+      tmp: policy.tmp,
+      devices: readDevices(view, policy),
+      limits: policy.limits,
+      env: policy.env,
+      ignored: told,
+    })
+  }
 }
 
 type Unbranded = { [Key in keyof ResolvedPolicy as Key extends string ? Key : never]: ResolvedPolicy[Key] }
@@ -331,7 +354,7 @@ function selfRules(host: HostSnapshot, selfPaths: readonly string[], roots: read
 }
 
 /** Not below what the policy denies: what is hidden there stays hidden as a whole. */
-function cacheRules(host: HostSnapshot, { files, settings }: NonNullable<ResolveOptions['caches']> = {}, before: Layer, ignored: IgnoredRule[]): PathRule[] {
+function cacheRules(host: HostSnapshot, { files, settings }: CacheRoots = {}, before: Layer, ignored: IgnoredRule[]): PathRule[] {
   return ([[files, 'write'], [settings, 'read']] as const).flatMap(([path, effect]) => {
     const end = path === undefined ? undefined : followLinks(host, normalizePath(host.platform, path, { field: 'caches' }), 'caches')
     if (end?.entry?.kind !== 'directory') return []

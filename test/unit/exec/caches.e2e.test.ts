@@ -337,8 +337,24 @@ describe('the folders', () => {
     expect((await checkHost('workspace-write', { cwd: workspace.path })).ok).toBe(true)
     expect(cachesOf(home)).toEqual([])
     await expect(createSandbox({ cwd: workspace.path, policy: { writableRoots: ['/'] } })).rejects.toMatchObject({ code: 'path_too_broad' })
+    await expect(createSandbox({ cwd: workspace.path, policy: { mode: 'workspace-write', deny: [workspace.path] } })).rejects.toMatchObject({ code: 'policy_contradiction' })
     expect(existsSync(join(home, '.cache'))).toBe(true)
     expect(cachesOf(home)).toEqual([])
+  })
+
+  test('a glob that denies them holds when they are made, as it does when they are there', async () => {
+    const workspace = makeWorkspace()
+    const home = coldHome(workspace)
+    const policy = { mode: 'workspace-write', deny: [join(home, '.cache/*/*/files')] } as const
+    // The folder above them is there, as after any earlier sandbox.
+    mkdirSync(join(home, '.cache/codex-sandbox'), { recursive: true, mode: 0o700 })
+    const seen = []
+    for (let round = 0; round < 2; round++) {
+      const sandbox = await start(workspace, { policy, allowDegraded: ['later-glob-matches'] })
+      const { exitCode } = await sandbox.exec(['sh', '-c', ': > "$0/written"', filesOf(home, workspace)])
+      seen.push({ wrote: exitCode === 0, isThere: existsSync(join(filesOf(home, workspace), 'written')), covered: sandbox.policy.ignored.filter(({ field }) => field === 'caches').map(({ reason }) => reason) })
+    }
+    expect(seen).toEqual([{ wrote: false, isThere: false, covered: ['covered'] }, { wrote: false, isThere: false, covered: ['covered'] }])
   })
 
   test('are found by the workspace\'s real path, however it is written', async () => {

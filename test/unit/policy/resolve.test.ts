@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { decide } from '../../../src/policy/decide.js'
 import { presetPolicy } from '../../../src/policy/presets.js'
-import { resolve, type ResolveOptions } from '../../../src/policy/resolve.js'
+import { resolve, resolveBeforeCaches, type ResolveOptions } from '../../../src/policy/resolve.js'
 import type { ResolvedPolicy } from '../../../src/policy/resolved-policy.js'
 import type { SandboxMode, SandboxPolicy } from '../../../src/policy/sandbox-policy.js'
 import { device, fakeHost, type FakeHostOptions, symlink, type Tree } from '../../support/fake-host.js'
@@ -497,6 +497,10 @@ describe('caches', () => {
     { name: 'where reads are restricted, settings are readable',            rest: { readAccess: { kind: 'restricted', includePlatformDefaults: false, readableRoots: [] } }, rules: [`write ${caches.files}`, `read ${caches.settings}`] },
   ])('$name', ({ rest, rules }) => {
     expect(written(rest)).toEqual(rules)
+    // Made only when the policy was found right, they open the same.
+    const before = resolveBeforeCaches(policy(rest), fakeHost(home({}, { '.cache': { cs: { other: {} } } }, { tmp: {} }), host))
+    expect(lines(before(caches, fakeHost(tree, host).files)).filter(line => line.includes('.cache'))).toEqual(rules)
+    expect(lines(before())).toEqual(lines(resolved(tree, rest, host)))
   })
 })
 
