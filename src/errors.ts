@@ -131,8 +131,9 @@ function quote(value: unknown): string {
   return text.length > 300 ? `${text.slice(0, 300)}…` : text
 }
 
-/** Undefined for what JSON has no form for: a bigint, a circle, a function. */
+/** Undefined for what JSON has no form for: a bigint, a circle, a function, a number that is none. */
 function asJson(value: unknown): string | undefined {
+  if (typeof value === 'number' && !Number.isFinite(value)) return undefined
   try {
     return JSON.stringify(value)
   } catch {

@@ -227,8 +227,13 @@ static int open_end(int directory)
 	return openat(directory, "cgroup.kill", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* PID_MAX_LIMIT: no kernel has more processes, and pids.max takes no higher number (EINVAL). */
+enum { MOST_PIDS = 4 * 1024 * 1024 };
+
 static int fill_command_group(const struct plan *plan, uint64_t memory_bytes, uint64_t pids, struct command_group *group)
 {
+	if (pids > MOST_PIDS)
+		pids = MOST_PIDS;
 	if ((memory_bytes != 0 && set_memory(group->directory, memory_bytes) != 0) || (pids != 0 && write_number(group->directory, "pids.max", pids) != 0))
 		return -1;
 	group->procs = openat(group->directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);

@@ -17,11 +17,24 @@
 		} \
 	} while (0)
 
+/* What is wider than this process's own limit holds by that one, which nobody here may widen (EPERM). */
+static long lower_limit(int resource, struct kernel_rlimit limit)
+{
+	struct kernel_rlimit own;
+	long result = RAW(SYS_prlimit64, 0, resource, NULL, &own, 0);
+
+	if (result < 0)
+		return result;
+	if (limit.hard > own.hard)
+		limit.hard = own.hard;
+	if (limit.soft > limit.hard)
+		limit.soft = limit.hard;
+	return RAW(SYS_prlimit64, 0, resource, &limit, NULL, 0);
+}
+
 static long set_limit(int resource, uint64_t value)
 {
-	struct kernel_rlimit limit = { value, value };
-
-	return value == 0 ? 0 : RAW(SYS_prlimit64, 0, resource, &limit, NULL, 0);
+	return value == 0 ? 0 : lower_limit(resource, (struct kernel_rlimit){ value, value });
 }
 
 static long set_limits(const struct command *command)
@@ -41,7 +54,7 @@ static long set_limits(const struct command *command)
 		result = set_limit(RLIMIT_DATA, limits->memory_bytes);
 	/* Soft below hard: SIGXCPU tells the limit from other deaths. */
 	if (result == 0 && limits->cpu_seconds != 0)
-		result = RAW(SYS_prlimit64, 0, RLIMIT_CPU, &cpu, NULL, 0);
+		result = lower_limit(RLIMIT_CPU, cpu);
 	return result;
 }
 

@@ -69,6 +69,7 @@ export function assess(command: readonly string[], options: AssessOptions): Asse
 
 /** `byRules`: what rules want to be asked about. An answer to other questions is none to these. */
 export function assessWithReasons(command: readonly string[], options: AssessOptions): { readonly assessment: Assessment; readonly byRules: readonly string[] } {
+  if (typeof options !== 'object' || options === null) throw new SandboxError('option_invalid', { field: 'options', value: options }, { detail: 'it must be an object', remedy: 'Give {approvalPolicy, sandboxMode}.' })
   const setting = settingOf(options.approvalPolicy)
   if (!Array.isArray(command) || command.length === 0 || command.some(word => typeof word !== 'string')) throw new SandboxError('argument_invalid', { field: 'command', value: command })
   const parts = partsOf(command, options.platform === 'windows')

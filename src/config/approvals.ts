@@ -3,15 +3,16 @@ import { realpathSync } from 'node:fs'
 import type { CommandApprovalOptions } from '../approval/command-approvals.js'
 import { currentFolder } from '../host/snapshot.js'
 import type { LoadedConfig } from './load.js'
-import { noticesOf, type LoadPolicyOptions } from './load-policy.js'
+import { checkLoadOptions, noticesOf, type LoadPolicyOptions } from './load-policy.js'
 import { projectFolders } from './project.js'
 
 /**
  * Reads config.toml in all its layers and the requirements, for `createSandbox({ approvals })`.
  *
- * @throws SandboxError `config_invalid`, `config_unreadable`, `profile_not_found`
+ * @throws SandboxError `config_invalid`, `config_unreadable`, `profile_not_found`, `option_invalid`
  */
 export async function loadApprovals({ onNotice, ...options }: LoadPolicyOptions = {}): Promise<CommandApprovalOptions> {
+  checkLoadOptions(options)
   const { codexHomeOf, loadConfig } = await import('./load.js')
   const given = { codexHome: codexHomeOf(options.env), cwd: currentFolder(), ...options }
   const loaded = await loadConfig(given)

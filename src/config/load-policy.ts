@@ -1,4 +1,5 @@
 // `loadPolicy`: the policy that this machine's configuration asks for, in the form that `createSandbox` takes.
+import { SandboxError } from '../errors.js'
 import { currentFolder } from '../host/snapshot.js'
 import { policyObject } from '../policy/policy-object.js'
 import type { PolicyObject } from '../policy/schema.js'
@@ -17,15 +18,26 @@ export interface LoadPolicyOptions extends Omit<Partial<LoadConfigOptions>, 'pla
  *
  * @param options.cwd      the workspace. Default: this process's
  * @param options.profile  by its name. Default: what `profile` of the configuration says
- * @throws SandboxError `config_invalid`, `config_unreadable`, `profile_not_found`: with one of these no policy is known, so none is given
+ * @throws SandboxError `config_invalid`, `config_unreadable`, `profile_not_found`: with one of these no policy is known, so none is given; `option_invalid`
  */
 export async function loadPolicy({ onNotice, ...options }: LoadPolicyOptions = {}): Promise<PolicyObject> {
+  checkLoadOptions(options)
   // With its parser only where it is asked for: most callers name a preset.
   const { codexHomeOf, loadConfig } = await import('./load.js')
   const loaded = await loadConfig({ codexHome: codexHomeOf(options.env), cwd: currentFolder(), ...options })
   for (const notice of noticesOf(loaded)) onNotice?.(notice)
   if (loaded.backend !== undefined) onNotice?.(`features.use_linux_sandbox_bwrap is no part of a policy: give createSandbox backend: '${loaded.backend}'`)
   return policyObject(loaded.policy())
+}
+
+const KNOWN: Readonly<Record<keyof LoadPolicyOptions, true>> = {
+  onNotice: true, codexHome: true, cwd: true, elsewhere: true, profile: true, overrides: true, overridesFolder: true, managedPreferences: true, cloudRequirements: true, systemFolder: true, env: true,
+}
+
+/** A misspelt `profile` would load another policy. @throws SandboxError `option_invalid` */
+export function checkLoadOptions(options: object): void {
+  const unknown = Object.keys(options).find(name => !Object.hasOwn(KNOWN, name))
+  if (unknown !== undefined) throw new SandboxError('option_invalid', { field: unknown, value: undefined }, { detail: `there is no such option; there are ${Object.keys(KNOWN).join(', ')}` })
 }
 
 /** What is not as it was written, one line each. */

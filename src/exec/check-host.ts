@@ -58,8 +58,18 @@ export async function checkParsedHost(options: ParsedSandboxOptions): Promise<Ho
   }
 }
 
-/** What the host offers to a confined policy. */
-export const capabilities = ({ launcherPath, launcherSha256 }: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Capabilities> => capabilitiesOf({ launcherPath, launcherSha256 })
+/**
+ * What the host offers to a confined policy.
+ *
+ * @throws SandboxError `option_invalid`, `launcher_not_found`, `launcher_not_known`
+ */
+export async function capabilities(options: Pick<SandboxOptions, 'launcherPath' | 'launcherSha256'> = {}): Promise<Capabilities> {
+  checkSandboxOptions(options)
+  const { launcherPath, launcherSha256, ...others } = options
+  const [other] = Object.keys(others)
+  if (other !== undefined) throw new SandboxError('option_invalid', { field: other, value: undefined }, { detail: 'it says nothing of what a host offers; there are launcherPath, launcherSha256', remedy: 'Leave it out, or ask checkHost.' })
+  return capabilitiesOf({ launcherPath, launcherSha256 })
+}
 
 /** Of the back end that was asked for: a bwrap that is looked at is run, so a policy must have been asked whether commands may write it. */
 async function capabilitiesOf({ launcherPath, launcherSha256, backend: linux }: { readonly [Name in 'launcherPath' | 'launcherSha256' | 'backend']?: SandboxOptions[Name] | undefined }): Promise<Capabilities> {

@@ -23,14 +23,17 @@ export interface SandboxOptions {
    * the system's log has to be read there, a process for each sandbox and half a second at the end of each command.
    */
   readonly observe?: Observation
-  /** Linux: hold the policy this way, and refuse where this machine cannot. Default: the strongest that it can. */
+  /** Linux: hold the policy this way, and refuse where this machine cannot. Default: the strongest that it can. An error elsewhere. */
   readonly rung?: Rung
   /**
    * Linux: `linux-bwrap` has bubblewrap make the namespaces and mounts, with the launcher inside for the rest (docs/bwrap.md). Default:
-   * `linux-native`, the launcher alone, which holds the same, faster and on more hosts.
+   * `linux-native`, the launcher alone, which holds the same, faster and on more hosts. An error elsewhere.
    */
   readonly backend?: LinuxBackend
-  /** Windows: which of the two ways to confine. Default: `elevated`, which holds the network and denied reads as well, and has to be set up once. */
+  /**
+   * Windows: which of the two ways to confine. Default: `elevated`, which holds the network and denied reads as well, and has to be set up once.
+   * Without effect elsewhere, so that one program can say it on all systems.
+   */
   readonly windowsMode?: WindowsMode
   /** Refuse unless every limit that is asked for is held exactly: the policy's at the start, a command's own when it is run. */
   readonly requireLimits?: boolean

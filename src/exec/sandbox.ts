@@ -206,7 +206,11 @@ export class Sandbox implements AsyncDisposable {
     return spawnScript(this.#contextFor(options), script, options)
   }
 
-  /** Whether the policy permits an access, and if not, by which rule and how to allow it. A relative path starts at the policy's cwd. */
+  /**
+   * Whether the policy permits an access, and if not, by which rule and how to allow it. A relative path starts at the policy's cwd.
+   *
+   * @throws SandboxError `option_invalid` for what is no access; `path_invalid`, `path_symlink_loop`
+   */
   async decide(access: Access): Promise<Decision> {
     return (await this.explain(access)).decision
   }

@@ -109,7 +109,7 @@ function choosePorts(): number[] {
   return [...ports].sort((a, b) => a - b)
 }
 
-const ONLY_WINDOWS = { detail: 'this is the set-up of Windows\'s sandbox', remedy: 'Nothing of it is needed here; `codex-sandbox doctor` says what this machine has.' }
+const ONLY_WINDOWS = { detail: 'this sets up the sandbox of Windows', remedy: 'Nothing of it is needed here; `codex-sandbox doctor` says what this machine has, and `codex-sandbox setup linux` is for AppArmor.' }
 
 /** @throws SandboxError `platform_unsupported` off Windows, `layer_missing` without the addon */
 export async function openWindowsSetup(): Promise<WindowsSetup> {
@@ -144,16 +144,17 @@ export async function runSetupHelper(pipe: string, digest: string): Promise<numb
 /* The library's functions. */
 
 /**
- * Sets up the sandbox of Windows, once for each user: what commands under `workspace-write` and `read-only` in `roots` need. `elevated` asks
- * for an administrator's consent. A second call makes only what is missing.
+ * Windows alone: sets up its sandbox, once for each user: what commands under `workspace-write` and `read-only` in `roots` need. `elevated` asks
+ * for an administrator's consent. A second call makes only what is missing. Other systems need no set-up, but for Linux machines whose
+ * AppArmor forbids user namespaces: `codex-sandbox setup linux`, as root.
  *
  * @throws SandboxError `platform_unsupported` off Windows; `windows_setup_refused` where this machine cannot have it, before any change;
  *         `windows_setup_busy` while another one is under way; `set_up_failed` with the step, after all of it was undone
  */
 export const setup = async (mode: WindowsMode, options: SetupOptions = {}): Promise<SetUpReport> => (await openWindowsSetup()).setUp(mode, options)
 
-/** What is set up on this machine. Changes nothing. @throws SandboxError `platform_unsupported` off Windows */
+/** Windows alone: what `setup` has made on this machine. Changes nothing. @throws SandboxError `platform_unsupported` off Windows */
 export const setupStatus = async (): Promise<SetUpStatus> => (await openWindowsSetup()).status()
 
-/** Removes all accounts, firewall rules, capabilities and entries of access lists that `setup` made, and nothing else. @throws as `setup` */
+/** Windows alone: removes all accounts, firewall rules, capabilities and entries of access lists that `setup` made, and nothing else. @throws as `setup` */
 export const uninstall = async (listeners: SetUpListeners = {}): Promise<UninstallReport> => (await openWindowsSetup()).uninstall(listeners)

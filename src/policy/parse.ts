@@ -241,6 +241,7 @@ function wording(issue: Issue): string {
     case 'invalid_union': return 'options' in issue && Array.isArray(issue['options']) ? oneOf(issue['options']) : issue.message
     case 'invalid_type': return `it must be ${TYPE_WORDS[issue.expected] ?? issue.expected}`
     case 'too_small': return issue.origin === 'string' ? 'it must not be empty' : issue.inclusive === false ? `it must be more than ${issue.minimum}` : `it must be ${issue.minimum} or more`
+    case 'invalid_key': return `its name must be ${issue.issues[0]?.message ?? 'another'}`
     case 'invalid_format': return `it must be ${issue.message}`
     default: return issue.message
   }

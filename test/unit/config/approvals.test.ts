@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { assess } from '../../../src/approval/assess.js'
 import { loadRules, requiredRules } from '../../../src/approval/load-rules.js'
 import { approvalsOf, loadApprovals } from '../../../src/config/approvals.js'
+import { loadPolicy } from '../../../src/config/load-policy.js'
 import { configPlace, TRUSTED } from '../../support/config-place.js'
 
 test('nothing configured: on-request, the user\'s rules, no project\'s', async () => {
@@ -34,4 +35,7 @@ test('rules of requirements decide, whatever the user\'s file allows; of one tha
 test('loadApprovals reads them for the library', async () => {
   const place = configPlace({ 'home/.codex/config.toml': 'approval_policy = "untrusted"\n' })
   expect(await loadApprovals({ codexHome: place.codexHome, cwd: place.project, systemFolder: place.system, env: { HOME: place.home } })).toMatchObject({ approvalPolicy: 'untrusted', codexHome: place.codexHome })
+})
+test('an option that there is not is an error, as another configuration would be loaded', async () => {
+  for (const load of [loadApprovals, loadPolicy]) await expect(load({ profle: 'careful' } as never)).rejects.toMatchObject({ code: 'option_invalid', field: 'profle', message: expect.stringContaining('there are onNotice, codexHome, cwd') })
 })

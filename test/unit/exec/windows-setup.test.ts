@@ -54,6 +54,6 @@ test('folders that everybody may write, that are not closed, with their warning'
 })
 test.skipIf(process.platform === 'win32')('off Windows all of it is refused plainly', async () => {
   for (const call of [() => setup('elevated'), () => setupStatus(), () => uninstall(), openWindowsSetup]) {
-    expect(await failureOf(call)).toMatchObject({ code: 'platform_unsupported', field: 'platform', remedy: 'Nothing of it is needed here; `codex-sandbox doctor` says what this machine has.' })
+    expect(await failureOf(call)).toMatchObject({ code: 'platform_unsupported', field: 'platform', message: expect.stringMatching(/sets up the sandbox of Windows\. Nothing of it is needed here/) })
   }
 })
