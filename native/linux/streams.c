@@ -375,9 +375,11 @@ void write_stdin(struct monitor *monitor, struct running *command)
 		return;
 	await_stdin(monitor, command, command->input_length > 0);
 	if (command->closing_stdin && command->input_length == 0) {
-		/* A terminal has no end of its own: its end-of-file character says it. */
-		if (command->terminal && write(command->stdin_fd, "\004", 1) < 0)
-			command->closing_stdin = false;
+		/* A terminal has no end of its own: its end-of-file character says it, when there is room for that. */
+		if (command->terminal && write(command->stdin_fd, "\004", 1) < 0 && (errno == EAGAIN || errno == EINTR)) {
+			await_stdin(monitor, command, true);
+			return;
+		}
 		close_stdin(command);
 	}
 }

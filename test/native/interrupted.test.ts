@@ -1,4 +1,4 @@
-// What the kernel interrupts is asked again: system calls that commands wait to have answered.
+// What the kernel interrupts, or has no room for at the moment, is tried again.
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { ALL_RUNGS, isSupervised, startOn } from '../support/rungs.js'
 import { ownLauncher } from './own-launcher.js'
@@ -20,4 +20,20 @@ test.for([...ALL_RUNGS])('$name: whatever the monitor asks of its listener is in
   for (const request of ['SECCOMP_IOCTL_NOTIF_RECV', 'SECCOMP_IOCTL_NOTIF_ID_VALID', 'SECCOMP_IOCTL_NOTIF_SEND', ...isSupervised(variant) ? ['SECCOMP_IOCTL_NOTIF_ADDFD'] : []]) {
     await expect.poll(traced, { timeout: 20_000 }).toMatch(new RegExp(`${request}.*EINTR.*INJECTED`))
   }
+})
+
+test.for([...ALL_RUNGS])('$name: a terminal has no room for the end of the input: it comes when there is', async (variant, { skip }) => {
+  const reason = whyNoTracing()
+  if (reason !== undefined) skip(reason)
+  const sandbox = await startOn(variant, { cwd: makeWorkspace().path, launcherPath: ownLauncher().path })
+  onTestFinished(() => sandbox.close())
+  const child = sandbox.spawn(['sh', '-c', 'stty -echo; echo ready; cat; echo over'], { tty: true, stdin: 'pipe' })
+  let output = ''
+  child.stdout.on('data', chunk => { output += String(chunk) })
+  await expect.poll(() => output, { timeout: 20_000 }).toBe('ready\r\n')
+  const { traced } = await trace([sandbox.pid!], 'write', 'error=EAGAIN:when=2')
+  child.stdin!.end('line\n')
+  expect(await child.exited).toMatchObject({ exitCode: 0 })
+  expect(output).toBe('ready\r\nline\r\nover\r\n')
+  await expect.poll(traced, { timeout: 20_000 }).toMatch(/"\\4", 1\).*EAGAIN.*INJECTED/)
 })
