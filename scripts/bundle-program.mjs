@@ -8,7 +8,7 @@ import { basename } from 'node:path'
 /** Enough for `--version` and for a mistake in the words; all that these import statically comes along. */
 const USED_BY_ALL = ['src/cli/print.ts', 'src/host/package-version.ts']
 /** Loaded with `await import()` by a `run` without options; all that these import statically comes along. */
-const USED_BY_RUN = ['src/cli/run.ts', 'src/cli/print.ts', 'src/cli/report.ts', 'src/platform/linux/native/backend.ts', 'src/platform/linux/native/find-launcher.ts']
+const USED_BY_RUN = ['src/cli/run.ts', 'src/cli/print.ts', 'src/cli/report.ts', 'src/platform/linux/native/backend.ts', 'src/platform/linux/native/find-launcher.ts', 'src/platform/linux/native/installed-launcher.ts']
 
 /** The one file with what `run` needs beyond that: a script whose value is its parts. Like the others its name changes with its text. */
 const runFile = text => `every-run-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.cjs`

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, constants, existsSync, lstatSync, mkdirSync, openSync, readdirSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
 import { basename, join } from 'node:path/posix'
 import { SandboxError } from '../errors.js'
-import { decide } from '../policy/decide.js'
+import { isPermitted } from '../policy/decide-path.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import { joinPath } from '../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
@@ -175,9 +175,9 @@ function placeVariables(folders: CacheFolders | undefined, policy: ResolvedPolic
     for (const name of ['TMPDIR', 'TMP', 'TEMP']) if (inherited[name] !== undefined) variables[name] = '/tmp'
   }
   const files = folders?.files
-  if (files === undefined || !mayWrite(policy, host, files)) return variables
+  if (files === undefined || !mayWrite(policy, files)) return variables
   for (const { variable, folder } of CACHE_ROWS) {
-    if (!isWritablePlace(policy, host, inheritedValue(inherited, variable))) variables[variable] = join(files, folder)
+    if (!isWritablePlace(policy, inheritedValue(inherited, variable))) variables[variable] = join(files, folder)
   }
   placeCargoHome(variables, policy, host, inherited)
   return { ...variables, ...readVariables(policy, host, inherited), ...goVariables(variables, host, inherited), ...mavenVariables(files, policy, host, inherited) }
@@ -190,11 +190,11 @@ export function placesFor(folders: CacheFolders | undefined, policy: ResolvedPol
   return { variables, replaces: name => /^npm_/i.test(name) && !Object.hasOwn(variables, name) && Object.hasOwn(variables, name.toLowerCase()) }
 }
 
-const isWritablePlace = (policy: ResolvedPolicy, host: HostSnapshot, path: string | undefined): boolean => path?.startsWith('/') === true && mayWrite(policy, host, path)
+const isWritablePlace = (policy: ResolvedPolicy, path: string | undefined): boolean => path?.startsWith('/') === true && mayWrite(policy, path)
 
-function mayWrite(policy: ResolvedPolicy, { files }: HostSnapshot, path: string): boolean {
+function mayWrite(policy: ResolvedPolicy, path: string): boolean {
   try {
-    return decide(policy, { kind: 'write', path }, files).verdict === 'allow'
+    return isPermitted(policy, { kind: 'write', path })
   } catch (error) {
     if (error instanceof SandboxError) return false
     throw error

@@ -1,5 +1,6 @@
 // The time of one command: so long in all, and so long without output. It stands still while somebody is asked about the command's
 // connections, and what waits for its caller is no silence of the command's.
+import { nowMs } from './monotonic-clock.js'
 import type { CommandOptions } from './options.js'
 
 export interface ClockListeners {
@@ -32,13 +33,13 @@ export class CommandClock {
   start(): void {
     if (this.#timeoutMs !== undefined) this.#startTimeout(this.#timeoutMs)
     if (this.#idleTimeoutMs === undefined) return
-    this.#lastOutputAt = performance.now()
+    this.#lastOutputAt = nowMs()
     this.#watchIdle(this.#idleTimeoutMs, this.#idleTimeoutMs)
   }
 
   /** Output has come. */
   hear(): void {
-    if (this.#idleTimeoutMs !== undefined) this.#lastOutputAt = performance.now()
+    if (this.#idleTimeoutMs !== undefined) this.#lastOutputAt = nowMs()
   }
 
   /** A question was asked, or answered. */
@@ -47,7 +48,7 @@ export class CommandClock {
     if (this.#isStopped) return
     if (this.#prompts > 0 && this.#deadline !== undefined) {
       clearTimeout(this.#timer)
-      this.#leftMs = Math.max(0, this.#deadline - performance.now())
+      this.#leftMs = Math.max(0, this.#deadline - nowMs())
       this.#deadline = undefined
     } else if (this.#prompts === 0 && this.#leftMs !== undefined) {
       this.#startTimeout(this.#leftMs)
@@ -63,15 +64,15 @@ export class CommandClock {
   }
 
   #startTimeout(ms: number): void {
-    this.#deadline = performance.now() + ms
+    this.#deadline = nowMs() + ms
     this.#timer = setTimeout(() => this.#listeners.over('timeoutMs'), ms)
   }
 
   /** One timer that looks again, not one for each piece of output. */
   #watchIdle(idleMs: number, waitMs: number): void {
     this.#idleTimer = setTimeout(() => {
-      if (this.#listeners.isWaiting() || this.#prompts > 0) this.#lastOutputAt = performance.now()
-      const leftMs = idleMs - (performance.now() - this.#lastOutputAt)
+      if (this.#listeners.isWaiting() || this.#prompts > 0) this.#lastOutputAt = nowMs()
+      const leftMs = idleMs - (nowMs() - this.#lastOutputAt)
       if (leftMs <= 0) this.#listeners.over('idleTimeoutMs')
       else this.#watchIdle(idleMs, Math.ceil(leftMs))
     }, waitMs)

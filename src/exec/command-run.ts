@@ -11,6 +11,7 @@ import { type DenialJudge, type DenialListener, DenialLog } from './denial-log.j
 import { type Environment, mergeEnvironment } from './environment.js'
 import type { StreamName } from './kept-output.js'
 import { enforcementWith, groupLimitsOf, narrowLimits } from './limits.js'
+import { nowMs } from './monotonic-clock.js'
 import type { ConnectionListener } from './network/proxied-launcher.js'
 import type { CommandOptions } from './options.js'
 import type { GitLinks } from './git-links.js'
@@ -94,7 +95,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
   readonly #options: CommandOptions<E>
   readonly #use: CommandUse<E>
   readonly #enforcement: Enforcement
-  readonly #startedAt = performance.now()
+  readonly #startedAt = nowMs()
   #command: CommandPlan
   /** Runs where the program of `#command` cannot be executed. */
   #otherwise: readonly string[] | undefined
@@ -373,7 +374,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
       ...(limit === undefined ? undefined : { limit }),
       ...(exit.reason === 'host-changed-protected-path' ? { changedPath: exit.path ?? '' } : undefined),
       stdout, stderr, output, dropped,
-      durationMs: performance.now() - this.#startedAt,
+      durationMs: nowMs() - this.#startedAt,
       usage: { cpuMs: exit.cpuMs, maxRssBytes: exit.maxRssBytes },
       denials,
       ...(this.#log.lost === 0 ? undefined : { denialsLost: this.#log.lost }),

@@ -14,6 +14,7 @@ import type { ConfinedNetwork } from './network/sandbox-network.js'
 import { NO_NETWORK_RULES } from '../policy/network-policy.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
 import type { CacheFolders } from './caches.js'
+import { nowMs } from './monotonic-clock.js'
 import type { CommandContext } from './command-run.js'
 import { type CommandNetwork, keyOfNarrowing, parseNarrowing } from './network/narrowing.js'
 import type { ParsedSandboxOptions } from './options.js'
@@ -214,11 +215,11 @@ export class Confinements {
 
   /** Resolves when no placeholder stands at `paths` any more, which nothing but running commands keeps there. */
   async #freed(paths: readonly string[]): Promise<void> {
-    const until = performance.now() + FREED_MS
+    const until = nowMs() + FREED_MS
     for (const { running } of this.all) running.endIdle()
     for (const path of paths) {
       while (isPlaceholder(path)) {
-        if (performance.now() > until) {
+        if (nowMs() > until) {
           throw new SandboxError('permission_refused', { field: 'additionalPermissions', value: path }, { detail: 'commands that run keep its place held', remedy: 'Ask again when they have ended.' })
         }
         await new Promise(resolve => setTimeout(resolve, LOOK_MS))

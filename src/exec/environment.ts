@@ -93,7 +93,12 @@ const listOf = (variables: Readonly<Record<string, string>>): readonly string[] 
 /** Names with `*` for anything and `?` for one character, in any letter case. */
 function matcher(patterns: readonly string[]): (name: string) => boolean {
   if (patterns.length === 0) return () => false
-  const source = patterns.map(pattern => pattern.split('*').map(part => part.replace(/[\\^$.|+()[\]{}]/g, '\\$&').replaceAll('?', '.')).join('.*')).join('|')
-  const expression = new RegExp(`^(?:${source})$`, 'is')
+  const expression = new RegExp(patterns.map(sourceOf).join('|'), 'is')
   return name => expression.test(name)
+}
+
+/** No `.*` at an end, which would be tried at every character of every name. */
+function sourceOf(pattern: string): string {
+  const inner = pattern.replace(/^\*+|\*+$/g, '').split('*').map(part => part.replace(/[\\^$.|+()[\]{}]/g, '\\$&').replaceAll('?', '.')).join('.*')
+  return `${pattern.startsWith('*') ? '' : '^'}${inner}${pattern.endsWith('*') ? '' : '$'}`
 }

@@ -2,7 +2,7 @@
 // public stands in for it. It is written outside, in a folder that commands only read.
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, normalize } from 'node:path/posix'
-import { decide } from '../policy/decide.js'
+import { isPermitted } from '../policy/decide-path.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { CacheFolders } from './caches.js'
@@ -61,7 +61,7 @@ export function standInVariables(folders: CacheFolders | undefined, policy: Reso
   if (settings === undefined || home === undefined) return {}
   return Object.fromEntries(STAND_INS.flatMap(({ variable, path, name, publicLines }) => {
     const original = inheritedValue(inherited, variable) ?? join(home, path)
-    if (!original.startsWith('/') || files.entry(original) === undefined || decide(policy, { kind: 'read', path: normalize(original) }, files).verdict === 'allow') return []
+    if (!original.startsWith('/') || files.entry(original) === undefined || isPermitted(policy, { kind: 'read', path: normalize(original) })) return []
     const copy = join(settings, name)
     writeCopy(copy, publicLines(readText(original)))
     return [[variable, copy]]

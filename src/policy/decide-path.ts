@@ -7,10 +7,15 @@ import { remedyFor } from './remedy.js'
 import type { ResolvedPolicy } from './resolved-policy.js'
 
 export function decidePath(policy: ResolvedPolicy, request: FileRequest, files?: FileSystemView): Decision {
-  const judged: FileRequest = { kind: request.kind, path: normalizePath(policy.platform, request.path, { field: 'path', controlCharacters: 'accept' }) }
+  const judged = normalised(policy, request)
   const verdict = judge(policy, judged)
   return verdict.verdict === 'allow' ? verdict : withRemedy(verdict, remedyFor(policy, judged, verdict, files))
 }
+
+/** The verdict alone, without the work of finding what would permit it. */
+export const isPermitted = (policy: ResolvedPolicy, request: FileRequest): boolean => judge(policy, normalised(policy, request)).verdict === 'allow'
+
+const normalised = ({ platform }: ResolvedPolicy, { kind, path }: FileRequest): FileRequest => ({ kind, path: normalizePath(platform, path, { field: 'path', controlCharacters: 'accept' }) })
 
 /** Spelled out by case, because a spread of a union is no union. */
 function withRemedy(refusal: Refusal, remedy: ReturnType<typeof remedyFor>): Decision {

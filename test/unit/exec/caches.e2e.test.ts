@@ -348,7 +348,7 @@ describe('the folders', () => {
     const policy = { mode: 'workspace-write', deny: [join(home, '.cache/*/*/files')] } as const
     // The folder above them is there, as after any earlier sandbox.
     mkdirSync(join(home, '.cache/codex-sandbox'), { recursive: true, mode: 0o700 })
-    const seen = []
+    const seen: object[] = []
     for (let round = 0; round < 2; round++) {
       const sandbox = await start(workspace, { policy, allowDegraded: ['later-glob-matches'] })
       const { exitCode } = await sandbox.exec(['sh', '-c', ': > "$0/written"', filesOf(home, workspace)])

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { makeEnvironment, mergeEnvironment, type Variables } from '../../../src/exec/environment.js'
 import type { EnvironmentPolicy } from '../../../src/policy/sandbox-policy.js'
@@ -23,6 +24,15 @@ test.each<{ name: string; policy: Partial<EnvironmentPolicy>; names: readonly st
 test('a pattern is a name, not an expression', () => {
   const { variables } = makeEnvironment({ ...POLICY, exclude: ['A.C', '(B)'] }, { ABC: '1', 'A.C': '2', B: '3', '(B)': '4' }, 'open')
   expect(Object.keys(variables)).toEqual(['ABC', 'B'])
+})
+
+test('`*` is anything, `?` one character, and the rest itself', () => {
+  const pattern = fc.string({ unit: fc.constantFrom('*', '*', '?', 'a', 'B', '.', '^', '$', '|') })
+  fc.assert(fc.property(pattern, fc.array(fc.string({ unit: fc.constantFrom('a', 'b', '.', '^', '$', '|', '\n'), minLength: 1 })), (exclude, names) => {
+    const whole = new RegExp(`^${[...exclude].map(each => each === '*' ? '.*' : each === '?' ? '.' : `\\${each}`.replace(/\\([a-z])/i, '$1')).join('')}$`, 'is')
+    const { variables } = makeEnvironment({ ...POLICY, exclude: [exclude] }, Object.fromEntries(names.map(name => [name, '1'])), 'open')
+    expect(new Set(Object.keys(variables))).toEqual(new Set(names.filter(name => !whole.test(name))))
+  }), { numRuns: 1000 })
 })
 
 test('the network being off is told, and only then', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
+import { posix } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { depth, isInside, namesOf, normalizePath, parentOf, upwards } from '../../../src/policy/path-syntax.js'
+import { depth, isInside, joinPath, lastName, namesOf, normalizePath, parentOf, upwards } from '../../../src/policy/path-syntax.js'
 
 describe('normalizePath', () => {
   test.each([
@@ -83,4 +84,12 @@ test('depth, names, parents', () => {
   expect(namesOf('windows', '\\\\s\\d\\a\\b')).toEqual(['a', 'b'])
   expect([parentOf('linux', '/a'), parentOf('linux', '/'), parentOf('windows', 'C:\\a')]).toEqual(['/', '/', 'C:\\'])
   expect([...upwards('linux', '/a/b')]).toEqual(['/a/b', '/a', '/'])
+})
+
+test('parents, last names and joined paths are Node\'s, whatever the path looks like', () => {
+  const path = fc.string({ unit: fc.constantFrom('/', '/', 'a', 'bc', '.', '..', '\\') })
+  fc.assert(fc.property(path, fc.string({ unit: fc.constantFrom('/', 'a', '.', ' ') }), (text, name) => {
+    const folder = posix.resolve('/', text)
+    expect([parentOf('linux', text), lastName('linux', text), joinPath('linux', folder, name)]).toEqual([posix.dirname(text), posix.basename(text), posix.join(folder, name)])
+  }), { examples: [['/', 'a'], ['//a', '..'], ['/a//b', ''], ['/a/', '.a']], numRuns: 2000 })
 })

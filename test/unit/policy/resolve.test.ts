@@ -498,9 +498,9 @@ describe('caches', () => {
   ])('$name', ({ rest, rules }) => {
     expect(written(rest)).toEqual(rules)
     // Made only when the policy was found right, they open the same.
-    const before = resolveBeforeCaches(policy(rest), fakeHost(home({}, { '.cache': { cs: { other: {} } } }, { tmp: {} }), host))
-    expect(lines(before(caches, fakeHost(tree, host).files)).filter(line => line.includes('.cache'))).toEqual(rules)
-    expect(lines(before())).toEqual(lines(resolved(tree, rest, host)))
+    const finish = resolveBeforeCaches(policy(rest), fakeHost(home({}, { '.cache': { cs: { other: {} } } }, { tmp: {} }), host))
+    expect(lines(finish(caches, fakeHost(tree, host).files)).filter(line => line.includes('.cache'))).toEqual(rules)
+    expect(lines(finish())).toEqual(lines(resolved(tree, rest, host)))
   })
 })
 
