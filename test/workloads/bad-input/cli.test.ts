@@ -34,7 +34,7 @@ test.each<Call & { readonly name: string; readonly says: RegExp }>([
   { name: 'a policy file that is empty',        words: ['--policy', 'empty', ...TRUE],                    says: /--policy/, files: folder => writeFileSync(join(folder, 'empty'), '') },
   { name: 'a policy file that is no text',      words: ['--policy', 'binary', ...TRUE],                   says: /--policy/, files: folder => writeFileSync(join(folder, 'binary'), Buffer.from([0, 255, 1])) },
   { name: 'a root with a newline',              words: ['--write', 'a\nb', ...TRUE],                      says: /"[^"]*a\\nb".*control character/ },
-  { name: 'a root that is empty',               words: ['--write', '', ...TRUE],                          says: /path ""/ },
+  { name: 'a root that is empty',               words: ['--write', '', ...TRUE],                          says: /--write "" is not valid: it is empty/ },
   { name: 'a root of 4,096 bytes',              words: ['--write', `/${'d'.repeat(4095)}`, ...TRUE],      says: /longer than 4095 bytes/ },
   { name: 'a root that is a loop',              words: ['--write', 'loop', ...TRUE],                      says: /loop of symbolic links/, files: folder => symlinkSync('loop', join(folder, 'loop')) },
   { name: 'a time without a unit that is text', words: ['--timeout', 'soon', ...TRUE],                    says: /--timeout "soon"/ },
@@ -52,7 +52,7 @@ test.each<Call & { readonly name: string; readonly says: RegExp }>([
   { name: 'an empty command',                   words: ['--'],                                            says: /a command is missing.*Give one after --/ },
   { name: 'quiet, and denials after the command', words: ['-q', '--log-denials', ...TRUE],                says: /--quiet contradicts.*--log-denials/ },
   { name: 'a TMPDIR with ..',                   words: TRUE,                                              says: /\$TMPDIR .*contains ".."/, env: { TMPDIR: '/tmp/../etc' } },
-  { name: 'a folder that was removed',          words: TRUE,                                              says: /cwd "." does not exist/, before: 'mkdir gone; cd gone; rmdir ../gone; exec "$@"' },
+  { name: 'a folder that was removed',          words: TRUE,                                              says: /current folder does not exist/, before: 'mkdir gone; cd gone; rmdir ../gone; exec "$@"' },
 ])('$name', ({ says, name: _, ...call }) => {
   expect(cli(call)).toEqual({ status: 125, stdout: '', stderr: expect.stringMatching(ONE_LINE(says)) })
 })

@@ -138,7 +138,7 @@ test('a sandbox made in a folder that was removed', () => {
     console.log(told, (await sandbox.exec(['pwd'])).stdout.trim() === folder + '/workspace')
     await sandbox.close()
   `)
-  expect(made).toEqual({ status: 0, stdout: 'true,path_not_found,cwd true\n', stderr: '' })
+  expect(made).toEqual({ status: 0, stdout: 'true,path_not_found,current folder true\n', stderr: '' })
 })
 
 const prlimit = spawnSync('prlimit', ['--version']).status === 0 ? undefined : 'prlimit (util-linux) is not installed'
