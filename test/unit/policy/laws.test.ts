@@ -68,7 +68,7 @@ describe('laws', { timeout: 600_000 }, () => {
   test('adding a deny never grows access', () => {
     fc.assert(fc.property(policyArbitrary, fc.oneof(place, fc.constantFrom(...GLOBS)), (policy, denied) => {
       const [before, after] = [resolveOrRefuse(policy), resolveOrRefuse({ ...policy, deny: [...policy.deny, denied] })]
-      if (before === undefined || after === undefined) return
+      fc.pre(before !== undefined && after !== undefined)
       for (const path of PLACES) for (const kind of ['read', 'write', 'create', 'remove'] as const) {
         if (allows(after, { kind, path })) expect(`${kind} ${path} ${allows(before, { kind, path })}`).toBe(`${kind} ${path} true`)
       }
@@ -78,7 +78,7 @@ describe('laws', { timeout: 600_000 }, () => {
   test('what is denied by name is denied, unless a rule below it opens more', () => {
     fc.assert(fc.property(policyArbitrary, place, (policy, denied) => {
       const resolved = resolveOrRefuse({ ...policy, deny: [denied] })
-      if (resolved === undefined) return
+      fc.pre(resolved !== undefined)
       expect(allows(resolved, { kind: 'read', path: followLinks(host, denied, 'x').path })).toBe(false)
     }), runs)
   })
@@ -86,7 +86,7 @@ describe('laws', { timeout: 600_000 }, () => {
   test('the most specific rule wins', () => {
     fc.assert(fc.property(policyArbitrary, access, (policy, { path }) => {
       const resolved = resolveOrRefuse({ ...policy, tmp: 'host', deny: policy.deny.filter(each => !/[*?{]/.test(each)) })
-      if (resolved === undefined) return
+      fc.pre(resolved !== undefined)
       const over = resolved.paths.filter(rule => path === rule.path || path.startsWith(rule.path === '/' ? '/' : `${rule.path}/`))
       const longest = over.reduce<(typeof over)[number] | undefined>((best, rule) => best === undefined || rule.path.length > best.path.length ? rule : best, undefined)
       const effect = longest?.effect ?? resolved.base
@@ -106,7 +106,7 @@ describe('laws', { timeout: 600_000 }, () => {
   test('what runs outside is never writable, and tokens of CODEX_HOME are not readable with denySecrets', () => {
     fc.assert(fc.property(policyArbitrary, policy => {
       const resolved = resolveOrRefuse(policy)
-      if (resolved === undefined) return
+      fc.pre(resolved !== undefined)
       for (const path of ['/us', '/us/launcher', '/home/user/.codex', '/home/user/.codex/auth.json']) for (const kind of ['write', 'create', 'remove'] as const) expect(allows(resolved, { kind, path })).toBe(false)
     }), runs)
   })
@@ -114,7 +114,7 @@ describe('laws', { timeout: 600_000 }, () => {
   test('git on the host never runs what a command wrote, unless `write` names it', () => {
     fc.assert(fc.property(policyArbitrary, policy => {
       const resolved = resolveOrRefuse({ ...policy, mode: 'workspace-write', write: policy.write.filter(each => !each.includes('.git')) })
-      if (resolved === undefined) return
+      fc.pre(resolved !== undefined)
       for (const path of ['/home/user/work/.git/hooks/pre-commit', '/home/user/work/.git/config', '/home/user/work/.git/commondir', '/home/user/work/.git/rebase-merge', '/home/user/work/.git/modules/m/config', '/home/user/work/.git/modules/n']) {
         for (const kind of ['write', 'create', 'remove'] as const) expect(`${path} ${allows(resolved, { kind, path })}`).toBe(`${path} false`)
       }
@@ -145,7 +145,7 @@ describe('laws', { timeout: 600_000 }, () => {
   test('the spelling of an access makes no difference', () => {
     fc.assert(fc.property(policyArbitrary, access, (policy, request) => {
       const resolved = resolveOrRefuse(policy)
-      if (resolved === undefined) return
+      fc.pre(resolved !== undefined)
       const verdict = decide(resolved, request)
       for (const path of [`${request.path}/`, request.path.replaceAll('/', '//'), `${request.path}/.`]) expect(decide(resolved, { ...request, path })).toEqual(verdict)
     }), runs)
@@ -163,7 +163,7 @@ describe('laws', { timeout: 600_000 }, () => {
     fc.assert(fc.property(policyArbitrary, access, (policy, { kind, path: written }) => {
       const path = followLinks(host, written, 'x').path
       const resolved = resolveOrRefuse(policy)
-      if (resolved === undefined) return
+      fc.pre(resolved !== undefined)
       let [decision, current] = [decide(resolved, { kind, path }, host.files), policy]
       if (decision.verdict === 'allow' || decision.remedy.changes?.length === 0) return
       const story: string[] = []
@@ -185,7 +185,7 @@ describe('laws', { timeout: 600_000 }, () => {
     fc.assert(fc.property(policyArbitrary, access, (policy, { kind, path: written }) => {
       const path = followLinks(host, written, 'x').path
       const resolved = resolveOrRefuse(policy)
-      if (resolved === undefined) return
+      fc.pre(resolved !== undefined)
       let decision = decide(resolved, { kind, path }, host.files)
       let current = { policy, resolved }
       for (let round = 1; round <= 3 && decision.verdict === 'deny' && decision.remedy.additionalPermissions !== undefined; round++) {
@@ -202,7 +202,7 @@ describe('laws', { timeout: 600_000 }, () => {
   test('a grant opens nothing but what it names and what lies below, and closes nothing', () => {
     fc.assert(fc.property(policyArbitrary, fc.constantFrom('read' as const, 'write' as const), fc.uniqueArray(place, { minLength: 1, maxLength: 2 }), (policy, list, named) => {
       const before = resolveOrRefuse(policy)
-      if (before === undefined) return
+      fc.pre(before !== undefined)
       let after: ResolvedPolicy
       try {
         after = widened(policy, before, { fileSystem: { [list]: named } }).resolved

@@ -171,7 +171,7 @@ describe('on random policies', () => {
   test('the kernel allows nothing that `decide` denies', () => {
     fc.assert(fc.property(wildPolicy, wildCwd, fc.boolean(), (policy, cwd, hasLandlock) => {
       const compiled = compileWild(policy, cwd, linuxLayers({ missing: hasLandlock ? [] : ['landlock'] }))
-      if (compiled === undefined) return
+      fc.pre(compiled !== undefined)
       for (const path of PLACES) for (const kind of KINDS) {
         if (!compiled.model.allows(kind, path) || isOwn(compiled.resolved, path)) continue
         const decision = decide(compiled.resolved, { kind, path })
@@ -184,7 +184,7 @@ describe('on random policies', () => {
   test('the kernel denies nothing that `decide` allows, but to move what is mounted', () => {
     fc.assert(fc.property(wildPolicy, wildCwd, (policy, cwd) => {
       const compiled = compileWild(policy, cwd)
-      if (compiled === undefined) return
+      fc.pre(compiled !== undefined)
       for (const path of PLACES) for (const kind of KINDS) {
         const decision = decide(compiled.resolved, { kind, path })
         if (decision.verdict === 'deny' || isOwn(compiled.resolved, path)) continue
@@ -199,7 +199,7 @@ describe('on random policies', () => {
   test('no folder above what is held can be renamed away', () => {
     fc.assert(fc.property(wildPolicy, wildCwd, (policy, cwd) => {
       const compiled = compileWild(policy, cwd)
-      if (compiled === undefined) return
+      fc.pre(compiled !== undefined)
       const { plan, model } = compiled
       for (const { step, path } of plan.mounts) {
         if (step === 'private_directory' || step === 'watch' || (policy.tmp === 'private' && path.startsWith('/tmp/'))) continue
@@ -214,7 +214,7 @@ describe('on random policies', () => {
   test('adding a deny never grows what the kernel allows', () => {
     fc.assert(fc.property(wildPolicy, wildCwd, fc.constantFrom(...PLACES), (policy, cwd, denied) => {
       const [before, after] = [compileWild(policy, cwd), compileWild({ ...policy, deny: [...policy.deny, denied] }, cwd)]
-      if (before === undefined || after === undefined) return
+      fc.pre(before !== undefined && after !== undefined)
       for (const path of PLACES) for (const kind of KINDS) {
         if (after.model.allows(kind, path) && !isOwn(after.resolved, path)) expect(`${kind} ${path} ${before.model.allows(kind, path) || before.model.isMountPoint(path)}`).toBe(`${kind} ${path} true`)
       }
