@@ -19,8 +19,11 @@ const C_COMPILER = 'x86_64-w64-mingw32-gcc-posix'
 const VERSION = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version
 const FLAGS = ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', '-DUNICODE', '-D_UNICODE', '-D_WIN32_WINNT=0x0A00', `-DCODEX_SANDBOX_VERSION=${VERSION}`]
 
-const SOURCES = ['addon.cc', 'token.cc', 'access_list.cc', 'secret.cc', 'file_identity.cc', 'machine.cc', 'accounts.cc', 'firewall.cc', 'objects.cc', 'elevation.cc', 'places.cc', 'read_back.cc']
-const RUNNER_SOURCES = ['runner.cc', 'broker.cc', 'channel.cc', 'command.cc', 'job.cc', 'desktop.cc', 'descriptor.cc', 'terminal.cc', 'token.cc', 'secret.cc', 'read_back.cc']
+/** What binding.gyp builds them from. */
+const GYP = readFileSync(join(ROOT, 'native', 'windows', 'binding.gyp'), 'utf8')
+const sourcesOf = name => [...new RegExp(`'sources_of_${name}': \\[(.*)\\]`).exec(GYP)[1].matchAll(/'([^']+)'/g)].map(([, file]) => file)
+const SOURCES = sourcesOf('the_addon')
+const RUNNER_SOURCES = sourcesOf('the_runner')
 /** The second of each goes on where a step did not read back, for tests of what comes after; it is never shipped. */
 const BUILDS = [{ name: 'addon.node', flags: [] }, { name: 'addon-plumbing.node', flags: ['-DCODEX_SANDBOX_TEST_PAST_READ_BACK'] }]
 const RUNNER_BUILDS = [{ name: 'codex-sandbox-runner.exe', flags: [] }, { name: 'codex-sandbox-runner-plumbing.exe', flags: ['-DCODEX_SANDBOX_TEST_PAST_READ_BACK'] }]

@@ -1,8 +1,7 @@
-// Local accounts and groups, their rights to log on, and whether the logon screen shows them.
+// Local accounts, and what this machine asks of them.
 #pragma once
 
 #include <napi.h>
 
-/* accountPolicy, nameOfSid, readGroup, addGroup, removeGroup, addMember, removeMember, readAccount, addAccount, setAccount, removeAccount,
- * logOn, readRights, addRights, removeRights, isHidden, hide, unhide. */
+/* accountPolicy, nameOfSid, readAccount, addAccount, setAccount, removeAccount, logOn. */
 void register_accounts(Napi::Env env, Napi::Object exports);

@@ -8,6 +8,9 @@
 #include "accounts.h"
 #include "elevation.h"
 #include "firewall.h"
+#include "groups.h"
+#include "logon_rights.h"
+#include "logon_screen.h"
 #include "machine.h"
 #include "objects.h"
 #include "places.h"
@@ -100,6 +103,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports.Set("handleCount", Napi::Function::New(env, HandleCount));
 	register_machine(env, exports);
 	register_accounts(env, exports);
+	register_groups(env, exports);
+	register_logon_rights(env, exports);
+	register_logon_screen(env, exports);
 	register_firewall(env, exports);
 	register_objects(env, exports);
 	register_elevation(env, exports);

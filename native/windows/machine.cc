@@ -13,6 +13,7 @@
 #include "failure.h"
 #include "file_identity.h"
 #include "handle.h"
+#include "sid.h"
 #include "values.h"
 
 namespace {
@@ -140,11 +141,8 @@ Napi::Value LookAt(const Napi::CallbackInfo &info)
 /* Two letters for a SID (`BA`, `LA`), or the SID itself: in full. Those that depend on a domain mean nothing elsewhere. */
 std::wstring sid_in_full(const std::wstring &written)
 {
-	Local<PSID> sid;
-	Local<LPWSTR> full;
-	require(ConvertStringSidToSidW(written.c_str(), sid.out()), "sid_in_full");
-	require(ConvertSidToStringSidW(sid.get(), full.out()), "sid_in_full");
-	return full.get();
+	const char *step = "sid_in_full";
+	return sid_text(Sid(written, step).get(), step);
 }
 
 bool is_alias(const std::wstring &sddl, size_t at)
@@ -225,9 +223,7 @@ Account own_account()
 	require(GetTokenInformation(token.get(), TokenUser, data.data(), size, &size), step);
 	PSID sid = reinterpret_cast<TOKEN_USER *>(data.data())->User.Sid;
 	Account account;
-	Local<LPWSTR> written;
-	require(ConvertSidToStringSidW(sid, written.out()), step);
-	account.sid = written.get();
+	account.sid = sid_text(sid, step);
 	wchar_t name[256], domain[256];
 	DWORD name_size = 256, domain_size = 256;
 	SID_NAME_USE use;

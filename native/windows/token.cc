@@ -6,15 +6,9 @@
 #include <algorithm>
 
 #include "failure.h"
+#include "sid.h"
 
 namespace {
-
-std::wstring sid_text(PSID sid, const char *step)
-{
-	Local<LPWSTR> text;
-	require(ConvertSidToStringSidW(sid, text.out()), step);
-	return text.get();
-}
 
 /* What GetTokenInformation gives, as long as the memory lives. */
 std::vector<BYTE> information(HANDLE token, TOKEN_INFORMATION_CLASS kind, const char *step)

@@ -29,6 +29,14 @@ inline std::vector<std::wstring> list(const Napi::Value &value)
 	return texts;
 }
 
+inline Napi::Array texts(Napi::Env env, const std::vector<std::wstring> &values)
+{
+	auto array = Napi::Array::New(env, values.size());
+	for (size_t i = 0; i < values.size(); i++)
+		array.Set(static_cast<uint32_t>(i), text(env, values[i]));
+	return array;
+}
+
 inline std::string bytes(const Napi::Value &value)
 {
 	auto buffer = value.As<Napi::Buffer<char>>();

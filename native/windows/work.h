@@ -63,3 +63,23 @@ inline Napi::Value start_doing(Napi::Env env, std::function<void()> step)
 		},
 		[](Napi::Env back, const bool &) { return back.Undefined(); });
 }
+
+/* Functions that take one text, or two, and only do something. */
+template <void Do(const std::wstring &)> Napi::Value OfOne(const Napi::CallbackInfo &info)
+{
+	auto one = wide(info[0]);
+	return start_doing(info.Env(), [one] { Do(one); });
+}
+
+template <void Do(const std::wstring &, const std::wstring &)> Napi::Value OfTwo(const Napi::CallbackInfo &info)
+{
+	auto one = wide(info[0]), two = wide(info[1]);
+	return start_doing(info.Env(), [one, two] { Do(one, two); });
+}
+
+template <void Do(const std::wstring &, std::vector<std::wstring>)> Napi::Value OfList(const Napi::CallbackInfo &info)
+{
+	auto one = wide(info[0]);
+	auto more = list(info[1]);
+	return start_doing(info.Env(), [one, more] { Do(one, more); });
+}
