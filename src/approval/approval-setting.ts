@@ -53,13 +53,14 @@ export function spellApproval(setting: ApprovalSetting, as: 'reject' | 'granular
  * `never` and `untrusted` are not comparable: the one runs unasked what the other asks about, which in turn may be let out of the sandbox.
  */
 export function isNarrowerApproval(narrow: ApprovalSetting, wide: ApprovalSetting): boolean {
-  return unasked(narrow) <= unasked(wide) && QUESTIONS.every(question => !asks(narrow, question) || asks(wide, question))
+  return unasked(narrow) <= unasked(wide) && QUESTIONS.every(question => !mayAsk(narrow, question) || mayAsk(wide, question))
 }
 
 /** Runs without a question: harmless commands only, or all that the sandbox holds. */
 const unasked = (setting: ApprovalSetting): number => setting === 'untrusted' ? 0 : 1
 
-function asks(setting: ApprovalSetting, question: Question): boolean {
+/** Whether somebody may be asked. */
+export function mayAsk(setting: ApprovalSetting, question: Question): boolean {
   return typeof setting === 'string' ? setting !== 'never' : setting.asks[question]
 }
 

@@ -1,6 +1,7 @@
 // Questions about hosts: answered by network rules where there are any, by whoever approves else; what he decides for good becomes a rule.
 import type { ApprovalDecision, NetworkApprovalRequest, OnApproval } from './approval-request.js'
 import { offeredDecision } from './approval-request.js'
+import { mayAsk } from './approval-setting.js'
 import { settingOf } from './assess.js'
 import type { CommandApprovalOptions } from './command-approvals.js'
 import { type CommandRules, NO_RULES, strictest } from './command-rules.js'
@@ -37,10 +38,7 @@ const rulesOf = ({ codexHome, trustedFolders }: CommandApprovalOptions): Command
 const ruleFor = ({ networks }: CommandRules, { networkApprovalContext: { host, protocol } }: NetworkApprovalRequest) =>
   strictest(networks.filter(rule => rule.host === host && rule.protocol === protocol).map(({ decision }) => decision))
 
-function mayAskAboutHosts({ approvalPolicy }: CommandApprovalOptions): boolean {
-  const setting = settingOf(approvalPolicy)
-  return typeof setting === 'string' ? setting !== 'never' : setting.asks.sandbox_approval
-}
+const mayAskAboutHosts = ({ approvalPolicy }: CommandApprovalOptions): boolean => mayAsk(settingOf(approvalPolicy), 'sandbox_approval')
 
 async function keep(decision: ApprovalDecision, { networkApprovalContext: { protocol } }: NetworkApprovalRequest, { codexHome }: CommandApprovalOptions): Promise<void> {
   if (codexHome === undefined || typeof decision !== 'object' || !('applyNetworkPolicyAmendment' in decision)) return

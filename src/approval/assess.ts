@@ -6,7 +6,7 @@ import { type AdditionalPermissions, keyOfPermissions } from '../policy/addition
 import type { SandboxMode } from '../policy/sandbox-policy.js'
 import { proposeAmendment } from './amendment.js'
 import { SANDBOX_PERMISSIONS, type SandboxPermissions } from './approval-request.js'
-import { APPROVAL_WORDS, type ApprovalSetting, approvalSetting, type Question } from './approval-setting.js'
+import { APPROVAL_WORDS, type ApprovalSetting, approvalSetting, mayAsk, type Question } from './approval-setting.js'
 import { type CommandParts, partsOf } from './command-parts.js'
 import { type CommandRules, matchPrefixes, mergeRules, NO_RULES, type PrefixRule, programName, strictest } from './command-rules.js'
 import { isDangerous } from './dangerous-commands.js'
@@ -173,10 +173,6 @@ function judgePermissions(command: readonly string[], { sandboxPermissions = 'us
   }
   if (deniesReading === true) return { forbidden: [`${text} asks to run without the sandbox, and the policy denies reading some paths, which it could read then`], asks: [] }
   return { forbidden: [], asks: [{ question: 'sandbox_approval', text: `${text} asks to run without the sandbox` }] }
-}
-
-function mayAsk(setting: ApprovalSetting, question: Reason['question']): boolean {
-  return typeof setting === 'string' ? setting !== 'never' : setting.asks[question]
 }
 
 const whyNotAsked = (setting: ApprovalSetting, question: Reason['question']): string =>

@@ -4,6 +4,7 @@ import { closeSync, fchmodSync, fsyncSync, linkSync, mkdirSync, openSync, readFi
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { SandboxError } from '../errors.js'
+import { unlessMissing } from '../host/unless.js'
 import { prefixRuleLine, quoted } from './amendment.js'
 import type { NetworkPolicyAmendment, NetworkProtocol } from './approval-request.js'
 import { readRulesText } from './load-rules.js'
@@ -119,14 +120,7 @@ function tryLink(draft: string, lock: string): boolean {
   }
 }
 
-function holderOf(lock: string): string | undefined {
-  try {
-    return readFileSync(lock, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-}
+const holderOf = (lock: string): string | undefined => unlessMissing(() => readFileSync(lock, 'utf8'))
 
 /** Moved aside first and looked at there: another one may have come into its place meanwhile, and is put back. */
 function removeStale(lock: string): void {

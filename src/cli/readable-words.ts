@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
+import { unlessMissing } from '../host/unless.js'
 
 /** @throws SandboxError `argument_invalid`: another word than the one that was given would be taken, such as another file to remove */
 export function refuseUnreadableWords(words: readonly string[]): void {
@@ -19,11 +20,4 @@ export function unreadableWord(line: Buffer | undefined, count: number): number 
 }
 
 /** As the kernel has it; only Linux tells. */
-function commandLine(): Buffer | undefined {
-  try {
-    return readFileSync('/proc/self/cmdline')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-}
+const commandLine = (): Buffer | undefined => unlessMissing(() => readFileSync('/proc/self/cmdline'))

@@ -1,9 +1,10 @@
 // The limits of one command: the policy's, narrowed by its own, and how they are held.
 import { SandboxError } from '../errors.js'
 import type { Enforcement, GroupLimit, LaunchPlan } from '../platform/launch-plan.js'
-import { groupLimits, limitMechanisms } from '../platform/linux/native/limits.js'
-import { limitMechanisms as macosLimitMechanisms, refuseUnheldLimits } from '../platform/macos/limits.js'
-import { limitMechanisms as windowsLimitMechanisms, refuseUnheldLimits as refuseUnheldWindowsLimits } from '../platform/windows/limits.js'
+import { limitMechanisms, refuseUnheldLimits } from '../platform/limits.js'
+import { groupLimits, limitMechanisms as linuxLimitMechanisms } from '../platform/linux/native/limits.js'
+import { LIMIT_HOLDINGS as MACOS_HOLDINGS } from '../platform/macos/limits.js'
+import { LIMIT_HOLDINGS as WINDOWS_HOLDINGS } from '../platform/windows/limits.js'
 import type { Limits } from '../policy/sandbox-policy.js'
 
 /** @throws SandboxError `option_invalid` where a limit is wider than the policy's */
@@ -48,14 +49,14 @@ export function refuseInexactLimits(limits: Limits, enforcement: Enforcement): v
 
 function mechanismsOf(plan: LaunchPlan, asked: Limits): Enforcement['limits'] {
   switch (plan.backend) {
-    case 'linux-native': return limitMechanisms(asked, plan.uid, plan.groups, plan.rung)
-    case 'linux-bwrap': return limitMechanisms(asked, plan.uid)
+    case 'linux-native': return linuxLimitMechanisms(asked, plan.uid, plan.groups, plan.rung)
+    case 'linux-bwrap': return linuxLimitMechanisms(asked, plan.uid)
     case 'macos-seatbelt':
-      refuseUnheldLimits(asked, new Set(plan.degraded))
-      return macosLimitMechanisms(asked)
+      refuseUnheldLimits(MACOS_HOLDINGS, asked, new Set(plan.degraded), 'macOS')
+      return limitMechanisms(MACOS_HOLDINGS, asked)
     case 'windows-elevated': case 'windows-unelevated':
-      refuseUnheldWindowsLimits(asked, new Set(plan.degraded))
-      return windowsLimitMechanisms(asked)
+      refuseUnheldLimits(WINDOWS_HOLDINGS, asked, new Set(plan.degraded), 'Windows')
+      return limitMechanisms(WINDOWS_HOLDINGS, asked)
     case 'unconfined': return absent(asked, plan)
     default: return plan satisfies never
   }

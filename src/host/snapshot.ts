@@ -1,12 +1,14 @@
 // Fills a HostSnapshot from this machine. The only reader of `process.platform`.
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync, type BigIntStats } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { SandboxError } from '../errors.js'
 import { isPlaceholderLink } from '../policy/git-paths.js'
-import type { Entry, EntryKind, FileSystemView, HostSnapshot, PlatformName } from '../policy/host-snapshot.js'
+import type { Entry, FileSystemView, HostSnapshot, PlatformName } from '../policy/host-snapshot.js'
+import { entryKind } from './entry-kind.js'
 import { readMounts } from './mounts.js'
+import { unless } from './unless.js'
 import { readWsl } from './wsl.js'
 
 const TEXT_BYTES = 64 * 1024
@@ -135,14 +137,6 @@ function readEntry(file: string): Entry | undefined {
   })
 }
 
-function entryKind(stats: BigIntStats): EntryKind {
-  if (stats.isDirectory()) return 'directory'
-  if (stats.isFile()) return 'file'
-  if (stats.isSymbolicLink()) return 'symlink'
-  if (stats.isSocket()) return 'socket'
-  return stats.isFIFO() ? 'fifo' : 'device'
-}
-
 const readText = (file: string): string | undefined => readRegular(file, descriptor => {
   const buffer = Buffer.alloc(TEXT_BYTES)
   return buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, TEXT_BYTES, 0))
@@ -166,14 +160,7 @@ function readRegular<Answer>(file: string, read: (descriptor: number, size: numb
 /** Not there, or not to be looked at by this user: both are "undefined" in a FileSystemView. */
 const UNSEEN = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG', 'ENXIO', 'ENOTCONN', 'ESTALE'])
 
-function unlessUnseen<Answer>(ask: () => Answer): Answer | undefined {
-  try {
-    return ask()
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && UNSEEN.has(String(error.code))) return undefined
-    throw error
-  }
-}
+const unlessUnseen = <Answer>(ask: () => Answer): Answer | undefined => unless(UNSEEN, ask)
 
 function homeFolder(platform: PlatformName, env: NonNullable<SnapshotOptions['env']>): string | undefined {
   const named = nonEmpty(platform === 'windows' ? env['USERPROFILE'] : env['HOME'])

@@ -3,7 +3,8 @@ import { SandboxError } from '../../errors.js'
 import type { ResolvedPolicy } from '../../policy/resolved-policy.js'
 import type { CompileOptions, LayerReport, NetworkEndpoints } from '../backend.js'
 import type { MacosSeatbeltPlan } from '../launch-plan.js'
-import { limitMechanisms, limitNotes, lowerLimits, refuseUnheldLimits } from './limits.js'
+import { limitMechanisms, limitNotes, lowerLimits, refuseUnheldLimits } from '../limits.js'
+import { LIMIT_HOLDINGS } from './limits.js'
 import { networkRules } from './network-rules.js'
 import { Parameters } from './parameters.js'
 import { pathForms } from './path-rules.js'
@@ -40,11 +41,11 @@ export function compileSeatbelt(policy: ResolvedPolicy, layers: readonly LayerRe
     throw new SandboxError('option_invalid', { field: 'rung', value: options.rung }, { detail: 'macOS has one way to confine, and Linux the others', remedy: 'Leave it out.' })
   }
   const limits = lowerLimits(policy.limits, options.limits)
-  const degraded = refuseUnheldLimits(limits, options.allowDegraded)
+  const degraded = refuseUnheldLimits(LIMIT_HOLDINGS, limits, options.allowDegraded, 'macOS')
   // The log costs a process for each sandbox and half a second at each command's end: not unless it was asked for.
   const logsDenials = options.observe === 'writes' || options.observe === 'reads'
   const { profile, parameters } = compileProfile(policy, options.endpoints, logsDenials)
-  const mechanisms = limitMechanisms(limits)
+  const mechanisms = limitMechanisms(LIMIT_HOLDINGS, limits)
   return {
     backend: 'macos-seatbelt',
     platform: 'macos',
@@ -59,7 +60,7 @@ export function compileSeatbelt(policy: ResolvedPolicy, layers: readonly LayerRe
     degraded,
     enforcement: {
       backend: 'macos-seatbelt', layers: [SEATBELT], degraded, limits: mechanisms,
-      notes: [...NOTES, ...networkNotes(policy, options.endpoints), ...globNotes(policy), ...limitNotes(limits)],
+      notes: [...NOTES, ...networkNotes(policy, options.endpoints), ...globNotes(policy), ...limitNotes(LIMIT_HOLDINGS, limits)],
     },
   }
 }

@@ -5,6 +5,7 @@ import { SandboxError } from '../../errors.js'
 import type { CommandHandlers, Launcher, RunningCommand, StartFailure } from '../backend.js'
 import type { FailureReader } from '../child-command.js'
 import { ChildCommands } from '../child-commands.js'
+import { failedCommand } from '../failed-command.js'
 import type { CommandPlan, Enforcement, MacosSeatbeltPlan } from '../launch-plan.js'
 import { DenialLog } from './denial-log.js'
 import { outerEnvironment, startWords } from './start-words.js'
@@ -38,7 +39,7 @@ export class SeatbeltLauncher implements Launcher {
     this.#commands.refuseWhenClosed(command)
     if (command.helper === true) throw new SandboxError('platform_unsupported', { field: 'helper', value: command.argv[1] }, { detail: 'only the launcher of Linux has such programs' })
     const early = earlyFailure(command)
-    if (early !== undefined) return failed(early, handlers)
+    if (early !== undefined) return failedCommand(early, handlers)
     const reading = this.#log?.follow(report => handlers.onAccess?.(report))
     return this.#commands.start(
       { ...command, argv: startWords(this.#plan, command, reading?.tag), env: [...outerEnvironment(command.env).filter(isNotOurs(this.#plan.environment)), ...this.#plan.environment] },
@@ -141,10 +142,4 @@ function whyNotRun(path: string): string | undefined {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? 'unknown'
   }
-}
-
-function failed(failure: StartFailure, handlers: CommandHandlers): RunningCommand {
-  setImmediate(() => handlers.onFailed(failure))
-  const nothing = (): void => {}
-  return { consumed: nothing, writeStdin: () => true, closeStdin: nothing, signal: nothing, kill: nothing, resize: nothing, ref: nothing, unref: nothing }
 }

@@ -1,5 +1,5 @@
 // Adds entries to an access list and takes the same ones out again, leaving all others as they are, in their order. Pure.
-import { type Ace, type Acl, parseAceText, printAce, type SecurityDescriptor } from './sddl.js'
+import { type Acl, isInherited, parseAceText, printAce, type SecurityDescriptor } from './sddl.js'
 
 const EMPTY: Acl = { isProtected: false, control: [], aces: [] }
 
@@ -38,5 +38,3 @@ export function hasAces({ dacl }: SecurityDescriptor, texts: readonly string[], 
   const deciding = dacl.aces.filter(ace => !isInherited(ace) && inToken.has(ace.sid)).map(printAce)
   return wanted.every((text, index) => deciding[index] === text)
 }
-
-const isInherited = ({ flags }: Ace): boolean => flags.includes('inherited')

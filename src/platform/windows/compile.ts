@@ -15,7 +15,8 @@ import { environmentPlan } from './environment.js'
 import { firewallRules } from './firewall.js'
 import { descriptorOf, drivesWithoutLists, whyNoLists } from './host-facts.js'
 import { WINDOWS_LAYER } from './layer.js'
-import { jobPlan, limitMechanisms, limitNotes, lowerLimits, refuseUnheldLimits } from './limits.js'
+import { limitMechanisms, limitNotes, lowerLimits, refuseUnheldLimits } from '../limits.js'
+import { jobPlan, LIMIT_HOLDINGS } from './limits.js'
 import { firstPending, SET_UP_VERSION, setUpRequired } from './set-up.js'
 import { STATE_FILES, STATE_FOLDER } from './setup/state-files.js'
 import { COMMON_GROUPS, plainToken, tokenPlan } from './token.js'
@@ -41,7 +42,7 @@ export function compileWindows(policy: ResolvedPolicy, mode: WindowsMode, layers
   const foreign = mode === 'elevated' ? [] : facts.worldWritable.filter(path => layer(policy).effectAt(path) !== 'write' && !isOwn(facts, path))
   const degraded = findDegradations(policy, mode, facts, foreign, options)
   const limits = lowerLimits(policy.limits, options.limits)
-  const degradedNames = namesIn(degraded, refuseUnheldLimits(limits, options.allowDegraded))
+  const degradedNames = namesIn(degraded, refuseUnheldLimits(LIMIT_HOLDINGS, limits, options.allowDegraded, 'Windows'))
   const setUp = options.supposeSetUp === true ? supposedSetUp(roots.map(({ key }) => key), options) : facts.setUp
   if (setUp === undefined) throw setUpRequired(mode, rootPaths, 'windows', mode, 'nothing was set up yet')
   if (setUp.version !== SET_UP_VERSION) throw setUpRequired(mode, rootPaths, 'windows', mode, `it was set up by version ${setUp.version}, and this is ${SET_UP_VERSION}`)
@@ -83,8 +84,8 @@ export function compileWindows(policy: ResolvedPolicy, mode: WindowsMode, layers
       backend: `windows-${mode}`,
       layers: ['restricted-token', 'access-lists', 'job-object', 'desktop', ...(mode === 'elevated' ? ['sandbox-account', ...(network === 'blocked' ? ['firewall'] : [])] : [])],
       degraded: degradedNames,
-      limits: limitMechanisms(limits),
-      notes: [...NOTES, ...(mode === 'elevated' ? ELEVATED_NOTES : UNELEVATED_NOTES), ...(network === 'blocked' ? [SENT_BY_OTHERS] : []), ...limitNotes(limits)],
+      limits: limitMechanisms(LIMIT_HOLDINGS, limits),
+      notes: [...NOTES, ...(mode === 'elevated' ? ELEVATED_NOTES : UNELEVATED_NOTES), ...(network === 'blocked' ? [SENT_BY_OTHERS] : []), ...limitNotes(LIMIT_HOLDINGS, limits)],
     },
   }
 }

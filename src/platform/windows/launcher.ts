@@ -4,18 +4,21 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SandboxError } from '../../errors.js'
+import { unlessMissing } from '../../host/unless.js'
 import type { FileIdentity } from '../../policy/host-snapshot.js'
 import type { CommandHandlers, Launcher, RunningCommand, StartFailure } from '../backend.js'
+import { failedCommand } from '../failed-command.js'
 import type { FramedCommand } from '../framed-command.js'
 import { FramedCommands, takeSafely } from '../framed-commands.js'
 import { FrameDecoder, LARGEST_FRAME_BYTES, makeFrame, MalformedFrame, readU32 } from '../frames.js'
 import type { CommandPlan, Enforcement, WindowsPlan } from '../launch-plan.js'
+import { lowerLimits } from '../limits.js'
 import { windowsCommand } from './command-line.js'
 import { commandEnvironment } from './environment.js'
 import { findProgram } from './find-program.js'
 import { FROM_RUNNER, TO_RUNNER } from './frames.generated.js'
 import { jobBits } from './job-bits.js'
-import { jobPlan, lowerLimits } from './limits.js'
+import { jobPlan } from './limits.js'
 import type { Placeholders } from './placeholders.js'
 import { logonFrame, readAnswers, readHello, readRunnerExit, readRunnerFailure, type RunnerHello, type RunnerLogon, setUpFrame, startFrame } from './runner-codec.js'
 import { setUpError, startFailureOf } from './runner-failures.js'
@@ -123,7 +126,7 @@ class WindowsLauncher implements Launcher {
     if (command.helper === true) throw new SandboxError('platform_unsupported', { field: 'helper', value: command.argv[1] }, { detail: 'only the launcher of Linux has such programs' })
     const id = this.#commands.freeId()
     const frame = this.#frameOf(id, command)
-    if (!Buffer.isBuffer(frame)) return failed(frame, handlers)
+    if (!Buffer.isBuffer(frame)) return failedCommand(frame, handlers)
     if (frame.length > LARGEST_FRAME_BYTES) throw new SandboxError('arguments_too_large', { field: 'argv', value: `${frame.length} bytes` })
     const running = this.#commands.add(id, handlers)
     clearTimeout(this.#idle)
@@ -306,21 +309,12 @@ function writeStubs({ environment: { stubs }, stateDirectory }: WindowsPlan): st
   mkdirSync(folder, { recursive: true })
   for (const { name, text } of stubs) {
     const file = join(folder, name)
-    if (readUnlessMissing(file) === text) continue
+    if (unlessMissing(() => readFileSync(file, 'utf8')) === text) continue
     const part = `${file}.${randomBytes(6).toString('hex')}`
     writeFileSync(part, text, { flag: 'wx' })
     renameSync(part, file)
   }
   return folder
-}
-
-function readUnlessMissing(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
 }
 
 const isSame = (a: FileIdentity | undefined, b: FileIdentity): boolean => a !== undefined && a.device === b.device && a.inode === b.inode
@@ -354,10 +348,4 @@ function isFileHere(path: string): boolean {
   } catch {
     return false
   }
-}
-
-function failed(failure: StartFailure, handlers: CommandHandlers): RunningCommand {
-  setImmediate(() => handlers.onFailed(failure))
-  const nothing = (): void => {}
-  return { consumed: nothing, writeStdin: () => true, closeStdin: nothing, signal: nothing, kill: nothing, resize: nothing, ref: nothing, unref: nothing }
 }

@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, unlinkSync, writeFileS
 import { win32 } from 'node:path'
 import { join } from 'node:path'
 import { SandboxError } from '../../errors.js'
+import { unlessMissing } from '../../host/unless.js'
 import type { FileIdentity } from '../../policy/host-snapshot.js'
 import type { WindowsPlaceholder, WindowsPlan } from '../launch-plan.js'
 import { addAces } from './access-edits.js'
@@ -119,7 +120,7 @@ const recordOf = ({ path, parent, kind, text = '' }: WindowsPlaceholder, { devic
 function records(stateDirectory: string): { readonly file: string; readonly placeholder: Recorded | undefined }[] {
   return readdirSync(stateDirectory).filter(name => RECORD.test(name)).flatMap(name => {
     const file = join(stateDirectory, name)
-    const text = readUnlessGone(file)
+    const text = unlessMissing(() => readFileSync(file, 'utf8'))
     if (text === undefined) return []
     const found = /^(?<kind>\d+) (?<device>\d+) (?<inode>\d+) \d+ \d+\n(?<folder>[^\n]*)\n(?<name>[^\n]*)\n/.exec(text)?.groups
     return [{ file, placeholder: found === undefined ? undefined : { kind: Number(found['kind']), device: found['device'] as string, inode: found['inode'] as string, path: win32.join(found['folder'] as string, found['name'] as string) } }]
@@ -143,15 +144,6 @@ function removeIfSame(addon: PlaceFunctions, path: string, kind: number, { devic
       case 'EBUSY': case 'EPERM': case 'EACCES': return 'in use'
       default: throw error
     }
-  }
-}
-
-function readUnlessGone(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
   }
 }
 

@@ -25,6 +25,9 @@ export interface Ace {
   readonly rest?: { readonly object: string; readonly inheritedObject: string; readonly condition: string }
 }
 
+/** It came from the folder above. */
+export const isInherited = ({ flags }: Ace): boolean => flags.includes('inherited')
+
 export interface Acl {
   /** `P`: nothing is inherited. */
   readonly isProtected: boolean

@@ -1,6 +1,7 @@
 // A plan to a launcher on this machine: the addon, the program that runs commands, and, for `elevated`, the kept password of its account.
 import { mkdirSync, readFileSync } from 'node:fs'
 import { findPackage } from '../../host/own-package.js'
+import { unlessMissing } from '../../host/unless.js'
 import type { Launcher } from '../backend.js'
 import type { WindowsPlan } from '../launch-plan.js'
 import { loadWindowsAddon, type WindowsAddon } from './addon.js'
@@ -43,7 +44,7 @@ async function refuseOpenNetwork({ backend, token, machine, capabilities }: Wind
   if (reason !== undefined) throw setUpRequired('elevated', capabilities.flatMap(({ root }) => root ?? []), 'firewall', 'open', reason)
 }
 
-function logonOf({ backend, token, machine, capabilities }: WindowsPlan, runner: string, addon: Pick<WindowsAddon, 'logonSid'>, { readSecrets = readUnlessMissing }: WindowsParts): Pick<WindowsLauncherParts, 'logon' | 'ownLogon'> {
+function logonOf({ backend, token, machine, capabilities }: WindowsPlan, runner: string, addon: Pick<WindowsAddon, 'logonSid'>, { readSecrets = path => unlessMissing(() => readFileSync(path, 'utf8')) }: WindowsParts): Pick<WindowsLauncherParts, 'logon' | 'ownLogon'> {
   if (backend === 'windows-unelevated') return {}
   if (machine === undefined) throw new Error('a plan of `elevated` has accounts')
   const [offline, online] = machine.accounts
@@ -54,13 +55,4 @@ function logonOf({ backend, token, machine, capabilities }: WindowsPlan, runner:
   const [account, password] = token.account === offline?.sid ? [offline, sealed.offline] : token.account === online?.sid ? [online, sealed.online] : []
   if (account === undefined || password === undefined) throw new Error(`no account has the SID ${token.account}`)
   return { logon: { account, runner, sealedPassword: Buffer.from(password, 'base64') }, ownLogon: addon.logonSid() }
-}
-
-function readUnlessMissing(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
 }

@@ -1,7 +1,8 @@
 // One bwrap with the launcher inside, and the keeper beside it: from what the host has now to commands that can start.
-import { closeSync, lstatSync, openSync, type Stats, statSync } from 'node:fs'
+import { closeSync, lstatSync, openSync, statSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { SandboxError } from '../../../errors.js'
+import { entryKind } from '../../../host/entry-kind.js'
 import type { EntryKind } from '../../../policy/host-snapshot.js'
 import type { CommandHandlers, HeldListener, Launcher, RunningCommand, StartFailure } from '../../backend.js'
 import type { CommandPlan, LinuxBwrapPlan } from '../../launch-plan.js'
@@ -145,13 +146,5 @@ const hostNamespaces = (): string => NAMESPACES.map(name => `${name}:${statSync(
 
 function kindOf(path: string): EntryKind | undefined {
   const stats = lstatSync(path, { throwIfNoEntry: false })
-  return stats === undefined ? undefined : kindOfStats(stats)
-}
-
-function kindOfStats(stats: Stats): EntryKind {
-  if (stats.isDirectory()) return 'directory'
-  if (stats.isFile()) return 'file'
-  if (stats.isSymbolicLink()) return 'symlink'
-  if (stats.isSocket()) return 'socket'
-  return stats.isFIFO() ? 'fifo' : 'device'
+  return stats === undefined ? undefined : entryKind(stats)
 }

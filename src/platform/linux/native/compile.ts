@@ -11,7 +11,8 @@ import { commandFilter, listenerFilter } from '../seccomp/filters.js'
 import { compileSupervision, supervisionNotes } from './compile-supervision.js'
 import { CGROUP_MOUNT } from './control-groups.js'
 import { type Layer, type LayerName, LAYERS } from './layers.js'
-import { limitMechanisms, limitNotes, lowerLimits, wantsGroups } from './limits.js'
+import { lowerLimits } from '../../limits.js'
+import { limitMechanisms, limitNotes, wantsGroups } from './limits.js'
 import { compileMounts, hasPrivateTmp, isHeldStep, OWN_SHARED_MEMORY } from './mounts.js'
 
 /**

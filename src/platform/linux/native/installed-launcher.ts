@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { lstatSync, readFileSync, type Stats } from 'node:fs'
 import { packageVersion } from '../../../host/package-version.js'
+import { unless } from '../../../host/unless.js'
 
 /** Root's; a folder a version below it. */
 export const INSTALL_FOLDER = '/usr/lib/codex-sandbox'
@@ -34,7 +35,7 @@ export const installedLauncherPath = (version = packageVersion()): string => `${
 
 /** Whether AppArmor keeps unprivileged programs out of user namespaces; undefined where the kernel has no such setting. */
 export function restrictsNamespaces({ root = '' }: InstallPlace = {}): boolean | undefined {
-  const text = unlessMissing(() => readFileSync(`${root}${RESTRICTION}`, 'utf8'))
+  const text = unlessUnseen(() => readFileSync(`${root}${RESTRICTION}`, 'utf8'))
   return text === undefined ? undefined : text.trim() === '1'
 }
 
@@ -49,7 +50,7 @@ export function chooseLauncher(own: string, place: InstallPlace = {}): ChosenLau
   // Root makes its namespaces with rights of its own, which the restriction is not about.
   if (uid === 0 || restrictsNamespaces(place) !== true) return { path: own }
   const path = `${root}${installedLauncherPath()}`
-  if (unlessMissing(() => lstatSync(path)) === undefined) return { path: own }
+  if (unlessUnseen(() => lstatSync(path)) === undefined) return { path: own }
   const reason = whyUntrusted(path, place) ?? whyAnother(path, own)
   return reason === undefined ? { path } : { path: own, refused: `the launcher installed at ${JSON.stringify(path)} is not used: ${reason}. To mend it, as root: codex-sandbox setup linux` }
 }
@@ -59,7 +60,7 @@ function whyUntrusted(path: string, { root = '', owner = 0 }: InstallPlace = {})
   const names = path.slice(root.length).split('/').filter(name => name !== '')
   const places = [root === '' ? '/' : root, ...names.map((_, index) => `${root}/${names.slice(0, index + 1).join('/')}`)]
   for (const at of places) {
-    const stats = unlessMissing(() => lstatSync(at))
+    const stats = unlessUnseen(() => lstatSync(at))
     const reason = stats === undefined ? 'is not there' : whyUnowned(stats, owner, at === path ? 'file' : 'folder')
     if (reason !== undefined) return `${JSON.stringify(at)} ${reason}`
   }
@@ -76,7 +77,7 @@ export function whyUnowned(stats: Stats, owner: number, wanted: 'file' | 'folder
 }
 
 function whyAnother(path: string, own: string): string | undefined {
-  const [installed, packaged] = [path, own].map(file => unlessMissing(() => sha256(readFileSync(file))))
+  const [installed, packaged] = [path, own].map(file => unlessUnseen(() => sha256(readFileSync(file))))
   if (installed === undefined) return 'it cannot be read'
   return installed === packaged ? undefined : `it is not the one of this package (its SHA-256 is ${installed}, not ${packaged})`
 }
@@ -85,11 +86,4 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 const UNSEEN = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'EISDIR'])
 
-function unlessMissing<Answer>(ask: () => Answer): Answer | undefined {
-  try {
-    return ask()
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && UNSEEN.has(String(error.code))) return undefined
-    throw error
-  }
-}
+const unlessUnseen = <Answer>(ask: () => Answer): Answer | undefined => unless(UNSEEN, ask)

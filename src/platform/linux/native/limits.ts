@@ -1,15 +1,11 @@
 // Resource limits: which mechanism holds each one on this host, and how far.
 import type { GroupReport } from '../../backend.js'
-import type { Enforcement, GroupLimit, GroupPlan, LimitMechanism, Rung } from '../../launch-plan.js'
+import type { Enforcement, GroupLimit, GroupPlan, Rung } from '../../launch-plan.js'
+import { givenLimits, type LimitHolding, type LimitName } from '../../limits.js'
 import type { Limits } from '../../../policy/sandbox-policy.js'
 
-type LimitName = keyof Limits
-
-/** How one limit is held. `note`: a sentence for the report where the name alone promises more. */
-interface Holding {
-  readonly mechanism: LimitMechanism
+interface Holding extends LimitHolding {
   readonly by: string
-  readonly note?: string
 }
 
 /**
@@ -42,8 +38,6 @@ const GROUP_LIMITS = Object.keys(GROUP_HOLDINGS) as GroupLimit[]
  */
 export const LEAST_GROUP_MEMORY_BYTES = 16 << 20
 
-const LIMIT_NAMES = Object.keys(LIMIT_HOLDINGS) as LimitName[]
-
 /** How the limits that are set are held for `uid`. Pure. */
 export function limitMechanisms(limits: Limits, uid: number, groups?: GroupPlan, rung: Rung = 'namespaces'): Enforcement['limits'] {
   return Object.fromEntries(holdings(limits, holderOf(uid, rung), groups).map(([name, { mechanism }]) => [name, mechanism]))
@@ -62,20 +56,12 @@ export const wantsGroups = (limits: Limits): boolean => GROUP_LIMITS.some(name =
 /** Those of the limits that a control group of the command's own holds. */
 export const groupLimits = (limits: Limits, groups: GroupPlan | undefined): GroupLimit[] => GROUP_LIMITS.filter(name => isGroupHeld(name, limits, groups))
 
-/** Of two limits the lower. */
-export function lowerLimits(a: Limits, b: Limits): Limits {
-  const lower = (name: LimitName) => Math.min(a[name] ?? Number.POSITIVE_INFINITY, b[name] ?? Number.POSITIVE_INFINITY)
-  return Object.fromEntries(LIMIT_NAMES.filter(name => Number.isFinite(lower(name))).map(name => [name, lower(name)]))
-}
-
-const setLimits = (limits: Limits): LimitName[] => LIMIT_NAMES.filter(name => limits[name] !== undefined)
-
 type Holder = 'asUser' | 'asRoot' | 'supervised'
 const holderOf = (uid: number, rung: Rung): Holder => rung === 'supervised' ? 'supervised' : uid === 0 ? 'asRoot' : 'asUser'
 
 function holdings(limits: Limits, holder: Holder, groups: GroupPlan | undefined): [LimitName, Holding][] {
   const byGroup = groupLimits(limits, groups)
-  return setLimits(limits).map(name => [name, byGroup.find(each => each === name) === undefined ? LIMIT_HOLDINGS[name][holder] : GROUP_HOLDINGS[name as GroupLimit]])
+  return givenLimits(limits).map(([name]) => [name, byGroup.find(each => each === name) === undefined ? LIMIT_HOLDINGS[name][holder] : GROUP_HOLDINGS[name as GroupLimit]])
 }
 
 const isGroupHeld = (name: GroupLimit, limits: Limits, groups: GroupPlan | undefined): boolean =>

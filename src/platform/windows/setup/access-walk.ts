@@ -9,7 +9,7 @@ import { addAces, removeAces } from '../access-edits.js'
 import { EVERY_CHANGE, mapGeneric } from '../access-rights.js'
 import { hasOwnList } from '../host-facts.js'
 import { inheritedAces, type ObjectKind } from '../inheritance.js'
-import { type Ace, type Acl, kindOfAce, parseAceText, printAce, printDescriptor, type SecurityDescriptor } from '../sddl.js'
+import { type Ace, type Acl, isInherited, kindOfAce, parseAceText, printAce, printDescriptor, type SecurityDescriptor } from '../sddl.js'
 import { SIDS } from '../sid.js'
 import type { SetUpListeners } from './report.js'
 import type { EditedPlace, OwnLists } from './state-files.js'
@@ -214,8 +214,6 @@ const isUnreached = (error: unknown): boolean => error instanceof SandboxError &
 function refuseOther({ path, identity }: ListChange, object: ObjectState, step: string): void {
   if (identity !== undefined && (identity.device !== object.identity.device || identity.inode !== object.identity.inode)) throw failed(step, path, 'ESTALE', 'it is another one than when the policy was resolved')
 }
-
-const isInherited = ({ flags }: Ace): boolean => flags.includes('inherited')
 const isHandedOn = ({ flags }: Ace): boolean => flags.includes('object-inherit') || flags.includes('container-inherit')
 export const isDeep = ({ add, remove = [], reachesDown = false }: ListChange): boolean => reachesDown || [...add, ...remove].some(text => isHandedOn(parseAceText(text, 'entry')))
 

@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BEYOND_LOOPBACK, firewallRules, LOOPBACK, portsBut } from '../../../../src/platform/windows/firewall.js'
-import { jobPlan, limitMechanisms, limitNotes, lowerLimits } from '../../../../src/platform/windows/limits.js'
+import { limitMechanisms, limitNotes, lowerLimits } from '../../../../src/platform/limits.js'
+import { jobPlan, LIMIT_HOLDINGS } from '../../../../src/platform/windows/limits.js'
 import { drivesWithoutLists, everybodyChanges, hasOwnList, whyNoLists } from '../../../../src/platform/windows/host-facts.js'
 import { parseDescriptor } from '../../../../src/platform/windows/sddl.js'
 import { ACCOUNTS, LOGON_FAILURES } from '../../../../src/platform/windows/users.js'
@@ -56,8 +57,8 @@ test('a job ends with its last handle, lets nothing out of it, and holds what it
   expect(job.flags).toContain('KILL_ON_JOB_CLOSE')
   expect(job.flags.join(' ')).not.toMatch(/BREAKAWAY/)
   expect(job.limits).toEqual({ JobMemoryLimit: 1 << 30, ActiveProcessLimit: 8, PerProcessUserTimeLimit: 20_000_000 })
-  expect(limitMechanisms({ memoryBytes: 1, pids: 1, openFiles: 1 })).toEqual({ memoryBytes: 'exact', pids: 'perProcess', openFiles: 'absent' })
-  expect(limitNotes({ pids: 1 })).toEqual([expect.stringContaining('threads')])
+  expect(limitMechanisms(LIMIT_HOLDINGS, { memoryBytes: 1, pids: 1, openFiles: 1 })).toEqual({ memoryBytes: 'exact', pids: 'perProcess', openFiles: 'absent' })
+  expect(limitNotes(LIMIT_HOLDINGS, { pids: 1 })).toEqual([expect.stringContaining('threads')])
   expect(lowerLimits({ pids: 3, memoryBytes: 5 }, { pids: 2 })).toEqual({ pids: 2, memoryBytes: 5 })
 })
 

@@ -1,6 +1,7 @@
 // Which limits are held by what.
 import { describe, expect, test } from 'vitest'
-import { groupLimits, LEAST_GROUP_MEMORY_BYTES, limitMechanisms, limitNotes, lowerLimits, wantsGroups } from '../../../../../src/platform/linux/native/limits.js'
+import { lowerLimits } from '../../../../../src/platform/limits.js'
+import { groupLimits, LEAST_GROUP_MEMORY_BYTES, limitMechanisms, limitNotes, wantsGroups } from '../../../../../src/platform/linux/native/limits.js'
 
 const ALL = { memoryBytes: 1, pids: 2, cpuSeconds: 3, openFiles: 4, fileSizeBytes: 5 }
 

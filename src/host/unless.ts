@@ -1,0 +1,16 @@
+// Calls whose failure is an answer: only by the codes that are named, any other is thrown on.
+
+const MISSING: ReadonlySet<string> = new Set(['ENOENT'])
+
+/** What `ask` returns; undefined where it throws one of `codes`, such as `ENOENT`. */
+export function unless<Answer>(codes: ReadonlySet<string>, ask: () => Answer): Answer | undefined {
+  try {
+    return ask()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && codes.has(String(error.code))) return undefined
+    throw error
+  }
+}
+
+/** What `ask` returns; undefined where the file or folder that it names is not there. */
+export const unlessMissing = <Answer>(ask: () => Answer): Answer | undefined => unless(MISSING, ask)
