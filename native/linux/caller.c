@@ -85,7 +85,7 @@ ssize_t read_file_of(pid_t thread, const char *name, char *text, size_t size)
 	int fd;
 
 	snprintf(path, sizeof path, "/proc/%d/%s", thread, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);	/* musl's open(3) sets O_CLOEXEC by a second call */
 	length = fd < 0 ? -1 : read(fd, text, size - 1);
 	if (fd >= 0)
 		close(fd);
@@ -123,7 +123,7 @@ int open_cwd(pid_t thread)
 	char path[48];
 
 	snprintf(path, sizeof path, "/proc/%d/cwd", thread);
-	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 int open_anew(pid_t thread, int fd, int flags)
@@ -135,7 +135,7 @@ int open_anew(pid_t thread, int fd, int flags)
 		snprintf(path, sizeof path, "/proc/%d/cwd", thread);
 	else
 		snprintf(path, sizeof path, "/proc/%d/fd/%d", thread, fd);
-	opened = open(path, O_PATH | O_CLOEXEC | flags);
+	opened = openat(AT_FDCWD, path, O_PATH | O_CLOEXEC | flags);
 	if (opened < 0 && errno == ENOENT)
 		errno = EBADF;
 	return opened;

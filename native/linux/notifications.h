@@ -29,6 +29,7 @@ struct answer {
 	long result;
 	struct answer (*later)(const struct call *call, void *state);	/* frees `state`, and does only that where `call` is NULL */
 	void *state;
+	bool nothing_to_tell;	/* with ANSWER_CONTINUE: it was looked at, and the rules permit it */
 };
 
 static inline struct answer give_result(long result)

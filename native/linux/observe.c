@@ -138,7 +138,7 @@ static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX
 		char start[PREFIX_BYTES];
 
 		snprintf(start, sizeof start, "%.*s", (int)seen->path, seen->text);
-		base = open(start, O_PATH | O_CLOEXEC);
+		base = openat(AT_FDCWD, start, O_PATH | O_CLOEXEC);
 		if (base < 0)
 			return false;
 	}
@@ -495,7 +495,7 @@ static struct answer handle_and_observe(const struct call *call)
 	/* What it carries out is done by now; only a refusal is looked at. */
 	if (call->number == SYS_bind && answer.kind == ANSWER_RESULT && (answer.result == -EROFS || answer.result == -EACCES))
 		observe_bind(call);
-	return answer.kind == ANSWER_CONTINUE ? observe(call) : answer;
+	return answer.kind == ANSWER_CONTINUE && !answer.nothing_to_tell ? observe(call) : answer;
 }
 
 void observe_handled_calls(struct handled_call *rows, const struct handled_call *end)

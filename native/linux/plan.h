@@ -46,6 +46,8 @@ enum plan_flag {
 	PLAN_OBSERVE = 512,		/* calls that have a handler are looked at too, where it leaves them to the kernel */
 	PLAN_GROUP_ENDS = 1024,		/* every command has a control group, which ends it and all that it started */
 	PLAN_INSIDE = 2048,		/* bwrap made the namespaces and the mounts, and nobody in them has a capability */
+	PLAN_OBSERVE_READS = 4096,	/* with PLAN_OBSERVE: opens for reading too */
+	PLAN_READS_IN_ROOTS = 8192,	/* with PLAN_SUPERVISED: something in a writable root is closed to reading, so the launcher opens there */
 };
 enum listener_kind { LISTENER_PROXY = 1, LISTENER_LOCAL_PORT };
 enum socket_flag { SOCKETS_ALL = 1, SOCKETS_OF_ROOT = 2 /* docker's and its like, where a path or SOCKETS_ALL has them */ };

@@ -23,7 +23,7 @@ void expect_no_namespaces(pid_t forker)
 
 static ssize_t read_text(const char *path, char *text, size_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
 
 	if (fd >= 0)

@@ -9,7 +9,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* One wake-up has all reports of a while, and most of them come with their command's end. */
+/* The first report after a while goes at once, so that it is judged while its command goes on; one wake-up has all that follow in a while. */
 enum { PASS_NS = 10 * 1000 * 1000, FULL_BYTES = 64 << 10 };
 
 enum { BUFFER_BYTES = 256 << 10, MOST_FOLDED = 4096, WAYS = 4, MOST_LOSERS = 64, MOST_SESSIONS = 64 };
@@ -29,6 +29,7 @@ static struct {
 	struct folded folded[MOST_FOLDED];	/* WAYS for each hash: one more takes the place of one of them, and may come again */
 	unsigned n_folded, turn;
 	struct session sessions[MOST_SESSIONS];	/* by their id */
+	struct timespec taken;			/* when reports were last passed on */
 	struct loser losers[MOST_LOSERS];	/* more commands at once than this lose reports without a word */
 } state = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -108,6 +109,14 @@ static void count_lost(pid_t init)
 		*free = (struct loser){ init, 1 };
 }
 
+static bool is_due(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - state.taken.tv_sec) * 1000000000LL + now.tv_nsec - state.taken.tv_nsec >= PASS_NS;
+}
+
 /* With the lock held. Sees to it that the loop is woken. */
 static void keep(const struct report *report, const char *path)
 {
@@ -116,7 +125,7 @@ static void keep(const struct report *report, const char *path)
 		return;
 	}
 	if (state.used == 0)
-		wake_after(PASS_NS);
+		wake_after(is_due() ? 1 : PASS_NS);
 	else if (state.used < FULL_BYTES && state.used + report->size >= FULL_BYTES)
 		wake_after(1);
 	memcpy(state.buffers[state.filling] + state.used, report, sizeof *report);
@@ -188,8 +197,10 @@ size_t take_reports(const struct report **first)
 	wake_after(0);
 	*first = (const struct report *)state.buffers[state.filling];
 	used = state.used;
-	if (used > 0)
+	if (used > 0) {
 		state.filling ^= 1;
+		clock_gettime(CLOCK_MONOTONIC, &state.taken);
+	}
 	state.used = 0;
 	pthread_mutex_unlock(&state.lock);
 	return used;

@@ -32,6 +32,12 @@ static bool is_for_kernel(long result)
 	return result == PATH_UNKNOWN || result == -ENOENT || result == -EACCES || result == -ENAMETOOLONG;
 }
 
+/* What is not the monitor's: of a place that was reached (0), or an error. */
+static struct answer leave_or_fail(const struct place *place, long result)
+{
+	return result == 0 ? leave_to_kernel(place) : is_for_kernel(result) ? let_continue() : give_result(result);
+}
+
 /* Of a place that `go_to` has reached: is the name one that the monitor makes or removes, or refuses to? `.`, `..` and `/` are the kernel's
  * to refuse. */
 static bool is_ours(const struct place *place)
@@ -77,7 +83,7 @@ static long judge_making(struct place *place, bool is_directory)
 static struct answer make_directory(const struct call *call, struct argument path, mode_t mode)
 {
 	struct place place;
-	struct answer answer = let_continue();
+	struct answer answer;
 	long result = go_to(&place, call, path.directory_fd, path.address, 0);
 
 	if (result == 0 && is_ours(&place)) {
@@ -88,8 +94,8 @@ static struct answer make_directory(const struct call *call, struct argument pat
 			end_making();
 		}
 		answer = give_result(result);
-	} else if (result != 0 && !is_for_kernel(result)) {
-		answer = give_result(result);
+	} else {
+		answer = leave_or_fail(&place, result);
 	}
 	leave(&place);
 	return answer;
@@ -98,7 +104,7 @@ static struct answer make_directory(const struct call *call, struct argument pat
 static struct answer make_node(const struct call *call, struct argument path, mode_t mode)
 {
 	struct place place;
-	struct answer answer = let_continue();
+	struct answer answer;
 	long result = go_to(&place, call, path.directory_fd, path.address, 0);
 	mode_t type = mode & S_IFMT;
 
@@ -111,8 +117,8 @@ static struct answer make_node(const struct call *call, struct argument path, mo
 			end_making();
 		}
 		answer = give_result(result);
-	} else if (result != 0 && !is_for_kernel(result)) {
-		answer = give_result(result);
+	} else {
+		answer = leave_or_fail(&place, result);
 	}
 	leave(&place);
 	return answer;
@@ -121,7 +127,7 @@ static struct answer make_node(const struct call *call, struct argument path, mo
 static struct answer make_symlink(const struct call *call, uint64_t target, struct argument path)
 {
 	struct place place;
-	struct answer answer = let_continue();
+	struct answer answer;
 	char text[PATH_MAX];
 	long length = copy_path(call->thread, target, text, sizeof text), result;
 
@@ -133,8 +139,8 @@ static struct answer make_symlink(const struct call *call, uint64_t target, stru
 		if (result == 0)
 			result = outcome(symlinkat(text, place.directory, name_of(&place)));
 		answer = give_result(result);
-	} else if (result != 0 && !is_for_kernel(result)) {
-		answer = give_result(result);
+	} else {
+		answer = leave_or_fail(&place, result);
 	}
 	leave(&place);
 	return answer;
@@ -184,7 +190,7 @@ static long judge_removing(struct place *place, bool as_directory, bool as_file)
 static struct answer remove_name(const struct call *call, struct argument path, int flags)
 {
 	struct place place;
-	struct answer answer = let_continue();
+	struct answer answer;
 	long result;
 
 	if (flags & ~AT_REMOVEDIR)
@@ -195,8 +201,8 @@ static struct answer remove_name(const struct call *call, struct argument path, 
 		if (result == 0)
 			result = outcome(unlinkat(place.directory, name_of(&place), flags));
 		answer = give_result(result);
-	} else if (result != 0 && !is_for_kernel(result)) {
-		answer = give_result(result);
+	} else {
+		answer = leave_or_fail(&place, result);
 	}
 	leave(&place);
 	return answer;

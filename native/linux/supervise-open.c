@@ -46,7 +46,7 @@ static int open_again(int object, uint64_t flags)
 	char path[OWN_PATH_BYTES];
 
 	own_path(path, object);
-	return open(path, (int)(flags & ~(uint64_t)(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY);
+	return openat(AT_FDCWD, path, (int)(flags & ~(uint64_t)(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY);
 }
 
 struct later_open { int object; uint64_t flags; };
@@ -188,8 +188,10 @@ static struct answer open_place(struct place *place, const struct wish *how, lon
 		bool creates = (how->flags & O_CREAT) && !nameless, monitors = holds_monitors_name(place) || is_closed_elsewhere(place) || empties_unseen(how->flags), may;
 
 		/* A directory, or a mistake: the kernel says what of both it is. And it sees to all else that is its own. */
-		if ((creates && (place->must_be_directory || (place->directory < 0 && S_ISDIR(place->status.st_mode)))) || (!monitors && !place->follows && !nameless))
+		if (creates && (place->must_be_directory || (place->directory < 0 && S_ISDIR(place->status.st_mode))))
 			return let_continue();
+		if (!monitors && !place->follows && !nameless)
+			return leave_to_kernel(place);
 		may = monitors && creates && place->directory >= 0 && may_create(get_rules(), place->path) && !is_above_closed(get_rules(), place->path);
 		/* Others may make and remove the name meanwhile, but not for ever. */
 		for (int turn = 0; turn < 16; turn++) {
@@ -209,7 +211,7 @@ static struct answer open_place(struct place *place, const struct wish *how, lon
 			return give_result(-ENOTDIR);
 		if (!monitors && S_ISCHR(place->status.st_mode))
 			return supervise_terminal(place, how->flags);
-		return nameless ? open_nameless(place, how) : monitors ? open_existing(place, how->flags) : let_continue();
+		return nameless ? open_nameless(place, how) : monitors ? open_existing(place, how->flags) : leave_to_kernel(place);
 	}
 	/* What the kernel may see otherwise, it shall decide: commands' own domain is the narrower one. */
 	return result == PATH_UNKNOWN || result == -ENOENT || result == -EACCES || result == -ENAMETOOLONG ? let_continue() : give_result(result);
@@ -218,8 +220,10 @@ static struct answer open_place(struct place *place, const struct wish *how, lon
 static struct answer open_for(const struct call *call, int directory_fd, uint64_t address, const struct wish *how)
 {
 	bool follows = !(how->flags & O_NOFOLLOW) && !((how->flags & O_CREAT) && (how->flags & O_EXCL));
+	char path[PATH_MAX];
+	long length;
 	struct place place;
-	struct answer answer;
+	struct answer answer = let_continue();
 
 	/* It opens nothing. */
 	if (how->flags & O_PATH)
@@ -231,8 +235,15 @@ static struct answer open_for(const struct call *call, int directory_fd, uint64_
 		return let_continue();
 	if ((how->flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(how->flags & TMPFILE))
 		return give_result(-EINVAL);
-	answer = open_place(&place, how, go_to(&place, call, directory_fd, address, follows ? WAY_FOLLOW : 0));
-	leave(&place);
+	length = copy_path(call->thread, address, path, sizeof path);
+	answer.nothing_to_tell = length > 0 && is_granted_device(path);
+	/* Of all files that are written to, `/dev/null` is the most frequent. */
+	if (length < 0) {
+		answer = length == -EFAULT ? give_result(length) : answer;
+	} else if (!answer.nothing_to_tell) {
+		answer = open_place(&place, how, go_to_copied(&place, call, directory_fd, path, follows ? WAY_FOLLOW : 0));
+		leave(&place);
+	}
 	return answer.kind == ANSWER_CONTINUE && empties_unseen(how->flags) ? give_result(-EACCES) : answer;
 }
 

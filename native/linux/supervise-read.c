@@ -1,8 +1,10 @@
 /* Opening to read on behalf: what the policy lets commands read, and no rule of Landlock's. Folders on the way to a denied path, which a
  * rule would list with all below; and what came to lie in one of them after the rules were made. All else is the kernel's to judge. */
 #include "supervise.h"
+#include "caller.h"
 #include "file-systems.h"
 #include "listed-folders.h"
+#include "shared-memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,12 +16,27 @@ static bool lies_in_listed_folder(const struct place *place)
 	return place->directory >= 0 && fstat(place->directory, &folder) == 0 && is_listed_folder(&folder);
 }
 
-/* What a root with a closed path in it holds, and what is left to the kernel there: where commands' own domain reads too. */
+/* What a root with something in it that is closed to reading holds, and what is left to the kernel there: where commands' own domain reads
+ * too. In all other roots that domain reads. */
+static bool is_in_roots_to_read(const struct place *place)
+{
+	if (is_shared_memory(place->path))
+		return true;
+	return reads_are_judged_in_roots() && ((S_ISDIR(place->status.st_mode) && is_monitors(place->path)) || holds_monitors_name(place));
+}
+
 static bool is_monitors_to_read(const struct place *place)
 {
 	if (S_ISDIR(place->status.st_mode))
-		return is_listed_folder(&place->status) || is_monitors(place->path) || holds_monitors_name(place);
-	return holds_monitors_name(place) || (S_ISREG(place->status.st_mode) && lies_in_listed_folder(place));
+		return is_in_roots_to_read(place) || is_listed_folder(&place->status);
+	return is_in_roots_to_read(place) || (S_ISREG(place->status.st_mode) && lies_in_listed_folder(place));
+}
+
+/* Neither a folder nor, in its one spelling, shared memory: what else is opened without following links comes here only because the filter
+ * cannot see paths. */
+static bool is_kernels_to_read(const char *path, uint64_t flags)
+{
+	return !reads_are_judged_in_roots() && !reads_are_observed() && (flags & (O_DIRECTORY | O_NOFOLLOW)) == O_NOFOLLOW && !is_shared_memory(path);
 }
 
 /* Not a mistake of the caller's, nor what depends on who opens it. */
@@ -34,18 +51,28 @@ struct answer supervise_read(const struct call *call, int directory_fd, uint64_t
 {
 	struct place place;
 	struct answer answer = let_continue();
-	long result = go_to(&place, call, directory_fd, address, flags & O_NOFOLLOW ? 0 : WAY_FOLLOW);
+	char path[PATH_MAX];
+	long length = copy_path(call->thread, address, path, sizeof path), result;
 
+	/* The kernel says what is wrong with it. */
+	if (length < 0)
+		return answer;
+	answer.nothing_to_tell = is_kernels_to_read(path, flags);
+	if (answer.nothing_to_tell)
+		return answer;
+	result = go_to_copied(&place, call, directory_fd, path, flags & O_NOFOLLOW ? 0 : WAY_FOLLOW);
 	for (; result == 0; result = follow_link(&place)) {
 		result = look(&place);
 		if (result != 0 || !is_link_to_follow(&place))
 			break;
 	}
-	if (result == 0 && place.path[0] == '/' && may_be_opened(&place, flags) && !is_kernels_own(place.object)) {
-		if (effect_at(get_rules(), place.path) == EFFECT_DENY)
-			answer = give_result(refuse(&place, ACCESS_READ));
-		else if (is_monitors_to_read(&place))
-			answer = open_on_behalf(&place, flags);
+	if (result == 0 && place.path[0] == '/' && may_be_opened(&place, flags)) {
+		bool denied = effect_at(get_rules(), place.path) == EFFECT_DENY;
+
+		if (!denied && !is_monitors_to_read(&place))
+			answer.nothing_to_tell = true;
+		else if (!is_kernels_own(place.object))
+			answer = denied ? give_result(refuse(&place, ACCESS_READ)) : open_on_behalf(&place, flags);
 	}
 	leave(&place);
 	return answer;

@@ -8,17 +8,44 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static bool truncation_covered;
+static const struct plan *plan;
 
-void prepare_supervising(struct supervised_rules *rules, bool covered)
+void prepare_supervising(const struct plan *its_plan, struct supervised_rules *rules)
 {
+	plan = its_plan;
 	set_rules(rules);
-	truncation_covered = covered;
 }
 
 bool truncation_is_covered(void)
 {
-	return truncation_covered;
+	return (plan->handled_fs & LANDLOCK_TRUNCATE_) != 0;
+}
+
+bool reads_are_judged_in_roots(void)
+{
+	return (plan->flags & PLAN_READS_IN_ROOTS) != 0;
+}
+
+bool reads_are_observed(void)
+{
+	return (plan->flags & PLAN_OBSERVE_READS) != 0;
+}
+
+bool is_granted_device(const char *path)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; strncmp(path, "/dev/", 5) == 0 && i < plan->n_rules && !found; i++)
+		found = strcmp(plan->rules[i].path, path) == 0;
+	return found;
+}
+
+struct answer leave_to_kernel(const struct place *place)
+{
+	struct answer answer = let_continue();
+
+	answer.nothing_to_tell = place->path[0] == '/' && effect_at(get_rules(), place->path) == EFFECT_WRITE;
+	return answer;
 }
 
 /* Does the mode let it? What is made or removed is the directory's matter. */

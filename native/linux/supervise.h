@@ -44,9 +44,23 @@ struct answer supervise_metadata(const struct call *call);
 /* truncate. May block: a lease that another process holds, a large file. */
 struct answer supervise_truncate(const struct call *call);
 
-/* Before the first call. `truncation_covered`: commands' domain handles `truncate` (Landlock ABI 3). */
-void prepare_supervising(struct supervised_rules *rules, bool truncation_covered);
+/* Before the first call. The plan must stay. */
+void prepare_supervising(const struct plan *plan, struct supervised_rules *rules);
+
+/* Does commands' domain handle `truncate` (Landlock ABI 3)? */
 bool truncation_is_covered(void);
+
+/* Are all opens for reading judged in writable roots, or only those of folders on the way to what is closed, and of shared memory? */
+bool reads_are_judged_in_roots(void);
+
+/* Are opens for reading observed? */
+bool reads_are_observed(void);
+
+/* A device that commands' own domain opens by a rule of its own, spelled as the rule has it. */
+bool is_granted_device(const char *path);
+
+/* The kernel carries out what is not the monitor's, in a place that was looked at. */
+struct answer leave_to_kernel(const struct place *place);
 
 /* Tells that `operation` was refused. Returns the errno as the rung with mounts has it: EACCES where reads are denied or the mode itself
  * refuses it, else EROFS. */

@@ -1,15 +1,15 @@
-// The denials of one command while it runs: what the launcher tells is kept, bounded, and, where somebody listens, judged at once.
+// The denials of one command while it runs: what the launcher tells is judged at once and kept, bounded.
 import type { AccessReport } from '../platform/backend.js'
+import type { Observation } from '../platform/launch-plan.js'
 import type { Circumstances } from './access-denial.js'
 import { type Denial, keyOf } from './denial.js'
-import type { DenialSources } from './denials.js'
 
 /** More than the launcher tells of one command. */
 const MOST_REPORTS = 4096
 
 export type DenialListener = (denial: Denial) => void
 
-type Judging = typeof import('./access-denial.js') & typeof import('./denials.js')
+type Judging = typeof import('./access-denial.js') & typeof import('./reported-denials.js')
 
 /**
  * What judges denials, for all commands of a sandbox. Most commands have none, so it is loaded for the first one; and only once, as each
@@ -23,7 +23,7 @@ export class DenialJudge {
   }
 
   async load(): Promise<Judging> {
-    this.#loaded ??= { ...await import('./access-denial.js'), ...await import('./denials.js') }
+    this.#loaded ??= { ...await import('./access-denial.js'), ...await import('./reported-denials.js') }
     return this.#loaded
   }
 }
@@ -32,7 +32,7 @@ export interface DenialLogOptions {
   readonly judge: DenialJudge
   /** As it is now. */
   readonly circumstances: () => Circumstances
-  readonly observe: DenialSources['observe']
+  readonly observe: Observation
   /** Undefined: nobody listens at this moment. */
   readonly listener: () => DenialListener | undefined
   /** The listener threw. */
@@ -43,77 +43,95 @@ export class DenialLog {
   /** Accesses that were too many to be told or kept: some of them may have been denied. */
   lost = 0
   readonly #options: DenialLogOptions
-  readonly #reports: AccessReport[] = []
-  /** What needs no judging: the proxy's. */
-  readonly #known: Denial[] = []
-  /** Those from here on were not judged for a listener yet. */
-  #judged = 0
-  #told: Set<string> | undefined
+  #reports = 0
+  /** Of the launcher's, what is not judged yet. */
+  #waiting: AccessReport[] = []
+  /** A program that may not be looked into may have tried anything. */
+  #blind = false
+  /** By their keys. What needs no judging, the proxy's, apart: it comes first. */
+  readonly #known = new Map<string, Denial>()
+  readonly #found = new Map<string, Denial>()
+  readonly #told = new Set<string>()
+  /** While something waits. Never rejects. */
   #judging: Promise<void> | undefined
+  #failure: { readonly error: unknown } | undefined
 
   constructor(options: DenialLogOptions) {
     this.#options = options
   }
 
+  /** Judges it while the command goes on, and with the host as it is then: what comes in one turn together. */
   add(report: AccessReport): void {
-    if (this.#reports.length >= MOST_REPORTS) {
+    if (this.#reports >= MOST_REPORTS) {
       this.lost++
       return
     }
-    this.#reports.push(report)
-    if (this.#options.listener() !== undefined) this.#judging ??= this.#judge()
+    this.#reports++
+    this.#waiting.push(report)
+    this.#judging ??= this.#judge().catch(error => { this.#failure ??= { error } })
   }
 
   /** A denial that is one already. */
   addKnown(denial: Denial): void {
-    if (this.#known.length >= MOST_REPORTS) {
+    const key = keyOf(denial)
+    if (this.#known.has(key)) return
+    if (this.#known.size >= MOST_REPORTS) {
       this.lost++
       return
     }
-    this.#known.push(denial)
+    this.#known.set(key, denial)
     this.#tell([denial])
   }
 
   /**
-   * All denials, with what the command wrote about them. Mostly there are none: then what judges them is not even loaded; a promise
-   * where it has to be. A listener has heard all of the launcher's by then.
+   * All denials, with what the command wrote about them; a promise where some are not judged yet. Mostly there are none: then what judges
+   * them is not even loaded.
+   *
+   * @throws what judging threw
    */
   find(text: string): readonly Denial[] | Promise<readonly Denial[]> {
-    const told = DENIAL_WORDS.test(text) ? text : ''
-    if (this.#reports.length === 0 && this.#known.length === 0 && told === '') return NONE
     const { loaded } = this.#options.judge
-    return loaded === undefined || this.#judging !== undefined ? this.#findLater(told) : this.#find(loaded, told)
+    const speaks = DENIAL_WORDS.test(text)
+    if (this.#judging !== undefined || (speaks && loaded === undefined)) return this.#findLater(speaks ? text : '')
+    return this.#all(speaks ? loaded : undefined, text)
   }
 
   async #findLater(text: string): Promise<readonly Denial[]> {
     await this.#judging
-    return this.#find(await this.#options.judge.load(), text)
+    return this.#all(text === '' ? undefined : await this.#options.judge.load(), text)
   }
 
-  #find({ findDenials }: Judging, text: string): readonly Denial[] {
+  #all(judging: Judging | undefined, text: string): readonly Denial[] {
+    if (this.#failure !== undefined) throw this.#failure.error
     const { circumstances, observe } = this.#options
-    const found = findDenials({ ...circumstances(), observe: this.lost > 0 ? 'off' : observe, text, reports: this.#reports })
-    const denials = this.#known.length === 0 ? found : [...new Map([...this.#known, ...found].reverse().map(denial => [keyOf(denial), denial])).values()].reverse()
-    // What only stderr told is news.
+    const seen = new Set([...this.#found.values()].map(({ path }) => path))
+    const reported = judging === undefined ? [] : judging.reportedDenials({ ...circumstances(), observe: this.lost > 0 || this.#blind ? 'off' : observe, text, seen })
+    const denials = [...this.#known.values(), ...[...this.#found.values(), ...reported].filter(denial => !this.#known.has(keyOf(denial)))]
+    // What only stderr told is news, and all is to whoever listens only now.
     this.#tell(denials)
     return denials
   }
 
-  /** What came in one turn together, with one look at the host. */
   async #judge(): Promise<void> {
-    const { denialOf } = await this.#options.judge.load()
-    const waiting = this.#reports.slice(this.#judged)
-    this.#judged = this.#reports.length
+    const { denialOf } = await (this.#options.judge.loaded ?? this.#options.judge.load())
+    const waiting = this.#waiting
+    this.#waiting = []
     this.#judging = undefined
     const circumstances = this.#options.circumstances()
-    this.#tell(waiting.flatMap(report => denialOf(circumstances, report) ?? []))
+    for (const report of waiting) {
+      this.#blind ||= report.path === undefined
+      const denial = denialOf(circumstances, report)
+      const key = denial === undefined ? '' : keyOf(denial)
+      if (denial === undefined || this.#found.has(key)) continue
+      this.#found.set(key, denial)
+      this.#tell([denial])
+    }
   }
 
   #tell(denials: readonly Denial[]): void {
     for (const denial of denials) {
       const listener = this.#options.listener()
       if (listener === undefined) return
-      this.#told ??= new Set()
       const key = keyOf(denial)
       if (this.#told.has(key)) continue
       this.#told.add(key)
@@ -125,8 +143,6 @@ export class DenialLog {
     }
   }
 }
-
-const NONE: readonly Denial[] = []
 
 /** What the C library has for EACCES, EPERM and EROFS (other programs start theirs in lower case), and git where it cannot sign. */
 const DENIAL_WORDS = /permission denied|operation not permitted|read-only file system|No private key found for|failed to sign the data|^fatal: Stray .+ directory found/im

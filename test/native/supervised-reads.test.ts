@@ -64,6 +64,20 @@ describe.each(ALL_RUNGS)('$name: beside a denied path', variant => {
     expect(await sh(`cat ${workspace.outside}/keys/one`)).toMatch(/denied/i)
   })
 
+  test('outside of every root: a folder on the way is listed, what lies in it is read without following links too, what is denied is not', async () => {
+    const { workspace, sandbox, sh } = await start(({ outside }) => {
+      mkdirSync(join(outside, 'way/keys'), { recursive: true })
+      for (const path of ['keys/one', 'open']) writeFileSync(join(outside, 'way', path), path === 'open' ? 'open' : SECRET)
+      return { policy: { mode: 'workspace-write', deny: [join(outside, 'way/keys')] } }
+    })
+    const way = join(workspace.outside, 'way')
+    const read = (path: string): string => `dd status=none iflag=nofollow if=${path}`
+    expect(await sh(`ls ${way}; ls src; ${read(`${way}/open`)}; ${read('src/file')}; cd src && ${read('file')}; ${read('/dev/null')}`)).toBe('keys\nopen\nfile\nopenopenopen')
+    expect(await sh('mkdir made; echo made > made/file; ls made; ls .')).toBe('file\nkeys\nmade\nsrc')
+    for (const command of [read(`${way}/keys/one`), `cd ${way} && ${read('keys/one')}`, `ls ${way}/keys`]) expect({ command, result: await sh(command) }).toEqual({ command, result: expect.stringMatching(/denied/i) as string })
+    expect((await sandbox.exec(['ls', `${way}/keys`])).denials).toMatchObject([{ operation: 'read', path: join(way, 'keys') }])
+  })
+
   test('thousands of entries there are no matter', async () => {
     const { workspace, sh } = await start()
     for (let i = 0; i < 3000; i++) writeFileSync(join(workspace.path, `entry-${i}`), `${i}`)

@@ -175,6 +175,7 @@ int main(int argc, char **argv)
 {
 	static const uint64_t HANDLED[] = { 0, 0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff };
 	static struct handled_call calls[64];
+	static struct plan plan = { .flags = PLAN_READS_IN_ROOTS };	/* all reads are judged, as the more is then tried */
 	struct supervised_rules *indexed;
 	struct grants grants = { 0 };
 	int abi = (int)syscall(NR_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION_), sockets[2], status;
@@ -212,7 +213,8 @@ int main(int argc, char **argv)
 	close(sockets[1]);
 	close_grants(&grants);
 	umask(0);
-	prepare_supervising(indexed, abi >= 3);
+	plan.handled_fs = handled;
+	prepare_supervising(&plan, indexed);
 	if (child < 0 || prepare_reports() < 0 || start_answering(receive_listener(sockets[0]), calls, (unsigned)(add_file_calls(calls) - calls)) != 0)
 		give_up("start_answering");
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)

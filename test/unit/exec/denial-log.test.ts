@@ -22,17 +22,46 @@ test('nothing told, nothing said: nothing is even loaded', () => {
   expect(judge.loaded).toBeUndefined()
 })
 
-test('only the first denial of a sandbox waits for what judges it', async () => {
+test('what came while the command ran is judged by its end; only what came with the end has to be waited for', async () => {
   const judge = new DenialJudge()
-  const [first, second, third] = [log({ judge }), log({ judge }), log({ judge, listener: () => {} })]
-  for (const each of [first, second]) each.add(write('/etc/hosts'))
+  const [first, second, third] = [log({ judge }), log({ judge }), log({ judge })]
+  first.add(write('/etc/hosts'))
   const later = first.find('')
   expect(later).toBeInstanceOf(Promise)
   expect(paths(await later)).toEqual(['observed /etc/hosts'])
+  second.add(write('/etc/hosts'))
+  await Promise.resolve().then(() => {})
   expect(second.find('')).toEqual(await later)
-  // A listener is told first, in a turn of its own.
-  third.add(write('/etc/hosts'))
-  expect(third.find('')).toBeInstanceOf(Promise)
+  // Words alone are looked at then and there.
+  expect(third.find('tee: /etc/y: Read-only file system')).toMatchObject([{ path: '/etc/y', certainty: 'reported' }])
+})
+
+test('a listener that comes late hears all at the end, each once', async () => {
+  const heard: string[] = []
+  let listener: ((denial: Denial) => void) | undefined
+  const kept = new DenialLog({ judge: new DenialJudge(), circumstances: () => ({ policy, host, cwd: '/w' }), observe: 'writes', listener: () => listener, failed: () => {} })
+  kept.add(write('/etc/hosts'))
+  await kept.find('')
+  listener = denial => heard.push(`${denial.path}`)
+  kept.add(write('/etc/x'))
+  await kept.find('')
+  expect(heard).toEqual(['/etc/x', '/etc/hosts'])
+})
+
+test('where judging fails, the result says so, and nobody else has to catch it', async () => {
+  const kept = new DenialLog({ judge: new DenialJudge(), circumstances: () => { throw new Error('no host') }, observe: 'writes', listener: () => undefined, failed: () => {} })
+  kept.add(write('/etc/hosts'))
+  await new Promise(resolve => setImmediate(resolve))
+  await expect(async () => kept.find('')).rejects.toThrow('no host')
+})
+
+test('a refused connect comes before what only stderr told, with the process that tried', async () => {
+  const kept = log({ observe: 'off' })
+  kept.add({ operation: 'unix-connect', path: 'run/x.sock', refused: true, modeRefuses: false, pid: 7, program: 'docker' })
+  expect(await kept.find('tee: /etc/hosts: Read-only file system')).toMatchObject([
+    { kind: 'unix-socket', path: '/w/run/x.sock', pid: 7, program: 'docker' },
+    { kind: 'file', path: '/etc/hosts' },
+  ])
 })
 
 test('a listener hears each denial once, while the command runs, and what only stderr told at its end', async () => {

@@ -8,7 +8,7 @@ import type { Limits } from '../../../policy/sandbox-policy.js'
 
 const PLAN_MAGIC = 0x31585343
 const PLAN_VERSION = 5
-const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32, supervised: 64, noNetwork: 128, makeSockets: 256, observe: 512, groupEnds: 1024, inside: 2048 } as const
+const PLAN_FLAG = { privateNetwork: 1, landlock: 2, landlockFiles: 4, ownProc: 8, groupMemory: 16, groupPids: 32, supervised: 64, noNetwork: 128, makeSockets: 256, observe: 512, groupEnds: 1024, inside: 2048, observeReads: 4096, readsInRoots: 8192 } as const
 const COMMAND_FLAG = { terminal: 1, stdinPipe: 2, reportStart: 4, groupMemory: 8, groupPids: 16, keep: 32, helper: 64 } as const
 
 const MOUNT_KIND: Record<MountStep['step'], number> = {
@@ -116,6 +116,8 @@ function flagsOf(plan: LinuxNativePlan | LinuxBwrapPlan): number {
     | (plan.groups?.ends === true ? PLAN_FLAG.groupEnds : 0)
     | (plan.observe === 'writes' || plan.observe === 'reads' ? PLAN_FLAG.observe : 0)
     | (plan.backend === 'linux-bwrap' ? PLAN_FLAG.inside : 0)
+    | (plan.observe === 'reads' ? PLAN_FLAG.observeReads : 0)
+    | (plan.supervision?.judgedReads === 'all' ? PLAN_FLAG.readsInRoots : 0)
 }
 
 function writeMount(writer: ByteWriter, step: MountStep, field: string): void {

@@ -1,7 +1,5 @@
-// The denials of one command: what the launcher refused or saw, and what the command itself reported, as far as the policy does
-// deny it.
+// What a command itself reported as denied, as far as the policy does deny it.
 import { SandboxError } from '../errors.js'
-import type { AccessReport } from '../platform/backend.js'
 import type { Observation } from '../platform/launch-plan.js'
 import { decide } from '../policy/decide.js'
 import type { FileAccess } from '../policy/decision.js'
@@ -9,33 +7,27 @@ import { describeDecision } from '../policy/explain.js'
 import { followLinks, followLinksToParent } from '../policy/follow-links.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
-import { absolute, type Circumstances, denialOf } from './access-denial.js'
+import { absolute, type Circumstances } from './access-denial.js'
 import { type Denial, keyOf } from './denial.js'
 import { readReportedPaths } from './reported-paths.js'
 
-export interface DenialSources extends Circumstances {
+export interface ReportSources extends Circumstances {
   /** What the command wrote to stderr. */
   readonly text: string
-  readonly reports: readonly AccessReport[]
-  /** What the launcher saw of all accesses: of these, only what it reported was denied. */
+  /** What the launcher saw of all accesses: of these, only what it told was denied. */
   readonly observe: Observation
+  /** Paths of which the launcher told a denial: nothing is said about them again. */
+  readonly seen: ReadonlySet<string | undefined>
 }
 
-/** What the launcher saw first, each access once; of what the command reports only paths of which the launcher saw nothing. */
-export function findDenials({ policy, host, cwd, text, reports, observe }: DenialSources): Denial[] {
+/** Each access once. */
+export function reportedDenials({ policy, host, cwd, text, observe, seen }: ReportSources): Denial[] {
   const found = new Map<string, Denial>()
-  const add = (denial: Denial | undefined): void => {
-    const key = denial === undefined ? '' : keyOf(denial)
-    if (denial !== undefined && !found.has(key)) found.set(key, denial)
-  }
-  for (const report of reports) add(denialOf({ policy, host, cwd }, report))
-  const seen = new Set([...found.values()].map(({ path }) => path))
-  // A program that may not be looked into may have tried anything.
-  const observed = reports.some(({ path }) => path === undefined) ? 'off' : observe
   for (const { path, operations, readOnly } of readReportedPaths(text)) {
-    const open = operations.filter(operation => readOnly || !isObserved(operation, observed))
+    const open = operations.filter(operation => readOnly || !isObserved(operation, observe))
     const denial = open.length === 0 ? undefined : reportedDenial(policy, host, absolute(policy, cwd, path), open)
-    if (!seen.has(denial?.path)) add(denial)
+    const key = denial === undefined ? '' : keyOf(denial)
+    if (denial !== undefined && !seen.has(denial.path) && !found.has(key)) found.set(key, denial)
   }
   return [...found.values()]
 }

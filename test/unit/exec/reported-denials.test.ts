@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { findDenials } from '../../../src/exec/denials.js'
+import { reportedDenials } from '../../../src/exec/reported-denials.js'
 import { presetPolicy } from '../../../src/policy/presets.js'
 import { resolve } from '../../../src/policy/resolve.js'
 import { fakeHost, symlink } from '../../support/fake-host.js'
@@ -7,7 +7,7 @@ import { fakeHost, symlink } from '../../support/fake-host.js'
 const host = fakeHost({ w: { '.git': { config: '' }, 'notes.txt': '', out: symlink('/etc/hosts'), secret: '' }, etc: { hosts: '' }, home: { user: {} }, tmp: {} }, { cwd: '/w' })
 const policy = resolve({ ...presetPolicy('workspace-write', 'reference'), deny: ['secret'] }, host)
 
-const find = (text: string, cwd = '/w'): string[] => findDenials({ policy, host, cwd, text, reports: [], observe: 'off' }).map(({ operation, path, certainty }) => `${operation} ${path} ${certainty}`)
+const find = (text: string, cwd = '/w', seen: readonly string[] = []): string[] => reportedDenials({ policy, host, cwd, text, observe: 'off', seen: new Set(seen) }).map(({ operation, path, certainty }) => `${operation} ${path} ${certainty}`)
 
 test.each<{ name: string; text: string; denials: readonly string[]; cwd?: string }>([
   { name: 'a write outside every root', text: 'tee: /etc/hosts: Read-only file system', denials: ['write /etc/hosts reported'] },
@@ -26,15 +26,13 @@ test.each<{ name: string; text: string; denials: readonly string[]; cwd?: string
 })
 
 test('the message and the remedy are those of explain', () => {
-  expect(findDenials({ policy, host, cwd: '/w', text: 'cat: secret: Permission denied', reports: [], observe: 'off' })[0]).toMatchObject({
+  expect(reportedDenials({ policy, host, cwd: '/w', text: 'cat: secret: Permission denied', observe: 'off', seen: new Set() })[0]).toMatchObject({
     kind: 'file', message: expect.stringMatching(/^read of "\/w\/secret" denied: .*To allow: /), rule: { path: '/w/secret', effect: 'deny' }, remedy: { text: expect.any(String) },
   })
 })
 
-test('a refused connect comes first, with the process that tried', () => {
-  const denials = findDenials({ policy, host, cwd: '/w', text: 'cat: secret: Permission denied', reports: [{ operation: 'unix-connect', path: 'run/x.sock', refused: true, modeRefuses: false, pid: 7, program: 'docker' }], observe: 'off' })
-  expect(denials.map(({ kind, path, pid, program }) => ({ kind, path, pid, program }))).toEqual([
-    { kind: 'unix-socket', path: '/w/run/x.sock', pid: 7, program: 'docker' },
-    { kind: 'file', path: '/w/secret', pid: undefined, program: undefined },
-  ])
+test('nothing is said of what the launcher told already', () => {
+  const text = 'cat: secret: Permission denied\ntee: /etc/hosts: Read-only file system'
+  expect(find(text, '/w', ['/w/secret'])).toEqual(['write /etc/hosts reported'])
+  expect(find(text)).toEqual(['read /w/secret reported', 'write /etc/hosts reported'])
 })
