@@ -1,7 +1,7 @@
 // The rules that hold on this machine: the user's files, those of trusted projects, and what requirements add. Reads files, changes none.
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { homedir } from 'node:os'
 import path from 'node:path'
+import { userHome } from '../host/snapshot.js'
 import { type CommandRules, mergeRules, NO_RULES, type PrefixRule, type RuleSource } from './command-rules.js'
 import { RulesError } from './rules-error.js'
 import { parseRules } from './rules-file.js'
@@ -87,7 +87,7 @@ function readFolder(folder: string, source: RuleSource): CommandRules {
 
 function readFile(file: string, source: RuleSource): CommandRules {
   try {
-    const rules = parseRules(readRulesText(file), { name: file, source, home: homedir() })
+    const rules = parseRules(readRulesText(file), { name: file, source, home: userHome() })
     return source === 'user' ? rules : onlyStricter(rules, file)
   } catch (error) {
     if (!(error instanceof RulesError)) throw error

@@ -1,12 +1,11 @@
 // `execpolicy check`: which rules of the given files a command meets, as JSON in the form of the reference. Runs nothing.
-import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { matchRules, mergeRules, strictest } from '../approval/command-rules.js'
 import { readRulesText } from '../approval/load-rules.js'
 import { RulesError } from '../approval/rules-error.js'
 import { parseRules } from '../approval/rules-file.js'
 import { SandboxError } from '../errors.js'
-import { currentFolder } from '../host/snapshot.js'
+import { currentFolder, userHome } from '../host/snapshot.js'
 import type { Arguments } from './arguments.js'
 import { print } from './print.js'
 
@@ -20,7 +19,7 @@ export async function execpolicy({ options, words: [subcommand, ...command] }: A
   if (command.length === 0) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to check', remedy: 'Give one after --: `codex-sandbox execpolicy check --rules FILE -- COMMAND`.' })
   const cwd = currentFolder()
   try {
-    const rules = mergeRules(...options.rules.map(file => parseRules(readRulesText(resolve(cwd, file), file), { name: file, source: 'user', home: homedir() })))
+    const rules = mergeRules(...options.rules.map(file => parseRules(readRulesText(resolve(cwd, file), file), { name: file, source: 'user', home: userHome() })))
     const matches = matchRules(rules, command, { resolveHostExecutables: options.resolveHostExecutables === true, cwd })
     const answer = {
       matchedRules: matches.map(({ rule, matchedPrefix, resolvedProgram }) => ({ prefixRuleMatch: { matchedPrefix, decision: rule.decision, resolvedProgram, justification: rule.justification } })),

@@ -1,9 +1,8 @@
 // `learn`: the smallest policy that a command needs, found by running it.
 import { constants, openSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { SandboxError } from '../errors.js'
-import { currentFolder, currentPlatform, takeSnapshot } from '../host/snapshot.js'
+import { currentFolder, currentPlatform, takeSnapshot, userHome } from '../host/snapshot.js'
 import { learn as learnPolicy, type Learned, type LearnRun } from '../learn/learn.js'
 import { policyJson, policyToml } from '../learn/policy-text.js'
 import type { Reason, Withheld } from '../learn/proposal.js'
@@ -33,7 +32,7 @@ export async function learn({ verb, options, words }: Arguments): Promise<number
       allowDegraded: (options.allowDegraded ?? []).map(name => oneOf('--allow-degraded', name, Object.keys(DEGRADATIONS) as DegradationName[])),
       ...(options.backend === undefined ? configured : { backend: oneOf('--backend', options.backend, LINUX_BACKENDS) }),
       ...(options.rung === undefined ? {} : { rung: oneOf('--rung', options.rung, RUNGS) }),
-      allowBroadRoots: policy.write.some(path => path === '/' || path === homedir()),
+      allowBroadRoots: policy.write.some(path => path === '/' || path === userHome()),
     },
     argv: words,
     ...(options.timeout === undefined ? {} : { timeoutMs: parseDurationMs('--timeout', options.timeout) }),

@@ -1,9 +1,8 @@
 // The options that say what is allowed → one policy. Reads the file that --policy names, and the configuration where it is asked for.
-import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import type { LoadConfigOptions, LoadedConfig } from '../config/load.js'
 import { SandboxError } from '../errors.js'
-import { currentFolder } from '../host/snapshot.js'
+import { currentFolder, userHome } from '../host/snapshot.js'
 import type { LinuxBackend } from '../platform/launch-plan.js'
 import { combineNetwork } from '../policy/network-policy.js'
 import type { NetworkRules } from '../policy/domains.js'
@@ -37,7 +36,7 @@ export interface PolicyContext {
  * @throws SandboxError `option_invalid`, `policy_contradiction`, `requirement_conflict`, and all that `parsePolicy` and `loadConfig` throw
  */
 export async function policyFromOptions(verb: Verb, options: Options, context: PolicyContext): Promise<SandboxPolicy> {
-  const { cwd, home = homedir() } = context
+  const { cwd, home = userHome() } = context
   const loaded = await loadedConfig(verb, options, context)
   const base = await basePolicy(verb, options, loaded)
   const paths = (given: readonly string[] | undefined): string[] => (given ?? []).map(path => absolute(cwd, home, path))
@@ -147,10 +146,12 @@ async function policyText(given: string, cwd: string): Promise<{ readonly input:
 }
 
 /** Against this process's cwd; `~/` is our home, since a shell leaves it alone in --option=~/path. */
-function absolute(cwd: string, home: string, path: string): string {
+function absolute(cwd: string, home: string | undefined, path: string): string {
   // The policy may be for another system than this one.
   const platform = cwd.startsWith('/') ? 'linux' : 'windows'
-  return path === '~' || path.startsWith('~/') ? resolveText(platform, home, `.${path.slice(1)}`) : resolveText(platform, cwd, path)
+  if (path !== '~' && !path.startsWith('~/')) return resolveText(platform, cwd, path)
+  if (home === undefined) throw new SandboxError('path_invalid', { field: 'path', value: path }, { detail: 'this user has no home folder', remedy: 'Set HOME, or give the path in full.' })
+  return resolveText(platform, home, `.${path.slice(1)}`)
 }
 
 function limits(options: Options): Limits {

@@ -1,12 +1,11 @@
 // `run` and `sandbox`: one command in a sandbox made for it, as if it ran bare.
 import { constants, fstatSync, ftruncateSync, openSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { SandboxError } from '../errors.js'
 import type { ParsedSandboxOptions, SpawnOptions } from '../exec/options.js'
 import type { ExecResult } from '../exec/result.js'
 import { createParsedSandbox, type Sandbox } from '../exec/sandbox.js'
-import { currentFolder, currentPlatform, takeSnapshot } from '../host/snapshot.js'
+import { currentFolder, currentPlatform, takeSnapshot, userHome } from '../host/snapshot.js'
 import { DEGRADATIONS, type DegradationName, LINUX_BACKENDS, RUNGS, WINDOWS_MODES } from '../platform/launch-plan.js'
 import type { HostSnapshot, PlatformName } from '../policy/host-snapshot.js'
 import { resolveText } from '../policy/path-syntax.js'
@@ -119,10 +118,10 @@ function optionsOfCommand({ timeout, idleTimeout, killGrace, background }: Optio
 }
 
 async function optionsOfSandbox({ verb, options }: Arguments, other: HostSnapshot | undefined): Promise<ParsedSandboxOptions> {
-  const [cwd, home] = other === undefined ? [currentFolder(), homedir()] : [other.cwd, other.home ?? '/']
+  const [cwd, home] = other === undefined ? [currentFolder(), userHome()] : [other.cwd, other.home]
   const notices: string[] = []
   let configured: Pick<ParsedSandboxOptions, 'backend'> = {}
-  const policy = await policyFromOptions(verb, options, { cwd, home, ...(other === undefined ? {} : { config: { elsewhere: true as const } }), onNotice: notice => notices.push(`codex-sandbox: ${notice}\n`), onBackend: backend => { configured = { backend } } })
+  const policy = await policyFromOptions(verb, options, { cwd, ...(home === undefined ? {} : { home }), ...(other === undefined ? {} : { config: { elsewhere: true as const } }), onNotice: notice => notices.push(`codex-sandbox: ${notice}\n`), onBackend: backend => { configured = { backend } } })
   if (notices.length > 0 && options.quiet !== true) await print(process.stderr, notices.join(''))
   const asked: ParsedSandboxOptions = {
     policy,

@@ -1,10 +1,9 @@
 // Configuration as a whole: every layer read and checked, merged, and held within the requirements.
 import { createHash } from 'node:crypto'
 import { realpathSync, statSync } from 'node:fs'
-import { homedir } from 'node:os'
 import path from 'node:path'
 import { SandboxError, type TextPlace } from '../errors.js'
-import { currentPlatform } from '../host/snapshot.js'
+import { currentPlatform, userHome } from '../host/snapshot.js'
 import type { LinuxBackend } from '../platform/launch-plan.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import { escapeGlob } from '../policy/glob.js'
@@ -153,10 +152,13 @@ function withMode(config: EffectiveConfig, { sandboxMode, normalMode }: ModeChoi
   return boundConfig({ ...config, sandboxMode: sandboxMode ?? (isSaid('sandbox_mode') ? config.sandboxMode : normalMode ?? config.sandboxMode) }, requirements).config
 }
 
-/** CODEX_HOME, else `~/.codex`. */
+/** CODEX_HOME, else `~/.codex`. @throws SandboxError `option_missing` for a user who has neither */
 export function codexHomeOf(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const named = env['CODEX_HOME']
-  return named === undefined || named === '' ? path.join(env['HOME'] || homedir(), '.codex') : path.resolve(named)
+  if (named !== undefined && named !== '') return path.resolve(named)
+  const home = userHome(env)
+  if (home === undefined) throw new SandboxError('option_missing', { field: 'CODEX_HOME', value: undefined }, { detail: 'this user has no home folder in which the configuration could be', remedy: 'Set CODEX_HOME or HOME to an absolute path.' })
+  return path.join(home, '.codex')
 }
 
 interface Sources {
@@ -346,11 +348,11 @@ function rootPaths(options: LoadConfigOptions, { workspaceWrite }: EffectiveConf
 }
 
 function placesOf({ env = process.env }: LoadConfigOptions): { readonly tmpdir: string | undefined; readonly both: (root: string) => string[] } {
-  const home = env['HOME'] || homedir()
+  const home = userHome(env)
   return {
     tmpdir: env['TMPDIR'] || undefined,
     both(root) {
-      const written = root.startsWith('~') ? path.join(home, root.slice(1)) : path.resolve(root)
+      const written = root.startsWith('~') && home !== undefined ? path.join(home, root.slice(1)) : path.resolve(root)
       return [...new Set([written, real(written) ?? written])]
     },
   }

@@ -29,10 +29,12 @@ export interface SnapshotOptions {
 export function takeSnapshot({ selfPaths, cwd = currentFolder(), env = process.env }: SnapshotOptions): HostSnapshot {
   const { platform, wsl } = currentSystem()
   const home = homeFolder(platform, env)
+  const accountHome = accountFolder()
   return {
     platform,
     cwd,
     home,
+    ...(accountHome === undefined || accountHome === home ? {} : { accountHome }),
     tmpdir: nonEmpty(platform === 'windows' ? env['TEMP'] || env['TMP'] : env['TMPDIR']),
     codexHome: codexHomeFolder(env, home),
     uid: process.getuid?.() ?? -1,
@@ -165,9 +167,17 @@ const unlessUnseen = <Answer>(ask: () => Answer): Answer | undefined => unless(U
 function homeFolder(platform: PlatformName, env: NonNullable<SnapshotOptions['env']>): string | undefined {
   const named = nonEmpty(platform === 'windows' ? env['USERPROFILE'] : env['HOME'])
   if (named !== undefined && path.isAbsolute(named)) return named
-  // A user without an entry in the database (containers) has no home; userInfo throws then.
-  return unlessNoUser(() => nonEmpty(userInfo().homedir))
+  return accountFolder()
 }
+
+/** A user without an entry in the database (containers) has none; userInfo throws then. */
+function accountFolder(): string | undefined {
+  const folder = unlessNoUser(() => nonEmpty(userInfo().homedir))
+  return folder !== undefined && path.isAbsolute(folder) ? folder : undefined
+}
+
+/** Where `~` leads for this user: HOME where that is absolute, else as the account has it. Undefined: it has none. */
+export const userHome = (env: NonNullable<SnapshotOptions['env']> = process.env): string | undefined => homeFolder(currentPlatform(), env)
 
 function unlessNoUser<Answer>(ask: () => Answer): Answer | undefined {
   try {

@@ -95,6 +95,8 @@ export interface HostSnapshot {
   /** The policy's cwd when the caller names none. */
   readonly cwd: string
   readonly home: string | undefined
+  /** The home folder of the account, where HOME names another one: its keys and tokens lie there all the same. */
+  readonly accountHome?: string
   /** $TMPDIR of the embedding process, undefined when unset or empty. */
   readonly tmpdir: string | undefined
   /** CODEX_HOME, or its default `~/.codex`. */

@@ -50,13 +50,17 @@ export function secretRules(host: HostSnapshot, policy: SandboxPolicy, cwd: stri
 }
 
 function places(host: HostSnapshot): { path: string; open: readonly string[] }[] {
-  const { platform, home, codexHome } = host
+  const { platform, codexHome, accountHome } = host
   const inHome = SECRET_PLACES.flatMap(({ path, open = [] }) => {
     if (path.startsWith('/')) return platform === 'windows' ? [] : [{ path, open }]
-    return home === undefined ? [] : [{ path: joinPath(platform, home, path), open }]
+    return homesOf(host).map(home => ({ path: joinPath(platform, home, path), open }))
   })
-  return [...inHome, ...(codexHome === undefined ? [] : CODEX_SECRETS.map(path => ({ path: joinPath(platform, codexHome, path), open: [] })))]
+  const codexHomes = [codexHome, accountHome === undefined ? undefined : joinPath(platform, accountHome, '.codex')].filter(folder => folder !== undefined)
+  return [...inHome, ...codexHomes.flatMap(folder => CODEX_SECRETS.map(path => ({ path: joinPath(platform, folder, path), open: [] })))]
 }
+
+const homesOf = ({ home, accountHome }: HostSnapshot): string[] => [home, accountHome].filter(folder => folder !== undefined)
+
 
 function publicParts(host: HostSnapshot, folder: string, open: readonly string[], own: Layer): PathRule[] {
   if (open.length === 0) return []
@@ -82,8 +86,8 @@ function locate(host: HostSnapshot, path: string): Located[] {
 }
 
 /** A place that links to the home folder or above it would deny everything. */
-const tooMuch = ({ platform, home }: HostSnapshot, path: string): boolean =>
-  path === rootOf(platform, path) || home !== undefined && isInside(platform, path, home)
+const tooMuch = (host: HostSnapshot, path: string): boolean =>
+  path === rootOf(host.platform, path) || homesOf(host).some(home => isInside(host.platform, path, home))
 
 const rule = ({ path, entry }: Located, effect: 'read' | 'deny', field: string): PathRule => ({
   path, effect, origin: 'secret', field, owner: undefined,

@@ -1,7 +1,7 @@
 // A policy as a request names it → how to make the sandbox for it.
-import { homedir } from 'node:os'
 import type { Sandbox } from '../exec/sandbox.js'
 import type { ParsedSandboxOptions } from '../exec/options.js'
+import { userHome } from '../host/snapshot.js'
 import { hasGlobSyntax } from '../policy/glob.js'
 import type { OnApproval } from '../approval/approval-request.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
@@ -84,7 +84,7 @@ export function sandboxOptionsOf(policy: SandboxPolicy, { platform, cwd, selfPat
     ...(configuration.backend === undefined ? {} : { backend: configuration.backend }),
     ...(platform === 'windows' ? windowsOptions(configuration) : {}),
     // Naming it is the word that it needs.
-    allowBroadRoots: [...policy.writableRoots, ...policy.write].some(path => path === '/' || path === homedir()),
+    allowBroadRoots: [...policy.writableRoots, ...policy.write].some(path => path === '/' || path === userHome()),
   }
 }
 

@@ -97,11 +97,19 @@ function checkPlace(path: string): void {
 
 /** A socket that nobody listens on is left by a service that was killed. */
 async function removeStale(path: string): Promise<void> {
-  const stats: Stats | undefined = lstatSync(path, { throwIfNoEntry: false })
+  const stats = lookAt(path)
   if (stats === undefined) return
   if (!stats.isSocket() || stats.uid !== ownUid()) throw refused(path, 'something else is there')
   if (await answers(path)) throw refused(path, 'a service listens there already')
   rmSync(path, { force: true })
+}
+
+function lookAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    throw refused(path, `it cannot be looked at (${(error as NodeJS.ErrnoException).code})`, error)
+  }
 }
 
 function answers(path: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { platformName, realFiles, takeSnapshot } from '../../../src/host/snapshot.js'
@@ -27,6 +27,12 @@ test('the facts come from the given environment', () => {
 test('an empty TMPDIR is none, CODEX_HOME has a default, a relative HOME is no home', () => {
   expect(takeSnapshot({ selfPaths: [], env: { HOME: '/h', TMPDIR: '', CODEX_HOME: '' } })).toMatchObject({ tmpdir: undefined, codexHome: '/h/.codex' })
   expect(takeSnapshot({ selfPaths: [], env: { HOME: 'h' } }).home).not.toBe('h')
+})
+
+test('where HOME names another folder than the account has, both are known: keys and tokens lie in the account\'s', () => {
+  const { homedir } = userInfo()
+  expect(takeSnapshot({ selfPaths: [], env: { HOME: '/h' } })).toMatchObject({ home: '/h', accountHome: homedir })
+  for (const env of [{ HOME: homedir }, {}, { HOME: 'h' }]) expect(takeSnapshot({ selfPaths: [], env })).not.toHaveProperty('accountHome')
 })
 
 test('platforms that we do not know are refused', () => {

@@ -354,6 +354,13 @@ describe('secrets', () => {
     expect(secret({ deny: ['/home/user'] })).toEqual(['deny /home/user'])
   })
 
+  test('where HOME names another folder, those of the account\'s home are denied as well; its other files are not', () => {
+    const tree = { root: { '.npmrc': '', '.ssh': { id: '' }, '.gitconfig': '', '.codex': { 'auth.json': '' } }, ...home({}, { '.npmrc': '' }) as object }
+    const rules = lines(resolved(tree, { denySecrets: { except: [] } }, { accountHome: '/root' })).filter(line => !line.includes(W))
+    expect([...rules].sort()).toEqual(['deny /home/user/.npmrc', 'deny /root/.codex/auth.json', 'deny /root/.npmrc', 'deny /root/.ssh'])
+    expect(lines(resolved(tree, { denySecrets: { except: [] } })).filter(line => !line.includes(W))).toEqual(['deny /home/user/.npmrc'])
+  })
+
   test('CODEX_HOME: the token file', () => {
     expect(lines(resolved(home({}, { '.codex': { 'auth.json': '' } }), { denySecrets: { except: [] } }, { codexHome: '/home/user/.codex' }))).toContain('deny /home/user/.codex/auth.json')
   })

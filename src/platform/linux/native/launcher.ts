@@ -15,6 +15,14 @@ import { encodeCommand, encodeEnvironment, encodePlan } from './plan-codec.js'
 const SET_UP_TIMEOUT_MS = 10_000
 const CLOSE_TIMEOUT_MS = 5_000
 
+/** What helps where a step of set-up fails with an errno that has one cause. */
+const STEP_REMEDIES: readonly { readonly step: string; readonly errno: readonly string[]; readonly detail: string; readonly remedy: string }[] = [
+  {
+    step: 'placeholder', errno: ['EACCES', 'EPERM', 'EROFS'], detail: 'nothing can be made in that folder, which commands may write by the policy, and so the name cannot be kept closed there',
+    remedy: 'Make the folder writable for this user, or take it out of the writable roots (read-only).',
+  },
+]
+
 /**
  * Starts the launcher at `path` and has it set up `plan`.
  *
@@ -237,7 +245,8 @@ class NativeLauncher implements Launcher {
     if (type === FROM_LAUNCHER.FAILED) {
       const { step, errno, path } = readFailure(payload)
       if (step === 'make_listener' && errno === 'EADDRINUSE') return this.#fail(this.#portTaken())
-      return this.#fail(new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) }))
+      const known = STEP_REMEDIES.find(row => row.step === step && row.errno.includes(errno))
+      return this.#fail(new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) }, known))
     }
     if (type !== FROM_LAUNCHER.READY) throw new MalformedFrame(`type ${type} before the set-up`)
     needExactly(payload, 0)
