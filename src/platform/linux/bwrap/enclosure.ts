@@ -53,10 +53,18 @@ export class Enclosure {
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand { return this.#launcher.run(command, handlers) }
   onLost(listener: () => void): void { this.#launcher.onLost(listener) }
 
-  /** Ends all commands; then what was put on the host is removed. */
+  /** Ends all commands; then what was put on the host is removed, also where the launcher's own end is an error. */
   close(): Promise<void> {
-    this.#closed ??= this.#launcher.close().then(() => this.#keeper.close())
+    this.#closed ??= this.#close()
     return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#launcher.close()
+    } finally {
+      await this.#keeper.close()
+    }
   }
 }
 

@@ -38,6 +38,8 @@ class BwrapLauncher implements Launcher {
   readonly #keepsNothing: boolean
   readonly #lostListeners: (() => void)[] = []
   readonly #closing = new Set<Promise<void>>()
+  /** Of ends that nobody waited for: `close` says the first. */
+  readonly #failures: unknown[] = []
   #turn: Turn | undefined
   #pid: number | undefined
   #listeners: readonly HeldListener[] = []
@@ -89,6 +91,7 @@ class BwrapLauncher implements Launcher {
     if (this.#turn !== undefined) this.#retire(this.#turn)
     while (this.#closing.size > 0) await Promise.all(this.#closing)
     for (const { server } of this.#listeners) server.close()
+    if (this.#failures.length > 0) throw this.#failures[0]
   }
 
   #begin(): Turn {
@@ -125,9 +128,9 @@ class BwrapLauncher implements Launcher {
   }
 
   #end(turn: Turn): void {
-    const closing = turn.starting.then(enclosure => enclosure.close(), () => {})
+    const closing = turn.starting.then(enclosure => enclosure.close().catch((error: unknown) => void this.#failures.push(error)), () => {})
     this.#closing.add(closing)
-    void closing.finally(() => this.#closing.delete(closing))
+    void closing.then(() => this.#closing.delete(closing))
   }
 
   /** Ended by itself: what holds the rules is gone, and the sandbox with it. */
