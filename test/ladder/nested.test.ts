@@ -113,6 +113,7 @@ describe.skipIf(reason !== undefined).each(hasBwrap ? WAYS : WAYS.slice(0, 2))('
     { name: 'a protected name that the outer one does not know', task: { policy: { ...POLICY, protect: ['locked'] } }, open: () => `making ${JSON.stringify(join(work, 'locked'))}` },
     { name: 'an empty file that the outer one lets write', task: {}, outer: () => ({ policy: { ...POLICY, write: [join(base, 'empty')] } }), open: () => `writing ${JSON.stringify(join(base, 'empty'))}` },
     { name: 'the network off in an open one', task: {}, outer: () => ({ policy: { ...POLICY, network: 'open' } }), open: () => 'the network' },
+    { name: 'the network off in one that has a proxy', task: {}, outer: () => ({ policy: { ...POLICY, network: { allowedDomains: ['example.com'] } } }), open: () => 'the network (127.0.0.1:' },
     { name: 'another workspace beside that of the outer one', task: {}, open: () => `writing ${JSON.stringify(work)}` },
   ])('relying on the outer one, where it holds less: $name is refused, and what was tried is gone', async ({ name, task, outer: options, open }) => {
     // Known when the test begins.
@@ -122,6 +123,16 @@ describe.skipIf(reason !== undefined).each(hasBwrap ? WAYS : WAYS.slice(0, 2))('
     expect(existsSync(join(work, 'locked'))).toBe(false)
     expect(existsSync(join(work, 'made'))).toBe(false)
     expectUntouched()
+  })
+  test('a server of the outer one\'s own, on a loopback that both share', async () => {
+    // Supervised there is none that commands may connect to.
+    const script = 'python3 -m http.server --bind 127.0.0.1 8099 >/dev/null 2>&1 & i=0; until grep -q ":1FA3 .* 0A " /proc/self/net/tcp || [ $i = 40 ]; do sleep 0.05; i=$((i+1)); done; exec "$0" "$1"'
+    const sandbox = await createSandbox({ policy: POLICY, cwd: work, ...made })
+    const { stdout, stderr } = await sandbox.exec(['sh', '-c', script, process.execPath, entry], { env: environment({ allowDegraded: ['outer-sandbox'] }), onDenial: () => {} })
+    await sandbox.close()
+    expect(stdout, stderr).toContain('nested')
+    const refused = { code: 'layer_missing', field: 'outer-sandbox', message: expect.stringContaining('the network (127.0.0.1:8099, where something listens)') }
+    expect(parse(stdout)).toMatchObject('rung' in made && made.rung === 'supervised' ? { stdout: 'in\nsecret\n' } : refused)
   })
   test('the same denied in both: held', async () => {
     const policy = { ...POLICY, deny: ['secret.txt'], protect: ['locked'] }
@@ -134,6 +145,42 @@ describe.skipIf(reason !== undefined).each(hasBwrap ? WAYS : WAYS.slice(0, 2))('
   test('external-sandbox runs as ever', async () => {
     expect(await outer({ policy: 'external-sandbox' })).toMatchObject({ stdout: 'in\nsecret\n', enforcement: { backend: 'unconfined', degraded: [] } })
     expectUntouched()
+  })
+})
+
+/** A machine of its own as far as the network goes: without an interface but the loopback, on which a server outside of the outer sandbox listens. */
+describe.skipIf(reason !== undefined || process.getuid?.() !== 0)('on a machine that has no way out (as root, who may make one)', () => {
+  const OUTER = `
+    import { createServer } from 'node:net'
+    import { createSandbox } from ${JSON.stringify(join(process.cwd(), 'dist/index.js'))}
+    const [entry, options, serves] = process.argv.slice(1)
+    let connections = 0
+    const server = createServer(socket => { connections++; socket.end('reached') })
+    if (serves === 'yes') await new Promise(resolve => server.listen(7999, '127.0.0.1', resolve))
+    const sandbox = await createSandbox(JSON.parse(options))
+    const { stdout, stderr } = await sandbox.exec([process.execPath, entry], { env: JSON.parse(process.env.NESTED_ENV), onDenial: () => {} })
+    await sandbox.close()
+    server.close()
+    console.log(stdout.split('\\n')[0] || stderr)
+    console.log(connections)`
+  const inNetwork = (serves: 'yes' | 'no', script: string): { answer: NestedAnswer; connections: number } => {
+    const options = JSON.stringify({ policy: { ...POLICY, network: 'open' }, cwd: work, rung: 'supervised' })
+    const { stdout, stderr } = spawnSync('unshare', ['--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath, '--input-type=module', '-e', OUTER, entry, options, serves], {
+      encoding: 'utf8', env: { ...process.env, NESTED_ENV: JSON.stringify(environment({ allowDegraded: ['outer-sandbox'], script })) },
+    })
+    expect(stdout, stderr).toContain('nested')
+    return { answer: parse(stdout), connections: Number(stdout.trim().split('\n').at(-1)) }
+  }
+  const CONNECT = `exec 3<>/dev/tcp/127.0.0.1/7999 && head -c 7 <&3`
+
+  test('a server on its loopback, which the policy denies, is found; nothing runs', () => {
+    const { answer, connections } = inNetwork('yes', `bash -c '${CONNECT}'`)
+    expect(answer).toMatchObject({ code: 'layer_missing', field: 'outer-sandbox', message: expect.stringContaining('the network (127.0.0.1:7999, where something listens)') })
+    // The trials', for checkHost and createSandbox.
+    expect(connections).toBe(2)
+  })
+  test('the twin: without one it runs', () => {
+    expect(inNetwork('no', 'echo ran').answer).toMatchObject({ stdout: 'ran\n', enforcement: { degraded: ['outer-sandbox'] } })
   })
 })
 

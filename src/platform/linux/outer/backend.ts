@@ -13,6 +13,7 @@ const OUTER_SANDBOX = 'outer-sandbox'
 
 const NOTES = [
   'commands run without a sandbox of their own: what holds is the one around this process. What the policy denies was tried once, at the start, and was refused; what was not tried may be open',
+  'with the network off, what begins to listen later on a loopback that the outer sandbox shares with others can be reached',
   'commands can signal and look into this process and each other; what this package keeps (caches, its state) is not protected from them',
   'what a command leaves in the background is ended with its process group only',
   'processor time and memory are not measured',

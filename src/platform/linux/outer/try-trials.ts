@@ -1,12 +1,13 @@
 // Tries for real what a policy denies, with this process's own rights, and undoes it: whether a sandbox around it refuses that.
 import { randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
-import { closeSync, constants, lstatSync, mkdirSync, openSync, readdirSync, realpathSync, rmdirSync, rmSync } from 'node:fs'
+import { closeSync, constants, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, realpathSync, rmdirSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { networkInterfaces, userInfo } from 'node:os'
 import { join } from 'node:path/posix'
 import { readMounts } from '../../../host/mounts.js'
 import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
+import { type Listening, listeningIn } from './listening.js'
 import { outerTrials, type Trial, TRIAL_NAME } from './trials.js'
 
 /** What refuses, whatever it is: a mode, a read-only mount, Landlock, a filter. */
@@ -15,7 +16,7 @@ const REFUSED = ['EACCES', 'EPERM', 'EROFS']
 const NOTHING = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']
 /** No way leads there, or there are no such addresses; anything else of a socket, a lack of descriptors too, is not known to be a refusal. */
 const NO_WAY = ['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EPROTONOSUPPORT']
-/** A socket that nobody serves any more. */
+/** A socket that nobody serves, or no more. */
 const UNSERVED = 'ECONNREFUSED'
 /** Beside each folder above a root lies what other sandboxes write in; of so many entries. */
 const MOST_ENTRIES = 256
@@ -138,16 +139,47 @@ function unlessRefused<Answer>(look: () => Answer): Answer | undefined {
 }
 
 async function openNetwork(): Promise<string[]> {
+  // Before there are sockets of our own.
+  const listening = listeningHere()
   const own = Object.values(networkInterfaces()).flatMap(each => each ?? []).filter(({ internal }) => !internal)
   const datagrams = [...NOWHERE, ...own.map(({ family, address, scopeid }) => ({ type: family === 'IPv4' ? 'udp4' as const : 'udp6' as const, address: scopeid ? `${address}%${scopeid}` : address }))]
   const found = [
     ...await Promise.all(datagrams.map(async ({ type, address }) => await datagramConnects(type, address) ? [address] : [])),
     ...await Promise.all(own.filter(({ family }) => family === 'IPv4').map(async ({ address }) => await streamConnects({ host: address, port: DISCARD_PORT }) ? [address] : [])),
   ].flat()
-  return found.length === 0 ? [] : [`the network (${[...new Set(found)].join(', ')})`]
+  return found.length === 0 ? openLoopback(listening) : [`the network (${[...new Set(found)].join(', ')})`]
 }
 
-function datagramConnects(type: 'udp4' | 'udp6', address: string): Promise<boolean> {
+/** Which sockets wait for somebody here, as the kernel lists them; undefined where it cannot be read. */
+function listeningHere(): Listening[] | undefined {
+  const [first, ...others] = TABLES.map(({ name, type }) => {
+    const text = unlessRefused(() => readFileSync(`/proc/self/net/${name}`, 'latin1'))
+    return text === undefined ? undefined : listeningIn(text, type)
+  })
+  // The others are missing where a kernel has no IPv6.
+  return first === undefined ? undefined : [first, ...others].flatMap(each => each ?? [])
+}
+
+const TABLES = [{ name: 'tcp', type: 'stream' }, { name: 'tcp6', type: 'stream' }, { name: 'udp', type: 'udp4' }, { name: 'udp6', type: 'udp6' }] as const
+
+/**
+ * Where no way leads out, as without an interface, or through a proxy alone, servers on this very machine can be reached all the same. An
+ * outer sandbox may have a loopback of its own; what waits there is no part of this one either.
+ */
+async function openLoopback(listening: readonly Listening[] | undefined): Promise<string[]> {
+  if (listening === undefined) {
+    // Which there are is not known: it is enough that none could be reached.
+    if (!await streamConnects({ host: '127.0.0.1', port: DISCARD_PORT })) return []
+    throw Object.assign(new Error('the sockets of this machine cannot be listed'), { code: 'ENOENT', path: '/proc/self/net/tcp' })
+  }
+  for (const { type, address, port } of listening) {
+    // Where it does wait, that nobody does is what the outer sandbox says.
+    if (await (type === 'stream' ? streamConnects({ host: address, port }, error => codeOf(error) !== UNSERVED && isWay(error)) : datagramConnects(type, address, port))) return [`the network (${address.includes(':') ? `[${address}]` : address}:${port}, where something listens)`]
+  }
+  return []
+}
+
+function datagramConnects(type: 'udp4' | 'udp6', address: string, port = DISCARD_PORT): Promise<boolean> {
   return new Promise(resolve => {
     const socket = createSocket(type)
     const settle = (connected: boolean) => {
@@ -156,12 +188,12 @@ function datagramConnects(type: 'udp4' | 'udp6', address: string): Promise<boole
       resolve(connected)
     }
     socket.on('error', error => settle(isWay(error)))
-    socket.connect(DISCARD_PORT, address, ((error?: Error | null) => settle(error === undefined || error === null || isWay(error))) as () => void)
+    socket.connect(port, address, ((error?: Error | null) => settle(error === undefined || error === null || isWay(error))) as () => void)
   })
 }
 
 /** Nobody has to listen: that it was looked for is enough. */
-function streamConnects(target: { host: string; port: number } | { path: string }): Promise<boolean> {
+function streamConnects(target: { host: string; port: number } | { path: string }, isOpen: (error: Error) => boolean = isWay): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(target).setTimeout(CONNECT_TIMEOUT_MS)
     const settle = (connected: boolean) => {
@@ -169,7 +201,7 @@ function streamConnects(target: { host: string; port: number } | { path: string 
       resolve(connected)
     }
     socket.on('connect', () => settle(true)).on('timeout', () => settle(true))
-      .on('error', error => settle('path' in target ? codeOf(error) !== UNSERVED && isAnswer(error) : isWay(error)))
+      .on('error', error => settle(isOpen(error)))
   })
 }
 
@@ -179,6 +211,6 @@ const isWay = (error: Error): boolean => ![...REFUSED, ...NO_WAY].includes(codeO
 async function openUnixSockets({ unixSockets = [] }: ResolvedPolicy, env: NodeJS.ProcessEnv): Promise<string[]> {
   const bus = /^unix:path=([^,;]+)/.exec(env['DBUS_SESSION_BUS_ADDRESS'] ?? '')?.[1]
   const paths = [...UNIX_SOCKETS, env['SSH_AUTH_SOCK'], bus].filter(path => path !== undefined && path !== '' && !unixSockets.some(allowed => allowed.path === path)) as string[]
-  const found = await Promise.all(paths.map(async path => await streamConnects({ path }) ? [`the unix socket ${JSON.stringify(path)}`] : []))
+  const found = await Promise.all(paths.map(async path => await streamConnects({ path }, error => codeOf(error) !== UNSERVED && isAnswer(error)) ? [`the unix socket ${JSON.stringify(path)}`] : []))
   return found.flat()
 }
