@@ -12,7 +12,7 @@ import { placesFor, useCacheFolders } from './caches.js'
 import { Confinements, type Grant, type Recipe } from './confinements.js'
 import type { Explanation } from './decide-access.js'
 import { DenialJudge } from './denial-log.js'
-import { makeEnvironment } from './environment.js'
+import { type Environment, makeEnvironment, type Variables } from './environment.js'
 import { execCommand } from './exec.js'
 import type { ExposedPort, ExposeOptions } from './expose.js'
 import { makeFiles, type SandboxFiles } from './files/files.js'
@@ -71,11 +71,33 @@ export async function startSandbox(preparation: Preparation, options: Pick<Parse
     const approved = await approvedCommands(preparation)
     const { onApproval, approvalTimeoutMs } = { ...preparation.options, ...(approved === undefined ? {} : { onApproval: approved.onApproval }) }
     const starter = new LauncherStarter(backend, policy.networkRules, { onApproval, approvalTimeoutMs, variables: env, seams })
-    return new Sandbox(policy, plan, await starter.start(plan), hostLooker({ ...options, cwd: policy.cwd }, preparation, env), preparation, leaveCaches, starter, approved)
+    const lookAtHost = hostLooker({ ...options, cwd: policy.cwd }, preparation, env)
+    const starting = starter.start(plan)
+    // Found out while the launcher sets up.
+    const environment = await withStarting(starting, () => environmentOf({ plan, policy }, preparation, lookAtHost, env))
+    return new Sandbox(policy, plan, await starting, lookAtHost, preparation, leaveCaches, starter, approved, environment)
   } catch (error) {
     leaveCaches?.()
     throw error
   }
+}
+
+/** A launcher that nobody will use is closed. */
+async function withStarting<Result>(starting: Promise<Launcher>, step: () => Result): Promise<Result> {
+  // It is waited for afterwards.
+  starting.catch(() => {})
+  try {
+    return step()
+  } catch (error) {
+    await starting.then(launcher => launcher.close(), () => {})
+    throw error
+  }
+}
+
+/** What commands of a plan get that ask for no change. */
+function environmentOf(confined: Pick<CommandContext, 'policy' | 'plan'>, recipe: Pick<Recipe, 'caches' | 'options'> | undefined, lookAtHost: LookAtHost, variables: Variables): Environment {
+  const { env, network } = confined.policy
+  return makeEnvironment(env, variables, network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables), proxyVariablesFor(confined, recipe?.options))
 }
 
 /** What was approved to leave the sandbox has its variables and its folder, and nothing that it held. */
@@ -107,8 +129,8 @@ export class Sandbox implements AsyncDisposable {
   readonly #approved: ApprovedCommands | undefined
   #closed: Promise<void> | undefined
 
-  /** Made by `createSandbox`. */
-  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: LookAtHost, recipe?: Recipe, leaveCaches?: () => void, starter?: LauncherStarter, approved?: ApprovedCommands) {
+  /** Made by `createSandbox`. `first`: of commands in `plan`, where it is known already. */
+  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: LookAtHost, recipe?: Recipe, leaveCaches?: () => void, starter?: LauncherStarter, approved?: ApprovedCommands, first?: Environment) {
     this.sessions = new Sessions(async (argv, sessionOptions) => {
       this.#refuseClosed(argv)
       if (this.#approved !== undefined) await this.#approved.decide(argv, this.#folderOf(sessionOptions.cwd), sessionOptions)
@@ -123,7 +145,7 @@ export class Sandbox implements AsyncDisposable {
     const gitLinks = recipe?.options.policy.git === 'commits' ? new GitLinks(roots, () => lookAtHost('files')) : undefined
     const judge = new DenialJudge()
     this.#confinements = new Confinements({ launcher, plan, policy }, recipe, lookAtHost, confined => {
-      const environment = makeEnvironment(confined.policy.env, variables, confined.policy.network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables), proxyVariablesFor(confined, recipe?.options))
+      const environment = confined.plan === plan && first !== undefined ? first : environmentOf(confined, recipe, lookAtHost, variables)
       return { ...confined, lookAtHost, ...(gitLinks === undefined ? {} : { gitLinks }), judge, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment), requireLimits: recipe?.options.requireLimits === true }
     }, starter?.start, starter === undefined ? undefined : rules => starter.update(rules))
     this.files = makeFiles(plan.backend, () => {

@@ -8,6 +8,8 @@ import { CACHE_ROWS } from '../../../src/exec/caches.js'
 import type { SandboxOptions } from '../../../src/exec/options.js'
 import type { ExecResult } from '../../../src/exec/result.js'
 import { createSandbox, type Sandbox } from '../../../src/exec/sandbox.js'
+import { expectNone } from '../../native/host-processes.js'
+import { ownLauncher } from '../../native/own-launcher.js'
 import { makeWorkspace, type Workspace } from '../../native/workspace.js'
 
 /** A home folder with nothing in it, and variables that a host may have or not. */
@@ -206,6 +208,22 @@ describe('configuration that is hidden for its keys', () => {
     writeFileSync(join(home, '.npmrc'), 'save-exact=true\n_auth=secret\n')
     const { stdout, exitCode } = await sh(await start(workspace), 'npm config get save-exact; env | grep -ic "^npm_config_userconfig="; env | grep -ic "^npm_config_cache="')
     expect({ stdout, exitCode }).toEqual({ stdout: 'true\n1\n1\n', exitCode: 0 })
+  })
+
+  test('that cannot be written leaves no launcher behind', async () => {
+    const workspace = makeWorkspace()
+    const home = coldHome(workspace)
+    writeFileSync(join(home, '.npmrc'), 'save-exact=true\n')
+    const launcher = ownLauncher()
+    const sandbox = await createSandbox({ cwd: workspace.path, launcherPath: launcher.path })
+    expect(launcher.processes()).toContain(sandbox.pid)
+    const copy = join(filesOf(home, workspace), '../settings/npmrc')
+    writeFileSync(join(filesOf(home, workspace), 'kept'), '')
+    await sandbox.close()
+    rmSync(copy)
+    mkdirSync(join(copy, 'taken'), { recursive: true })
+    await expect(createSandbox({ cwd: workspace.path, launcherPath: launcher.path })).rejects.toMatchObject({ code: 'EISDIR' })
+    await expectNone(launcher.processes)
   })
 
   test('does not make pip fail', async ({ skip }) => {
