@@ -60,7 +60,9 @@ export function bundleSteps(before) {
 async function bundle() {
   const esbuild = await import('esbuild')
   const launchers = Object.fromEntries(LAUNCHERS.filter(({ path }) => existsSync(join(ROOT, path))).map(({ arch, path }) => [arch, sha256(path)]))
-  const builtWith = as => ({ ...TARGET, define: { BUILT_WITH: JSON.stringify({ launchers, as }) } })
+  // A text, which stands where it is used; an object would stand in the file that is loaded first.
+  const filters = JSON.stringify(JSON.stringify(await assembleFilters(esbuild)))
+  const builtWith = as => ({ ...TARGET, define: { BUILT_WITH: JSON.stringify({ launchers, as }), ASSEMBLED_FILTERS: filters } })
   try {
     const { program, parts, inputs } = await bundleProgram(esbuild, PROGRAM.entry, { ...builtWith('program'), outdir: 'dist' }, basename(PROGRAM.parts))
     writeParts(PROGRAM, parts, program, 0o755)
@@ -75,6 +77,13 @@ async function bundle() {
   } catch (cause) {
     throw new SetUpError('esbuild could not bundle the sources; its messages are above.', { cause })
   }
+}
+
+/** By the sources themselves; see src/platform/linux/seccomp/plan-filters.ts. */
+async function assembleFilters(esbuild) {
+  const { outputFiles: [{ text }] } = await esbuild.build({ ...TARGET, entryPoints: ['src/platform/linux/seccomp/plan-filters.ts'], write: false, bundle: true, platform: 'node', format: 'esm' })
+  const { usualFilters } = await import(`data:text/javascript;base64,${Buffer.from(text).toString('base64')}`)
+  return usualFilters()
 }
 
 /** The parts first, since the file loads them; the old ones last: a process that has loaded the old file may still load one until then. */

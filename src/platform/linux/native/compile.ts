@@ -7,7 +7,7 @@ import type { CompileOptions, EndingGroupReport, GroupReport, LayerReport } from
 import { DEGRADATIONS, type DegradationName, type GroupPlan, type LandlockPlan, type LinuxNativePlan, type MountStep, type Observation, type PlannedListener, type Rung, type SupervisionPlan, type TreeEnd } from '../../launch-plan.js'
 import { FIRST_ABI_WITH_SCOPES } from '../landlock/access-rights.js'
 import { compileRulesets, deviceRights, type FileRule, FIRST_ABI_WITH_REFER, procRights, writableRights } from '../landlock/ruleset.js'
-import { commandFilter, listenerFilter } from '../seccomp/filters.js'
+import { planCommandFilter, planListenerFilter } from '../seccomp/plan-filters.js'
 import { compileSupervision, supervisionNotes } from './compile-supervision.js'
 import { CGROUP_MOUNT } from './control-groups.js'
 import { type Layer, type LayerName, LAYERS } from './layers.js'
@@ -106,10 +106,10 @@ function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], op
   const landlock = degraded.has('no-landlock') ? undefined : compileLandlock(policy, versionOf(layers, 'landlock'), { privateNetwork: network === 'private', listens })
   const sockets = socketsBy(layers)
   const makeSockets = listens && sockets === 'made'
-  const listener = !listens ? undefined : listenerFilter({ arch, network, makeSockets, bind: network === 'host' || makeSockets, gitOperations: keepsGitOperations(policy), observe })
+  const listener = !listens ? undefined : planListenerFilter({ arch, network, makeSockets, bind: network === 'host' || makeSockets, gitOperations: keepsGitOperations(policy), observe })
   return {
     network, sockets, mounts, landlock, observe,
-    seccomp: { command: base64(commandFilter({ arch, network, makeSockets, observe })), ...(listener === undefined ? {} : { listener: base64(listener) }) },
+    seccomp: { command: planCommandFilter({ arch, network, makeSockets, observe }), ...(listener === undefined ? {} : { listener }) },
     notes: [...mountNotes(mounts), ...readNotes(policy), ...landlockNotes(landlock), ...networkNotes(policy, degraded), ...(listens ? socketNotes(policy, layers) : []), ...observationNotes(policy, observe)],
   }
 }
@@ -130,8 +130,8 @@ function supervised(policy: ResolvedPolicy, layers: readonly LayerReport[], opti
   return {
     network, sockets, mounts: [], landlock, supervision, observe,
     seccomp: {
-      command: base64(commandFilter({ arch, network, makeSockets: sockets === 'made', supervised: held, observe })),
-      listener: base64(listenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: held, gitOperations: false, observe })),
+      command: planCommandFilter({ arch, network, makeSockets: sockets === 'made', supervised: held, observe }),
+      listener: planListenerFilter({ arch, network, bind: true, makeSockets: sockets === 'made', supervised: held, gitOperations: false, observe }),
     },
     notes: [...supervisionNotes(policy), ...openNetworkNotes(policy.network), ...socketNotes(policy, layers), ...landlockNotes(landlock), ...observationNotes(policy, observe)],
   }
@@ -345,5 +345,3 @@ function observationNotes({ paths }: ResolvedPolicy, observe: Observation): stri
   return observe === 'writes' && paths.some(({ effect }) => effect === 'deny')
     ? ['a denied read is known only where the command tells it on stderr: reads are observed where it is asked for (observe: "reads", --log-denials)'] : []
 }
-
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')

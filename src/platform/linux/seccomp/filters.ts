@@ -248,7 +248,7 @@ function isSupervised(supervised: Supervised | undefined): boolean {
  */
 export const OWN_CALLS: readonly SystemCallName[] = ['mount', 'clone']
 
-interface FilterOptions {
+export interface FilterOptions {
   readonly arch: Architecture
   readonly network: Network
   /** The launcher makes commands' sockets, as it cannot take them. */
