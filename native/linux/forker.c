@@ -27,8 +27,8 @@ enum {
 	JOB_BYTES = INIT_STACK_BYTES + PROGRAM_STACK_BYTES + COMMAND_BYTES,
 };
 
-/* A signal for a command that no init has taken yet: the two sockets are not ordered. */
-struct pending_signal { uint32_t id, signal; };
+/* Signals for a command that no init has taken yet: the two sockets are not ordered. */
+struct pending_signals { uint32_t id; uint64_t signals; };
 
 struct forker {
 	int socket;
@@ -41,7 +41,7 @@ struct forker {
 	bool ready;			/* the monitor was told */
 	bool strays;			/* without PID namespaces: an init was killed, and what it left is ours to end */
 	bool retried;			/* the last init was made for a command that waits, and has not said that it is prepared */
-	struct pending_signal pending[MOST_PENDING];
+	struct pending_signals pending[MOST_PENDING];
 	uint32_t n_pending;
 	unsigned char *queue;		/* what the socket has not taken yet: a forker that waits for the monitor to read, while the */
 	size_t queued, queue_size;	/* monitor waits for the forker to read, would wait for ever */
@@ -145,6 +145,7 @@ static struct job *take_job(struct forker *forker)
 	job->init = 0;
 	job->ruleset = -1;
 	job->start.id = job->id = 0;
+	job->signals = 0;
 	job->kept = false;
 	job->reported = false;
 	job->waits = false;
@@ -249,14 +250,19 @@ static struct job *job_with_id(const struct forker *forker, uint32_t id)
 	return job;
 }
 
-static void signal_init(const struct forker *forker, const struct job *job, uint32_t signal)
+static uint64_t bit_of(uint32_t signal)
 {
-	if (signal == SIGKILL && !without_namespaces(forker))
+	return 1ULL << (signal - 1);
+}
+
+static void signal_init(const struct forker *forker, struct job *job, uint64_t signals)
+{
+	if ((signals & bit_of(SIGKILL)) && !without_namespaces(forker)) {
 		kill(job->init, SIGKILL);
-	/* Commands of the same user can fill the queue (RLIMIT_SIGPENDING). A SIGKILL must not be lost by that: without its init, what the
-	 * command started are strays, and ours to end. */
-	else if (signal > 0 && signal <= 64 && sigqueue(job->init, FORWARD_SIGNAL, (union sigval){ .sival_int = (int)signal }) != 0 && signal == SIGKILL)
-		kill(job->init, SIGKILL);
+		return;
+	}
+	__atomic_or_fetch(&job->signals, signals, __ATOMIC_SEQ_CST);
+	kill(job->init, FORWARD_SIGNAL);
 }
 
 static void deliver_pending(struct forker *forker)
@@ -264,10 +270,10 @@ static void deliver_pending(struct forker *forker)
 	uint32_t left = 0;
 
 	for (uint32_t i = 0; i < MOST_PENDING; i++) {
-		const struct job *job = forker->pending[i].id == 0 ? NULL : job_with_id(forker, forker->pending[i].id);
+		struct job *job = forker->pending[i].id == 0 ? NULL : job_with_id(forker, forker->pending[i].id);
 
 		if (job != NULL) {
-			signal_init(forker, job, forker->pending[i].signal);
+			signal_init(forker, job, forker->pending[i].signals);
 			forker->pending[i].id = 0;
 		}
 		left += forker->pending[i].id != 0;
@@ -275,17 +281,31 @@ static void deliver_pending(struct forker *forker)
 	__atomic_store_n(&shared.pending, (int)left, __ATOMIC_SEQ_CST);
 }
 
+static struct pending_signals *pending_of(struct forker *forker, uint32_t id)
+{
+	struct pending_signals *pending;
+
+	for (uint32_t i = 0; i < MOST_PENDING; i++)
+		if (forker->pending[i].id == id)
+			return &forker->pending[i];
+	pending = &forker->pending[forker->n_pending++ % MOST_PENDING];
+	*pending = (struct pending_signals){ .id = id };
+	return pending;
+}
+
 static void signal_command(struct forker *forker, uint32_t id, uint32_t signal)
 {
-	const struct job *job = id == 0 ? NULL : job_with_id(forker, id);
+	struct job *job = id == 0 ? NULL : job_with_id(forker, id);
 
+	if (id == 0 || signal < 1 || signal > 64)
+		return;
 	if (job != NULL) {
-		signal_init(forker, job, signal);
+		signal_init(forker, job, bit_of(signal));
 		return;
 	}
 	/* Not taken yet, or over: then its id never comes again, and the entry is overwritten some day. Said before the second look,
 	 * as an init writes its id before it looks here. */
-	forker->pending[forker->n_pending++ % MOST_PENDING] = (struct pending_signal){ id, signal };
+	pending_of(forker, id)->signals |= bit_of(signal);
 	__atomic_store_n(&shared.pending, 1, __ATOMIC_SEQ_CST);
 	deliver_pending(forker);
 }

@@ -62,6 +62,7 @@ struct job {
 	int ruleset;
 	struct start_header start;	/* of its command; written by the kernel when the init takes it, so not to be read while it lives */
 	uint32_t id;			/* of its command; 0 until it takes one (atomic) */
+	uint64_t signals;		/* for its command: 1 << (number - 1); the forker adds, the init takes (atomic) */
 	volatile bool kept;		/* it has closed all descriptors but its own */
 	volatile bool reported;		/* the monitor knows how it ended */
 	volatile bool waits;		/* for a command: it is counted in shared.waiting */
@@ -104,9 +105,10 @@ struct shared {
 extern struct shared shared;
 enum { INIT_PIDS = 4096 };
 
-/* With this signal, queued with a value, the forker asks an init to signal its command. Without PID namespaces SIGKILL is asked for
- * so too, and means all that the command started; the other signal says that the forker is gone. */
-enum { FORWARD_SIGNAL = 40 /* a real-time one: of the others a second is lost while the first waits */, ORPHAN_SIGNAL = SIGUSR2 };
+/* This signal wakes an init: there are signals for its command in its job. A queued one with a value would be lost where commands of the same
+ * user have filled the queue (RLIMIT_SIGPENDING). Without PID namespaces SIGKILL is asked for so too, and means all that the command started;
+ * the other signal says that the forker is gone. */
+enum { FORWARD_SIGNAL = SIGUSR1, ORPHAN_SIGNAL = SIGUSR2 };
 
 /* Runs until the monitor is gone; never returns. `socket` leads to the monitor, `monitor` is its pid. */
 _Noreturn void run_forker(const struct plan *plan, int socket, const struct open_rule *rules, uint32_t n_rules);

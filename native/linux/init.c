@@ -144,23 +144,36 @@ static long keep_own_descriptors(void)
 	return RAW(NR_close_range, FIRST_FREE_FD, ~0U, 0, 0, 0);
 }
 
-/* Only the forker's word, so that commands cannot speak through init: it is outside of this PID namespace (sender 0), or known. */
-static bool is_forkers(const siginfo_t *info)
+static uint64_t take_signals(struct job *job)
 {
-	return info->si_code == SI_QUEUE && info->si_pid == (without_namespaces() ? shared.forker : 0);
+	return __atomic_exchange_n(&job->signals, 0, __ATOMIC_SEQ_CST);
 }
 
-/* A signal that the forker asks for. */
-static void pass_on(struct job *job, long program, int signal)
+/* The lowest of them, which is then none of them any more; 0: there is none. */
+static int next_signal(uint64_t *signals)
 {
-	/* Where there is a PID namespace, the forker kills it with this process. */
-	if (without_namespaces() && signal == SIGKILL) {
-		job->ending = true;
-		kill_group(job);
-		/* The same in other words, and what the host took out of the group. */
-		signal_all(SIGKILL);
-	} else {
-		RAW(SYS_kill, -program, signal, 0, 0, 0);
+	int signal = *signals == 0 ? 0 : __builtin_ctzll(*signals) + 1;
+
+	*signals &= *signals - 1;
+	return signal;
+}
+
+/* What the forker asks for. Commands can wake this process too, and then it finds nothing. */
+static void pass_on(struct job *job, long program)
+{
+	uint64_t signals = take_signals(job);
+	int signal;
+
+	while ((signal = next_signal(&signals)) != 0) {
+		/* Where there is a PID namespace, the forker kills it with this process. */
+		if (without_namespaces() && signal == SIGKILL) {
+			job->ending = true;
+			kill_group(job);
+			/* The same in other words, and what the host took out of the group. */
+			signal_all(SIGKILL);
+		} else {
+			RAW(SYS_kill, -program, signal, 0, 0, 0);
+		}
 	}
 }
 
@@ -175,15 +188,14 @@ static _Noreturn void end_without_forker(const struct job *job)
 
 static long wait_for(struct job *job, long program)
 {
-	siginfo_t info;
 	int status;
 	long child;
 
 	for (;;) {
-		long signal = RAW(SYS_rt_sigtimedwait, &AWAITED, &info, NULL, sizeof AWAITED, 0);
+		long signal = RAW(SYS_rt_sigtimedwait, &AWAITED, NULL, NULL, sizeof AWAITED, 0);
 
-		if (signal == FORWARD_SIGNAL && is_forkers(&info))
-			pass_on(job, program, info.si_value.sival_int);
+		if (signal == FORWARD_SIGNAL)
+			pass_on(job, program);
 		if (signal == ORPHAN_SIGNAL)
 			end_without_forker(job);
 		if (signal != SIGCHLD)
@@ -203,25 +215,27 @@ static long wait_for(struct job *job, long program)
 
 /* Until nothing is left of a command whose rest is kept. All that it left are children of this process or of one of them, so the
  * last one to be reaped was the last of all. A signal is for every one of them: the command's own process group may be gone. */
-static void wait_for_rest(const struct job *job)
+static void wait_for_rest(struct job *job)
 {
-	siginfo_t info;
+	uint64_t signals;
 	long child;
+	int signal;
 
 	for (;;) {
 		while ((child = RAW(SYS_wait4, -1, NULL, WNOHANG | __WALL, NULL, 0)) > 0)
 			;
 		if (child == -ECHILD)
 			return;
-		switch (RAW(SYS_rt_sigtimedwait, &AWAITED, &info, NULL, sizeof AWAITED, 0)) {
+		switch (RAW(SYS_rt_sigtimedwait, &AWAITED, NULL, NULL, sizeof AWAITED, 0)) {
 		case FORWARD_SIGNAL:
-			if (!is_forkers(&info))
-				break;
-			if (without_namespaces() && info.si_value.sival_int == SIGKILL) {
-				end_what_is_left(job);
-				return;
+			signals = take_signals(job);
+			while ((signal = next_signal(&signals)) != 0) {
+				if (without_namespaces() && signal == SIGKILL) {
+					end_what_is_left(job);
+					return;
+				}
+				signal_all(signal);
 			}
-			signal_all(info.si_value.sival_int);
 			break;
 		case ORPHAN_SIGNAL:
 			end_without_forker(job);

@@ -30,6 +30,7 @@ const MOMENTS_MS = Array.from({ length: 40 }, (_, index) => index / 2)
  */
 const FILL_QUEUE = `
   count() { while read -r name used; do [ $name = SigQ: ] && now=\${used%/*}; done < /proc/$!/status; }
+  trap 'exit 9' TERM
   setsid sh -c 'while :; do sleep 1; done' "$0" &
   sleep 1000 &
   kill -STOP $! || exit 1
@@ -151,7 +152,10 @@ describe.each(RUNGS)('%s', rung => {
     }
   })
 
-  test('a command that fills the queue of signals is killed all the same, and all that it started', async ({ skip }) => {
+  test.for([
+    { name: 'killed',             signal: 'SIGKILL', outcome: { exitCode: 137, signal: 'SIGKILL' } },
+    { name: 'sent what it heeds', signal: 'SIGTERM', outcome: { exitCode: 9, signal: null } },
+  ] as const)('a command that fills the queue of signals is $name all the same, and all that it started ends', async ({ signal, outcome }, { skip }) => {
     const { sandbox, left } = await start(rung)
     if (Number((await sandbox.exec(['bash', '-c', 'ulimit -i'])).stdout) > 200_000) return skip('there is no bash, or the queue is too long to be filled')
     const child = sandbox.spawn(['bash', '-c', FILL_QUEUE, WORD])
@@ -159,8 +163,8 @@ describe.each(RUNGS)('%s', rung => {
     child.stderr!.on('data', chunk => { errors += String(chunk) })
     const first = await Promise.race([once(child.stdout, 'data').then(([chunk]) => String(chunk)), child.exited.then(() => 'it ended')])
     expect([first, errors]).toEqual(['full\n', ''])
-    child.kill('SIGKILL')
-    expect((await child.exited).signal).toBe('SIGKILL')
+    child.kill(signal)
+    expect(await child.exited).toMatchObject(outcome)
     await expectNone(left)
   })
 })
