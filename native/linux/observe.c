@@ -215,11 +215,15 @@ static bool look_at_new(struct seen *seen)
 	return false;
 }
 
-static bool look_at_removed(struct seen *seen)
+/* `as`: S_IFDIR for rmdir(2), which fails for a file and for a folder that is not empty; S_IFREG for unlink(2), which fails for a
+ * folder; 0 for a name that is moved away. */
+static bool look_at_removed(struct seen *seen, unsigned as)
 {
 	struct statx_ found;
 	int result = stat_name(seen->text, &found);
 
+	if (result == 0 && as != 0 && (S_ISDIR(found.mode) != (as == S_IFDIR) || (as == S_IFDIR && !is_empty_folder(AT_FDCWD, seen->text))))
+		return false;
 	if (result == 0 && is_mount_point(&found))
 		result = -EROFS;
 	else if (result == 0)
@@ -307,7 +311,7 @@ static bool look_at_opened(struct seen *seen, uint64_t flags)
 
 /* -- From a call to its paths -- */
 
-enum look { LOOK_NONE, LOOK_OPEN, LOOK_CREAT, LOOK_NEW, LOOK_REMOVED, LOOK_REPLACED, LOOK_WRITTEN, LOOK_METADATA, LOOK_METADATA_OF_LINK, LOOK_EXECUTED };
+enum look { LOOK_NONE, LOOK_OPEN, LOOK_CREAT, LOOK_NEW, LOOK_REMOVED, LOOK_REMOVED_FOLDER, LOOK_MOVED, LOOK_REPLACED, LOOK_WRITTEN, LOOK_METADATA, LOOK_METADATA_OF_LINK, LOOK_EXECUTED };
 enum { CWD = -1, NO_FLAGS = -1 };
 
 /* One path of a call: the arguments that say where it starts and what it is, and the one that has flags. */
@@ -323,8 +327,8 @@ static const struct observed OBSERVED[] = {
 	{ SYS_symlink,    { { LOOK_NEW, CWD, 1, NO_FLAGS } } },
 	{ SYS_link,       { { LOOK_NEW, CWD, 1, NO_FLAGS } } },
 	{ SYS_unlink,     { { LOOK_REMOVED, CWD, 0, NO_FLAGS } } },
-	{ SYS_rmdir,      { { LOOK_REMOVED, CWD, 0, NO_FLAGS } } },
-	{ SYS_rename,     { { LOOK_REMOVED, CWD, 0, NO_FLAGS }, { LOOK_REPLACED, CWD, 1, NO_FLAGS } } },
+	{ SYS_rmdir,      { { LOOK_REMOVED_FOLDER, CWD, 0, NO_FLAGS } } },
+	{ SYS_rename,     { { LOOK_MOVED, CWD, 0, NO_FLAGS }, { LOOK_REPLACED, CWD, 1, NO_FLAGS } } },
 	{ SYS_chmod,      { { LOOK_METADATA, CWD, 0, NO_FLAGS } } },
 	{ SYS_chown,      { { LOOK_METADATA, CWD, 0, NO_FLAGS } } },
 	{ SYS_lchown,     { { LOOK_METADATA_OF_LINK, CWD, 0, NO_FLAGS } } },
@@ -333,15 +337,15 @@ static const struct observed OBSERVED[] = {
 	{ SYS_futimesat,  { { LOOK_METADATA, 0, 1, NO_FLAGS } } },
 #endif
 #ifdef SYS_renameat
-	{ SYS_renameat,   { { LOOK_REMOVED, 0, 1, NO_FLAGS }, { LOOK_REPLACED, 2, 3, NO_FLAGS } } },
+	{ SYS_renameat,   { { LOOK_MOVED, 0, 1, NO_FLAGS }, { LOOK_REPLACED, 2, 3, NO_FLAGS } } },
 #endif
 	{ SYS_openat,     { { LOOK_OPEN, 0, 1, 2 } } },
 	{ SYS_mkdirat,    { { LOOK_NEW, 0, 1, NO_FLAGS } } },
 	{ SYS_mknodat,    { { LOOK_NEW, 0, 1, NO_FLAGS } } },
 	{ SYS_symlinkat,  { { LOOK_NEW, 1, 2, NO_FLAGS } } },
 	{ SYS_linkat,     { { LOOK_NEW, 2, 3, NO_FLAGS } } },
-	{ SYS_unlinkat,   { { LOOK_REMOVED, 0, 1, NO_FLAGS } } },
-	{ SYS_renameat2,  { { LOOK_REMOVED, 0, 1, NO_FLAGS }, { LOOK_REPLACED, 2, 3, NO_FLAGS } } },
+	{ SYS_unlinkat,   { { LOOK_REMOVED, 0, 1, 2 } } },
+	{ SYS_renameat2,  { { LOOK_MOVED, 0, 1, NO_FLAGS }, { LOOK_REPLACED, 2, 3, NO_FLAGS } } },
 	{ SYS_truncate,   { { LOOK_WRITTEN, CWD, 0, NO_FLAGS } } },
 	{ SYS_fchmodat,   { { LOOK_METADATA, 0, 1, NO_FLAGS } } },
 	{ NR_fchmodat2,   { { LOOK_METADATA, 0, 1, 3 } } },
@@ -361,7 +365,9 @@ static enum access_operation operation_of(enum look look)
 {
 	switch (look) {
 	case LOOK_NEW: return ACCESS_CREATE;
-	case LOOK_REMOVED: return ACCESS_REMOVE;
+	case LOOK_REMOVED:
+	case LOOK_REMOVED_FOLDER:
+	case LOOK_MOVED: return ACCESS_REMOVE;
 	case LOOK_EXECUTED: return ACCESS_EXECUTE;
 	default: return ACCESS_WRITE;
 	}
@@ -416,7 +422,11 @@ static bool look_at(struct seen *seen, const struct operand *operand)
 	case LOOK_NEW:
 		return drop_last_slashes(seen) && look_at_new(seen);
 	case LOOK_REMOVED:
-		return drop_last_slashes(seen) && look_at_removed(seen);
+		return drop_last_slashes(seen) && look_at_removed(seen, flags & AT_REMOVEDIR ? S_IFDIR : S_IFREG);
+	case LOOK_REMOVED_FOLDER:
+		return drop_last_slashes(seen) && look_at_removed(seen, S_IFDIR);
+	case LOOK_MOVED:
+		return drop_last_slashes(seen) && look_at_removed(seen, 0);
 	case LOOK_REPLACED:
 		return drop_last_slashes(seen) && look_at_replaced(seen);
 	case LOOK_WRITTEN:

@@ -2,7 +2,6 @@
 #include "supervise.h"
 #include "caller.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -157,20 +156,6 @@ long judge_socket_file(struct place *place, const struct call *call, const char 
 	return result == -EEXIST ? -EADDRINUSE : place->must_be_directory && result == 0 ? -ENOENT : result;
 }
 
-static bool is_empty(const struct place *place)
-{
-	int fd = openat(place->directory, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), n = 0;
-	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-
-	while (entries != NULL && n < 3 && readdir(entries) != NULL)
-		n++;
-	if (entries != NULL)
-		closedir(entries);
-	else if (fd >= 0)
-		close(fd);
-	return n < 3;		/* . and .. */
-}
-
 /* May what the name stands for be taken from it? 0, or the errno. What fails anyway is no refusal. */
 static long judge_removing(struct place *place, bool as_directory, bool as_file)
 {
@@ -184,7 +169,7 @@ static long judge_removing(struct place *place, bool as_directory, bool as_file)
 		return -EISDIR;
 	if (as_directory && !S_ISDIR(found.st_mode))
 		return -ENOTDIR;
-	return as_directory && !is_empty(place) ? -ENOTEMPTY : refuse(place, ACCESS_REMOVE);
+	return as_directory && !is_empty_folder(place->directory, place->name) ? -ENOTEMPTY : refuse(place, ACCESS_REMOVE);
 }
 
 static struct answer remove_name(const struct call *call, struct argument path, int flags)

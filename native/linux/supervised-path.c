@@ -4,6 +4,7 @@
 #include "kernel.h"
 #include "shared-memory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -408,4 +409,18 @@ bool holds_monitors_name(const struct place *place)
 	monitors = is_monitors(place->path);
 	*cut = '/';
 	return monitors;
+}
+
+bool is_empty_folder(int directory, const char *name)
+{
+	int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), n = 0;
+	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+
+	while (entries != NULL && n < 3 && readdir(entries) != NULL)
+		n++;
+	if (entries != NULL)
+		closedir(entries);
+	else if (fd >= 0)
+		close(fd);
+	return n < 3;		/* . and .. */
 }

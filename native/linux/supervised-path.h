@@ -77,6 +77,9 @@ bool is_monitors(const char *directory);
 /* The same for the directory in which the place's name stands. */
 bool holds_monitors_name(const struct place *place);
 
+/* Is there nothing in the folder of this name? Also true where that cannot be seen. */
+bool is_empty_folder(int directory, const char *name);
+
 /* The rules; once, before the first call. */
 void set_rules(struct supervised_rules *rules);
 const struct supervised_rules *get_rules(void);

@@ -91,6 +91,9 @@ describe.each(RUNGS)('what fails anyway is no denial, on the rung %s', rung => {
     { name: 'a file that may not be there yet', words: at => ['o_excl', `${at}/file`] },
     { name: 'removing what is not there', words: at => ['unlinkat', `${at}/missing`] },
     { name: 'removing a folder that is not there', words: at => ['rmdirat', `${at}/missing`] },
+    { name: 'removing a folder that is not empty', words: at => ['rmdirat', at] },
+    { name: 'removing a file as a folder', words: at => ['rmdirat', `${at}/file`] },
+    { name: 'removing a folder as a file', words: at => ['unlinkat', at] },
     { name: 'moving what is not there', words: at => ['renameat2', `${at}/missing`, `${at}/new`] },
     { name: 'writing what is not there, without making it', words: at => ['wronly', `${at}/missing`] },
     { name: 'cutting what is not there', words: at => ['truncate', `${at}/missing`] },
@@ -113,15 +116,18 @@ describe.each(RUNGS)('what fails anyway is no denial, on the rung %s', rung => {
 
 describe.each(RUNGS)('protected paths, on the rung %s', rung => {
   const repository = ({ path }: Workspace): void => {
-    mkdirSync(join(path, '.git/hooks'), { recursive: true })
+    for (const name of ['.git/hooks', '.git/refs', '.agents']) mkdirSync(join(path, name), { recursive: true })
     for (const name of ['config', 'HEAD', 'index']) writeFileSync(join(path, '.git', name), '')
   }
 
-  /** `supervised`: where that rung answers otherwise: a folder that is not empty is not removed anyway, and nothing is put at missing names. */
+  /** `supervised`: where that rung answers otherwise: nothing is put at missing names. */
   test.each<{ name: string; words: string[]; denied: string[]; supervised?: string[]; policy?: PolicyInput }>([
     { name: 'a write in .git', words: ['wronly', '.git/config'], denied: ['write .git/config'] },
     { name: 'a new file in .git', words: ['o_creat', '.git/new'], denied: ['create .git/new'] },
-    { name: 'removing .git', words: ['rmdirat', '.git'], denied: ['remove .git'], supervised: [] },
+    { name: 'removing .git, which is not empty, as git itself tries', words: ['rmdirat', '.git'], denied: [] },
+    { name: 'removing what is in .git', words: ['unlinkat', '.git/config'], denied: ['remove .git/config'] },
+    { name: 'removing an empty folder in .git', words: ['rmdirat', '.git/refs'], denied: ['remove .git/refs'] },
+    { name: 'removing an empty folder that is protected itself', words: ['rmdirat', '.agents'], denied: ['remove .agents'] },
     { name: 'moving .git', words: ['renameat2', '.git', 'moved'], denied: ['remove .git'] },
     { name: 'replacing .git by another name', words: ['renameat2-onto', '.git', 'own'], denied: ['write .git'] },
     { name: 'making .codex, where an empty folder stands meanwhile', words: ['mkdirat', '.codex'], denied: ['create .codex'] },

@@ -44,6 +44,11 @@ describe('the proposed policy runs without a denial', { timeout: 180_000 }, () =
       name: 'git: a commit', files: { 'a.txt': 'a' }, before: 'git init -q . && git add -A', command: ['git', '-c', 'user.name=x', '-c', 'user.email=x@example.org', 'commit', '-q', '--allow-empty', '-m', 'x'],
       policy: { mode: 'workspace-write', excludeTmpdirEnvVar: true, excludeSlashTmp: true, git: 'commits' },
     },
+    {
+      name: 'git: changes that are put aside, which tries to remove .git', files: { 'a.txt': 'a' }, before: 'git init -q . && git add -A && git -c user.name=x -c user.email=x@example.org commit -qm x && echo b >> a.txt',
+      command: ['git', '-c', 'user.name=x', '-c', 'user.email=x@example.org', 'stash', '-q'], again: 'git stash pop -q',
+      policy: { mode: 'workspace-write', excludeTmpdirEnvVar: true, excludeSlashTmp: true, git: 'commits' },
+    },
     { name: 'git: a look', files: { 'a.txt': 'a' }, before: 'git init -q . && git add -A', command: ['git', 'log', '--all'], policy: { mode: 'read-only' } },
     {
       name: 'npm: a script', files: { 'package.json': '{"name":"a","version":"1.0.0","scripts":{"build":"node -e \\"fs.writeFileSync(\'out.txt\', \'1\')\\""}}' },
