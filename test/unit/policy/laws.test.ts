@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { SandboxError } from '../../../src/errors.js'
 import { type AdditionalPermissions, checkWidened, widen } from '../../../src/policy/additional-permissions.js'
 import { decide } from '../../../src/policy/decide.js'
+import { isPermitted } from '../../../src/policy/decide-path.js'
 import type { Decision, FileAccess } from '../../../src/policy/decision.js'
 import { describeDecision } from '../../../src/policy/explain.js'
 import { followLinks } from '../../../src/policy/follow-links.js'
@@ -65,6 +66,14 @@ function widened(policy: SandboxPolicy, resolved: ResolvedPolicy, permissions: A
 }
 
 describe('laws', { timeout: 600_000 }, () => {
+  test('the verdict alone is the one with its remedy', () => {
+    fc.assert(fc.property(policyArbitrary, access, (policy, request) => {
+      const resolved = resolveOrRefuse(policy)
+      fc.pre(resolved !== undefined)
+      expect(isPermitted(resolved, request)).toBe(allows(resolved, request))
+    }), runs)
+  })
+
   test('adding a deny never grows access', () => {
     fc.assert(fc.property(policyArbitrary, fc.oneof(place, fc.constantFrom(...GLOBS)), (policy, denied) => {
       const [before, after] = [resolveOrRefuse(policy), resolveOrRefuse({ ...policy, deny: [...policy.deny, denied] })]
