@@ -8,7 +8,7 @@ import { lastName, parentOf } from './path-syntax.js'
 import type { IgnoredRule, UnixSocketRule } from './resolved-policy.js'
 import type { Layer } from './rule-order.js'
 
-/** Whoever may speak to one of these is root on this machine, or as good as. Compared with the last name of a socket's real path: native/linux/connect.c has the same list. */
+/** Whoever may speak to one of these is root on this machine, or as good as. Compared with the last name of a socket's real path: native/linux/socket-files.c has the same list. */
 export const ROOT_SOCKETS = ['docker.sock', 'podman.sock', 'containerd.sock', 'crio.sock', 'dockershim.sock', 'buildkitd.sock', 'docker-containerd.sock'] as const
 
 const FIELD = 'network.allowUnixSockets'

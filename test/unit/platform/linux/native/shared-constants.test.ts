@@ -47,7 +47,7 @@ test('the mark of the launcher\'s own calls', () => {
 })
 
 test('the sockets that give the whole machine away', () => {
-  expect(texts(between('linux/connect.c', 'ROOT_SOCKETS[] = {', '}'))).toEqual(ROOT_SOCKETS)
+  expect(texts(between('linux/socket-files.c', 'ROOT_SOCKETS[] = {', '}'))).toEqual(ROOT_SOCKETS)
 })
 
 test('the devices that every program may expect', () => {
