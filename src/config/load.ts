@@ -1,6 +1,5 @@
 // Configuration as a whole: every layer read and checked, merged, and held within the requirements.
 import { createHash } from 'node:crypto'
-import { realpathSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { SandboxError, type TextPlace } from '../errors.js'
 import { currentPlatform, userHome } from '../host/snapshot.js'
@@ -14,14 +13,16 @@ import { boundConfig, boundRequest, refuseMode, type RequirementChange } from '.
 import { type ConfigFile, readConfigFile } from './config-file.js'
 import { type Believed, BUILT_IN, type ConfigSandboxMode, type EffectiveConfig, hasRules, networkOf, policyOf, readEffective } from './effective.js'
 import { CONFIG_KEYS } from './keys.js'
-import { type CheckedLayer, checkLayer, type ConfigWarning, emptyLayer, type LayerName } from './layer.js'
+import { type CheckedLayer, checkLayer, type ConfigWarning, type LayerName } from './layer.js'
 import { decodePreference, type ManagedPreferences, managedPreferences, PREFERENCE_DOMAIN, type PreferenceKey } from './managed-preferences.js'
-import { type Merged, mergeLayers, type RootsOf } from './merge.js'
-import type { RootName } from './narrowing.js'
+import { type Merged, mergeLayers } from './merge.js'
 import { parseOverride } from './override.js'
-import { type ProjectFolder, projectFolders, type TrustLevel } from './project.js'
+import type { TrustLevel } from './project.js'
+import { projectLayers } from './project-layers.js'
+import { isFolder, real } from './real-places.js'
 import type { RequirementSource } from './requirement-source.js'
 import { mergeRequirements, readRequirements, type Requirements, requirementsOfManagedConfig, type RequirementSet } from './requirements.js'
+import { rootPaths, rootsOf } from './roots.js'
 import { readToml } from './toml-text.js'
 import { copyTree, emptyTree, setAt, type Tree, valueAt } from './trees.js'
 
@@ -109,7 +110,7 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
   const chosen = chooseProfile(options, own)
   const project = projectLayers(options, projects)
   const layers = [BUILT_IN, ...sources.below, ...(chosen === undefined ? [] : [chosen.layer]), ...project.layers.map(({ layer }) => layer), ...sources.above]
-  const merged = mergeLayers(layers, rootsOf(options))
+  const merged = mergeLayers(layers, rootsOf({ ...options, platform: platformOf(options) }))
   const { config, changes } = boundConfig(readEffective(merged), sources.requirements)
   const shown = showLayers(layers, layer => project.layers.find(each => each.layer === layer)?.disabledReason)
   const files = [...sources.files, ...(chosen?.file === undefined ? [] : [chosen.file]), ...project.files]
@@ -268,94 +269,6 @@ function chooseProfile({ profile, codexHome }: LoadConfigOptions, own: readonly 
     return all
   }
   return { name, layer: { name: 'profile', ...(holder.path === undefined ? {} : { path: holder.path }), config: tables('config'), normal: tables('normal'), warnings: [] } }
-}
-
-interface ProjectLayers {
-  readonly layers: readonly { readonly layer: CheckedLayer; readonly disabledReason?: string }[]
-  readonly trust: TrustLevel | undefined
-  readonly files: readonly ConfigFile[]
-}
-
-/** Of folders that are not trusted nothing is read. */
-function projectLayers({ cwd, elsewhere, codexHome }: LoadConfigOptions, projects: Tree): ProjectLayers {
-  if (elsewhere === true) return { layers: [], trust: undefined, files: [] }
-  const folders = projectFolders(realFolder(cwd), projects)
-  const files: ConfigFile[] = []
-  const layers = folders.flatMap(({ folder, trust }: ProjectFolder) => {
-    const at = path.join(folder, '.codex', 'config.toml')
-    // The home folder's `.codex` is the user's own.
-    if (isSameFolder(path.dirname(at), codexHome)) return []
-    if (trust !== 'trusted') {
-      return hasFile(at) ? [{ layer: emptyLayer('project', at), disabledReason: trust === 'untrusted' ? 'the project is not trusted' : `the project is not trusted: say so in config.toml, projects.${JSON.stringify(folders[0]?.folder)}.trust_level = "trusted"` }] : []
-    }
-    const found = readConfigFile(at, 'refuse')
-    if (found === undefined) return []
-    files.push(found)
-    return [{ layer: checkLayer({ name: 'project', path: at, config: found.text.value as Tree, place: found.text.place, baseDir: path.dirname(at) }) }]
-  })
-  return { layers, trust: folders.at(-1)?.trust, files }
-}
-
-function realFolder(cwd: string): string {
-  const folder = real(cwd)
-  if (folder === undefined) throw new SandboxError('path_not_found', { field: 'cwd', value: cwd })
-  return folder
-}
-
-function hasFile(file: string): boolean {
-  return real(file) !== undefined
-}
-
-function isFolder(link: string): boolean {
-  try {
-    return statSync(link).isDirectory()
-  } catch {
-    return false
-  }
-}
-
-function real(file: string): string | undefined {
-  try {
-    return realpathSync(file)
-  } catch {
-    return undefined
-  }
-}
-
-const isSameFolder = (one: string, other: string): boolean => one === other || (real(one) ?? one) === (real(other) ?? other)
-
-/** Where commands may write under a tree: a root that is taken away must not lie in another one. Both as written and as links lead. */
-function rootsOf(options: LoadConfigOptions): RootsOf {
-  const platform = platformOf(options)
-  const { tmpdir, both } = placesOf(options)
-  return tree => {
-    const at = (key: string): unknown => valueAt(tree, ['sandbox_workspace_write', key])
-    const roots = new Map<RootName, readonly string[]>([['workspace', both(options.cwd)]])
-    for (const root of at('writable_roots') as readonly string[]) roots.set(`listed ${root}`, both(root))
-    if (at('exclude_slash_tmp') !== true) roots.set('/tmp', both('/tmp'))
-    if (at('exclude_tmpdir_env_var') !== true && tmpdir !== undefined) roots.set('$TMPDIR', both(tmpdir))
-    return {
-      liesInOtherRoot: (root, without) => [...roots].some(([name, outer]) => name !== root && !without(name) && outer.some(one => roots.get(root)?.some(inner => isInside(platform, one, inner)))),
-    }
-  }
-}
-
-/** The real places of the roots of a policy. */
-function rootPaths(options: LoadConfigOptions, { workspaceWrite }: EffectiveConfig): string[] {
-  const { tmpdir, both } = placesOf(options)
-  const roots = [options.cwd, ...workspaceWrite.writableRoots, ...(workspaceWrite.excludeSlashTmp ? [] : ['/tmp']), ...(workspaceWrite.excludeTmpdirEnvVar || tmpdir === undefined ? [] : [tmpdir])]
-  return [...new Set(roots.map(root => both(root).at(-1) as string))]
-}
-
-function placesOf({ env = process.env }: LoadConfigOptions): { readonly tmpdir: string | undefined; readonly both: (root: string) => string[] } {
-  const home = userHome(env)
-  return {
-    tmpdir: env['TMPDIR'] || undefined,
-    both(root) {
-      const written = root.startsWith('~') && home !== undefined ? path.join(home, root.slice(1)) : path.resolve(root)
-      return [...new Set([written, real(written) ?? written])]
-    },
-  }
 }
 
 /** What is asked for and has no effect. */
