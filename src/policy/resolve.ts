@@ -89,7 +89,7 @@ export function resolveBeforeCaches(policy: SandboxPolicy, host: HostSnapshot, o
   const plain = [...listed, ...modeRules(view, policy, cwd, ignored).filter(({ path }) => listedLayer.effectAt(path) !== 'write')]
 
   const globs = named.globs.map(({ field, glob }): GlobRule => ({ pattern: glob.pattern, effect: 'deny', field }))
-  const matches = globMatches(view, named.globs, order(plain))
+  const matches = rulesOfGlobs(view, named.globs, order(plain))
   const own = [...plain, ...matches.standing]
   const exact = exactPaths(named)
   const ownLayer = order(own)
@@ -211,7 +211,7 @@ function repositoryRoots(host: HostSnapshot, policy: SandboxPolicy, cwd: string,
     if (repository?.entry === undefined || found.has(repository.path) || roots.some(each => isInside(host.platform, each.path, repository.path))) continue
     const { path, entry } = repository
     closed ??= closedWithout(host, policy, cwd, named, roots)
-    const isClosed = closed.effectAt(path) === 'deny' || globMatches(host, named.globs, closed).standing.some(match => isInside(host.platform, match.path, path) || isInside(host.platform, path, match.path))
+    const isClosed = closed.effectAt(path) === 'deny' || rulesOfGlobs(host, named.globs, closed).standing.some(match => isInside(host.platform, match.path, path) || isInside(host.platform, path, match.path))
     if (isClosed || isTooBroad(host, path) || selfPaths.some(self => isInside(host.platform, self, path))) ignored.push({ field: 'git', value: path, reason: 'covered' })
     else found.set(path, { path, entry, origin: 'writable-root', field: 'git', value: path, written: path, isTemporary: false, isNamedByWrite: false })
   }
@@ -307,7 +307,7 @@ function modeRules(host: HostSnapshot, policy: SandboxPolicy, cwd: Located, igno
 }
 
 /** Each match, a link at its target too. Below a denied folder only what another rule opens needs a rule of its own: the rest is `covered`. */
-function globMatches(host: HostSnapshot, globs: readonly NamedGlob[], set: Layer): { standing: PathRule[]; covered: PathRule[] } {
+function rulesOfGlobs(host: HostSnapshot, globs: readonly NamedGlob[], set: Layer): { standing: PathRule[]; covered: PathRule[] } {
   const opened = set.paths.filter(({ effect }) => effect !== 'deny')
   const rules = globs.flatMap(named => {
     const ignoreCase = host.platform === 'windows' || set.caseInsensitiveRoots.some(root => isInside(host.platform, root, named.start))
