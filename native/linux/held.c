@@ -129,9 +129,9 @@ static int hold_missing(struct held_paths *held, struct held *row)
 	}
 	memcpy(path, row->step->path, through);
 	path[through] = 0;
-	/* A file or link only where the plan says so and nothing above it is missing. In a file's place a file stands: the host can write or
+	/* A file, link or socket only where the plan says so and nothing above it is missing. In a file's place a file stands: the host can write or
 	 * move its next one there. */
-	if (last && (row->step->entry == ENTRY_FILE || (row->step->entry == ENTRY_SYMLINK && row->step->text[0] != 0)))
+	if (last && (row->step->entry == ENTRY_FILE || row->step->entry == ENTRY_SOCKET || (row->step->entry == ENTRY_SYMLINK && row->step->text[0] != 0)))
 		kind = (struct placeholder_kind){ row->step->entry, row->step->text };
 	for (int tries = 0; ; tries++) {
 		static const struct timespec PAUSE = { .tv_nsec = 1000000 };

@@ -140,7 +140,7 @@ static void remove_object(int parent, const char *name, const struct record *rec
 		return;
 	if (record->entry == ENTRY_DIRECTORY)
 		unlinkat(parent, name, AT_REMOVEDIR);
-	else if (has_text(parent, name, record))
+	else if (record->entry == ENTRY_SOCKET || has_text(parent, name, record))
 		unlinkat(parent, name, 0);
 }
 
@@ -168,6 +168,8 @@ static int make_entry(int parent, const struct record *record)
 	case ENTRY_DIRECTORY: return mkdirat(parent, record->name, 0755);
 	case ENTRY_FILE: return make_file(parent, record->name, record->text);
 	case ENTRY_SYMLINK: return symlinkat(record->text, parent, record->name);
+	/* Of nobody's server: whoever opens it or connects to it is refused. */
+	case ENTRY_SOCKET: return mknodat(parent, record->name, S_IFSOCK | 0644, 0);
 	}
 	errno = EINVAL;
 	return -1;
@@ -230,6 +232,11 @@ static int make_object(int lock, int parent, struct record *record)
 	bool known = read_record(lock, &old) == 0;
 
 	result = make_entry(parent, record);
+	/* On a file system that has no sockets. */
+	if (result != 0 && record->entry == ENTRY_SOCKET && errno != EEXIST) {
+		record->entry = ENTRY_DIRECTORY;
+		result = make_entry(parent, record);
+	}
 	if (result != 0 && errno != EEXIST)
 		return -1;
 	if (result != 0) {

@@ -87,7 +87,9 @@ function isAsMade(files: FileSystemView, path: string, entry: Entry, { text }: P
     case 'directory': return files.children(path)?.length === 0
     case 'file': return files.text(path) === text
     case 'symlink': return entry.target === text
-    case 'socket': case 'fifo': case 'device': return false
+    // Nobody's: it says nothing.
+    case 'socket': return true
+    case 'fifo': case 'device': return false
     default: return entry.kind satisfies never
   }
 }

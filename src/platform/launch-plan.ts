@@ -24,7 +24,7 @@ export type MountStep =
   /** A directory between a writable root and a held path, bound over itself so that it cannot be renamed. */
   | { readonly step: 'pin'; readonly path: string; readonly identity: FileIdentity }
   /** `path` does not exist: an object is made there while commands run, held like an existing one. `text`: a file's content (else empty), a symlink's target. */
-  | { readonly step: 'placeholder'; readonly path: string; readonly parent: FileIdentity; readonly kind: 'directory' | 'file' | 'symlink'; readonly effect: 'read' | 'deny'; readonly text?: string }
+  | { readonly step: 'placeholder'; readonly path: string; readonly parent: FileIdentity; readonly kind: 'directory' | 'file' | 'symlink' | 'socket'; readonly effect: 'read' | 'deny'; readonly text?: string }
   /** `path` does not exist and commands cannot make it; held as soon as the host makes it. */
   | { readonly step: 'watch'; readonly path: string; readonly effect: 'read' | 'deny' }
   /** An empty file system of the sandbox's own. */

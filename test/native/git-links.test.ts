@@ -4,7 +4,9 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { NAMESPACES, startOn, SUPERVISED } from '../support/rungs.js'
+import { BWRAP, BWRAP_IF_THERE, NAMESPACES, startOn, SUPERVISED } from '../support/rungs.js'
+import { parentOf } from './host-processes.js'
+import { ownLauncher } from './own-launcher.js'
 import { makeWorkspace } from './workspace.js'
 
 beforeEach(context => { if (process.platform !== 'linux') context.skip('the launcher is for Linux') })
@@ -181,5 +183,72 @@ describe.each([NAMESPACES, SUPERVISED])('$name', rung => {
     const sandbox = await startOn(rung, { cwd: workspace.path, policy: { env: { set: AUTHOR } } })
     onTestFinished(() => sandbox.close())
     expect(await sandbox.shell('git init -q library && git -C library commit -q --allow-empty -m one && git -C library config a.b c && git -C library config a.b')).toMatchObject({ stdout: 'c\n', exitCode: 0 })
+  })
+})
+
+/** bwrap holds no link: what stands at the `.git` of a submodule that is not checked out is another thing there. */
+describe.each(BWRAP_IF_THERE)('$name', () => {
+  const notCheckedOut = (): { workspace: ReturnType<typeof makeWorkspace>; host: (script: string) => string } => {
+    const workspace = makeWorkspace()
+    const host = (script: string): string => execFileSync('sh', ['-c', script], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })
+    host(`git init -q; git init -q library; git -C library commit -q --allow-empty -m one; git -c advice.addEmbeddedRepo=false add library; git commit -qm one
+      rm -rf library/.git; echo x > new`)
+    return { workspace, host }
+  }
+
+  test('where a submodule is not checked out, git works inside, and on the host while commands run; commands can give it no repository', async () => {
+    const { workspace, host } = notCheckedOut()
+    const sandbox = await startOn(BWRAP, { cwd: workspace.path, policy: { env: { set: AUTHOR } } })
+    onTestFinished(() => sandbox.close())
+    const { stdout, exitCode } = await sandbox.shell('git status --short && git diff && mkdir library/.git')
+    expect([stdout, exitCode]).toEqual(['?? new\n', 1])
+    const running = sandbox.shell(`${ATTACK}; while [ ! -e stop ]; do sleep 0.05; done`)
+    await vi.waitFor(() => host('test -e tried'), { timeout: 20_000 })
+    expect(host('git status --short && git diff')).toContain('?? program\n')
+    host('touch stop')
+    await running
+    await sandbox.close()
+    expect(host('git status > /dev/null; ls -A library; test -e ran || echo nothing ran')).toBe('nothing ran\n')
+  })
+
+  test('a keeper that is killed leaves there what it made, and the next start takes it away', async () => {
+    const { workspace, host } = notCheckedOut()
+    const launcher = ownLauncher()
+    const sandbox = await startOn(BWRAP, { cwd: workspace.path, launcherPath: launcher.path })
+    onTestFinished(() => sandbox.close())
+    const running = sandbox.shell('echo > started; sleep 60').catch((error: unknown) => error)
+    await vi.waitFor(() => host('test -e started'), { timeout: 20_000 })
+    const keeper = launcher.processes().find(each => each !== sandbox.pid && parentOf(each) === process.pid)
+    process.kill(keeper!, 'SIGKILL')
+    expect(await running).toMatchObject({ code: 'launcher_lost' })
+    expect(host('stat -c %F library/.git')).toBe('socket\n')
+    const next = await startOn(NAMESPACES, { cwd: workspace.path })
+    await next.close()
+    expect([host('ls -A library'), workspace.journal()]).toEqual(['', []])
+  })
+
+  test('beside the launcher alone: the error says what stands there and what to do; the other way round both work', async () => {
+    const { workspace, host } = notCheckedOut()
+    const options = { cwd: workspace.path, policy: { env: { set: AUTHOR } } }
+    const native = await startOn(NAMESPACES, options)
+    onTestFinished(() => native.close())
+    const running = native.shell('echo > started; while [ ! -e stop ]; do sleep 0.05; done')
+    await vi.waitFor(() => host('test -e started'), { timeout: 20_000 })
+    await expect(startOn(BWRAP, options)).rejects.toMatchObject({
+      code: 'set_up_failed', step: 'bwrap', errno: 'ELOOP', path: join(workspace.path, 'library/.git'), message: expect.stringContaining('a symbolic link stands there'), remedy: expect.stringContaining('one back end'),
+    })
+    host('touch stop')
+    expect(await running).toMatchObject({ exitCode: 0 })
+    await vi.waitFor(() => expect(host('ls -A library')).toBe(''), { timeout: 10_000 })
+    host('rm stop started')
+    const inBwrap = await startOn(BWRAP, options)
+    onTestFinished(() => inBwrap.close())
+    const other = inBwrap.shell('echo > started; while [ ! -e stop ]; do sleep 0.05; done; git status --short')
+    await vi.waitFor(() => host('test -e started'), { timeout: 20_000 })
+    expect(await native.shell('git status --short; mkdir library/.git')).toMatchObject({ stdout: '?? new\n?? started\n', exitCode: 1 })
+    host('touch stop')
+    expect(await other).toMatchObject({ stdout: '?? new\n?? started\n?? stop\n' })
+    await Promise.all([native.close(), inBwrap.close()])
+    expect([host('ls -A library'), workspace.journal()]).toEqual(['', []])
   })
 })

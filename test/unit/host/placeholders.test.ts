@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type PlaceholdersIn, readPlaceholders, withoutPlaceholders } from '../../../src/host/placeholders.js'
-import { fakeFiles, symlink } from '../../support/fake-host.js'
+import { fakeFiles, socket, symlink } from '../../support/fake-host.js'
 
 let state: string
 beforeEach(() => { state = mkdtempSync(join(tmpdir(), 'placeholders-')) })
@@ -38,7 +38,7 @@ test('without a state directory there are none', () => {
   expect(readPlaceholders(state)(FOLDER).size).toBe(0)
 })
 
-const tree = { w: { empty: {}, full: { x: '' }, file: '.\n', changed: 'mine\n', link: symlink('/nowhere'), other: symlink('/mine') } }
+const tree = { w: { empty: {}, full: { x: '' }, file: '.\n', changed: 'mine\n', link: symlink('/nowhere'), other: symlink('/mine'), socket: socket() } }
 const files = fakeFiles(tree)
 const recordedInW = (path: string, placeholder: { device: string; inode: string; text: string }): PlaceholdersIn => ({ device, inode }) =>
   device === files.entry('/w')?.device && inode === files.entry('/w')?.inode ? new Map([[path, placeholder]]) : new Map()
@@ -50,6 +50,7 @@ test.each([
   { name: 'file',    text: '.\n',      hidden: true,  why: 'a file with its text' },
   { name: 'changed', text: '.\n',      hidden: false, why: 'a file that somebody has written' },
   { name: 'link',    text: '/nowhere', hidden: true,  why: 'a link that leads where it was made to lead' },
+  { name: 'socket',  text: '',         hidden: true,  why: 'a socket' },
   { name: 'other',   text: '/nowhere', hidden: false, why: 'a link that leads elsewhere' },
 ])('$why is hidden: $hidden', ({ name, text, hidden }) => {
   const path = `/w/${name}`

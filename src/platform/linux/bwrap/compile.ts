@@ -74,11 +74,14 @@ function needFence(layers: readonly LayerReport[]): void {
   })
 }
 
-/** A submodule that is not checked out: an empty folder holds its name as well, though `git status` stops at it (docs/bwrap.md). */
+/**
+ * A submodule that is not checked out: a socket that nobody serves holds its name as well. Git takes it for no repository, as it does a link that
+ * leads nowhere, and stops at an empty folder or file (2.39).
+ */
 function withoutLinkAtSubmodule(step: MountStep): MountStep {
   if (step.step !== 'placeholder' || step.kind !== 'symlink' || lastName('linux', step.path) !== '.git') return step
-  const { text: _, ...folder } = step
-  return { ...folder, kind: 'directory' }
+  const { text: _, ...rest } = step
+  return { ...rest, kind: 'socket' }
 }
 
 /** What was there, as far as something was. */

@@ -71,6 +71,7 @@ export class Enclosure {
 async function startBwrap(launcherPath: string, plan: LinuxBwrapPlan, frame: Buffer, keeper: Keeper): Promise<{ launcher: Launcher; pid: number }> {
   const { path } = plan.bwrap
   refuseOther(plan)
+  refuseLinks(plan)
   const words = bwrapArguments(plan, kindOf)
   // By descriptor, so that it runs whatever the policy hides.
   const program = openSync(launcherPath, 'r')
@@ -109,6 +110,16 @@ function refuseOther({ bwrap: { path, identity, changedNs } }: LinuxBwrapPlan): 
   if (found === undefined || String(found.dev) !== identity.device || String(found.ino) !== identity.inode || String(found.ctimeNs) !== changedNs) {
     throw new SandboxError('set_up_failed', { step: 'bwrap', errno: found === undefined ? 'ENOENT' : 'ESTALE', path }, { detail: 'it is not the program that was looked at', remedy: 'Create a new sandbox.' })
   }
+}
+
+/** What the launcher alone has put at a missing name, or the host since the plan was made: bwrap would look for what the link leads to. */
+function refuseLinks({ mounts }: LinuxBwrapPlan): void {
+  const link = mounts.find(({ step, path }) => (step === 'placeholder' || step === 'bind_read_only' || step === 'mask') && kindOf(path) === 'symlink')
+  if (link === undefined) return
+  throw new SandboxError('set_up_failed', { step: 'bwrap', errno: 'ELOOP', path: link.path }, {
+    detail: 'a symbolic link stands there, which bwrap cannot hold: the launcher alone (linux-native) has one there while commands of another sandbox run, or the host has made it since this one was created',
+    remedy: 'Wait until those commands have ended, use one back end for all sandboxes of a workspace, or remove the link and create a new sandbox.',
+  })
 }
 
 /** What ends before the launcher speaks is bwrap, and says why on stderr. */

@@ -72,7 +72,7 @@ describe('what bwrap cannot hold is refused by name', () => {
     expect(() => compile(policy, options)).toThrow(expect.objectContaining(error))
   })
 
-  test('a submodule that is not checked out is held by an empty folder, where the launcher alone has a link stand', () => {
+  test('a submodule that is not checked out is held by a socket, where the launcher alone has a link stand', () => {
     // One entry of version 4, with the mode of a submodule.
     const index = `DIRC\0\0\0\x04\0\0\0\x01${'\0'.repeat(24)}\0\0\xe0\0${'\0'.repeat(33)}\x07\0library\0`
     const on = fakeHost({ home: { user: { work: { '.git': { ...git, index }, library: {} } } }, tmp: {}, dev: { shm: {} } })
@@ -80,9 +80,9 @@ describe('what bwrap cannot hold is refused by name', () => {
     const native = compileLinuxNative(resolved({}, on), linuxLayers(), compileOptions())
     expect(at(native)).toEqual([expect.objectContaining({ step: 'placeholder', kind: 'symlink', text: expect.stringMatching(/^\/proc\/self\//) })])
     const plan = compile({}, { on })
-    expect(at(plan)).toEqual([expect.objectContaining({ step: 'placeholder', kind: 'directory' })])
+    expect(at(plan)).toEqual([expect.objectContaining({ step: 'placeholder', kind: 'socket' })])
     expect(at(plan)[0]).not.toHaveProperty('text')
-    expect(plan.bwrap.kinds['/home/user/work/library/.git']).toBe('directory')
+    expect(plan.bwrap.kinds['/home/user/work/library/.git']).toBe('socket')
   })
 
   test('the twin: the same with an ABI that fences them, an ordinary user, no link, and a bwrap without the hole', () => {
