@@ -40,27 +40,52 @@ static pid_t number_at(const char *text, const char *name)
 	return line == NULL ? 0 : (pid_t)atoi(line + strlen(name));
 }
 
-int read_ids(pid_t thread, struct ids *ids)
+/* The last two numbers behind a line's name, one for each PID namespace from the reader's on. Returns how many there are. */
+static int innermost(const char *text, const char *name, pid_t *outer, pid_t *inner)
 {
-	char path[48], text[2048];
-	const char *line;
+	const char *line = strstr(text, name);
+	int n = 0;
 
-	snprintf(path, sizeof path, "/proc/%d/status", thread);
-	if (read_text(path, text, sizeof text) <= 0)
-		return -1;
-	/* The first line is the program's name, in which a line's end is written as two characters. */
-	line = strstr(text, "\nNSpid:");
-	if (line == NULL)
-		return -1;
-	*ids = (struct ids){ .process = number_at(text, "\nTgid:"), .session = number_at(text, "\nNSsid:"), .parent = number_at(text, "\nPPid:") };
-	for (char *at = (char *)line + 7, *end; *at != '\n' && *at != 0; at = end) {
+	for (char *at = line == NULL ? "" : (char *)line + strlen(name), *end; *at != '\n' && *at != 0; at = end, n++) {
 		long value = strtol(at, &end, 10);
 
 		if (end == at)
 			break;
-		ids->outer = ids->inner;
-		ids->inner = (pid_t)value;
+		*outer = *inner;
+		*inner = (pid_t)value;
 	}
+	return n;
+}
+
+/* A name as the first line has it: a line's end and a backslash are written as two characters. */
+static void read_name(const char *text, char name[16])
+{
+	const char *at = strncmp(text, "Name:\t", 6) == 0 ? text + 6 : "";
+	int length = 0;
+
+	for (; *at != '\n' && *at != 0 && length < 15; at++) {
+		if (*at == '\\' && (at[1] == 'n' || at[1] == '\\'))
+			name[length++] = *++at == 'n' ? '\n' : '\\';
+		else
+			name[length++] = *at;
+	}
+	name[length] = 0;
+}
+
+int read_ids(pid_t thread, struct ids *ids)
+{
+	char path[48], text[2048];
+	pid_t session = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/status", thread);
+	if (read_text(path, text, sizeof text) <= 0)
+		return -1;
+	*ids = (struct ids){ .process = number_at(text, "\nTgid:"), .session = number_at(text, "\nNSsid:"), .parent = number_at(text, "\nPPid:") };
+	if (innermost(text, "\nNSpid:", &ids->outer, &ids->inner) == 0)
+		return -1;
+	if (innermost(text, "\nNSsid:", &ids->outer_session, &session) == 1)
+		ids->outer_session = session;
+	read_name(text, ids->name);
 	return 0;
 }
 

@@ -16,8 +16,9 @@ pid_t host_pid_of_init(pid_t forker, pid_t outer);
 /* The first child of a process; 0 where there is none. */
 pid_t first_child(pid_t parent);
 
-/* Of a thread, by one look: its process, session and parent, and its innermost two ids. Returns 0, or -1 where it is gone. */
-struct ids { pid_t process, session, parent, outer, inner; };
+/* Of a thread, by one look: its process, session and parent, its innermost two ids, and its session's id in the namespace of `outer` (of `inner`,
+ * where there is but one); and its name. Returns 0, or -1 where it is gone. */
+struct ids { pid_t process, session, parent, outer, inner, outer_session; char name[16]; };
 int read_ids(pid_t thread, struct ids *ids);
 
 /* The id, in the forker's PID namespace, of the init above a thread of a command; 0 where it is not known. */

@@ -22,6 +22,8 @@ struct session { pid_t id, init; };
 
 static struct {
 	int wake;
+	const volatile pid_t *inits;
+	int n_inits;
 	pthread_mutex_t lock;
 	_Alignas(8) unsigned char buffers[2][BUFFER_BYTES];
 	unsigned filling;			/* the buffer that takes new ones; the loop reads the other */
@@ -33,8 +35,10 @@ static struct {
 	struct loser losers[MOST_LOSERS];	/* more commands at once than this lose reports without a word */
 } state = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
-int prepare_reports(void)
+int prepare_reports(const volatile pid_t *inits, int n_inits)
 {
+	state.inits = inits;
+	state.n_inits = n_inits;
 	state.wake = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	return state.wake;
 }
@@ -133,6 +137,16 @@ static void keep(const struct report *report, const char *path)
 	state.used += report->size;
 }
 
+/* Every init begins a session, and no other process can enter one: mostly its id is the init's. */
+static bool is_init_of_command(pid_t process)
+{
+	bool found = false;
+
+	for (int i = 0; i < state.n_inits && !found; i++)
+		found = state.inits[i] == process;
+	return found;
+}
+
 static pid_t init_of(const struct ids *ids)
 {
 	pid_t id = ids->session, init = 0;
@@ -144,7 +158,7 @@ static pid_t init_of(const struct ids *ids)
 	pthread_mutex_unlock(&state.lock);
 	if (init != 0)
 		return init;
-	init = init_above_ids(ids);
+	init = ids->outer_session != 0 && is_init_of_command(ids->outer_session) ? ids->outer_session : init_above_ids(ids);
 	if (id == 0 || init == 0)
 		return init;
 	pthread_mutex_lock(&state.lock);
@@ -175,7 +189,10 @@ void report_access(const struct call *call, enum access_operation operation, con
 	pthread_mutex_unlock(&state.lock);
 	if (known)
 		return;
-	program_of(report.process, report.program);
+	if (ids.process == call->thread)
+		memcpy(report.program, ids.name, sizeof ids.name);
+	else
+		program_of(report.process, report.program);
 	/* Its thread's id may have been another's by now, and so may all that was read of it. */
 	if (!still_waits(call))
 		return;

@@ -29,8 +29,8 @@ enum report_flag {
 	REPORT_MODE_REFUSES = 4,	/* the file's own mode refuses it, or a mask's: without the sandbox it may fail as well */
 };
 
-/* Before the first call. Returns a descriptor that is readable while reports wait, or -1 with errno. */
-int prepare_reports(void);
+/* Before the first call. `inits`: those of running commands, in the forker's PID namespace (0: none), `n_inits` of them. Returns a descriptor that is readable while reports wait, or -1 with errno. */
+int prepare_reports(const volatile pid_t *inits, int n_inits);
 
 /* Tells what `call` tried. From any thread, before the call is answered: who the caller is, is looked up while it waits.
  * The same of one command again is folded into the first; what belongs to no command is dropped. `path` is cut where it is longer than PATH_MAX. */

@@ -96,7 +96,7 @@ static int answer_listener(struct monitor *monitor, int listener, struct failure
 	/* A plan may be for what a probe found before a filter was there. */
 	if (try_on_self((monitor->plan.flags & PLAN_MAKE_SOCKETS) == 0) != 0)
 		return fail(failure, STEP_forker_listener, NULL);
-	monitor->access_reports = prepare_reports();
+	monitor->access_reports = prepare_reports(shared.init_pids, INIT_PIDS);
 	if (monitor->access_reports < 0)
 		return fail(failure, STEP_forker_listener, NULL);
 	if (shares_processes(&monitor->plan))

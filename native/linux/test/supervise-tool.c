@@ -215,7 +215,7 @@ int main(int argc, char **argv)
 	umask(0);
 	plan.handled_fs = handled;
 	prepare_supervising(&plan, indexed);
-	if (child < 0 || prepare_reports() < 0 || start_answering(receive_listener(sockets[0]), calls, (unsigned)(add_file_calls(calls) - calls)) != 0)
+	if (child < 0 || prepare_reports(NULL, 0) < 0 || start_answering(receive_listener(sockets[0]), calls, (unsigned)(add_file_calls(calls) - calls)) != 0)
 		give_up("start_answering");
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;

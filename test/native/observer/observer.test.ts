@@ -1,5 +1,5 @@
 // Denials name the exact path of what was tried, and nothing is a denial that is none.
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -260,6 +260,13 @@ describe.each(RUNGS)('whoever makes the call, on the rung %s', rung => {
     expect(result.denials[0]).toMatchObject({ program: 'attempt', pid: expect.any(Number) })
     expect(await place.run(ATTEMPT, name, join(place.path, 'x'))).toEqual([])
     expect(place.entries()).toContain('x')
+  })
+
+  test.each(['line\nend', 'back\\slash', '\\n\\\\n', 'longer than fifteen bytes', 'Name:\tx\nTgid:1', 'über'])('its name is told as it is, as far as the kernel keeps it: %j', async name => {
+    const place = await start(undefined, { rung })
+    copyFileSync(ATTEMPT, join(place.path, name))
+    const { denials } = await place.sandbox.exec([join(place.path, name), 'o_creat', join(place.elsewhere, 'x')])
+    expect(denials).toMatchObject([{ path: join(place.elsewhere, 'x'), program: Buffer.from(name).subarray(0, 15).toString() }])
   })
 
   test('commands side by side each have their own', async () => {
