@@ -1,6 +1,7 @@
 // `app-server`: the service over this process's standard streams or on a unix socket, until its client goes or a signal ends it.
 import { SandboxError } from '../errors.js'
-import { configReader } from '../service/configuration.js'
+import { currentFolder } from '../host/snapshot.js'
+import { configReader, type ReadConfig } from '../service/configuration.js'
 import { Service } from '../service/service.js'
 import type { Arguments } from './arguments.js'
 import type { Options } from './options.js'
@@ -16,8 +17,18 @@ export async function appServer({ options, words }: Arguments): Promise<number> 
   if (options.outFolder !== undefined) throw new SandboxError('option_invalid', { field: '--out', value: options.outFolder }, { detail: 'it belongs to generate-json-schema and generate-ts', remedy: 'Leave it out, or say which: `app-server generate-ts --out DIR`.' })
   const socketPath = options.listen === undefined || options.listen === 'stdio://' ? undefined : await socketPathOf(options.listen)
   const choice = { ...(options.config === undefined ? {} : { overrides: options.config }), ...(options.profile === undefined ? {} : { profile: options.profile }) }
+  if (options.config !== undefined || options.profile !== undefined) await checkChoice(configReader(choice))
   const service = new Service({ readConfig: configReader(choice), selfPaths: socketPath === undefined ? [] : [socketPath], log: text => void process.stderr.write(`codex-sandbox: ${text}\n`) })
   return socketPath === undefined ? serveStandardStreams(service) : serveSocket(service, socketPath)
+}
+
+/** What the command line itself says is wrong before anybody connects; what a file says is told to each client, by a `configWarning`. */
+async function checkChoice(read: ReadConfig): Promise<void> {
+  try {
+    await read(currentFolder())
+  } catch (error) {
+    if (error instanceof SandboxError && (error.code === 'profile_not_found' || error.source?.file === '-c' || error.field === '-c')) throw error
+  }
 }
 
 async function serveStandardStreams(service: Service): Promise<number> {

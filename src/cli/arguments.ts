@@ -125,13 +125,13 @@ function findOption(verb: Verb, word: string): FoundOption {
 }
 
 function unknownOption(verb: Verb, written: string, rows: readonly OptionRow[]): SandboxError {
-  const elsewhere = OPTIONS.find(row => `--${longName(row)}` === written)
+  const elsewhere = OPTIONS.filter(row => `--${longName(row)}` === written).flatMap(row => row.for)
   const known = rows.flatMap(row => [`--${longName(row)}`, ...(row.alias === undefined ? [] : [`--${row.alias}`])])
   // Of a single letter every name is as near.
   const near = written.startsWith('--') ? nearestName(written, known) : undefined
   return new SandboxError('option_invalid', { field: 'option', value: written }, {
-    detail: elsewhere === undefined ? 'there is no such option' : `it belongs to ${elsewhere.for.join(', ')}, not to ${verb}`,
-    remedy: near === undefined || elsewhere !== undefined ? `See \`codex-sandbox ${verb} --help\`.` : `Did you mean ${near}?`,
+    detail: elsewhere.length === 0 ? 'there is no such option' : `it belongs to ${elsewhere.join(', ')}, not to ${verb}`,
+    remedy: near === undefined || elsewhere.length > 0 ? `See \`codex-sandbox ${verb} --help\`.` : `Did you mean ${near}?`,
   })
 }
 

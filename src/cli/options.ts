@@ -45,6 +45,7 @@ const RUNNING = ['run', 'sandbox', 'learn'] as const
 const POLICIES = ['run', 'sandbox', 'learn', 'explain'] as const
 /** Those that may read config.toml. */
 const CONFIGURED = ['run', 'sandbox', 'learn', 'explain', 'debug-config'] as const
+const OTHERS = ['learn', 'execpolicy', 'explain', 'debug-config', 'doctor', 'setup', 'app-server', 'windows', 'sessions'] as const
 const ALL = ['run', 'sandbox', 'learn', 'execpolicy', 'explain', 'debug-config', 'doctor', 'setup', 'app-server', 'windows', 'sessions'] as const
 
 export const OPTIONS = [
@@ -84,7 +85,8 @@ export const OPTIONS = [
   { key: 'pids',          value: 'N', for: RUNNING, group: 'command', help: 'processes and threads at once' },
   { key: 'mode',          value: 'elevated|unelevated', for: ['windows'], group: 'other', help: 'setup: accounts of its own, with one consent; or your own account, which holds less' },
   { key: 'root',          value: 'DIR', repeat: true, for: ['windows'], group: 'other', help: 'setup: a workspace in which commands shall write (default: here)' },
-  { key: 'json',          for: ['run', 'sandbox', 'learn', 'debug-config', 'doctor', 'setup', 'windows', 'sessions'], group: 'output', help: 'print the result as JSON, the output inside it' },
+  { key: 'json',          for: COMMANDS, group: 'output', help: 'print the result as JSON, the output inside it' },
+  { key: 'json',          for: ['learn', 'debug-config', 'doctor', 'setup', 'windows', 'sessions'], group: 'output', help: 'print it as JSON' },
   { key: 'report',        value: 'FILE', for: COMMANDS, group: 'output', help: 'write the result as JSON to FILE; the output passes through' },
   { key: 'printPlan',     long: 'print-plan', for: COMMANDS, group: 'output', help: 'print what would be enforced, and run nothing' },
   { key: 'platform',      value: 'linux|macos|windows', for: COMMANDS, group: 'output', help: 'the system that --print-plan is for (default: this one)' },
@@ -100,11 +102,14 @@ export const OPTIONS = [
   { key: 'force',         for: ['setup'], group: 'other', help: 'install it also where this machine does not need it' },
   { key: 'config',        short: 'c', value: 'KEY=VALUE', repeat: true, for: ['app-server'], group: 'policy', help: 'a value of config.toml, over those of its files' },
   { key: 'profile',       short: 'p', value: 'NAME', for: ['app-server'], group: 'policy', help: 'the profile of config.toml' },
-  { key: 'listen',        value: 'URL', for: ['app-server', 'sessions'], group: 'other', help: 'stdio:// (the default of app-server) or unix://PATH; unix:// alone is the usual place' },
+  { key: 'listen',        value: 'URL', for: ['app-server'], group: 'other', help: 'stdio:// (default) or unix://PATH; unix:// alone is the usual place' },
+  { key: 'listen',        value: 'URL', for: ['sessions'], group: 'other', help: 'where the service listens: unix://PATH, or unix:// for the usual place (default)' },
   { key: 'outFolder',     long: 'out', value: 'DIR', for: ['app-server'], group: 'output', help: 'where generate-json-schema and generate-ts write' },
   { key: 'kill',          value: 'ID', for: ['sessions'], group: 'other', help: 'end this one, and all that it started' },
-  { key: 'quiet',         short: 'q', for: RUNNING, group: 'output', help: 'print nothing of our own after the command' },
-  { key: 'verbose',       short: 'v', for: ALL, group: 'output', help: 'print more: what is enforced, and stacks of unexpected errors' },
+  { key: 'quiet',         short: 'q', for: COMMANDS, group: 'output', help: 'print nothing of our own after the command' },
+  { key: 'quiet',         short: 'q', for: ['learn'], group: 'output', help: 'print the policy alone: no runs, and no output of the command' },
+  { key: 'verbose',       short: 'v', for: COMMANDS, group: 'output', help: 'print more: what is enforced, and stacks of unexpected errors' },
+  { key: 'verbose',       short: 'v', for: OTHERS, group: 'output', help: 'print stacks of unexpected errors' },
   { key: 'help',          short: 'h', for: ALL, group: 'other', help: 'print this' },
   { key: 'version',       short: 'V', for: ALL, group: 'other', help: 'print the version' },
 ] as const satisfies readonly OptionRow[]

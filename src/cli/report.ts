@@ -8,7 +8,7 @@ import type { Options } from './options.js'
 const KINDS: Record<Denial['kind'], string> = { file: 'Files', network: 'Network', 'unix-socket': 'Unix sockets', 'system-call': 'System calls' }
 
 /** Lines without newlines. None after a command that ended well and was not asked about. */
-export function reportLines(result: ExecResult, options: Pick<Options, 'logDenials' | 'verbose' | 'timeout' | 'idleTimeout'>): string[] {
+export function reportLines(result: ExecResult, options: Pick<Options, 'logDenials' | 'verbose' | 'timeout' | 'idleTimeout' | 'memory' | 'pids'>): string[] {
   return [
     ...endLines(result, options).map(line => `codex-sandbox: ${line}`),
     ...(options.logDenials === true ? allDenials(result) : result.exitCode === 0 ? [] : shortDenials(result)),
@@ -17,10 +17,10 @@ export function reportLines(result: ExecResult, options: Pick<Options, 'logDenia
 }
 
 /** Why it ended, where the command itself could not have said it. */
-function endLines({ timedOut, timedOutBy, limit, changedPath, gitOperations = [], gitLinks = [] }: ExecResult, { timeout, idleTimeout }: Pick<Options, 'timeout' | 'idleTimeout'>): string[] {
+function endLines({ timedOut, timedOutBy, limit, changedPath, gitOperations = [], gitLinks = [] }: ExecResult, { timeout, idleTimeout, memory, pids }: Pick<Options, 'timeout' | 'idleTimeout' | 'memory' | 'pids'>): string[] {
   return [
     ...(timedOutBy === 'idleTimeoutMs' ? [`ended: it wrote nothing for ${idleTimeout}`] : timedOut ? [`timed out${timeout === undefined ? '' : ` after ${timeout}`}`] : []),
-    ...(limit === undefined ? [] : [`ended by its limit ${limit}`]),
+    ...(limit === undefined ? [] : [`ended by its limit ${limit}${limit === 'memoryBytes' && memory !== undefined ? ` (--memory ${memory})` : limit === 'pids' && pids !== undefined ? ` (--pids ${pids})` : ''}`]),
     ...(changedPath === undefined ? [] : [`ended, because ${JSON.stringify(changedPath)} was changed from outside while it ran`]),
     ...gitOperations.map(path => `the git operation of ${JSON.stringify(path)} did not end, and its state is gone with the sandbox: no later command can continue it. Continue in the same command, or go back with git switch -f BRANCH`),
     ...gitLinks.map(gitLinkLine),

@@ -22,6 +22,7 @@ test.each([
   { name: 'a denial and its flags after a failure',        result: result({ exitCode: 1, denials: [denial('/x')] }), options: {}, lines: ['codex-sandbox: write to "/x" denied: outside every writable root. To allow: add "/x" to write. (--write /x)'] },
   { name: 'a time-out says after how long',                result: result({ exitCode: 124, timedOut: true }), options: { timeout: '30s' }, lines: ['codex-sandbox: timed out after 30s'] },
   { name: 'an idle time-out says so',                      result: result({ exitCode: 124, timedOut: true, timedOutBy: 'idleTimeoutMs' }), options: { timeout: '30s', idleTimeout: '5s' }, lines: ['codex-sandbox: ended: it wrote nothing for 5s'] },
+  { name: 'a limit by its option',                          result: result({ exitCode: 137, limit: 'memoryBytes' }), options: { memory: '512M' }, lines: ['codex-sandbox: ended by its limit memoryBytes (--memory 512M)'] },
   { name: 'a limit says which',                            result: result({ exitCode: 137, limit: 'memoryBytes' }), options: {}, lines: ['codex-sandbox: ended by its limit memoryBytes'] },
   { name: 'a change from outside says where',              result: result({ exitCode: 137, changedPath: '/w/.git\n' }), options: {}, lines: ['codex-sandbox: ended, because "/w/.git\\n" was changed from outside while it ran'] },
   {
