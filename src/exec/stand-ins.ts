@@ -19,14 +19,25 @@ interface StandIn {
   readonly publicLines: (text: string) => string
 }
 
-/** Keys of npm that name no secret. `registry` and `@scope:registry` are looked at apart: an address may hold a password. */
-const NPM_KEYS = /^(?:(?:@[\w.~-]+:)?registry|access|audit|audit-level|bin-links|before|cafile|call|color|engine-strict|fetch-retries|fetch-retry-factor|fetch-retry-maxtimeout|fetch-retry-mintimeout|fetch-timeout|foreground-scripts|fund|heading|if-present|ignore-scripts|include|include-workspace-root|init-author-name|init-license|init-module|init-type|init-version|install-links|install-strategy|legacy-peer-deps|lockfile-version|loglevel|logs-max|long|maxsockets|message|node-options|noproxy|offline|omit|optional|package-lock|prefer-dedupe|prefer-offline|prefer-online|production|progress|save|save-bundle|save-dev|save-exact|save-optional|save-peer|save-prefix|script-shell|sign-git-commit|sign-git-tag|strict-peer-deps|strict-ssl|tag|tag-version-prefix|timing|unicode|update-notifier|workspaces|workspaces-update)$/
-const PIP_KEYS = /^(?:index-url|extra-index-url|find-links|no-index|pre|prefer-binary|only-binary|no-binary|require-virtualenv|break-system-packages|disable-pip-version-check|timeout|default-timeout|retries|trusted-host|cert|user|no-cache-dir|no-color|progress-bar|quiet|verbose|no-input|use-pep517|no-build-isolation|no-warn-script-location|format|constraint)$/
+/** Keys of npm that name no secret; a registry may be that of a scope. Addresses are looked at apart, as they may hold a password. */
+const NPM_KEYS: ReadonlySet<string> = new Set(`
+  registry access audit audit-level bin-links before cafile call color engine-strict fetch-retries fetch-retry-factor fetch-retry-maxtimeout
+  fetch-retry-mintimeout fetch-timeout foreground-scripts fund heading if-present ignore-scripts include include-workspace-root
+  init-author-name init-license init-module init-type init-version install-links install-strategy legacy-peer-deps lockfile-version loglevel
+  logs-max long maxsockets message node-options noproxy offline omit optional package-lock prefer-dedupe prefer-offline prefer-online
+  production progress save save-bundle save-dev save-exact save-optional save-peer save-prefix script-shell sign-git-commit sign-git-tag
+  strict-peer-deps strict-ssl tag tag-version-prefix timing unicode update-notifier workspaces workspaces-update
+`.trim().split(/\s+/))
+const PIP_KEYS: ReadonlySet<string> = new Set(`
+  index-url extra-index-url find-links no-index pre prefer-binary only-binary no-binary require-virtualenv break-system-packages
+  disable-pip-version-check timeout default-timeout retries trusted-host cert user no-cache-dir no-color progress-bar quiet verbose no-input
+  use-pep517 no-build-isolation no-warn-script-location format constraint
+`.trim().split(/\s+/))
 /** `https://user:password@host/`, and what npm puts in place of variables. */
 const MAY_HOLD_SECRET = /\/\/[^/\s]*@|\$\{/
 
 /** `key = value` lines by their keys, and sections. `indented`: whether such a line goes on with the value before it, or has a key of its own. */
-function linesWithKeys(keys: RegExp, indented: 'goes on' | 'has a key'): (text: string) => string {
+function linesWithKeys(isAmong: (key: string) => boolean, indented: 'goes on' | 'has a key'): (text: string) => string {
   return text => {
     let keeps = false
     const kept = text.split(/\r?\n/).filter(line => {
@@ -36,7 +47,7 @@ function linesWithKeys(keys: RegExp, indented: 'goes on' | 'has a key'): (text: 
       }
       if (indented === 'goes on' && /^\s+\S/.test(line)) return keeps && !MAY_HOLD_SECRET.test(line)
       const key = /^\s*([^=\s#;][^=]*?)(?:\[\])?\s*=/.exec(line)?.[1]
-      keeps = key !== undefined && keys.test(key.trim()) && !MAY_HOLD_SECRET.test(line)
+      keeps = key !== undefined && isAmong(key.trim()) && !MAY_HOLD_SECRET.test(line)
       return keeps
     })
     return kept.map(line => `${line}\n`).join('')
@@ -44,8 +55,8 @@ function linesWithKeys(keys: RegExp, indented: 'goes on' | 'has a key'): (text: 
 }
 
 export const STAND_INS: readonly StandIn[] = [
-  { variable: 'npm_config_userconfig', path: '.npmrc',                name: 'npmrc',    publicLines: linesWithKeys(NPM_KEYS, 'has a key') },
-  { variable: 'PIP_CONFIG_FILE',       path: '.config/pip/pip.conf',  name: 'pip.conf', publicLines: linesWithKeys(PIP_KEYS, 'goes on') },
+  { variable: 'npm_config_userconfig', path: '.npmrc',                name: 'npmrc',    publicLines: linesWithKeys(key => NPM_KEYS.has(key) || /^@[\w.~-]+:registry$/.test(key), 'has a key') },
+  { variable: 'PIP_CONFIG_FILE',       path: '.config/pip/pip.conf',  name: 'pip.conf', publicLines: linesWithKeys(key => PIP_KEYS.has(key), 'goes on') },
   // Holds an access key for each source that needs one, and hardly anything else.
   { variable: 'BUNDLE_USER_CONFIG',    path: '.bundle/config',        name: 'bundle',   publicLines: () => '---\n' },
 ]

@@ -87,9 +87,9 @@ function lastSeparator(platform: PlatformName, path: string): number | undefined
 
 /** Appends names, which may hold separators of their own but no `..`. */
 export function joinPath(platform: PlatformName, path: string, ...names: string[]): string {
-  // One plain name is what nearly all calls have, and node's own join costs more than all the rest of a resolve.
+  // Plain names are what nearly all calls have, and node's own join costs more than all the rest of a resolve.
   const [name = ''] = names
-  if (names.length === 1 && platform !== 'windows' && PLAIN_NAME.test(name)) {
+  if (names.length === 1 && platform !== 'windows' && PLAIN_NAMES.test(name)) {
     if (path === '/') return `/${name}`
     if (!path.endsWith('/')) return `${path}/${name}`
   }
@@ -117,8 +117,8 @@ export function* upwards(platform: PlatformName, path: string): Generator<string
   }
 }
 
-/** A name without a separator that is neither `.` nor `..`, told without looking at every character twice. */
-const PLAIN_NAME = /^(?:[^./][^/]*|\.[^./][^/]*)$/
+/** One name or several, none of which is empty, `.` or `..`, told without looking at a character twice. */
+const PLAIN_NAMES = /^(?:[^./][^/]*|\.[^./][^/]*)(?:\/(?:[^./][^/]*|\.[^./][^/]*))*$/
 
 const syntaxOf = (platform: PlatformName): typeof posix => platform === 'windows' ? win32 : posix
 
