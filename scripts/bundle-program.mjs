@@ -1,65 +1,66 @@
-// The command line as CommonJS: a small file that understands the words and finds the rest, one with what every `run` needs, and a file for each
-// part that only other verbs load. Node compiles the whole text of a file before its first line runs, so what a verb does not use must not stand
-// in its file.
+// The command line as CommonJS: a small file that finds the rest, one with what `--version` needs, one with what every `run` needs (the first again
+// among it), and a file for each part that only other verbs load. Node compiles the whole text of a file before its first line runs, so what a
+// verb does not use must not stand in its file.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
-/** Enough for `--version` and for a mistake in the words; all that these import statically comes along. */
-const USED_BY_ALL = ['src/cli/print.ts', 'src/host/package-version.ts']
+/** Loaded by `--version`; all that these import statically comes along. */
+const USED_BY_VERSION = ['src/cli/print.ts', 'src/host/package-version.ts']
 /** Loaded with `await import()` by a `run` without options; all that these import statically comes along. */
 const USED_BY_RUN = ['src/cli/run.ts', 'src/cli/print.ts', 'src/cli/report.ts', 'src/platform/linux/native/backend.ts', 'src/platform/linux/native/find-launcher.ts', 'src/platform/linux/native/installed-launcher.ts']
 
-/** The one file with what `run` needs beyond that: a script whose value is its parts. Like the others its name changes with its text. */
-const runFile = text => `every-run-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.cjs`
+/** A file of several parts: a script whose value is a record of them. Like the others its name changes with its text. */
+const fileName = (kind, text) => `${kind}-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.cjs`
 export const isRunFile = name => /^every-run-[0-9a-f]{8}\.cjs$/.test(name)
 
 /**
  * CommonJS, because Node starts it 5 to 10 % faster; `import()` of a part of Node would start the loader of ES modules all the same. Names
- * are kept, so that a stack in a bug report can be read. Node's own compile
- * cache is not used: it lies in the temporary folder, where sandboxed commands may write.
+ * are kept, so that a stack in a bug report can be read. Node's own compile cache is not
+ * used: it lies in the temporary folder, where sandboxed commands may write.
  */
 const COMMON_JS = { format: 'cjs', platform: 'node', supported: { 'dynamic-import': false }, minifySyntax: true, minifyWhitespace: true, logLevel: 'warning' }
 
 /**
  * @param esbuild  the package
- * @param options  of `build`, without a format; `import.meta.url` becomes the address of the program's own file
+ * @param options  of `build`, without a format; `__filename` becomes the program's own file, and there is no `import.meta.url`
  * @param folder   for the parts, beside the program, as its name
  * @returns { program: text, parts: [{ name, text }], inputs: the names of all source files }
  */
 export async function bundleProgram(esbuild, entry, options, folder) {
   const { outputFiles, metafile } = await esbuild.build({
     ...options, entryPoints: [{ in: entry, out: 'program' }], chunkNames: '[name]-[hash]', outExtension: { '.js': '.cjs' }, write: false, metafile: true,
-    bundle: true, format: 'esm', splitting: true, platform: 'node', define: { ...options.define, 'import.meta.url': 'ownUrl' },
+    bundle: true, format: 'esm', splitting: true, platform: 'node', define: { ...options.define, 'import.meta.url': 'undefined' },
   })
   const outputs = new Map(Object.entries(metafile.outputs).map(([path, output]) => [basename(path), output]))
-  const missing = [...USED_BY_ALL, ...USED_BY_RUN].filter(path => ![...outputs.values()].some(({ entryPoint }) => entryPoint === path))
+  const missing = [...USED_BY_VERSION, ...USED_BY_RUN].filter(path => ![...outputs.values()].some(({ entryPoint }) => entryPoint === path))
   if (missing.length > 0) throw new Error(`${missing.join(', ')}: not loaded with \`await import()\` any more; mend the tables in scripts/bundle-program.mjs`)
   const namesOf = entries => [...outputs].filter(([, { entryPoint }]) => entries.includes(entryPoint)).map(([name]) => name)
-  const first = usedBy(namesOf([entry, ...USED_BY_ALL]), outputs)
+  const ofVersion = usedBy(namesOf([entry, ...USED_BY_VERSION]), outputs)
   const ofRun = usedBy(namesOf(USED_BY_RUN), outputs)
   const transform = async text => (await esbuild.transform(text, { ...COMMON_JS, target: options.target })).code.replace(/^"use strict";/, '').trim()
-  const [inFirst, inRun, parts] = [[], [], []]
+  const [inVersion, inRun, parts] = [[], [], []]
   for (const { path, text } of outputFiles) {
     const name = basename(path)
-    const body = `(function(exports,require,module,ownUrl){${await transform(text)}\n})`
-    if (first.has(name)) inFirst.push([name, body])
-    else if (ofRun.has(name)) inRun.push([name, body])
+    const body = `(function(exports,require,module,__filename){${await transform(text)}\n})`
+    if (ofVersion.has(name)) inVersion.push([name, body])
+    if (ofVersion.has(name) || ofRun.has(name)) inRun.push([name, body])
     else parts.push({ name, text: `"use strict";module.exports=${body};\n` })
   }
-  const run = ascii(`"use strict";(${record(inRun)});\n`)
-  parts.push({ name: runFile(run), text: run })
+  const script = bodies => ascii(`"use strict";({\n${bodies.map(([name, body]) => `${JSON.stringify(name)}:${body}`).join(',\n')}\n});\n`)
+  const files = { VERSION: { kind: 'version', bodies: inVersion }, RUN: { kind: 'every-run', bodies: inRun } }
+  const known = Object.entries(files).map(([constant, { kind, bodies }]) => {
+    const text = script(bodies)
+    parts.push({ name: fileName(kind, text), text })
+    return `${constant}=${JSON.stringify({ file: fileName(kind, text), parts: bodies.map(([name]) => name) })}`
+  })
   const loader = await transform(readFileSync(new URL('program-loader.cjs', import.meta.url), 'utf8'))
-  const known = `const FOLDER=${JSON.stringify(folder)},RUN_FILE=${JSON.stringify(runFile(run))},RUN_PARTS=${JSON.stringify(inRun.map(([name]) => name))},parts=${record(inFirst)};`
-  return { program: `#!/usr/bin/env node\n"use strict";\n${known}\n${loader}\n`, parts, inputs: Object.keys(metafile.inputs) }
+  return { program: `#!/usr/bin/env node\n"use strict";\nconst FOLDER=${JSON.stringify(folder)},${known.join(',')};\n${loader}\n`, parts, inputs: Object.keys(metafile.inputs) }
 }
-
-/** As an object of functions by name. */
-const record = bodies => `{\n${bodies.map(([name, body]) => `${JSON.stringify(name)}:${body}`).join(',\n')}\n}`
 
 /** One byte a character: read without decoding. */
 function ascii(text) {
-  if (!/^[\x00-\x7f]*$/.test(text)) throw new Error('the text of every run is not ASCII, which scripts/program-loader.cjs takes it for')
+  if (!/^[\x00-\x7f]*$/.test(text)) throw new Error('the text of several parts is not ASCII, which scripts/program-loader.cjs takes it for')
   return text
 }
 

@@ -1,11 +1,11 @@
-// The head of dist/cli.cjs: how the program finds its parts. scripts/bundle-program.mjs defines `FOLDER`, the folder of the parts beside it,
-// `RUN_FILE`, the file there with what every `run` needs, `RUN_PARTS`, the names of the parts in that file, and `parts`, those that stand here. One of
-// them, program.cjs, is src/cli/main.ts.
+// dist/cli.cjs: how the program finds its parts. scripts/bundle-program.mjs defines `FOLDER`, the folder of the parts beside it, and of the files
+// there that hold several, `VERSION` and `RUN`, the name and the names of their parts. One of them, program.cjs, is src/cli/main.ts.
 const { readFileSync } = require('node:fs')
 
-const ownUrl = require('node:url').pathToFileURL(__filename).href
+/** What needs no more than the parts of `VERSION`. Those stand in `RUN` too, so that a command loads one file. */
+const WITHOUT_COMMAND = ['--version', '-V', '--help', '-h', 'help', undefined]
+const first = WITHOUT_COMMAND.includes(process.argv[2]) ? VERSION : RUN
 const loaded = new Map()
-let runParts
 
 /** A part by its name, or one of Node's own. Each runs once, at its first use. */
 function part(name) {
@@ -15,23 +15,24 @@ function part(name) {
   if (module === undefined) {
     module = { exports: {} }
     loaded.set(own, module)
-    find(own)(module.exports, part, module, ownUrl)
+    find(own)(module.exports, part, module, __filename)
   }
   return module.exports
 }
 
 function find(name) {
-  if (Object.hasOwn(parts, name)) return parts[name]
-  if (!RUN_PARTS.includes(name)) return require(`./${FOLDER}/${name}`)
-  runParts ??= loadRunParts()
-  return runParts[name]
+  const file = [first, RUN].find(({ parts }) => parts.includes(name))
+  if (file === undefined) return require(`./${FOLDER}/${name}`)
+  file.functions ??= run(file)
+  return file.functions[name]
 }
 
-function loadRunParts() {
-  const filename = `${__dirname}/${FOLDER}/${RUN_FILE}`
+function run({ file }) {
+  const filename = `${__dirname}/${FOLDER}/${file}`
   const text = readFileSync(filename)
+  const cachedData = file === RUN.file ? readCodeCache(filename, text) : undefined
   // ASCII, as the build makes sure.
-  return new (require('node:vm').Script)(text.latin1Slice(), { filename, cachedData: readCodeCache(text) }).runInThisContext()
+  return new (require('node:vm').Script)(text.latin1Slice(), { filename, cachedData }).runInThisContext()
 }
 
 /**
@@ -39,10 +40,10 @@ function loadRunParts() {
  * length and its own version: the data of another text would run in its place, and torn data crash Node. So it stands behind the SHA-256 of the
  * text and itself. Whatever is wrong with it, the text is compiled. Like the text it is a part of the program, which commands cannot write.
  */
-function readCodeCache(text) {
+function readCodeCache(filename, text) {
   let cache
   try {
-    cache = readFileSync(`${__dirname}/${FOLDER}/${RUN_FILE}.${process.version}-${process.platform}-${process.arch}.code-cache`)
+    cache = readFileSync(`${filename}.${process.version}-${process.platform}-${process.arch}.code-cache`)
   } catch {
     return undefined
   }

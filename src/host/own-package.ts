@@ -21,7 +21,7 @@ export function findPackage(): OwnPackage | undefined {
   }
 }
 
-/** The file that this code is in. In a CommonJS bundle there is no `import.meta.url`. */
+/** The file that this code is in. In a CommonJS bundle, as our own program is, there is no `import.meta.url`. */
 export function ownFile(): string {
   const url = import.meta.url as string | undefined
   if (url !== undefined) return fileURLToPath(url)

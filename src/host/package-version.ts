@@ -1,10 +1,10 @@
 // The package's version, from the package.json that lies above this file, bundled or not.
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { ownFile } from './own-package.js'
 
 export function packageVersion(): string {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); folder !== dirname(folder); folder = dirname(folder)) {
+  for (let folder = dirname(ownFile()); folder !== dirname(folder); folder = dirname(folder)) {
     const path = `${folder}/package.json`
     if (existsSync(path)) return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version
   }

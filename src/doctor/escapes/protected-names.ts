@@ -1,7 +1,7 @@
 // Attempts on what stays read-only inside a writable root: .git, .codex, .agents, what `protect` names, and our own files.
 import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { ownFile } from '../../host/own-package.js'
 import { type Act, type EscapeAttempt, findProgram, IN_REPOSITORY, listing, onHost, pause, plantedScript, repository, type Scene, sh, textOf } from './attempt.js'
 
 const NAMES = ['.git', '.codex', '.agents']
@@ -180,7 +180,7 @@ function duringCommand(script: string, host: (scene: Scene) => void): Act {
 
 /** The nearest folder above this file that holds package.json. */
 function packageFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url))
+  let folder = dirname(ownFile())
   while (!existsSync(`${folder}/package.json`) && folder !== '/') folder = dirname(folder)
   return folder
 }
