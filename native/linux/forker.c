@@ -255,13 +255,29 @@ static uint64_t bit_of(uint32_t signal)
 	return 1ULL << (signal - 1);
 }
 
+/* As the kernel has it of signals that wait: one that stops takes away one that continues, and the other way round. Without that, a stop
+ * would be the last word wherever both came before the init looks. */
+static uint64_t add_signals(uint64_t waiting, uint64_t more)
+{
+	const uint64_t stops = bit_of(SIGSTOP) | bit_of(SIGTSTP) | bit_of(SIGTTIN) | bit_of(SIGTTOU);
+
+	if (more & stops)
+		waiting &= ~bit_of(SIGCONT);
+	if (more & bit_of(SIGCONT))
+		waiting &= ~stops;
+	return waiting | more;
+}
+
 static void signal_init(const struct forker *forker, struct job *job, uint64_t signals)
 {
+	uint64_t waiting = __atomic_load_n(&job->signals, __ATOMIC_SEQ_CST);
+
 	if ((signals & bit_of(SIGKILL)) && !without_namespaces(forker)) {
 		kill(job->init, SIGKILL);
 		return;
 	}
-	__atomic_or_fetch(&job->signals, signals, __ATOMIC_SEQ_CST);
+	while (!__atomic_compare_exchange_n(&job->signals, &waiting, add_signals(waiting, signals), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
 	kill(job->init, FORWARD_SIGNAL);
 }
 
@@ -296,6 +312,7 @@ static struct pending_signals *pending_of(struct forker *forker, uint32_t id)
 static void signal_command(struct forker *forker, uint32_t id, uint32_t signal)
 {
 	struct job *job = id == 0 ? NULL : job_with_id(forker, id);
+	struct pending_signals *pending;
 
 	if (id == 0 || signal < 1 || signal > 64)
 		return;
@@ -305,7 +322,8 @@ static void signal_command(struct forker *forker, uint32_t id, uint32_t signal)
 	}
 	/* Not taken yet, or over: then its id never comes again, and the entry is overwritten some day. Said before the second look,
 	 * as an init writes its id before it looks here. */
-	pending_of(forker, id)->signals |= bit_of(signal);
+	pending = pending_of(forker, id);
+	pending->signals = add_signals(pending->signals, bit_of(signal));
 	__atomic_store_n(&shared.pending, 1, __ATOMIC_SEQ_CST);
 	deliver_pending(forker);
 }

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
@@ -177,6 +178,16 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
     const result = await sandbox.exec(['sh', '-c', script.replaceAll('"$T"', './sleeper ./sleep-long').replaceAll('$T', 'sleep-long'), word])
     expect(result.ended.map(({ name }) => name)).toEqual(expect.arrayContaining(left))
     expect(processesWithArgument(word)).toEqual([])
+  })
+
+  test('is stopped and told to go on before its init has looked: it goes on', async () => {
+    const { sandbox } = await startSandbox(variant)
+    for (let i = 0; i < 20; i++) {
+      const child = sandbox.spawn(['sh', '-c', 'read line; echo $line'])
+      for (const signal of ['SIGSTOP', 'SIGCONT', 'SIGTSTP', 'SIGCONT'] as const) child.kill(signal)
+      child.stdin?.end('on\n')
+      expect(await text(child.stdout)).toBe('on\n')
+    }
   })
 
   test('leaves processes that fork as fast as they can: none is left', { timeout: 60_000 }, async () => {
