@@ -411,6 +411,9 @@ function refuseDeniedCwd(rules: Layer, cwd: Located & { readonly value: string }
   throw new SandboxError('policy_contradiction', { field: 'cwd', value: cwd.value }, { detail: 'the policy denies it', remedy: 'Start elsewhere, or add it to read.' })
 }
 
+/** What commands have of their own, or what leads to their own descriptors: a node of the host's can stand at none of these. */
+const OWN_IN_DEV = ['/dev/pts', '/dev/ptmx', '/dev/shm', '/dev/fd', '/dev/stdin', '/dev/stdout', '/dev/stderr']
+
 function readDevices(host: HostSnapshot, policy: SandboxPolicy): string[] {
   return policy.devices.map((value, index) => {
     const field = `devices[${index}]`
@@ -418,6 +421,9 @@ function readDevices(host: HostSnapshot, policy: SandboxPolicy): string[] {
     const path = normalizePath(host.platform, value.startsWith('/') ? value : joinPath(host.platform, '/dev', value), { field })
     if (value.split('/').includes('..') || path === '/dev' || !isInside(host.platform, '/dev', path)) {
       throw new SandboxError('policy_invalid_value', { field, value }, { detail: 'it does not lie below /dev', remedy: 'Name a device below /dev.' })
+    }
+    if (host.platform === 'linux' && OWN_IN_DEV.some(own => isInside(host.platform, own, path))) {
+      throw new SandboxError('policy_invalid_value', { field, value }, { detail: 'commands have terminals, shared memory and descriptors of their own', remedy: 'Leave it out.' })
     }
     if (host.files.entry(path) === undefined) throw new SandboxError('path_not_found', { field, value }, { remedy: 'Name a device that this machine has.' })
     return path
