@@ -96,7 +96,7 @@ struct shared {
 	int reports;				/* struct init_report to the monitor */
 	mode_t umask;
 	uint64_t max_descriptors[2];		/* RLIMIT_NOFILE of commands: soft, hard */
-	volatile pid_t *init_pids;		/* by the slot that the monitor gives a command while it lives, in the outer PID namespace; the monitor sees them too */
+	volatile pid_t *init_pids;		/* by the slot that the monitor gives a command while it lives, in the outer PID namespace; monitor and guardian see them too */
 	pid_t forker;				/* without PID namespaces: whose word inits take */
 	int inner, fence;			/* without namespaces: Landlock rulesets (domains.h) */
 	int waiting;				/* inits that wait for a command (atomic) */

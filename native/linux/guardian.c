@@ -1,10 +1,15 @@
 #include "guardian.h"
+#include "caller.h"
+#include "forker.h"
 #include "kernel.h"
 #include "process-tree.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,9 +21,41 @@ static void end_below(pid_t forker, int pidfd)
 
 	while (poll(&ended, 1, 1) == 0) {
 		if (collect_below(forker, &any, 1) == 0)
-			kill(forker, SIGKILL);
+			syscall(NR_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 		else
 			kill_below(forker);
+	}
+}
+
+/* An init that has ended may have given its number away: one leads a session and has the launcher's name. */
+static bool is_init(pid_t pid)
+{
+	char name[16] = { 0 }, own[16] = { 0 };
+	struct ids ids;
+
+	program_of(pid, name);
+	return prctl(PR_GET_NAME, own, 0, 0, 0) == 0 && strncmp(name, own, sizeof own) == 0 && read_ids(pid, &ids) == 0 && ids.process == pid && ids.session == pid;
+}
+
+/* Where the forker was killed as well, nothing is below it any more; but the inits of commands wrote down their numbers. */
+static void end_orphans(void)
+{
+	for (bool any = true; any; poll(NULL, 0, any ? 1 : 0)) {
+		any = false;
+		for (int i = 0; i < INIT_PIDS; i++) {
+			pid_t init = shared.init_pids[i], below;
+
+			if (init == 0)
+				continue;
+			if (is_init(init) && collect_below(init, &below, 1) > 0) {
+				kill_below(init);
+				any = true;
+				continue;
+			}
+			if (is_init(init))
+				kill(init, SIGKILL);
+			shared.init_pids[i] = 0;
+		}
 	}
 }
 
@@ -40,6 +77,8 @@ static _Noreturn void guard(int monitor, int end_of_all)
 	pid_t forker;
 	char end;
 
+	/* Out of the launcher's process group, so that a signal to all of that is not for this process. */
+	setsid();
 	if (keep_own_descriptors(monitor, end_of_all) != 0 || read(FD_MONITOR, &forker, sizeof forker) != (ssize_t)sizeof forker)
 		_exit(0);
 	/* Of this very process: where it ended and its number was given away, there is nobody left to end. */
@@ -52,6 +91,7 @@ static _Noreturn void guard(int monitor, int end_of_all)
 		(void)!write(FD_END, "1", 1);
 	if (pidfd >= 0)
 		end_below(forker, pidfd);
+	end_orphans();
 	_exit(0);
 }
 

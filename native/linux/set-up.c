@@ -120,8 +120,7 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 	int pair[2], starts[2], reports[2], fds[1];
 	bool answered = false;
 
-	shared.init_pids = mmap(NULL, INIT_PIDS * sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (INJECTED(start_forker) || shared.init_pids == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 ||
+	if (INJECTED(start_forker) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, starts) != 0 || pipe2(reports, O_CLOEXEC) != 0 || fcntl(reports[0], F_SETFL, O_NONBLOCK) != 0 ||
 	    (monitor->forker = fork_forker(&monitor->plan)) < 0)
 		return fail(failure, STEP_start_forker, NULL);
@@ -327,6 +326,9 @@ int set_up(struct monitor *monitor, const struct frame *frame, struct failure *f
 	if (save_descriptor_limit(failure) != 0)
 		return -1;
 	shared.plan = &monitor->plan;
+	shared.init_pids = mmap(NULL, INIT_PIDS * sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared.init_pids == MAP_FAILED)
+		return fail(failure, STEP_start_forker, NULL);
 	/* A plan for one way is never carried out another way. */
 	if ((monitor->around != NULL) != ((monitor->plan.flags & PLAN_INSIDE) != 0)) {
 		errno = EINVAL;

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
-import { ALL_RUNGS, BWRAP_IF_THERE, landlockAbi, onBackend, type RungVariant, startOn, SUPERVISED } from '../support/rungs.js'
+import { ALL_RUNGS, BWRAP_IF_THERE, isSupervised, landlockAbi, onBackend, type RungVariant, startOn, SUPERVISED } from '../support/rungs.js'
 import { childrenOf, expectNone, expectRunning, isRunning, parentOf, processesWithArgument, stateOf } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { trace, whyNoTracing } from './tracing.js'
@@ -265,9 +265,8 @@ test('supervised: the monitor is lost, and taken away just when the forker asks 
   await sandbox.close()
 })
 
-test('supervised: monitor and forker are killed at once, and taken away before an init has heard of it: its command ends', async context => {
-  if (await landlockAbi(SUPERVISED) < FIRST_SCOPED_ABI) context.skip('below Landlock ABI 6 signals have no scope, and an init ends nothing without the monitor')
-  const { sandbox, launcher, pid } = await startSandbox(SUPERVISED)
+test.for(ALL_RUNGS.filter(isSupervised))('$name: monitor and forker are killed at once, and taken away before an init has heard of it: its command ends', async (variant, context) => {
+  const { sandbox, launcher, pid } = await startSandbox(variant)
   const forker = forkerOf(pid)
   const word = newWord()
   const result = sandbox.exec(daemonising(word)).catch((error: unknown) => error)
