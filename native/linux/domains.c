@@ -265,6 +265,7 @@ static int make_inner(const struct plan *plan, struct supervised_rules *rules, s
 	if (result == 0 && (again ? add_grants_again(ruleset, plan) : add_grants(ruleset, plan, rules)) != 0)
 		result = fail(failure, STEP_compile_landlock_rules, NULL);
 	if (result != 0) {
+		note_folders_anew();
 		close(ruleset);
 		return -1;
 	}

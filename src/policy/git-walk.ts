@@ -14,7 +14,7 @@ export const MOST_INDEX_BYTES = 512 * 1024 * 1024
 /** Of a text file, a snapshot has no more. */
 const TEXT_BYTES = 64 * 1024
 /** A submodule's name may hold slashes, so its git dir lies at any depth below `modules`. */
-const MAX_MODULE_DEPTH = 8
+const MAX_MODULE_DEPTH = 64
 
 /** A git dir with an index, and the folder with the files that it lists. Canonical. */
 export interface Repository {

@@ -42,7 +42,7 @@ describe.each(['protected', 'commits'] as const)('git: %s', git => {
       const text = named(100, '../c').map(path => `[include]\npath = ${path}\n`).join('')
       return { '.git': { ...OBJECTS, config: text.replaceAll('../', '../in/') }, in: folderOf(named(100, 'c'), () => text.replaceAll('../', '')) }
     } },
-    { name: 'a submodule that lies too deep', tree: (): Tree => ({ '.git': { ...OBJECTS, modules: { a: { b: { c: { d: { e: { f: { g: { h: { i: { j: OBJECTS } } } } } } } } } } } }) },
+    { name: 'a submodule that lies too deep', tree: (): Tree => ({ '.git': { ...OBJECTS, modules: named(70, 'n').reduce<Tree>((below, name) => ({ [name]: below }), OBJECTS) } }) },
   ])('$name: more than is looked at is no sandbox', ({ tree }) => {
     const host = hostWith(tree())
     let asked = 0
