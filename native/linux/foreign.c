@@ -72,8 +72,20 @@ static struct answer judge_foreign(const struct call *call)
 	return give_result(-EPERM);
 }
 
+/* Attaching to a process. Commands' domains keep it inside by themselves: this only tells what they refuse. */
+static struct answer tell_tracing(const struct call *call)
+{
+	pid_t target = (pid_t)call->arguments[1];
+
+	if (target <= 0 || thread_group(target) < 0 || is_within(call, target, OWN_COMMAND))
+		return let_continue();
+	report_access(call, ACCESS_SYSTEM_CALL, "ptrace", REPORT_REFUSED);
+	return give_result(-EPERM);
+}
+
 struct handled_call *add_foreign_calls(struct handled_call *at)
 {
+	*at++ = (struct handled_call){ SYS_ptrace, false, tell_tracing };
 	for (int i = 0; i < N_CALLS; i++)
 		*at++ = (struct handled_call){ CALLS[i].number, false, judge_foreign };
 	return at;

@@ -14,7 +14,9 @@
 #include <sys/syscall.h>
 
 /* The calls that are told by their name alone. */
-static const struct { int number; const char *name; } NAMES[] = {
+struct named_call { int number; const char *name; };
+
+static const struct named_call NAMES[] = {
 	{ SYS_mount, "mount" }, { SYS_umount2, "umount2" }, { SYS_pivot_root, "pivot_root" }, { SYS_chroot, "chroot" }, { SYS_setns, "setns" },
 	{ NR_open_tree, "open_tree" }, { NR_open_tree_attr, "open_tree_attr" }, { NR_move_mount, "move_mount" }, { NR_fsopen, "fsopen" },
 	{ NR_fsconfig, "fsconfig" }, { NR_fsmount, "fsmount" }, { NR_fspick, "fspick" }, { NR_mount_setattr, "mount_setattr" }, { SYS_add_key, "add_key" },
@@ -34,6 +36,17 @@ static struct answer refuse_named(const struct call *call)
 		if (NAMES[i].number == call->number)
 			report_access(call, ACCESS_SYSTEM_CALL, NAMES[i].name, REPORT_REFUSED);
 	return give_result(-EPERM);
+}
+
+/* Where there is no ipc namespace: the calls that make something in the machine's, or look for it by its name. */
+static const struct named_call IPC[] = { { SYS_shmget, "shmget" }, { SYS_semget, "semget" }, { SYS_msgget, "msgget" }, { SYS_mq_open, "mq_open" } };
+
+static struct answer refuse_ipc(const struct call *call)
+{
+	for (unsigned i = 0; i < sizeof IPC / sizeof IPC[0]; i++)
+		if (IPC[i].number == call->number)
+			report_access(call, ACCESS_SYSTEM_CALL, IPC[i].name, REPORT_REFUSED);
+	return give_result(-EACCES);
 }
 
 static const struct { uint32_t flag; const char *name; } NAMESPACES[] = {
@@ -145,6 +158,8 @@ struct handled_call *add_refused_calls(struct handled_call *at)
 {
 	for (unsigned i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++)
 		*at++ = (struct handled_call){ NAMES[i].number, false, refuse_named };
+	for (unsigned i = 0; i < sizeof IPC / sizeof IPC[0]; i++)
+		*at++ = (struct handled_call){ IPC[i].number, false, refuse_ipc };
 	*at++ = (struct handled_call){ SYS_unshare, false, refuse_namespaces };
 	*at++ = (struct handled_call){ SYS_clone, false, refuse_namespaces };
 	*at++ = (struct handled_call){ SYS_socket, false, refuse_socket };

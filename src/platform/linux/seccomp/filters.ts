@@ -81,6 +81,10 @@ const PRIO_PGRP = 1n
 const IOPRIO_WHO_PROCESS = 1n
 const IOPRIO_WHO_PGRP = 2n
 
+/** Requests of ptrace(2) that begin to trace a process. */
+const PTRACE_ATTACH = 16n
+const PTRACE_SEIZE = 0x4206n
+
 /** socket(2)'s terms. Source: include/linux/socket.h, include/linux/net.h, include/uapi/linux/in.h, include/uapi/linux/netlink.h. */
 const AF_UNIX = 1n
 const AF_INET = 2n
@@ -224,9 +228,11 @@ export const COMMAND_FILTER: readonly CommandFilterRow[] = [
   { calls: ['setsockopt'], action: 'allow', cases: ROUTE_OPTIONS.map(({ level, names }) => ({ when: [low(1, [level]), low(2, names)], action: EPERM })), network: 'none',
     reason: 'a source route or a device lets what is connected to the loopback leave the machine all the same' },
 
-  { calls: ['shmget', 'shmat', 'shmctl', 'shmdt', 'semget', 'semop', 'semtimedop', 'semctl', 'msgget', 'msgsnd', 'msgrcv', 'msgctl'], action: EACCES, when: isSupervised,
-    reason: 'System V IPC belongs to a namespace, and this one is the host\'s; shared memory in /dev/shm and semaphores in it stay' },
-  { calls: ['mq_open', 'mq_unlink', 'mq_timedsend', 'mq_timedreceive', 'mq_notify', 'mq_getsetattr'], action: EACCES, when: isSupervised,
+  { calls: ['shmget', 'semget', 'msgget', 'mq_open'], action: EACCES, when: isSupervised,
+    told: true, reason: 'System V IPC and message queues belong to a namespace, and this one is the host\'s; shared memory in /dev/shm and semaphores in it stay' },
+  { calls: ['shmat', 'shmctl', 'shmdt', 'semop', 'semtimedop', 'semctl', 'msgsnd', 'msgrcv', 'msgctl'], action: EACCES, when: isSupervised,
+    reason: 'the same, by the number of what is there' },
+  { calls: ['mq_unlink', 'mq_timedsend', 'mq_timedreceive', 'mq_notify', 'mq_getsetattr'], action: EACCES, when: isSupervised,
     reason: 'the same for message queues, of which one that is open for reading gives messages away' },
   { calls: ['migrate_pages', 'move_pages'], action: EPERM, cases: [{ when: [low(0, [0n])], action: 'allow' }], when: isSupervised,
     reason: 'moves the memory of any process of the user; 0 is the caller' },
@@ -308,6 +314,7 @@ interface ListenerRow {
 const NOTIFY: Action = 'user_notification'
 const always = (): boolean => true
 const supervises = ({ supervised }: ListenerOptions): boolean => supervised !== undefined
+const observesSupervised = ({ supervised, observe = 'off' }: ListenerOptions): boolean => supervised !== undefined && observe !== 'off'
 const judgesSignals = ({ supervised }: ListenerOptions): boolean => supervised !== undefined && supervised.abi < FIRST_ABI_WITH_SCOPES
 /** What is observed anyway comes to the launcher without a row. */
 const keepsGitOperations = ({ gitOperations, observe = 'off' }: ListenerOptions): boolean => gitOperations === true && observe === 'off'
@@ -340,6 +347,8 @@ const LISTENER_FILTER: readonly ListenerRow[] = [
   { calls: ['sched_setaffinity', 'sched_setscheduler', 'sched_setparam', 'sched_setattr'], action: NOTIFY, cases: [own(low(0, [0n]))], when: supervises,
     reason: 'the same' },
 
+  { calls: ['ptrace'], action: 'allow', cases: [{ when: [low(0, [PTRACE_ATTACH, PTRACE_SEIZE])], action: NOTIFY }], when: observesSupervised,
+    reason: 'refused by the domain of Landlock, which tells nobody' },
   { calls: ['kill', 'tkill', 'tgkill', 'rt_sigqueueinfo', 'rt_tgsigqueueinfo', 'pidfd_send_signal'], action: NOTIFY, when: judgesSignals,
     reason: 'reaches any process of the user, where Landlock has no scope for signals' },
   { calls: ['fcntl'], action: 'allow', cases: [{ when: [low(1, [F_SETOWN])], action: NOTIFY }, { when: [low(1, [F_SETOWN_EX])], action: EPERM }], when: judgesSignals,
