@@ -5,10 +5,10 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
-/** Loaded by `--version`; all that these import statically comes along. */
-const USED_BY_VERSION = ['src/cli/print.ts', 'src/host/package-version.ts']
+/** Loaded by `--version`, and to tell of a mistake, which may be that no file can be opened any more; all that these import statically comes along. */
+const USED_BY_VERSION = ['src/cli/print.ts', 'src/cli/in-flags.ts', 'src/host/package-version.ts']
 /** Loaded with `await import()` by a `run` without options; all that these import statically comes along. */
-const USED_BY_RUN = ['src/cli/run.ts', 'src/cli/print.ts', 'src/cli/report.ts', 'src/platform/linux/native/backend.ts', 'src/platform/linux/native/find-launcher.ts', 'src/platform/linux/native/installed-launcher.ts']
+const USED_BY_RUN = ['src/cli/run.ts', 'src/cli/print.ts', 'src/cli/in-flags.ts', 'src/cli/report.ts', 'src/platform/linux/native/backend.ts', 'src/platform/linux/native/find-launcher.ts', 'src/platform/linux/native/installed-launcher.ts']
 
 /** A file of several parts: a script whose value is a record of them. Like the others its name changes with its text. */
 const fileName = (kind, text) => `${kind}-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.cjs`
