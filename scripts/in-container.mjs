@@ -2,6 +2,7 @@
 // tests' own support (test/support/docker-like.ts); in this folder, with this machine's files. Only root can. For trying by hand what
 // happens where no namespaces can be made.
 import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
 import { loadContainers } from './containers.mjs'
 import { main, SetUpError } from './setup.mjs'
@@ -15,5 +16,5 @@ await main(async () => {
   const [program, ...words] = inContainer(positionals, { uid: Number(values.user), cwd: process.cwd(), seccomp: values.unconfined ? 'unconfined' : 'default' })
   const child = spawn(program, words, { stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
-  child.on('exit', (code, signal) => { process.exitCode = code ?? (signal === null ? 1 : 128) })
+  child.on('exit', (code, signal) => { process.exitCode = code ?? 128 + constants.signals[signal] })
 })

@@ -15,7 +15,7 @@ export interface LimitHolding {
 export type LimitHoldings<Holding extends LimitHolding = LimitHolding> = Readonly<Record<LimitName, Holding>>
 
 /** In the order in which reports have them. */
-export const LIMIT_NAMES = Object.keys({ memoryBytes: true, pids: true, cpuSeconds: true, openFiles: true, fileSizeBytes: true } satisfies Record<LimitName, true>) as LimitName[]
+const LIMIT_NAMES = Object.keys({ memoryBytes: true, pids: true, cpuSeconds: true, openFiles: true, fileSizeBytes: true } satisfies Record<LimitName, true>) as LimitName[]
 
 /** Those that are set, with their values. */
 export const givenLimits = (limits: Limits): [LimitName, number][] => LIMIT_NAMES.flatMap(name => limits[name] === undefined ? [] : [[name, limits[name]]])

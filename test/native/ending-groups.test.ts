@@ -7,7 +7,7 @@ import type { Sandbox } from '../../src/exec/sandbox.js'
 import { findEndingGroup } from '../../src/platform/linux/native/control-groups.js'
 import { groupsIn, makeGroup, moveTo, processesIn, whyNoGroup } from '../support/control-groups.js'
 import { ALL_RUNGS, startOn, SUPERVISED, SUPERVISED_BEFORE, SUPERVISED_IN_GROUP } from '../support/rungs.js'
-import { expectNone, expectRunning, parentOf, processesWithArgument } from './host-processes.js'
+import { daemonising, expectNone, expectRunning, parentOf, processesWithArgument } from './host-processes.js'
 import { ownLauncher } from './own-launcher.js'
 import { makeWorkspace } from './workspace.js'
 
@@ -19,8 +19,6 @@ beforeEach(context => {
 
 let words = 0
 const newWord = (): string => `ending-${process.pid}-${++words}`
-/** Two processes, the second in a session of its own; both have `word` as an argument. */
-const daemonising = (word: string): string[] => ['sh', '-c', 'setsid sh -c "trap : TERM HUP; while :; do sleep 1000; done" "$0" & while :; do sleep 1000; done', word]
 
 async function start(): Promise<{ sandbox: Sandbox; group: string }> {
   const group = makeGroup()

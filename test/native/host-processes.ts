@@ -2,6 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect } from 'vitest'
 
+/** Runs until it is ended, and so does what it has put into a session of its own; both have `word` as an argument. */
+export const daemonising = (word: string): string[] => ['sh', '-c', 'setsid sh -c "trap : TERM HUP; while :; do sleep 1000; done" "$0" & while :; do sleep 1000; done', word]
+
 /** Ids of the processes with this name that still run; a zombie does not. */
 export const processesNamed = (name: string): number[] => processIds().filter(pid => {
   const stat = read(`/proc/${pid}/stat`)

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
 import { ALL_RUNGS, BWRAP_IF_THERE, isSupervised, landlockAbi, onBackend, type RungVariant, startOn, SUPERVISED } from '../support/rungs.js'
-import { childrenOf, expectNone, expectRunning, isRunning, parentOf, processesWithArgument, stateOf } from './host-processes.js'
+import { childrenOf, daemonising, expectNone, expectRunning, isRunning, parentOf, processesWithArgument, stateOf } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { trace, whyNoTracing } from './tracing.js'
 import { makeWorkspace, type Workspace } from './workspace.js'
@@ -17,9 +17,6 @@ beforeEach(context => { if (process.platform !== 'linux') context.skip('the laun
 let words = 0
 /** An argument that no other process has. */
 const newWord = (): string => `word-${process.pid}-${++words}`
-
-/** Runs until it is ended, and so does what it has put into a session of its own; both have `word` as an argument. */
-const daemonising = (word: string): string[] => ['sh', '-c', 'setsid sh -c "trap : TERM HUP; while :; do sleep 1000; done" "$0" & while :; do sleep 1000; done', word]
 
 /** The child that has children; a guardian has none. */
 const forkerOf = (monitor: number): number => childrenOf(monitor).find(child => childrenOf(child).length > 0)!
