@@ -206,20 +206,41 @@ static void keep_start(struct monitor *monitor, struct running *command, const s
 	command->start = waiting;
 }
 
+/* For what is on its way through sockets: other processes of the user, commands too, may have used up what it may have there. */
+static bool is_no_room(int error)
+{
+	return error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM;
+}
+
+/* By the errno of sendmsg(2). */
+static void refuse_start(struct monitor *monitor, struct running *command)
+{
+	struct failure failure;
+
+	fail(&failure, STEP_make_streams, NULL);
+	send_failure(monitor, command->id, &failure);
+	forget(monitor, command);
+}
+
 /* Gives inits what they take. A command that was killed meanwhile is over without having been. */
 void give_waiting_starts(struct monitor *monitor)
 {
 	while (monitor->first_start != NULL) {
 		struct waiting_start *waiting = monitor->first_start;
 
-		if (waiting->command != NULL && send_start(monitor, &waiting->header, waiting->bytes, waiting->fds, waiting->n_fds) != 0) {
+		struct running *command = waiting->command;
+
+		if (command != NULL && send_start(monitor, &waiting->header, waiting->bytes, waiting->fds, waiting->n_fds) != 0) {
 			if (errno == EAGAIN)
 				return;
-			monitor->closing = true;
-			return;
+			if (!is_no_room(errno)) {
+				monitor->closing = true;
+				return;
+			}
+			refuse_start(monitor, command);
 		}
-		if (waiting->command != NULL)
-			waiting->command->start = NULL;
+		if (command != NULL)
+			command->start = NULL;
 		close_fds(monitor, waiting->fds, waiting->n_fds);
 		monitor->first_start = waiting->next;
 		free(waiting);
@@ -325,7 +346,11 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 		close_fds(monitor, fds, n_fds);
 	else if (monitor->first_start != NULL || errno == EAGAIN)
 		keep_start(monitor, command, &header, frame->payload, fds, n_fds);
-	else
+	else if (is_no_room(errno)) {
+		refuse_start(monitor, command);
+		close_fds(monitor, fds, n_fds);
+		return;
+	} else
 		monitor->closing = true;
 	/* What the command need not wait for. A stream that cannot be watched would be output that is lost. */
 	if (watch_streams(monitor, command) != 0)

@@ -37,3 +37,17 @@ test.for([...ALL_RUNGS])('$name: a terminal has no room for the end of the input
   expect(output).toBe('ready\r\nline\r\nover\r\n')
   await expect.poll(traced, { timeout: 20_000 }).toMatch(/"\\4", 1\).*EAGAIN.*INJECTED/)
 })
+
+test.for([...ALL_RUNGS])('$name: the user has no room for descriptors on their way: that command is refused, and its neighbours go on', async (variant, { skip }) => {
+  const reason = whyNoTracing()
+  if (reason !== undefined) skip(reason)
+  const sandbox = await startOn(variant, { cwd: makeWorkspace().path, launcherPath: ownLauncher().path })
+  onTestFinished(() => sandbox.close())
+  const neighbour = sandbox.exec(['sh', '-c', 'echo came >came; until test -e go; do sleep 0.05; done; echo went'])
+  await sandbox.exec(['sh', '-c', 'until test -e came; do sleep 0.05; done'])
+  const { end } = await trace([sandbox.pid!], 'sendmsg', 'error=ETOOMANYREFS:when=1')
+  await expect(sandbox.exec(['true'])).rejects.toMatchObject({ step: 'make_streams', errno: 'ETOOMANYREFS' })
+  end()
+  expect(await sandbox.exec(['touch', 'go'])).toMatchObject({ exitCode: 0 })
+  expect(await neighbour).toMatchObject({ exitCode: 0, stdout: 'went\n' })
+})

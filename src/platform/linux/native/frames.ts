@@ -68,7 +68,10 @@ export function readAccessReport(payload: Buffer): AccessReport {
   }
 }
 
+/** Linux has it, and Node's table does not: no room for descriptors that are on their way through sockets. */
+const ETOOMANYREFS = 109
+
 /** `ENOENT` for 2, as this system numbers them. */
 export function errnoName(errno: number): string {
-  return Object.entries(constants.errno).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`
+  return Object.entries({ ...constants.errno, ETOOMANYREFS }).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`
 }
