@@ -37,7 +37,7 @@ const NEWEST_VERSION = 4
 const LARGEST_PAGE = 65_536
 
 /** An entry of the index, numbered as git does: by where the parts begin that are read at once, not by where it stands. */
-type Visit = (position: number, mode: number, name: () => Buffer, object: () => string) => void
+type Visit = (position: number, mode: number, names: () => readonly Buffer[], object: () => string) => void
 
 /** Part of the entries, read by a thread of its own. */
 interface Block { readonly offset: number; readonly position: number; readonly count: number }
@@ -56,7 +56,7 @@ export function readGitIndex(index: Uint8Array, objectBytes: ObjectBytes, shared
       unread ??= `sharedindex.${base} cannot be read`
       continue
     }
-    const positions = positionsOf(replaced, main.nameless)
+    const positions = positionsOf(replaced, main.nameless, bytes.length / OBJECT_AT)
     const shared = readFile(bytes, objectBytes, positions)
     for (const link of shared.links) links.add(link)
     unread ??= shared.unread
@@ -89,21 +89,22 @@ function readFile(given: Uint8Array, objectBytes: ObjectBytes, wanted: ReadonlyS
     unread = `its version is ${bytes.readUInt32BE(4)}`
     return done()
   }
-  const visit: Visit = (position, mode, name, object) => {
+  const visit: Visit = (position, mode, names, object) => {
     const kind = mode & KIND
     if (kind !== GIT_LINK && kind !== FOLDER && !wanted.has(position)) return
     if (looks++ >= MOST_LOOKS || links.size + folders.size >= MOST_LINKS) {
       unread ??= `it has more than ${MOST_LINKS} submodules`
       return
     }
-    const text = name()
-    if (kind === GIT_LINK && text.length === 0) nameless.add(position)
-    if (text.length === 0 || text.length >= LONGEST_PATH) return
-    const path = text.toString('utf8')
-    // Another name would come to the same text.
-    if (!Buffer.from(path).equals(text)) unread ??= 'a name in it is not UTF-8'
-    if (kind === FOLDER) folders.set(path, object())
-    else links.add(path)
+    for (const text of names()) {
+      if (kind === GIT_LINK && text.length === 0) nameless.add(position)
+      if (text.length === 0 || text.length >= LONGEST_PATH) continue
+      const path = text.toString('utf8')
+      // Another name would come to the same text.
+      if (!Buffer.from(path).equals(text)) unread ??= 'a name in it is not UTF-8'
+      if (kind === FOLDER) folders.set(path, object())
+      else links.add(path)
+    }
   }
   const trailer = bytes.length - objectBytes
   const extensions = endOfEntries(bytes, trailer)
@@ -113,7 +114,8 @@ function readFile(given: Uint8Array, objectBytes: ObjectBytes, wanted: ReadonlyS
     bytes = Buffer.concat([bytes, Buffer.alloc(LARGEST_PAGE)])
     read = readEntries(bytes, objectBytes, blocks ?? [], visit)
   }
-  if (!read.complete || blocks === undefined) unread ??= 'its table of offsets has more entries than the file'
+  if (blocks === undefined) unread ??= TOO_LONG_TABLE
+  unread ??= read.unread
   for (const start of new Set([extensions, read.end])) {
     const { base, count } = start === undefined ? { base: undefined, count: 0 } : baseOf(bytes, trailer, start, objectBytes)
     if (base !== undefined) bases.push(base)
@@ -122,26 +124,44 @@ function readFile(given: Uint8Array, objectBytes: ObjectBytes, wanted: ReadonlyS
   return done()
 }
 
-/** `end`: behind the entries as they stand, undefined where they are cut off. `complete`: all blocks were read too. */
-function readEntries(bytes: Buffer, objectBytes: ObjectBytes, blocks: readonly Block[], visit: Visit): { end: number | undefined; complete: boolean } {
+const TOO_LONG_TABLE = 'its table of offsets has more entries than the file'
+
+/** `end`: behind the entries as they stand, undefined where they are cut off. `unread`: why not all blocks, or not all in them, was read. */
+function readEntries(bytes: Buffer, objectBytes: ObjectBytes, blocks: readonly Block[], visit: Visit): { end: number | undefined; unread: string | undefined } {
+  let unread: string | undefined
+  const onSenseless = (): void => { unread ??= 'a name in it is shorter than what it keeps of the one before' }
   const count = bytes.readUInt32BE(8)
   // Nearly always the table says what is read anyway.
   const others = new Map(blocks.map(block => [block.position, block]))
-  const end = readBlock(bytes, objectBytes, { offset: HEADER_BYTES, position: 0, count }, visit, (position, offset, kept) => {
-    const block = others.get(position)
-    if (block?.offset === offset && kept === 0 && position + block.count <= count) others.delete(position)
+  const end = readBlock(bytes, objectBytes, { offset: HEADER_BYTES, position: 0, count }, visit, {
+    onEntry: (position, offset, kept) => {
+      const block = others.get(position)
+      if (block?.offset === offset && kept === 0 && position + block.count <= count) others.delete(position)
+    },
+    onSenseless,
   })
   // As they may lie over each other, there is no other end of it.
-  let left = 2 * Math.ceil(bytes.length / OBJECT_AT)
+  const left: Left = { entries: 2 * Math.ceil(bytes.length / OBJECT_AT), bytes: 2 * bytes.length }
   for (const block of others.values()) {
-    left -= block.count
-    if (left < 0) return { end, complete: false }
-    readBlock(bytes, objectBytes, block, visit)
+    left.entries -= block.count
+    if (left.entries < 0) return { end, unread: TOO_LONG_TABLE }
+    readBlock(bytes, objectBytes, block, visit, { left, onSenseless })
+    if (left.bytes < 0) return { end, unread: TOO_LONG_TABLE }
   }
-  return { end, complete: true }
+  return { end, unread }
 }
 
-function readBlock(bytes: Buffer, objectBytes: ObjectBytes, { offset, position, count }: Block, visit: Visit, onEntry?: (position: number, at: number, kept: number) => void): number | undefined {
+/** So much may still be looked at. */
+interface Left { entries: number; bytes: number }
+
+interface BlockOptions {
+  onEntry?(position: number, at: number, kept: number): void
+  /** Git copies as many bytes as are less than none there, and may go on. */
+  onSenseless(): void
+  readonly left?: Left
+}
+
+function readBlock(bytes: Buffer, objectBytes: ObjectBytes, { offset, position, count }: Block, visit: Visit, { onEntry, onSenseless, left }: BlockOptions): number | undefined {
   const shortens = bytes.readUInt32BE(4) === NEWEST_VERSION
   const before = new ShortenedName()
   let at = offset
@@ -158,11 +178,14 @@ function readBlock(bytes: Buffer, objectBytes: ObjectBytes, { offset, position, 
     const zero = (flags & LONG_NAME) === LONG_NAME ? bytes.indexOf(0, nameAt) : undefined
     const length = zero === undefined ? (flags & LONG_NAME) - kept : zero - nameAt
     const end = nameAt + length
+    if (left !== undefined) left.bytes -= (zero === -1 ? bytes.length : Math.max(end, nameAt)) - at
+    if ((left?.bytes ?? 0) < 0) return undefined
+    if (kept >= 0 && zero !== -1 && length < -1) onSenseless()
     // One less is as if nothing followed; git goes on there.
     if (kept < 0 || length < (shortens ? -1 : 0) || end >= bytes.length) return undefined
     onEntry?.(position + entry, at, kept)
     const start = nameAt
-    visit(position + entry, bytes.readUInt32BE(at + MODE_AT), () => firstString(shortens ? before.with(kept, bytes, start, end) : bytes.subarray(start, Math.min(end, start + LONGEST_PATH))), () => bytes.toString('hex', objectAt, flagsAt))
+    visit(position + entry, bytes.readUInt32BE(at + MODE_AT), () => namesOf(shortens ? before.with(kept, bytes, start, end + 1) : bytes.subarray(start, Math.min(end + 1, start + LONGEST_PATH)), kept + length), () => bytes.toString('hex', objectAt, flagsAt))
     if (shortens) before.change(kept, bytes, nameAt, end)
     // Up to version 3 an entry ends with one to eight zero bytes, at a multiple of eight.
     at = shortens ? end + 1 : at + ((end - at + 8) & ~7)
@@ -170,22 +193,33 @@ function readBlock(bytes: Buffer, objectBytes: ObjectBytes, { offset, position, 
   return at
 }
 
-/** To a system call a name ends there, whatever its length says. */
-function firstString(name: Buffer): Buffer {
-  const zero = name.indexOf(0)
-  return zero < 0 ? name : name.subarray(0, zero)
+/**
+ * To a system call a name ends at its first zero byte, whatever its length says. Git takes the byte behind it along, which nobody has made sure is one:
+ * then the name has that too, and to git's own comparisons it has not.
+ */
+function namesOf(withNext: Buffer, length: number): Buffer[] {
+  const zero = withNext.indexOf(0)
+  const name = zero < 0 ? withNext : withNext.subarray(0, zero)
+  return name.length > length ? [name.subarray(0, length), name] : [name]
 }
 
-/** Version 4: how much of the name before is to be left out at its end, and where what follows it is. */
+/** The first that git's decode_varint shifts no further. */
+const LARGEST_SHORTENING = 1n << 57n
+
+/**
+ * Version 4: how much of the name before is to be left out at its end, and where what follows it is. Of a number that is too large git says that it
+ * is none: nothing is left out, and its bytes are the name's.
+ */
 function readShortening(bytes: Buffer, start: number, before: number): { readonly at: number; readonly kept: number } {
   let at = start
   let byte = bytes[at++] ?? 0
-  let without = byte & 127
+  let without = BigInt(byte & 127)
   while (byte & 128) {
+    if (++without >= LARGEST_SHORTENING) return { at: start, kept: before }
     byte = bytes[at++] ?? 0
-    without = (without + 1) * 128 + (byte & 127)
+    without = without * 128n + BigInt(byte & 127)
   }
-  return { at, kept: before - without }
+  return { at, kept: before - Number(without) }
 }
 
 /** Changed in place: a name can be as long as the whole index, and there can be as many. */
@@ -272,13 +306,13 @@ function* bitsAt(bytes: Buffer, at: number): Bits {
   }
 }
 
-/** Of the bits, as many as there are entries: those whose entry is a submodule. */
-function positionsOf(replaced: Bits, nameless: ReadonlySet<number>): Set<number> {
+/** Of the bits, as many as there are entries: those whose entry is a submodule. Of one that no entry can have (`most`) git makes an error. */
+function positionsOf(replaced: Bits, nameless: ReadonlySet<number>, most: number): Set<number> {
   const positions = new Set<number>()
   let left = nameless.size
   let entry = 0
   for (const position of replaced) {
-    if (left === 0) break
+    if (left === 0 || position > most) break
     if (!nameless.has(entry++)) continue
     positions.add(position)
     left--

@@ -104,6 +104,9 @@ describe('what git reads otherwise than it stands there', () => {
   const LINK = 0o160000
   const sum = Buffer.alloc(20)
 
+  /** Has the name before and its own twelve bytes, which are a number to who counts without an end. */
+  const tooLarge = Buffer.concat([entry(FILE, 'x'.repeat(13), 4).subarray(0, 62), Buffer.alloc(12, 0xff), Buffer.alloc(1)])
+
   const elsewhere = (version: number): Buffer => {
     const start = Buffer.concat([header(version, 2), entry(FILE, 'a', version), entry(FILE, 'b', version, 1)])
     const hidden = Buffer.concat([entry(LINK, 'made', version, 7), entry(FILE, 'zero', version, 4)])
@@ -113,6 +116,7 @@ describe('what git reads otherwise than it stands there', () => {
 
   test.each([
     { name: 'version 4: the first name leaves out more than there is', index: () => Buffer.concat([header(4, 1), entry(LINK, 'made', 4, 9), sum]) },
+    { name: 'version 4: a number that is too large is none',            index: () => Buffer.concat([header(4, 3), entry(FILE, 'a', 4), tooLarge, entry(LINK, 'made', 4, 13), sum]) },
     { name: 'the last entries lie behind the file\'s end',              index: () => Buffer.concat([header(2, 2), entry(LINK, 'made')]) },
     { name: 'the table of offsets leads elsewhere',                    index: () => elsewhere(2) },
     { name: 'and in version 4',                                        index: () => elsewhere(4) },
@@ -123,12 +127,25 @@ describe('what git reads otherwise than it stands there', () => {
     expect([entered, gitLinksIn(index())]).toEqual([['160000 made'], ['made']])
   })
 
+  test.each([
+    { name: 'version 2', index: () => Buffer.concat([header(2, 1), entry(LINK, 'made').fill(0x58, 66, 67), sum]) },
+    { name: 'version 4', index: () => Buffer.concat([header(4, 1), entry(LINK, 'made', 4).fill(0x58, 67, 68), sum]) },
+  ])('$name: no zero byte behind the name of a submodule: it is one longer', ({ index }) => {
+    execFileSync('git', ['init', '-q'], { cwd: folder })
+    writeFileSync(join(folder, '.git/index'), index())
+    expect(execFileSync('git', ['ls-files', '-z', '--format=%(objectmode) %(path)'], { cwd: folder, encoding: 'utf8' })).toBe('160000 madeX\0')
+    expect(parse(index())).toEqual({ links: ['made', 'madeX'], folders: [] })
+  })
+
   test('a table that has the same entries again and again is not read to its end, and that is said', () => {
     const start = Buffer.concat([header(2, 1), entry(FILE, 'a')])
     const table = extension('IEOT', 1, ...Array.from({ length: 4000 }, () => [12, 1]).flat())
     expect(parse(Buffer.concat([start, table, endOf(start.length, table), sum]))).toMatchObject({ links: [], unread: expect.stringMatching(/offsets/) })
     const long = extension('IEOT', 1, ...Array.from({ length: 5000 }, () => [12, 0]).flat())
     expect(parse(Buffer.concat([start, long, endOf(start.length, long), sum]))).toMatchObject({ links: [], unread: expect.stringMatching(/offsets/) })
+    const endless = Buffer.concat([start, Buffer.alloc(1 << 20, 0xff)])
+    const often = extension('IEOT', 1, ...Array.from({ length: 4000 }, () => [start.length, 1]).flat())
+    expect(parse(Buffer.concat([endless, often, endOf(endless.length, often), sum]))).toMatchObject({ links: [], unread: expect.stringMatching(/offsets/) })
     const far = extension('IEOT', 1, 12, 0xffffffff)
     expect(parse(Buffer.concat([start, far, endOf(start.length, far), sum]))).toMatchObject({ links: [], unread: expect.stringMatching(/offsets/) })
   })
@@ -144,6 +161,16 @@ describe('what git reads otherwise than it stands there', () => {
     expect([links([2, 0, 0, 2]), links([1, 0xffffffff]), links([0xffffffff, 0xfffffffe])]).toMatchObject([{ links: ['made'] }, { links: ['a'] }, { links: [] }])
   })
 
+  test('an entry that cannot be there takes no place in the shared index, and it is not searched for without an end', () => {
+    const start = Buffer.concat([header(2, 0), entry(FILE, 'a')])
+    start.fill(0xff, 8, 12)
+    const nameless = entry(LINK, '')
+    const table = extension('IEOT', 1, 12, 0xfffffffe, start.length, 1)
+    const link = extension('link', ...Array<number>(5).fill(0x22222222), 0, 0, 0, 64, 1, 1, 0xffffffff, 0)
+    const index = Buffer.concat([start, nameless, table, link, endOf(start.length + nameless.length, table, link), sum])
+    expect(readGitIndex(index, 20, () => Buffer.concat([header(2, 1), entry(FILE, 'made'), sum])).links).toEqual([])
+  })
+
   test('more than one shared index is said', () => {
     const link = extension('link', 1, 1, 1, 1, 1)
     expect(parse(Buffer.concat([header(2, 0), link, sum])).unread).toMatch(/cannot be read/)
@@ -152,6 +179,8 @@ describe('what git reads otherwise than it stands there', () => {
 
   test('what nobody reads yet, or has no plain name, is said', () => {
     expect(parse(Buffer.concat([header(5, 0), sum])).unread).toMatch(/version/)
+    const senseless = Buffer.concat([header(4, 3), entry(FILE, 'long', 4), entry(FILE, '', 4), entry(LINK, 'made', 4), sum])
+    expect(parse(senseless)).toMatchObject({ links: [], unread: expect.stringMatching(/shorter/) })
     const index = Buffer.concat([header(2, 1), entry(LINK, 'x'), sum])
     index[12 + 62] = 0xff
     expect(parse(index).unread).toMatch(/UTF-8/)
