@@ -1,6 +1,6 @@
 // Submodules: `git status` on the host enters them by itself and runs what their config names, so commands can neither make one nor
 // change the config of one that is there.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -147,6 +147,31 @@ describe.each([NAMESPACES, SUPERVISED])('$name', rung => {
     await sandbox.close()
     for (const command of ['status', 'diff', 'stash']) host(`git -C tree ${command}`)
     expect([existsSync(join(workspace.path, 'tree/program')), existsSync(join(workspace.path, 'tree/ran'))]).toEqual([true, false])
+  })
+
+  test('git: commits: a folder of a sparse index that is in the workspace is told when it has another tree', async context => {
+    if (spawnSync('python3', ['-c', '']).status !== 0) context.skip('python3 is not there')
+    const workspace = makeWorkspace()
+    const host = (script: string): string => execFileSync('sh', ['-c', `(${script}) 2>&1; true`], { cwd: workspace.path, encoding: 'utf8', env: { ...process.env, ...AUTHOR } })
+    host('git init -q; mkdir keep d; echo > keep/f; echo > d/f; git add .; git commit -qm one; git sparse-checkout set --sparse-index keep')
+    const sandbox = await startOn(rung, { cwd: workspace.path, policy: { git: 'commits', env: { set: AUTHOR } } })
+    onTestFinished(() => sandbox.close())
+    expect((await sandbox.shell('echo x > keep/f; git commit -qam two')).gitLinks).toBe(undefined)
+    const { gitLinks } = await sandbox.shell(`printf '#!/bin/sh\\ntouch "%s/ran"\\n' "$PWD" > program; chmod +x program
+      mkdir d; git init -q d/made; git -C d/made commit -q --allow-empty -m made; git -C d/made config core.fsmonitor "$PWD/program"
+      python3 - $(printf '160000 commit %s\\tmade\\n' $(git -C d/made rev-parse HEAD) | git mktree --missing) <<'END'
+import hashlib, sys
+index = bytearray(open('.git/index', 'rb').read())
+end = index.index(b'd/\\0') - 4
+index[end - 20:end] = bytes.fromhex(sys.argv[1])
+index[-20:] = hashlib.sha1(index[:-20]).digest()
+open('.git/index', 'wb').write(index)
+END
+      rm -f ran`)
+    expect(gitLinks).toEqual([join(workspace.path, 'd/')])
+    // What it was told for.
+    host('git status')
+    expect(existsSync(join(workspace.path, 'ran'))).toBe(true)
   })
 
   test('git: commits: an index of which not all can be read is told when it is another than it was', async () => {
