@@ -279,6 +279,9 @@ static void signal_init(const struct forker *forker, struct job *job, uint64_t s
 	while (!__atomic_compare_exchange_n(&job->signals, &waiting, add_signals(waiting, signals), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		;
 	kill(job->init, FORWARD_SIGNAL);
+	/* Whoever outside has stopped it would keep its command alive. */
+	if (signals & bit_of(SIGKILL))
+		kill(job->init, SIGCONT);
 }
 
 static void deliver_pending(struct forker *forker)

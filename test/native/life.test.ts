@@ -210,6 +210,18 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
     expect(await sandbox.exec(['echo', 'still there'])).toMatchObject({ stdout: 'still there\n' })
   })
 
+  test('is killed also where somebody outside has stopped its init', async () => {
+    const { sandbox } = await startSandbox(variant)
+    const word = newWord()
+    const abort = new AbortController()
+    const result = sandbox.exec(daemonising(word), { signal: abort.signal, killGraceMs: 0 })
+    await expectRunning(word, 2)
+    process.kill(parentOf(Math.min(...processesWithArgument(word))), 'SIGSTOP')
+    abort.abort()
+    expect(await result).toMatchObject({ cancelled: true, signal: 'SIGKILL' })
+    await expectNone(() => processesWithArgument(word))
+  })
+
   test('starts, however many run, also after the host has killed the inits that wait for commands', async () => {
     const { sandbox, pid } = await startSandbox(variant)
     const inits = childrenOf(forkerOf(pid))
