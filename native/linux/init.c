@@ -179,7 +179,8 @@ static void pass_on(struct job *job, long program)
 
 static const uint64_t AWAITED = 1ULL << (SIGCHLD - 1) | 1ULL << (FORWARD_SIGNAL - 1) | 1ULL << (ORPHAN_SIGNAL - 1);
 
-/* Only without PID namespaces: the monitor ends everything then, unless it is gone as well. */
+/* Only without PID namespaces, where the kernel alone sends that signal: the monitor ends everything then, unless it is gone as well. In one, any
+ * process of the command can send it, and the command would count as one that succeeded. */
 static _Noreturn void end_without_forker(const struct job *job)
 {
 	end_what_is_left(job);
@@ -196,7 +197,7 @@ static long wait_for(struct job *job, long program)
 
 		if (signal == FORWARD_SIGNAL)
 			pass_on(job, program);
-		if (signal == ORPHAN_SIGNAL)
+		if (signal == ORPHAN_SIGNAL && without_namespaces())
 			end_without_forker(job);
 		if (signal != SIGCHLD)
 			continue;
@@ -238,7 +239,8 @@ static void wait_for_rest(struct job *job)
 			}
 			break;
 		case ORPHAN_SIGNAL:
-			end_without_forker(job);
+			if (without_namespaces())
+				end_without_forker(job);
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // What ends with what: the embedding process, the launcher, the forker, the command; on each rung.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -195,6 +195,14 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
     await sandbox.exec(['python3', '-c', program, word])
     expect(processesWithArgument(word)).toEqual([])
     expect(await sandbox.exec(['echo', 'still there'])).toMatchObject({ stdout: 'still there\n' })
+  })
+
+  test('sends its init all signals that there are: how it ends is not changed by that', async () => {
+    const { sandbox, workspace } = await startSandbox(variant)
+    expect(await sandbox.exec(['sh', '-c', 'for n in $(seq 1 64); do kill -$n $PPID 2>/dev/null; done; exit 3'])).toMatchObject({ exitCode: 3, signal: null })
+    const kept = await sandbox.exec(['sh', '-c', 'init=$PPID; (for n in $(seq 1 64); do kill -$n $init 2>/dev/null; done; sleep 0.1; echo on > went) > /dev/null 2>&1 & exit 3'], { background: 'keep' })
+    expect(kept.exitCode).toBe(3)
+    await expect.poll(() => existsSync(join(workspace.path, 'went')), { timeout: 20_000 }).toBe(true)
   })
 
   test('cannot end its init, and what outsiders do to that ends the command all the same', async () => {
