@@ -1,5 +1,6 @@
 #include "notifications.h"
 #include "kernel.h"
+#include "process-tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,19 +14,27 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_THREADS = 256, MOST_BLOCKED = 120 /* of one kind */, STACK_BYTES = 128 << 10, LOOK_MS = 1000, WAKE_SIGNAL = SIGURG, NUMBERS = 512 /* more than there are system calls */ };
+/* Of one kind; and beside these some in which each command has a few, so that one whose calls all wait holds up no other. */
+enum { MOST_BLOCKED = 120, MOST_RESERVED = 40, MOST_RESERVED_EACH = 4, MOST_AT_ONCE = MOST_BLOCKED + MOST_RESERVED };
+enum { MOST_THREADS = 2 * MOST_AT_ONCE + 16, STACK_BYTES = 128 << 10, LOOK_MS = 1000, WAKE_SIGNAL = SIGURG, NUMBERS = 512 /* more than there are system calls */ };
 
 /* Calls that may block, by how that is known: each kind has threads of its own, so that all FIFOs of the world hold up no connect. */
 enum kind { BY_ROW, BY_LOOK, KINDS };
 
 /* What a thread carries out beside the others. */
-struct work { struct call call; enum kind kind; const struct handled_call *row; struct answer later; };
+struct work {
+	struct call call;
+	enum kind kind;
+	pid_t command;		/* its init; looked up only where there are no other threads than the reserved ones */
+	const struct handled_call *row;
+	struct answer later;
+};
 
 /* Work for which no thread is free. */
 struct waiting { struct waiting *next; struct work work; };
 
 /* A thread in the middle of such work. */
-struct blocked { bool busy; uint64_t id; pthread_t thread; };
+struct blocked { bool busy, reserved; enum kind kind; pid_t command; uint64_t id; pthread_t thread; };
 
 /* One thread at a time receives (`receiving`). It answers what cannot block itself; before a call that may block it lets another
  * thread receive. */
@@ -35,9 +44,9 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool receiving;
-	int idle, threads, n_blocked[KINDS];
+	int idle, threads, n_blocked[KINDS], n_reserved[KINDS];	/* the latter are among the former */
 	struct waiting *first[KINDS], **last[KINDS];
-	struct blocked blocked[KINDS * MOST_BLOCKED];
+	struct blocked blocked[KINDS * MOST_AT_ONCE];
 	struct timespec looked;
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
@@ -102,19 +111,53 @@ static void send_answer(const struct call *call, struct answer answer)
 
 /* -- What may block -- */
 
-static bool is_due(enum kind kind)
+static bool is_crowded(enum kind kind)
 {
-	return state.first[kind] != NULL && state.n_blocked[kind] < MOST_BLOCKED;
+	return __atomic_load_n(&state.n_blocked[kind], __ATOMIC_RELAXED) - __atomic_load_n(&state.n_reserved[kind], __ATOMIC_RELAXED) >= MOST_BLOCKED;
 }
 
-/* With the lock held. */
+/* With the lock held, as all below. */
+static bool may_begin(enum kind kind, pid_t command)
+{
+	int its_own = 0;
+
+	if (!is_crowded(kind))
+		return true;
+	for (int i = 0; i < KINDS * MOST_AT_ONCE; i++) {
+		const struct blocked *blocked = &state.blocked[i];
+
+		its_own += blocked->busy && blocked->reserved && blocked->kind == kind && blocked->command == command;
+	}
+	return its_own < MOST_RESERVED_EACH && state.n_reserved[kind] < MOST_RESERVED;
+}
+
+/* The first work that waits and may begin: where it hangs in the list; NULL where there is none. */
+static struct waiting **find_due(enum kind kind)
+{
+	pid_t refused = -1;
+
+	for (struct waiting **at = &state.first[kind]; *at != NULL; at = &(*at)->next) {
+		pid_t command = (*at)->work.command;
+
+		/* Most that wait are one command's. */
+		if (command == refused)
+			continue;
+		if (may_begin(kind, command))
+			return at;
+		refused = command;
+	}
+	return NULL;
+}
+
 static struct blocked *begin_work(const struct work *work)
 {
 	struct blocked *blocked = state.blocked;
+	bool reserved = is_crowded(work->kind);
 
 	while (blocked->busy)
 		blocked++;
-	*blocked = (struct blocked){ true, work->call.id, pthread_self() };
+	*blocked = (struct blocked){ true, reserved, work->kind, work->command, work->call.id, pthread_self() };
+	__atomic_add_fetch(&state.n_reserved[work->kind], reserved, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&state.n_blocked[work->kind], 1, __ATOMIC_RELAXED);
 	return blocked;
 }
@@ -128,6 +171,7 @@ static void carry_out(const struct work *work, struct blocked *blocked)
 	send_answer(&work->call, answer);
 	pthread_mutex_lock(&state.lock);
 	blocked->busy = false;
+	__atomic_sub_fetch(&state.n_reserved[work->kind], blocked->reserved, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&state.n_blocked[work->kind], 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&state.lock);
 }
@@ -147,7 +191,7 @@ static void look_at_blocked(void)
 		return;
 	state.looked = now;
 	pthread_mutex_lock(&state.lock);
-	for (int i = 0; i < KINDS * MOST_BLOCKED; i++) {
+	for (int i = 0; i < KINDS * MOST_AT_ONCE; i++) {
 		const struct call call = { .id = state.blocked[i].id };
 
 		/* A signal that comes just before the system call that blocks is lost; the next one is not. */
@@ -181,13 +225,14 @@ static bool start_thread(void)
 
 /* Lets another thread receive, or keeps the work for a thread that gets free. Returns its place where this thread should carry it
  * out now. */
-static struct blocked *leave_receiving(const struct work *work)
+static struct blocked *leave_receiving(struct work *work)
 {
 	struct blocked *blocked = NULL;
 	struct waiting *waiting;
 
+	work->command = is_crowded(work->kind) ? init_above(work->call.thread) : 0;
 	pthread_mutex_lock(&state.lock);
-	if (state.n_blocked[work->kind] < MOST_BLOCKED && (state.idle > 0 || start_thread())) {
+	if (may_begin(work->kind, work->command) && (state.idle > 0 || start_thread())) {
 		state.receiving = false;
 		blocked = begin_work(work);
 		pthread_cond_signal(&state.changed);
@@ -245,19 +290,19 @@ static struct blocked *receive(struct work *work)
 static struct blocked *take_turn(struct work *work)
 {
 	struct blocked *blocked = NULL;
+	struct waiting **due;
 
 	pthread_mutex_lock(&state.lock);
 	state.idle++;
-	while (state.receiving && !is_due(BY_ROW) && !is_due(BY_LOOK))
+	while ((due = find_due(BY_ROW)) == NULL && (due = find_due(BY_LOOK)) == NULL && state.receiving)
 		pthread_cond_wait(&state.changed, &state.lock);
 	state.idle--;
-	if (is_due(BY_ROW) || is_due(BY_LOOK)) {
-		enum kind kind = is_due(BY_ROW) ? BY_ROW : BY_LOOK;
-		struct waiting *waiting = state.first[kind];
+	if (due != NULL) {
+		struct waiting *waiting = *due;
 
-		state.first[kind] = waiting->next;
-		if (state.first[kind] == NULL)
-			state.last[kind] = &state.first[kind];
+		*due = waiting->next;
+		if (waiting->next == NULL)
+			state.last[waiting->work.kind] = due;
 		*work = waiting->work;
 		free(waiting);
 		blocked = begin_work(work);

@@ -115,6 +115,33 @@ print(outcome)
 `)).toMatch(/^\[\]\n\['(?:ECONNREFUSED|connected)'\]$/)
   })
 
+  test('connections that one command keeps waiting, more than there are threads, hold up no other\'s', async () => {
+    const { sandbox, python } = await start(variant)
+    const abort = new AbortController()
+    onTestFinished(() => abort.abort())
+    let output = ''
+    const waiting = sandbox.exec(['python3', '-c', `
+import os, socket, threading, time
+s = socket.socket(socket.AF_UNIX); s.bind('full'); s.listen(0)
+def connect():
+    # The first ones fill its queue.
+    socket.socket(socket.AF_UNIX).connect('full'); time.sleep(100)
+for i in range(200): threading.Thread(target=connect, daemon=True).start()
+while open('/proc/self/status').read().split('Threads:')[1].split()[0] != '201': time.sleep(0.05)
+time.sleep(0.5); print('full', flush=True); time.sleep(100)
+`], { signal: abort.signal, killGraceMs: 0, onOutput: chunk => { output += String(chunk) } })
+    await expect.poll(() => output, { timeout: 20_000 }).toBe('full\n')
+    expect(await python(`
+s = socket.socket(socket.AF_UNIX); s.bind('beside'); s.listen()
+for i in range(20):
+    c = socket.socket(socket.AF_UNIX); c.connect('beside'); s.accept()
+print('connected')
+`)).toBe('connected')
+    abort.abort()
+    expect((await waiting).cancelled).toBe(true)
+    expect(await python('a = socket.socket(socket.AF_UNIX); a.bind("again"); a.listen(); socket.socket(socket.AF_UNIX).connect("again"); print("again")')).toBe('again')
+  })
+
   test('an address is free as soon as its socket is closed: bound only, listening, connected', async () => {
     const { python } = await start(variant, variant.rung === 'namespaces' ? 'off' : 'open')
     expect(await python(`
