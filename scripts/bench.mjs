@@ -192,7 +192,7 @@ async function supervised(workspace) {
   const files = 'rm -rf many; mkdir many; i=0; while [ $i -lt 5000 ]; do : > many/$i; i=$((i+1)); done'
   const cases = [
     ...Object.entries(PROGRAMS).map(([name, argv]) => ({ name: `\`${name}\``, argv, bar: 1.1, rounds: roundsOf(name) })),
-    { name: 'a loop that makes 5,000 files', argv: ['/bin/sh', '-c', files], bar: 4, rounds: Math.max(3, Math.ceil(ROUNDS / 20)) },
+    { name: 'a loop that makes 5,000 files', argv: ['/bin/sh', '-c', files], bar: 4, rounds: Math.max(3, Math.ceil(ROUNDS / 10)) },
     { name: '`npm ci` of fifty packages', argv: ['npm', 'ci', '--offline', '--silent', '--no-audit', '--no-fund'], bar: 1.5, rounds: Math.max(3, Math.ceil(ROUNDS / 40)) },
   ]
   const [namespaces, own] = [await openSandbox(workspace), await openSandbox(workspace, {}, { rung: 'supervised' })]
