@@ -5,7 +5,7 @@ import { resolve as resolvePath } from 'node:path'
 import { SandboxError } from '../errors.js'
 import type { StartFailure } from '../platform/backend.js'
 import type { CommandPlan } from '../platform/launch-plan.js'
-import { EXHAUSTED } from './exhausted.js'
+import { EXHAUSTED } from '../platform/exhausted.js'
 import { EXIT_CODE } from './result.js'
 import { cwdError } from './working-directory.js'
 

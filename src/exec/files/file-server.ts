@@ -5,7 +5,7 @@ import type { CommandExit, CommandHandlers, Launcher, RunningCommand, StartFailu
 import type { CommandPlan, LaunchPlan } from '../../platform/launch-plan.js'
 import { FILE_ANSWER } from '../../platform/linux/native/file-operations.generated.js'
 import { errnoName } from '../../platform/linux/native/frames.js'
-import { EXHAUSTED } from '../exhausted.js'
+import { EXHAUSTED } from '../../platform/exhausted.js'
 import type { Cancellable, RunningCommands } from '../running-commands.js'
 import { FILE_SERVER } from './serve.generated.js'
 

@@ -79,6 +79,6 @@ test('too few descriptors is one line', () => {
     const { status, stderr } = cli({ words: ['--', 'echo', 'ok'], before: `ulimit -n ${bound}; exec "$@"` })
     // Node itself does not start below some bound.
     if (status === 0 || /^(?:node|Assertion|#|\s|FATAL|terminate)/m.test(stderr) || status === null) continue
-    expect({ bound, status, stderr }).toEqual({ bound, status: 125, stderr: expect.stringMatching(/^codex-sandbox: [^\n]*\n$/) })
+    expect({ bound, status, stderr }).toEqual({ bound, status: 125, stderr: expect.stringMatching(/^codex-sandbox: [^\n]*no more files may be opened[^\n]*\n$/) })
   }
 })

@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process'
 import { SandboxError } from '../../../errors.js'
 import type { LayerReport } from '../../backend.js'
+import { EXHAUSTED } from '../../exhausted.js'
 import { ERRNO, FACT_NAMES, type HostFacts, type Layer, LAYERS, NOT_TRIED } from './layers.js'
 
 /** The probe takes milliseconds; it hangs only where something is very wrong. */
@@ -43,7 +44,7 @@ function probeFailure(launcherPath: string, error: Error & { code?: string | num
     return new SandboxError('launcher_not_found', { field: 'launcher', value: launcherPath }, { cause: error, detail: `it cannot be run (${error.code})` })
   }
   const errno = String(error.signal ?? error.code ?? 'unknown')
-  return new SandboxError('set_up_failed', { step: 'probe', errno, path: launcherPath }, { cause: error, remedy: 'Run `npm run build`: the launcher does not answer.' })
+  return new SandboxError('set_up_failed', { step: 'probe', errno, path: launcherPath }, { cause: error, ...(EXHAUSTED[errno] ?? { remedy: 'Run `npm run build`: the launcher does not answer.' }) })
 }
 
 function readFacts(text: string): HostFacts {
