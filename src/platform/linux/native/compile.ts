@@ -85,7 +85,7 @@ export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly Laye
       layers: heldLayers(policy, degraded, rung),
       degraded: names,
       limits: mechanisms,
-      notes: [...held.notes, ...foldingNotes(policy, layers, options, rung), ...endNotes(treeEndOf(layers, rung, groups), layers, ending), ...limitNotes(limits, policy.uid, groups, report, rung)],
+      notes: [...held.notes, ...rungNotes(policy, layers, options, rung), ...endNotes(treeEndOf(layers, rung, groups), layers, ending), ...limitNotes(limits, policy.uid, groups, report, rung)],
     },
   }
 }
@@ -173,10 +173,17 @@ function foldingRoot({ platform, caseInsensitiveRoots, paths }: ResolvedPolicy):
   return caseInsensitiveRoots.find(root => paths.some(({ effect, path }) => effect !== 'write' && path !== root && isInside(platform, root, path)))
 }
 
-function foldingNotes(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, rung: Rung): string[] {
+/** Why it is not the stronger rung, and how to get that. */
+function rungNotes(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, rung: Rung): string[] {
+  if (rung !== 'supervised') return []
+  const lack = lackOf(policy, layers, options, 'namespaces')
   const root = foldingRoot(policy)
-  if (root === undefined || rung !== 'supervised' || options.rung !== undefined || lackOf(policy, layers, options, 'namespaces') !== undefined) return []
-  return [`supervised, as mounts cannot hold names in ${JSON.stringify(root)}, where other spellings lead to the same file`]
+  if (lack !== undefined) {
+    const { reason, remedy } = layers.find(({ layer }) => layer === lack.layer) ?? {}
+    return [`the stronger rung, namespaces, needs ${lack.layer}${reason === undefined ? '' : `: ${reason}`}${remedy === undefined ? '' : `. ${remedy}`}`]
+  }
+  if (root !== undefined) return [`supervised, as mounts cannot hold names in ${JSON.stringify(root)}, where other spellings lead to the same file`]
+  return options.rung === undefined ? [] : ['supervised, as that was asked for: without a rung namespaces hold this here, the stronger one']
 }
 
 const isThere = (layers: readonly LayerReport[], name: LayerName): boolean => layers.find(({ layer }) => layer === name)?.available === true
