@@ -320,6 +320,9 @@ static void signal_command(struct forker *forker, uint32_t id, uint32_t signal)
 	if (id == 0 || signal < 1 || signal > 64)
 		return;
 	if (job != NULL) {
+		/* It took its command since the last look: what waited for it was sent before. */
+		if (__atomic_load_n(&shared.pending, __ATOMIC_SEQ_CST) != 0)
+			deliver_pending(forker);
 		signal_init(forker, job, bit_of(signal));
 		return;
 	}
