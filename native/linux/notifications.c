@@ -109,8 +109,6 @@ static void send_answer(const struct call *call, struct answer answer)
 	ask_kernel(SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
-/* -- What may block -- */
-
 static bool is_crowded(enum kind kind)
 {
 	return __atomic_load_n(&state.n_blocked[kind], __ATOMIC_RELAXED) - __atomic_load_n(&state.n_reserved[kind], __ATOMIC_RELAXED) >= MOST_BLOCKED;
@@ -200,8 +198,6 @@ static void look_at_blocked(void)
 	}
 	pthread_mutex_unlock(&state.lock);
 }
-
-/* -- Threads -- */
 
 static void *run_thread(void *unused);
 

@@ -1,6 +1,7 @@
 #include "observe.h"
 #include "caller.h"
 #include "kernel.h"
+#include "paths.h"
 #include "reports.h"
 #include "supervised-path.h"
 
@@ -32,16 +33,7 @@ struct seen {
 	size_t path;		/* where the call's own part begins */
 };
 
-/* -- Questions to the kernel: each answer is 0 or -errno -- */
-
 static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX]);
-
-static bool is_below(const char *folder, const char *path)
-{
-	size_t length = strlen(folder);
-
-	return strcmp(folder, "/") == 0 || (strncmp(folder, path, length) == 0 && (path[length] == 0 || path[length] == '/'));
-}
 
 /* Landlock's own answer, which no question to the kernel from outside its domain gives: whether a rule on a folder above has a right. */
 static bool has_right(const char *path, uint64_t rights)
@@ -49,7 +41,7 @@ static bool has_right(const char *path, uint64_t rights)
 	bool found = (plan->handled_fs & rights) == 0;
 
 	for (uint32_t i = 0; i < plan->n_rules && !found; i++)
-		found = (plan->rules[i].allowed & rights) != 0 && is_below(plan->rules[i].path, path);
+		found = (plan->rules[i].allowed & rights) != 0 && is_at_or_below(path, plan->rules[i].path);
 	return found;
 }
 
@@ -78,7 +70,7 @@ static bool is_shut_device(const struct seen *seen, int mode)
 }
 
 /* EROFS: only the mount refuses it, or a rule; EACCES: a mode does, of the file, of a folder on the way, or of a mask. Commands have
- * the same ids and no capability either. */
+ * the same ids and no capability either. What it gives is 0 or -errno. */
 static int ask(const struct seen *seen, int mode)
 {
 	if (syscall(SYS_faccessat, AT_FDCWD, seen->text, mode) != 0)
@@ -119,14 +111,12 @@ static int ask_folder(struct seen *seen)
 	return result;
 }
 
-/* -- Reports -- */
-
 /* Where the path leads, with names that cannot be followed kept as they are. False where it is none of ours: through a magic link,
  * which here would be this process's, or into /proc, which is each command's own. */
 static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX])
 {
 	struct open_how_ how = { .flags = O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW), .resolve = RESOLVE_NO_MAGICLINKS_ };
-	char path[PATH_MAX], link[32];
+	char path[PATH_MAX], link[OWN_PATH_BYTES];
 	const char *rest;
 	size_t whole = strnlen(seen->text + seen->path, sizeof path - 1), length = whole;
 	int base = AT_FDCWD, fd = -1;
@@ -160,7 +150,7 @@ static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX
 		close(base);
 	if (fd < 0)
 		return false;
-	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	own_path(link, fd);
 	resolved_length = readlink(link, resolved, PATH_MAX - 1);
 	close(fd);
 	if (resolved_length <= 0)
@@ -173,7 +163,7 @@ static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX
 		return false;
 	if (*rest != 0)
 		sprintf(resolved + resolved_length, "%s%s", resolved_length == 1 ? "" : "/", rest);
-	return strncmp(resolved, "/proc", 5) != 0 || (resolved[5] != 0 && resolved[5] != '/');
+	return !is_at_or_below(resolved, "/proc");
 }
 
 static void tell(const struct seen *seen, enum access_operation operation, bool follow, unsigned flags)
@@ -191,8 +181,7 @@ static void tell_refusal(const struct seen *seen, int result, enum access_operat
 		tell(seen, operation, follow, result == -EACCES ? REPORT_MODE_REFUSES : 0);
 }
 
-/* -- Looking, by what is done. Each returns false where the call fails for another reason. -- */
-
+/* Looks at what is about to be made; as all that look: false where the call fails for another reason. */
 static bool look_at_missing(struct seen *seen)
 {
 	int result = ask_folder(seen);
@@ -308,8 +297,6 @@ static bool look_at_opened(struct seen *seen, uint64_t flags)
 	tell_refusal(seen, result, result == -EROFS && stat(seen->text, &found) == 0 && S_ISDIR(found.st_mode) ? ACCESS_CREATE : ACCESS_WRITE, true);
 	return result == 0;
 }
-
-/* -- From a call to its paths -- */
 
 enum look { LOOK_NONE, LOOK_OPEN, LOOK_CREAT, LOOK_NEW, LOOK_REMOVED, LOOK_REMOVED_FOLDER, LOOK_MOVED, LOOK_REPLACED, LOOK_WRITTEN, LOOK_METADATA, LOOK_METADATA_OF_LINK, LOOK_EXECUTED };
 enum { CWD = -1, NO_FLAGS = -1 };
@@ -493,8 +480,6 @@ void prepare_observing(const struct plan *its_plan)
 	by_rules = (plan->flags & PLAN_SUPERVISED) != 0;
 	inside_bwrap = (plan->flags & PLAN_INSIDE) != 0;
 }
-
-/* -- Calls that have another handler -- */
 
 static struct answer (*handlers[MOST_NUMBERS])(const struct call *call);
 

@@ -59,26 +59,25 @@ std::wstring group_name(const std::wstring &sid, const char *step)
 	return named->name;
 }
 
-void add_member(const std::wstring &group, const std::wstring &member)
+/* `done`: what the call says where nothing is left to do. */
+void change_member(const std::wstring &group, const std::wstring &member, const char *step, decltype(&NetLocalGroupAddMembers) call, NET_API_STATUS done)
 {
-	const char *step = "add_member";
 	auto name = group_name(group, step);
 	Sid sid(member, step);
 	LOCALGROUP_MEMBERS_INFO_0 one = { sid.get() };
-	NET_API_STATUS status = NetLocalGroupAddMembers(nullptr, name.c_str(), 0, reinterpret_cast<LPBYTE>(&one), 1);
-	if (status != ERROR_MEMBER_IN_ALIAS)
+	NET_API_STATUS status = call(nullptr, name.c_str(), 0, reinterpret_cast<LPBYTE>(&one), 1);
+	if (status != done)
 		require_net(status, step);
+}
+
+void add_member(const std::wstring &group, const std::wstring &member)
+{
+	change_member(group, member, "add_member", &NetLocalGroupAddMembers, ERROR_MEMBER_IN_ALIAS);
 }
 
 void remove_member(const std::wstring &group, const std::wstring &member)
 {
-	const char *step = "remove_member";
-	auto name = group_name(group, step);
-	Sid sid(member, step);
-	LOCALGROUP_MEMBERS_INFO_0 one = { sid.get() };
-	NET_API_STATUS status = NetLocalGroupDelMembers(nullptr, name.c_str(), 0, reinterpret_cast<LPBYTE>(&one), 1);
-	if (status != ERROR_MEMBER_NOT_IN_ALIAS)
-		require_net(status, step);
+	change_member(group, member, "remove_member", &NetLocalGroupDelMembers, ERROR_MEMBER_NOT_IN_ALIAS);
 }
 
 Napi::Value ReadGroup(const Napi::CallbackInfo &info)

@@ -3,30 +3,12 @@ import type { AccessReport } from '../platform/backend.js'
 import type { Observation } from '../platform/launch-plan.js'
 import type { Circumstances } from './access-denial.js'
 import { type Denial, keyOf } from './denial.js'
+import type { DenialJudge, Judging } from './denial-judge.js'
 
 /** More than the launcher tells of one command. */
 const MOST_REPORTS = 4096
 
 export type DenialListener = (denial: Denial) => void
-
-type Judging = typeof import('./access-denial.js') & typeof import('./reported-denials.js')
-
-/**
- * What judges denials, for all commands of a sandbox. Most commands have none, so it is loaded for the first one; and only once, as each
- * `import` of what is loaded already still takes 0.1 ms to find that out.
- */
-export class DenialJudge {
-  #loaded: Judging | undefined
-
-  get loaded(): Judging | undefined {
-    return this.#loaded
-  }
-
-  async load(): Promise<Judging> {
-    this.#loaded ??= { ...await import('./access-denial.js'), ...await import('./reported-denials.js') }
-    return this.#loaded
-  }
-}
 
 export interface DenialLogOptions {
   readonly judge: DenialJudge

@@ -1,3 +1,4 @@
+// What stands at a path, in the words of a policy.
 import type { BigIntStats, Stats } from 'node:fs'
 import type { EntryKind } from '../policy/host-snapshot.js'
 

@@ -1,3 +1,4 @@
+// A command that never began, for back ends that find that out before they start anything.
 import type { CommandHandlers, RunningCommand, StartFailure } from './backend.js'
 
 /** A command that was not even tried: told as one that did not start, after `run` has returned. */

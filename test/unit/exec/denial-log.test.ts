@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest'
-import { DenialJudge, DenialLog } from '../../../src/exec/denial-log.js'
+import { DenialJudge } from '../../../src/exec/denial-judge.js'
+import { DenialLog } from '../../../src/exec/denial-log.js'
 import type { Denial } from '../../../src/exec/denial.js'
 import type { AccessReport } from '../../../src/platform/backend.js'
 import type { Observation } from '../../../src/platform/launch-plan.js'
