@@ -1,9 +1,10 @@
 // Amendments: a rule that somebody approved is added to the user's file, once, whole or not at all, whoever else writes there.
 import { randomUUID } from 'node:crypto'
-import { closeSync, fchmodSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, fchmodSync, fsyncSync, linkSync, openSync, readFileSync, realpathSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { SandboxError } from '../errors.js'
+import { makeOwnFolder } from '../host/own-folder.js'
 import { unlessMissing } from '../host/unless.js'
 import { prefixRuleLine, quoted } from './amendment.js'
 import type { NetworkPolicyAmendment, NetworkProtocol } from './approval-request.js'
@@ -32,7 +33,7 @@ export const appendNetworkRule = (file: string, { host, action }: NetworkPolicyA
 
 async function appendLine(file: string, line: string): Promise<boolean> {
   try {
-    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
+    makeOwnFolder(path.dirname(file))
     const real = realFile(file)
     return await locked(`${real}.lock`, () => append(real, line))
   } catch (error) {

@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, constants, existsSync, lstatSync, mkdirSync, openSync, readdirSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
 import { basename, join } from 'node:path/posix'
 import { SandboxError } from '../errors.js'
+import { makeOwnFolder } from '../host/own-folder.js'
 import { isPermitted } from '../policy/decide-path.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import { joinPath } from '../policy/path-syntax.js'
@@ -92,7 +93,7 @@ const usersOf = ({ own }: CacheFolders): string => join(own, 'users')
 export function useCacheFolders(folders: CacheFolders): () => void {
   const mark = join(usersOf(folders), `${process.pid}-${randomBytes(6).toString('hex')}`)
   try {
-    unlessTaken(() => mkdirSync(usersOf(folders), { mode: 0o700 }))
+    makeOwnFolder(usersOf(folders))
     unlessTaken(() => closeSync(openSync(mark, 'wx', 0o600)))
   } catch (error) {
     throw refuse(usersOf(folders), (error as NodeJS.ErrnoException).code ?? 'unknown', 'nothing can be made in it', error)
@@ -150,10 +151,9 @@ export function makeCacheFolders(folders: CacheFolders): void {
   for (const path of foldersOf(folders)) {
     try {
       // Above the first of them are only the user's own folders, which may not be there yet either.
-      mkdirSync(path, { recursive: path === folders.parent, mode: 0o700 })
+      makeOwnFolder(path)
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code !== 'EEXIST') throw refuse(path, code ?? 'unknown', 'it cannot be made', error)
+      throw refuse(path, (error as NodeJS.ErrnoException).code ?? 'unknown', 'it cannot be made', error)
     }
     const { uid, mode } = lstatSync(path)
     if ((mode & 0o170000) !== 0o040000) throw refuse(path, 'ENOTDIR', 'it is no folder')

@@ -1,9 +1,10 @@
 // The service on a unix socket: its place, which nobody else may change, its mode, and who may connect.
-import { lstatSync, mkdirSync, realpathSync, rmSync, type Stats } from 'node:fs'
+import { lstatSync, realpathSync, rmSync, type Stats } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname, isAbsolute, join } from 'node:path'
 import process from 'node:process'
 import { SandboxError } from '../errors.js'
+import { makeOwnFolder } from '../host/own-folder.js'
 
 /** sun_path, less the final NUL. */
 const LONGEST_PATH_BYTES = 107
@@ -73,7 +74,7 @@ export async function listenOnSocket({ path, refuse, accept, log }: SocketOption
 
 /** The place of a service that names none: where launchers keep their journal, which no command may write. */
 export function defaultSocketPath(stateDirectory: string): string {
-  mkdirSync(stateDirectory, { recursive: true, mode: 0o700 })
+  makeOwnFolder(stateDirectory)
   return join(stateDirectory, 'service.sock')
 }
 

@@ -1,6 +1,6 @@
 // Time-outs, aborts, closing, lost launchers, and a process that is itself in a bad state.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
@@ -116,6 +116,21 @@ test('the umask is this process\'s when the sandbox was made', async () => {
   const before = process.umask(0o027)
   onTestFinished(() => void process.umask(before))
   expect((await (await startSandbox()).exec(['sh', '-c', 'umask'])).stdout).toBe('0027\n')
+})
+
+test('a umask that takes the owner\'s own rights away: folders of ours can be used all the same', () => {
+  const folder = mkdtempSync('/var/tmp/bad-input-')
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  mkdirSync(join(folder, 'workspace'))
+  const cli = fileURLToPath(new URL('../../../dist/cli.cjs', import.meta.url))
+  const { XDG_CACHE_HOME: _, XDG_STATE_HOME: __, ...env } = process.env
+  for (const umask of ['777', '177', '277']) {
+    const { status, stdout, stderr } = spawnSync('sh', ['-c', `umask ${umask}; exec "$@"`, 'sh', process.execPath, cli, '--', 'sh', '-c', 'umask'], { cwd: join(folder, 'workspace'), encoding: 'utf8', timeout: 25_000, env: { ...env, HOME: folder } })
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: `0${umask}\n`, stderr: '' })
+    for (const made of ['.cache', '.cache/codex-sandbox', '.local', '.local/state', '.local/state/codex-sandbox']) expect(`${made} ${(lstatSync(join(folder, made)).mode & 0o777).toString(8)}`).toBe(`${made} 700`)
+    rmSync(join(folder, '.cache'), { recursive: true })
+    rmSync(join(folder, '.local'), { recursive: true })
+  }
 })
 
 /** Runs a script that imports the built package, in a process whose state is bad. */

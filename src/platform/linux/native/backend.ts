@@ -1,6 +1,6 @@
 // The back end for Linux without helpers: its probe, its compiler and its launcher behind the one interface.
-import { mkdirSync } from 'node:fs'
 import { SandboxError } from '../../../errors.js'
+import { makeOwnFolder } from '../../../host/own-folder.js'
 import type { Backend } from '../../backend.js'
 import { compileLinuxNative } from './compile.js'
 import { FIRST_ABI_WITH_SCOPES } from '../landlock/access-rights.js'
@@ -34,7 +34,7 @@ export function linuxNativeBackend(launcherPath: string, notes: readonly string[
 /** Only for its owner: what is written there names places in their folders. */
 export function makeStateDirectory(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
+    makeOwnFolder(path)
   } catch (error) {
     const errno = (error as NodeJS.ErrnoException).code ?? 'unknown'
     throw new SandboxError('set_up_failed', { step: 'make_state_directory', errno, path }, { cause: error, remedy: 'Set XDG_STATE_HOME to a folder that you may write.' })
