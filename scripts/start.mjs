@@ -8,8 +8,8 @@ import { checkNode, main, ROOT, runSteps, say, SET_UP_FAILED } from './setup.mjs
 const USAGE = `usage: npm start -- COMMAND [ARGUMENT…]     run a command in a sandbox of this folder, such as: npm start -- git status
        npm start -- --help                   the options, which go before COMMAND, with -- between: npm start -- --timeout 9s -- make`
 
-/** Verbs of the command line that run no program. As a program's name they are taken where there is one. */
-const OTHER_VERBS = ['run', 'sandbox', 'explain', 'execpolicy', 'doctor', 'help']
+/** The verbs of the command line, which are no programs. As a program's name they are taken where there is one. */
+const VERBS = ['run', 'sandbox', 'explain', 'learn', 'execpolicy', 'debug-config', 'doctor', 'setup', 'app-server', 'windows', 'sessions', 'help']
 
 const isProgram = name => (process.env.PATH ?? '').split(delimiter).some(folder => folder !== '' && existsSync(join(folder, name)))
 
@@ -30,7 +30,7 @@ await main(async () => {
   process.chdir(folder)
   // In this very process, so that exit code, signals and the terminal are the command's own.
   const cli = join(ROOT, 'dist/cli.cjs')
-  if (OTHER_VERBS.includes(words[0]) && !isProgram(words[0])) {
+  if (VERBS.includes(words[0]) && !isProgram(words[0])) {
     say(`codex-sandbox: ${words[0]} is a verb of the command line, and npm start runs a program. Write: node ${relative(folder, cli) || cli} ${words.map(shown).join(' ')}`)
     process.exit(SET_UP_FAILED)
   }

@@ -83,12 +83,22 @@ function takeVerb(argv: readonly string[]): { verb: Verb; verbWasGiven: boolean;
   if (first === 'help') return takeHelp(rest)
   if (isOption(first) || first === '--') return { verb: 'run', verbWasGiven: false, rest: argv }
   if (Object.hasOwn(VERBS, first)) return { verb: first as Verb, verbWasGiven: true, rest }
-  const near = nearestName(first, Object.keys(VERBS))
+  throw new SandboxError('option_invalid', { field: 'verb', value: first }, { detail: `there are only ${Object.keys(VERBS).join(', ')}`, remedy: remedyOfVerb(first, argv) })
+}
+
+/** How the reference calls what a verb does here: `debug landlock` is its old spelling of `sandbox linux`. */
+const ELSEWHERE: ReadonlyMap<string, Verb> = new Map([['exec', 'run'], ['debug', 'sandbox']])
+
+function remedyOfVerb(first: string, argv: readonly string[]): string {
   const toRun = suggestion([], argv)
-  throw new SandboxError('option_invalid', { field: 'verb', value: first }, {
-    detail: `there are only ${Object.keys(VERBS).join(', ')}`,
-    remedy: near === undefined ? `To run it, write ${toRun}.` : `Did you mean \`codex-sandbox ${near}\`, or to run it: ${toRun}?`,
-  })
+  const [, ...rest] = argv
+  const verb = ELSEWHERE.get(first)
+  if (verb !== undefined) {
+    const isPlain = rest[0] === undefined || isOption(rest[0]) || (verb === 'sandbox' && isSystemWord(rest[0]))
+    return `Did you mean ${isPlain ? quotedLine([verb, ...rest]) : suggestion([verb], rest)}?`
+  }
+  const near = nearestName(first, Object.keys(VERBS))
+  return near === undefined ? `To run it, write ${toRun}.` : `Did you mean \`codex-sandbox ${near}\`, or to run it: ${toRun}?`
 }
 
 /** `help`, `help VERB`. */
@@ -151,9 +161,12 @@ function strayWord(verb: Verb, before: readonly string[], command: readonly stri
   return new SandboxError('option_invalid', { field: 'argument', value: command[0] }, { detail: 'it belongs to no option', remedy: usage })
 }
 
-/** The whole command line as it should have been, to be copied; a long one is cut. */
-function suggestion(before: readonly string[], command: readonly string[]): string {
-  const text = ['codex-sandbox', ...[...before, '--', ...command].map(shown)].join(' ')
+/** The whole command line as it should have been, to be copied. */
+const suggestion = (before: readonly string[], command: readonly string[]): string => quotedLine([...before, '--', ...command])
+
+/** A long one is cut. */
+function quotedLine(words: readonly string[]): string {
+  const text = ['codex-sandbox', ...words.map(shown)].join(' ')
   return `\`${text.length > LONGEST_SUGGESTION ? `${text.slice(0, LONGEST_SUGGESTION)}…` : text}\``
 }
 

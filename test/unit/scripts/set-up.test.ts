@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { VERBS } from '../../../src/cli/options.js'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const linux = process.platform === 'linux'
@@ -33,7 +34,7 @@ test('npm start without a command shows how to use it', () => {
   expect(run('start.mjs', [])).toMatchObject({ status: 125, stdout: '', stderr: expect.stringMatching(/^usage: npm start -- COMMAND/) })
 })
 
-test.each(['doctor', 'explain', 'sandbox', 'run'])('npm start of the verb %s says how to write it', verb => {
+test.each([...Object.keys(VERBS), 'help'])('npm start of the verb %s says how to write it', verb => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, 'scripts/start.mjs'), verb, 'a b'], { cwd: '/', encoding: 'utf8', env: { ...process.env, INIT_CWD: '/' } })
   expect({ status, stdout }).toEqual({ status: 125, stdout: '' })
   expect(stderr).toMatch(new RegExp(`codex-sandbox: ${verb} is a verb of the command line, and npm start runs a program\\. Write: node .*dist/cli\\.cjs ${verb} 'a b'\n$`))
