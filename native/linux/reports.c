@@ -20,8 +20,10 @@ struct loser { pid_t init; uint32_t count; };
 /* Whose a session is: every init begins one, and looking up all parents of each caller is dear. */
 struct session { pid_t id, init; };
 
+static int wake = -1;
+
+/* Every first value is zero: with another one all of this would stand in the launcher's file, which is read and hashed before it is started. */
 static struct {
-	int wake;
 	const volatile pid_t *inits;
 	int n_inits;
 	pthread_mutex_t lock;
@@ -33,14 +35,14 @@ static struct {
 	struct session sessions[MOST_SESSIONS];	/* by their id */
 	struct timespec taken;			/* when reports were last passed on */
 	struct loser losers[MOST_LOSERS];	/* more commands at once than this lose reports without a word */
-} state = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
+} state = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 int prepare_reports(const volatile pid_t *inits, int n_inits)
 {
 	state.inits = inits;
 	state.n_inits = n_inits;
-	state.wake = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	return state.wake;
+	wake = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	return wake;
 }
 
 /* 0: not at all. */
@@ -48,7 +50,7 @@ static void wake_after(long ns)
 {
 	const struct itimerspec when = { .it_value = { .tv_nsec = ns } };
 
-	timerfd_settime(state.wake, 0, &when, NULL);
+	timerfd_settime(wake, 0, &when, NULL);
 }
 
 /* FNV-1a. */

@@ -31,8 +31,10 @@ static struct {
 	unsigned n_made;		/* that are not free, */
 	unsigned n_watched;		/* and that are bound or connecting */
 	bool watches;
-	int epoll;
-} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .watched = PTHREAD_COND_INITIALIZER, .epoll = -1 };
+} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .watched = PTHREAD_COND_INITIALIZER };
+
+/* Beside the table, which takes no place in the launcher's file as long as all its first values are zero. */
+static int epoll = -1;
 
 void prepare_sockets(bool made, pid_t forker)
 {
@@ -159,7 +161,7 @@ static void *watch(void *unused)
 		while (state.n_made == 0)
 			pthread_cond_wait(&state.watched, &state.lock);
 		pthread_mutex_unlock(&state.lock);
-		n = epoll_wait(state.epoll, events, 16, LOOK_MS);
+		n = epoll_wait(epoll, events, 16, LOOK_MS);
 		pthread_mutex_lock(&state.lock);
 		for (int i = 0; i < n; i++) {
 			struct made *socket = find((ino_t)events[i].data.u64);
@@ -172,7 +174,7 @@ static void *watch(void *unused)
 			if (getpeername(socket->fd, (struct sockaddr *)&peer, &length) == 0) {
 				drop(socket);
 			} else {
-				epoll_ctl(state.epoll, EPOLL_CTL_DEL, socket->fd, NULL);
+				epoll_ctl(epoll, EPOLL_CTL_DEL, socket->fd, NULL);
 				socket->state = STATE_FRESH;
 				state.n_watched--;
 			}
@@ -191,7 +193,7 @@ static void start_watching(void)
 	pthread_t thread;
 	pthread_attr_t attributes;
 
-	if (state.watches || (state.epoll < 0 && (state.epoll = epoll_create1(EPOLL_CLOEXEC)) < 0))
+	if (state.watches || (epoll < 0 && (epoll = epoll_create1(EPOLL_CLOEXEC)) < 0))
 		return;
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -272,7 +274,7 @@ static void set_state(struct made *socket, enum state new_state)
 	socket->state = new_state;
 	state.n_watched += is_watched(socket);
 	if (new_state == STATE_CONNECTING)
-		epoll_ctl(state.epoll, EPOLL_CTL_ADD, socket->fd, &event);
+		epoll_ctl(epoll, EPOLL_CTL_ADD, socket->fd, &event);
 }
 
 void note_socket(int fd, enum socket_use use)

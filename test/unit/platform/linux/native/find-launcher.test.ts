@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { findLauncher, namedLauncher, packageRuntimePaths } from '../../../../../src/platform/linux/native/find-launcher.js'
@@ -44,3 +44,17 @@ test('what runs outside: the package\'s code, its package.json, what it depends 
     `${ROOT}/src`, `${ROOT}/package.json`, `${ROOT}/node_modules/zod`, `${ROOT}/node_modules/smol-toml`, '/opt/launcher', process.execPath,
   ]))
 })
+
+test.for(['x64', 'arm64'])('the launcher for %s, which is read and hashed before it is started, carries no empty buffers in its file', (arch, context) => {
+  const path = `${ROOT}/dist/launcher/linux-${arch}/codex-sandbox-launcher`
+  if (!existsSync(path)) context.skip('it is not built for this processor here')
+  expect(writableBytesInFile(readFileSync(path))).toBeLessThan(64 * 1024)
+})
+
+/** Of an ELF file for 64 bits: what of its writable segments stands in the file. Zeros that are only counted are not in it. */
+function writableBytesInFile(elf: Buffer): number {
+  const [LOAD, WRITABLE] = [1, 2]
+  const [table, size, count] = [Number(elf.readBigUInt64LE(32)), elf.readUInt16LE(54), elf.readUInt16LE(56)]
+  const headers = Array.from({ length: count }, (_, index) => elf.subarray(table + index * size))
+  return headers.filter(header => header.readUInt32LE(0) === LOAD && (header.readUInt32LE(4) & WRITABLE) !== 0).reduce((sum, header) => sum + Number(header.readBigUInt64LE(32)), 0)
+}
