@@ -1,4 +1,5 @@
 // `app-server`: the service over this process's standard streams or on a unix socket, until its client goes or a signal ends it.
+import { codexHomeOf } from '../config/codex-home.js'
 import { SandboxError } from '../errors.js'
 import { currentFolder } from '../host/snapshot.js'
 import { configReader, type ReadConfig } from '../service/configuration.js'
@@ -15,6 +16,7 @@ export async function appServer({ options, words }: Arguments): Promise<number> 
   if (extra !== undefined) throw new SandboxError('option_invalid', { field: 'argument', value: extra }, { detail: 'app-server takes one word at most', remedy: 'Leave it out.' })
   if (word !== undefined) return generate(word, options)
   if (options.outFolder !== undefined) throw new SandboxError('option_invalid', { field: '--out', value: options.outFolder }, { detail: 'it belongs to generate-json-schema and generate-ts', remedy: 'Leave it out, or say which: `app-server generate-ts --out DIR`.' })
+  codexHomeOf()
   const socketPath = options.listen === undefined || options.listen === 'stdio://' ? undefined : await socketPathOf(options.listen)
   const choice = { ...(options.config === undefined ? {} : { overrides: options.config }), ...(options.profile === undefined ? {} : { profile: options.profile }) }
   if (options.config !== undefined || options.profile !== undefined) await checkChoice(configReader(choice))

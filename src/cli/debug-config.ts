@@ -1,7 +1,8 @@
 // `debug-config`: what the configuration comes to, where each value is from, and what requirements changed. Starts nothing.
 import { spellApproval } from '../approval/approval-setting.js'
 import { CONFIG_KEYS, TOP_KEYS } from '../config/keys.js'
-import { type ConfigLayer, codexHomeOf, loadConfig, type LoadedConfig } from '../config/load.js'
+import { codexHomeOf } from '../config/codex-home.js'
+import { type ConfigLayer, loadConfig, type LoadedConfig } from '../config/load.js'
 import { noticesOf } from '../config/load-policy.js'
 import { describeSource } from '../config/requirement-source.js'
 import type { Sourced } from '../config/requirements.js'

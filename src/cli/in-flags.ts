@@ -10,7 +10,6 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
   [/\b(?:say so|allow it) by name: allowBroadRoots\b/g, 'name it with --write'],
   [/, or give launcherPath\b/g, ''],
   [/: launcherPath or CODEX_SANDBOX_LAUNCHER\b/g, ': CODEX_SANDBOX_LAUNCHER'],
-  [/, or name another cwd\b/g, ''],
 ]
 
 export const inFlags = (text: string): string => WORDS.reduce((words, [library, flag]) => words.replace(library, flag), text)

@@ -64,7 +64,7 @@ async function loadedConfig(verb: Verb, options: Options, { cwd, config, onNotic
   if (verb !== 'sandbox' && options.config === undefined && options.profile === undefined) return undefined
   if (options.policy !== undefined && options.config !== undefined) throw contradiction('--config', options.config[0], '--policy is a whole policy')
   if (options.policy !== undefined && options.profile !== undefined) throw contradiction('--profile', options.profile, '--policy is a whole policy')
-  const [{ codexHomeOf, loadConfig }, { noticesOf }] = await Promise.all([import('../config/load.js'), import('../config/load-policy.js')])
+  const [{ codexHomeOf }, { loadConfig }, { noticesOf }] = await Promise.all([import('../config/codex-home.js'), import('../config/load.js'), import('../config/load-policy.js')])
   const loaded = await loadConfig({ codexHome: codexHomeOf(), ...configOptions(options, cwd), ...config })
   for (const notice of options.policy === undefined ? noticesOf(loaded) : []) onNotice?.(notice)
   if (loaded.backend !== undefined) onBackend?.(loaded.backend)

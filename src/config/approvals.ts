@@ -13,8 +13,8 @@ import { projectFolders } from './project.js'
  */
 export async function loadApprovals({ onNotice, ...options }: LoadPolicyOptions = {}): Promise<CommandApprovalOptions> {
   checkLoadOptions(options)
-  const { codexHomeOf, loadConfig } = await import('./load.js')
-  const given = { codexHome: codexHomeOf(options.env), cwd: currentFolder(), ...options }
+  const [{ codexHomeOf }, { loadConfig }] = await Promise.all([import('./codex-home.js'), import('./load.js')])
+  const given = { ...options, codexHome: options.codexHome ?? codexHomeOf(options.env), cwd: options.cwd ?? currentFolder('cwd') }
   const loaded = await loadConfig(given)
   for (const notice of noticesOf(loaded)) onNotice?.(notice)
   return approvalsOf(loaded, given)

@@ -23,8 +23,8 @@ export interface LoadPolicyOptions extends Omit<Partial<LoadConfigOptions>, 'pla
 export async function loadPolicy({ onNotice, ...options }: LoadPolicyOptions = {}): Promise<PolicyObject> {
   checkLoadOptions(options)
   // With its parser only where it is asked for: most callers name a preset.
-  const { codexHomeOf, loadConfig } = await import('./load.js')
-  const loaded = await loadConfig({ codexHome: codexHomeOf(options.env), cwd: currentFolder(), ...options })
+  const [{ codexHomeOf }, { loadConfig }] = await Promise.all([import('./codex-home.js'), import('./load.js')])
+  const loaded = await loadConfig({ ...options, codexHome: options.codexHome ?? codexHomeOf(options.env), cwd: options.cwd ?? currentFolder('cwd') })
   for (const notice of noticesOf(loaded)) onNotice?.(notice)
   if (loaded.backend !== undefined) onNotice?.(`features.use_linux_sandbox_bwrap is no part of a policy: give createSandbox backend: '${loaded.backend}'`)
   return policyObject(loaded.policy())

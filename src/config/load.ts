@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import path from 'node:path'
 import { SandboxError, type TextPlace } from '../errors.js'
-import { currentPlatform, userHome } from '../host/snapshot.js'
+import { currentPlatform } from '../host/snapshot.js'
 import type { LinuxBackend } from '../platform/launch-plan.js'
 import type { PlatformName } from '../policy/host-snapshot.js'
 import { escapeGlob } from '../policy/glob.js'
@@ -10,6 +10,7 @@ import { isInside } from '../policy/path-syntax.js'
 import type { DefaultsName } from '../policy/presets.js'
 import type { NetworkMode, SandboxPolicy } from '../policy/sandbox-policy.js'
 import { boundConfig, boundRequest, refuseMode, type RequirementChange } from './bounds.js'
+import { codexHomePath } from './codex-home.js'
 import { type ConfigFile, readConfigFile } from './config-file.js'
 import { type Believed, BUILT_IN, type ConfigSandboxMode, type EffectiveConfig, hasRules, networkOf, policyOf, readEffective } from './effective.js'
 import { CONFIG_KEYS } from './keys.js'
@@ -136,7 +137,7 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
 function believedOf(options: LoadConfigOptions, files: readonly ConfigFile[]): Believed {
   const platform = platformOf(options)
   const home = real(options.codexHome) ?? options.codexHome
-  const isOwnHome = options.codexHome === codexHomeOf()
+  const isOwnHome = options.codexHome === codexHomePath(process.env)
   const outside = files.map(file => file.real).filter(file => !isInside(platform, home, file))
   const links = new Set(files.flatMap(file => file.links))
   return {
@@ -151,15 +152,6 @@ function believedOf(options: LoadConfigOptions, files: readonly ConfigFile[]): B
 function withMode(config: EffectiveConfig, { sandboxMode, normalMode }: ModeChoices = {}, requirements: Requirements | null, isSaid: (key: string) => boolean): EffectiveConfig {
   if (sandboxMode !== undefined) refuseMode(sandboxMode, requirements)
   return boundConfig({ ...config, sandboxMode: sandboxMode ?? (isSaid('sandbox_mode') ? config.sandboxMode : normalMode ?? config.sandboxMode) }, requirements).config
-}
-
-/** CODEX_HOME, else `~/.codex`. @throws SandboxError `option_missing` for a user who has neither */
-export function codexHomeOf(env: Readonly<Record<string, string | undefined>> = process.env): string {
-  const named = env['CODEX_HOME']
-  if (named !== undefined && named !== '') return path.resolve(named)
-  const home = userHome(env)
-  if (home === undefined) throw new SandboxError('option_missing', { field: 'CODEX_HOME', value: undefined }, { detail: 'this user has no home folder in which the configuration could be', remedy: 'Set CODEX_HOME or HOME to an absolute path.' })
-  return path.join(home, '.codex')
 }
 
 interface Sources {

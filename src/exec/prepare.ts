@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { SandboxError } from '../errors.js'
 import { readPlaceholders, withoutPlaceholders } from '../host/placeholders.js'
-import { currentPlatform, realFiles, takeSnapshot } from '../host/snapshot.js'
+import { currentFolder, currentPlatform, realFiles, takeSnapshot } from '../host/snapshot.js'
 import type { Backend, CompileOptions, LayerReport } from '../platform/backend.js'
 import type { BackendName, LaunchPlan } from '../platform/launch-plan.js'
 import { findLauncher, namedLauncher, type NamedLauncher, packageRuntimePaths } from '../platform/linux/native/find-launcher.js'
@@ -255,7 +255,7 @@ export function snapshotFor(
   env: NodeJS.ProcessEnv = process.env,
 ): HostSnapshot {
   // Where it is given, this process's own may be gone.
-  const taken = takeSnapshot({ selfPaths: [], env, ...(cwd === undefined ? {} : { cwd }) })
+  const taken = takeSnapshot({ selfPaths: [], env, cwd: cwd ?? currentFolder('cwd') })
   const host = completion === undefined ? taken : completion.host(taken, env)
   const state = stateDirectory(env, host)
   return {

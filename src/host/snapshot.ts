@@ -46,22 +46,26 @@ export function takeSnapshot({ selfPaths, cwd = currentFolder(), env = process.e
   }
 }
 
-/** @throws SandboxError `path_not_found`, `field` = `current folder`: this process's folder was removed under it; `path_invalid`: it cannot be named */
-export function currentFolder(): string {
+/**
+ * @param field  the one whose default it is, for the error
+ * @throws SandboxError `path_not_found`: this process's folder was removed under it; `path_invalid`: it cannot be named
+ */
+export function currentFolder(field: 'current folder' | 'cwd' = 'current folder'): string {
   try {
-    return readable(process.cwd())
+    return readable(process.cwd(), field)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw new SandboxError('path_not_found', { field: 'current folder', value: undefined }, { detail: 'this process\'s own folder was removed', remedy: 'Change to one that exists, or name another cwd.', cause: error })
+    const other = field === 'cwd' ? ', or give cwd' : ''
+    throw new SandboxError('path_not_found', { field, value: undefined }, { detail: 'this process\'s own folder was removed', remedy: `Change to one that exists${other}.`, cause: error })
   }
 }
 
 /** A name that is not UTF-8 comes decoded, and so as that of another folder, which may be there too. */
-function readable(folder: string): string {
+function readable(folder: string, field: string): string {
   if (!folder.includes('\ufffd')) return folder
   const [named, own] = [statSync(folder, { throwIfNoEntry: false }), statSync('.')]
   if (named?.dev === own.dev && named.ino === own.ino) return folder
-  throw new SandboxError('path_invalid', { field: 'current folder', value: folder }, { detail: 'its name is not UTF-8', remedy: 'Rename it, or change to another one.' })
+  throw new SandboxError('path_invalid', { field, value: folder }, { detail: 'its name is not UTF-8', remedy: 'Rename it, or change to another one.' })
 }
 
 /** A relative one starts at this process's folder, as in the reference. */

@@ -39,14 +39,14 @@ export type ReadConfig = (cwd: string) => Promise<LoadedConfig>
 
 export function configReader(choice: ConfigurationChoice = {}): ReadConfig {
   return async cwd => {
-    const { codexHomeOf, loadConfig } = await import('../config/load.js')
+    const [{ codexHomeOf }, { loadConfig }] = await Promise.all([import('../config/codex-home.js'), import('../config/load.js')])
     return loadConfig({ ...choice, codexHome: codexHomeOf(), cwd })
   }
 }
 
 /** @param cwd  what `loaded` was read for */
 export async function configurationOf(loaded: LoadedConfig, cwd: string): Promise<Configuration> {
-  const [{ approvalsOf }, { codexHomeOf }] = await Promise.all([import('../config/approvals.js'), import('../config/load.js')])
+  const [{ approvalsOf }, { codexHomeOf }] = await Promise.all([import('../config/approvals.js'), import('../config/codex-home.js')])
   return {
     approvals: approvalsOf(loaded, { codexHome: codexHomeOf(), cwd }),
     policy: () => loaded.policy(),

@@ -18,7 +18,7 @@ const onlyWine = onWine ? {} : { skip: 'a real Windows does what it is asked for
 const CLI = join(CODEX_SANDBOX_PACKAGE.startsWith('/') ? `Z:${CODEX_SANDBOX_PACKAGE}` : CODEX_SANDBOX_PACKAGE, 'dist', 'cli.cjs')
 const folder = realpathSync.native(mkdtempSync(join(tmpdir(), 'codex-sandbox-')))
 const [work, codexHome, temp] = ['work', 'home', 'temp'].map(name => join(folder, name))
-for (const path of [work, temp]) mkdirSync(path)
+for (const path of [work, codexHome, temp]) mkdirSync(path)
 after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }))
 const env = { ...process.env, CODEX_HOME: codexHome, TEMP: temp, TMP: temp }
 

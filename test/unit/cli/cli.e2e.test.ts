@@ -8,8 +8,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 /** Another build of it can be named, to try it before it is in dist. */
 const CLI = process.env['CLI_UNDER_TEST'] ?? fileURLToPath(new URL('../../../dist/cli.cjs', import.meta.url))
-/** Whoever runs these tests may have a config.toml of their own. */
-const NO_CONFIGURATION = '/var/empty/codex-home'
 const PLAYER = fileURLToPath(new URL('terminal.py', import.meta.url))
 const python = ['/usr/bin/python3', '/usr/local/bin/python3'].find(path => existsSync(path))
 const shell = ['/bin/bash', '/usr/bin/bash'].find(path => existsSync(path))
@@ -20,7 +18,7 @@ beforeAll(() => {
   if (!existsSync(CLI)) throw new Error(`${CLI} is missing: run \`npm run build\` first, or \`npm test\`, which does`)
   root = realpathSync(mkdtempSync(`${tmpdir()}/cli-e2e-`))
   workspace = `${root}/workspace`
-  mkdirSync(`${workspace}/.git`, { recursive: true })
+  for (const folder of [`${workspace}/.git`, `${root}/codex-home`]) mkdirSync(folder, { recursive: true })
 })
 afterAll(() => rmSync(root, { recursive: true }))
 
@@ -29,8 +27,9 @@ const NO_TMP = ['-c', 'sandbox_workspace_write={exclude_slash_tmp=true, exclude_
 
 interface Outcome { readonly code: number | null; readonly stdout: string; readonly stderr: string }
 
+/** Whoever runs these tests may have a config.toml of their own. */
 function cli(words: readonly string[], { input = '', env = {} }: { input?: string | Buffer; env?: Record<string, string> } = {}): Outcome {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...words], { cwd: workspace, input, encoding: 'utf8', env: { ...process.env, CODEX_HOME: NO_CONFIGURATION, ...env }, maxBuffer: 1 << 28, timeout: 25_000 })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...words], { cwd: workspace, input, encoding: 'utf8', env: { ...process.env, CODEX_HOME: `${root}/codex-home`, ...env }, maxBuffer: 1 << 28, timeout: 25_000 })
   return { code: status, stdout, stderr }
 }
 const sh = (script: string): string[] => ['--', 'sh', '-c', script]

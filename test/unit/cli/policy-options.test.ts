@@ -10,6 +10,7 @@ import type { SandboxPolicy } from '../../../src/policy/sandbox-policy.js'
 
 const CWD = '/here/now'
 const folder = mkdtempSync(`${tmpdir()}/policy-options-`)
+mkdirSync(`${folder}/codex-home`)
 afterAll(() => rmSync(folder, { recursive: true }))
 afterEach(() => void vi.unstubAllEnvs())
 
@@ -19,7 +20,7 @@ async function policyOf(...words: string[]): Promise<SandboxPolicy> {
 
 async function policyWith(config: Partial<LoadConfigOptions>, ...words: string[]): Promise<SandboxPolicy> {
   const { verb, options } = parseArguments(words)
-  const { codexHome = `${folder}/.codex`, ...others } = config
+  const { codexHome = `${folder}/codex-home`, ...others } = config
   vi.stubEnv('CODEX_HOME', codexHome)
   return policyFromOptions(verb, options, { cwd: CWD, config: { systemFolder: `${folder}/etc`, cwd: folder, ...others } })
 }

@@ -53,6 +53,10 @@ test.each<Call & { readonly name: string; readonly says: RegExp }>([
   { name: 'quiet, and denials after the command', words: ['-q', '--log-denials', ...TRUE],                says: /--quiet contradicts.*--log-denials/ },
   { name: 'a TMPDIR with ..',                   words: TRUE,                                              says: /\$TMPDIR .*contains ".."/, env: { TMPDIR: '/tmp/../etc' } },
   { name: 'a folder that was removed',          words: TRUE,                                              says: /current folder does not exist/, before: 'mkdir gone; cd gone; rmdir ../gone; exec "$@"' },
+  { name: 'a CODEX_HOME that is missing: sandbox', words: ['sandbox', 'true'], says: /CODEX_HOME "\/no\/such\/codex" does not exist/, env: { CODEX_HOME: '/no/such/codex' } },
+  { name: 'a CODEX_HOME that is missing: debug-config', words: ['debug-config'], says: /CODEX_HOME "\/no\/such\/codex" does not exist/, env: { CODEX_HOME: '/no/such/codex' } },
+  { name: 'a CODEX_HOME that is missing: run, where it reads the configuration', words: ['-c', 'sandbox_mode=read-only', ...TRUE], says: /CODEX_HOME "\/no\/such\/codex" does not exist/, env: { CODEX_HOME: '/no/such/codex' } },
+  { name: 'a CODEX_HOME that is missing: app-server', words: ['app-server'], says: /CODEX_HOME "\/no\/such\/codex" does not exist/, env: { CODEX_HOME: '/no/such/codex' } },
 ])('$name', ({ says, name: _, ...call }) => {
   expect(cli(call)).toEqual({ status: 125, stdout: '', stderr: expect.stringMatching(ONE_LINE(says)) })
 })
@@ -62,6 +66,7 @@ test.each<Call & { readonly name: string; readonly outcome: Outcome }>([
   { name: 'an interpreter that is nowhere', words: ['--', './s'], files: folder => writeFileSync(join(folder, 's'), '#!/no/such\n', { mode: 0o755 }), outcome: { status: 127, stdout: '', stderr: 'codex-sandbox: ./s: it is there, but the interpreter or loader that it names was not found\n' } },
   { name: 'HOME unset', words: ['--', 'echo', 'ok'], env: { HOME: undefined }, outcome: { status: 0, stdout: 'ok\n', stderr: '' } },
   { name: 'PATH unset', words: ['--', 'echo', 'ok'], env: { PATH: undefined }, outcome: { status: 0, stdout: 'ok\n', stderr: '' } },
+  { name: 'CODEX_HOME missing, where no configuration is read', words: ['--', 'echo', 'ok'], env: { CODEX_HOME: '/no/such/codex' }, outcome: { status: 0, stdout: 'ok\n', stderr: '' } },
   { name: 'TMPDIR missing', words: ['--', 'echo', 'ok'], env: { TMPDIR: '/no/such' }, outcome: { status: 0, stdout: 'ok\n', stderr: '' } },
   { name: 'TMPDIR a file', words: ['--', 'echo', 'ok'], env: { TMPDIR: '/etc/passwd' }, outcome: { status: 0, stdout: 'ok\n', stderr: '' } },
   { name: 'TMPDIR relative', words: ['--', 'echo', 'ok'], env: { TMPDIR: 'tmp' }, outcome: { status: 0, stdout: 'ok\n', stderr: '' } },

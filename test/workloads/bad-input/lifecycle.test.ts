@@ -138,7 +138,7 @@ function runApart(script: string): { status: number | null; stdout: string; stde
   const folder = mkdtempSync('/var/tmp/bad-input-')
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const index = pathToFileURL(fileURLToPath(new URL('../../../dist/index.js', import.meta.url))).href
-  writeFileSync(join(folder, 'main.mjs'), `const { createSandbox, SandboxError } = await import(${JSON.stringify(index)});\nconst folder = ${JSON.stringify(folder)};\n${script}`)
+  writeFileSync(join(folder, 'main.mjs'), `const { createSandbox, loadPolicy, SandboxError } = await import(${JSON.stringify(index)});\nconst folder = ${JSON.stringify(folder)};\n${script}`)
   mkdirSync(join(folder, 'workspace'))
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'main.mjs')], { cwd: '/', encoding: 'utf8', timeout: 25_000, env: { ...process.env, XDG_STATE_HOME: folder } })
   return { status, stdout, stderr }
@@ -148,12 +148,13 @@ test('a sandbox made in a folder that was removed', () => {
   const made = runApart(`
     import { mkdirSync, rmdirSync } from 'node:fs'
     mkdirSync(folder + '/gone'); process.chdir(folder + '/gone'); rmdirSync(folder + '/gone')
-    const told = await createSandbox().then(() => 'made', error => [error instanceof SandboxError, error.code, error.field].join())
+    const told = await createSandbox().then(() => 'made', error => [error instanceof SandboxError, error.code, error.message].join())
+    const loaded = (await loadPolicy({ cwd: folder + '/workspace' })).mode
     const sandbox = await createSandbox({ cwd: folder + '/workspace' })
-    console.log(told, (await sandbox.exec(['pwd'])).stdout.trim() === folder + '/workspace')
+    console.log(told, loaded, (await sandbox.exec(['pwd'])).stdout.trim() === folder + '/workspace')
     await sandbox.close()
   `)
-  expect(made).toEqual({ status: 0, stdout: 'true,path_not_found,current folder true\n', stderr: '' })
+  expect(made).toEqual({ status: 0, stdout: 'true,path_not_found,cwd does not exist: this process\'s own folder was removed. Change to one that exists, or give cwd. read-only true\n', stderr: '' })
 })
 
 const prlimit = spawnSync('prlimit', ['--version']).status === 0 ? undefined : 'prlimit (util-linux) is not installed'
