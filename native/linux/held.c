@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "paths.h"
+
 /* Other launchers that rely on the same removed placeholder let go of it in their own time, within milliseconds. */
 enum { PLACEHOLDER_TRIES = 100 };
 
@@ -57,6 +59,7 @@ static int hold_open_object(const struct held_paths *held, struct held *row, int
 
 	if (identify(fd, "", &identity, NULL, &directory) != 0)
 		return -1;
+	row->object = identity;
 	if (held->mounts == NULL) {
 		row->shown = identity;
 		return 0;
@@ -103,9 +106,41 @@ static bool is_own(int directory)
 	return fstat(directory, &found) != 0 || found.st_uid == geteuid();
 }
 
+/* Holds the placeholder that was just taken at `path`, the row's own or, where it is not the last part, a folder on the way. Returns 0; 1 where
+ * something else is there by now, or a folder on the way is no longer as it was made and leads on: held, it would hide or close whatever
+ * else lies in it; -1 with errno. */
+static int hold_placeholder(const struct held_paths *held, struct held *row, const char *path, bool last)
+{
+	int fd = open_exact(path), result = 1;
+	struct identity found;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 1 : -1;
+	if (identify(fd, "", &found, NULL, NULL) != 0) {
+		result = -1;
+	} else if (same_identity(found, row->placeholder.identity) && (last || is_as_made(&row->placeholder, fd))) {
+		char *kept = strdup(path);
+
+		result = kept == NULL ? -1 : hold_open_object(held, row, fd, path);
+		if (result == 0) {
+			/* From here on no command can fill it. */
+			row->filled = !is_as_made(&row->placeholder, fd);
+			free(row->placeholder_path);
+			row->placeholder_path = kept;
+			row->state = HELD_PLACEHOLDER;
+		} else {
+			if (errno == ENOENT)
+				result = 1;
+			free(kept);
+		}
+	}
+	close_keeping_errno(fd);
+	return result;
+}
+
 /* Takes a placeholder at the first missing part. Where commands could not make that part either (no right, read-only), there is
- * nothing to hold: the watch tells when the host makes it. Returns 0; 1 where that part has appeared meanwhile and leads on, so
- * that the caller has to look again; -1 with errno. */
+ * nothing to hold: the watch tells when the host makes it. Returns 0; 1 where something has appeared meanwhile, so that the caller
+ * has to look again; -1 with errno. */
 static int hold_missing(struct held_paths *held, struct held *row)
 {
 	char parent_path[PATH_MAX], path[PATH_MAX];
@@ -113,7 +148,7 @@ static int hold_missing(struct held_paths *held, struct held *row)
 	int parent = open_existing_parent(row->step->path, &through, parent_path);
 	bool last = through == strlen(row->step->path);
 	struct placeholder_kind kind = { ENTRY_DIRECTORY, "" };
-	int result, fd;
+	int result;
 
 	if (parent < 0)
 		return -1;
@@ -150,30 +185,20 @@ static int hold_missing(struct held_paths *held, struct held *row)
 		row->state = HELD_NOTHING;
 		return nobody_can ? 0 : -1;
 	}
-	/* What leads to the path is not the path: held, it would hide or close whatever else lies in it. */
-	if (result == 0 && !last) {
+	/* What has appeared is held as what it is, or leads on. */
+	if (result == 0) {
 		close(parent);
 		return 1;
 	}
-	fd = open_exact(path);
-	if (fd < 0 || hold_open_object(held, row, fd, path) != 0) {
+	result = hold_placeholder(held, row, path, last);
+	if (result != 0) {
 		int error = errno;
 
-		if (fd >= 0)
-			close(fd);
-		if (result == 1)
-			give_up_placeholder(held->journal, parent, strrchr(path, '/') + 1, &row->placeholder);
-		close(parent);
+		give_up_placeholder(held->journal, parent, strrchr(path, '/') + 1, &row->placeholder);
 		errno = error;
-		return -1;
 	}
-	row->filled = result == 1 && !is_as_made(&row->placeholder, fd);
-	close(fd);
-	close(parent);
-	free(row->placeholder_path);
-	row->placeholder_path = result == 1 ? strdup(path) : NULL;
-	row->state = result == 1 ? HELD_PLACEHOLDER : HELD_OBJECT;
-	return result == 1 && row->placeholder_path == NULL ? -1 : 0;
+	close_keeping_errno(parent);
+	return result;
 }
 
 /* Whether the directory that keeps us from looking at `path` is our own. errno stays EACCES. */
@@ -206,6 +231,7 @@ static int open_parent(const char *path, const char **name)
 /* What is at the path may be another sandbox's placeholder: then it is ours too. Returns as join_placeholder does. */
 static int join_other(const struct held_paths *held, struct held *row)
 {
+	bool hidden = row->state == HELD_OBJECT && row->step->effect == EFFECT_DENY && held->mounts != NULL;
 	const char *name;
 	int parent, result;
 	char *path;
@@ -215,13 +241,15 @@ static int join_other(const struct held_paths *held, struct held *row)
 	parent = open_parent(row->step->path, &name);
 	if (parent < 0)
 		return -1;
-	result = join_placeholder(held->journal, parent, name, &row->placeholder);
+	result = join_placeholder(held->journal, parent, name, hidden ? &row->object : NULL, &row->placeholder);
 	close(parent);
 	if (result != 1)
 		return result;
-	path = strdup(row->step->path);
+	/* What was hidden may have gone before it was joined. */
+	path = hidden && !still_held(held, row) ? NULL : strdup(row->step->path);
 	if (path == NULL) {
 		close(row->placeholder.lock);
+		errno = EAGAIN;
 		return -1;
 	}
 	free(row->placeholder_path);
@@ -243,23 +271,40 @@ static int hold_found(const struct held_paths *held, struct held *row, int fd)
 	return 0;
 }
 
+/* What two rows miss is often the same folder on the way: where one has hidden its placeholder there, nothing of the other can be seen, nor made. */
+static bool is_behind_own_mask(const struct held_paths *held, const struct held *row)
+{
+	for (uint32_t i = 0; i < held->n_rows; i++) {
+		const struct held *other = &held->rows[i];
+
+		if (other != row && other->state == HELD_PLACEHOLDER && other->step->effect == EFFECT_DENY &&
+		    is_at_or_below(row->step->path, other->placeholder_path) && still_held(held, other))
+			return true;
+	}
+	return false;
+}
+
 /* One try of `hold_again`; returns 1 where what it saw was gone, or something had appeared, before it was held. */
 static int try_to_hold(struct held_paths *held, struct held *row, bool was_held)
 {
-	int fd = open_exact(row->step->path);
+	int fd = open_exact(row->step->path), error = errno;
 
 	if (fd >= 0) {
-		int result = hold_found(held, row, fd), error = errno;
+		int result = hold_found(held, row, fd);
 
+		error = errno;
 		close(fd);
 		errno = error;
 		return result != 0 && (error == EAGAIN || error == ENOENT) ? 1 : result;
 	}
+	if (error == EACCES && is_behind_own_mask(held, row))
+		return 0;
+	errno = error;
 	/* What we may not look at, commands may not either: they have our uid and fewer rights. Unless they can take the hindrance
 	 * away, or made it. */
-	if (errno == EACCES)
+	if (error == EACCES)
 		return was_held || (!may_be_missing(row->step) && is_behind_own_directory(row->step->path)) ? -1 : 0;
-	if (errno != ENOENT && errno != ENOTDIR)
+	if (error != ENOENT && error != ENOTDIR)
 		return -1;
 	return may_be_missing(row->step) || !held->active ? 0 : hold_missing(held, row);
 }
@@ -320,7 +365,8 @@ int take_placeholders(struct held_paths *held, struct failure *failure)
 void give_up_placeholders(struct held_paths *held)
 {
 	held->active = false;
-	for (uint32_t i = 0; i < held->n_rows; i++) {
+	/* What was made last goes first: it may lie in one that was made before it. */
+	for (uint32_t i = held->n_rows; i-- > 0; ) {
 		struct held *row = &held->rows[i];
 		const char *name;
 		int parent;
@@ -424,6 +470,7 @@ int start_holding(const struct plan *plan, const struct mounts *mounts, int jour
 			parts++;
 		if (step->kind == MOUNT_PLACEHOLDER || step->kind == MOUNT_WATCH)
 			continue;
+		row->object = step->identity;
 		row->state = identify(AT_FDCWD, step->path, &row->shown, NULL, NULL) == 0 ? HELD_OBJECT : HELD_NOTHING;
 		if (row->state == HELD_NOTHING && errno != ENOENT)
 			return fail(failure, STEP_watch, step->path);

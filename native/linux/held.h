@@ -19,6 +19,7 @@ enum held_state { HELD_NOTHING, HELD_OBJECT, HELD_PLACEHOLDER };
 struct held {
 	const struct mount_step *step;
 	enum held_state state;
+	struct identity object;		/* what is held there: of something denied, nothing shows it any more */
 	struct identity shown;		/* what the mount shows at `path`, or at `placeholder_path` */
 	char *placeholder_path;		/* the first missing part of the path */
 	struct placeholder placeholder;

@@ -340,7 +340,7 @@ bool journal_has_records(int journal)
 	return found;
 }
 
-int join_placeholder(int journal, int parent, const char *name, struct placeholder *placeholder)
+int join_placeholder(int journal, int parent, const char *name, const struct identity *object, struct placeholder *placeholder)
 {
 	struct record record;
 	struct identity directory;
@@ -362,7 +362,7 @@ int join_placeholder(int journal, int parent, const char *name, struct placehold
 		errno = EAGAIN;
 		return -1;
 	}
-	if (read_record(lock, &record) != 0 || !is_the_recorded(parent, name, record.identity)) {
+	if (read_record(lock, &record) != 0 || (object == NULL ? !is_the_recorded(parent, name, record.identity) : !same_identity(*object, record.identity))) {
 		close(lock);
 		return 0;
 	}

@@ -34,9 +34,9 @@ int take_placeholder(int journal, int parent, const char *parent_path, const cha
 bool journal_has_records(int journal);
 
 /* Joins the launcher that made what stands at `name` in the directory `parent`, where one did, so that it stays as long as it is
- * relied on here. Returns 1 and fills `placeholder`; 0 where it is nobody's placeholder; -1 with errno EAGAIN where it was removed
- * meanwhile. */
-int join_placeholder(int journal, int parent, const char *name, struct placeholder *placeholder);
+ * relied on here. `object` says what that is where something is mounted on it; NULL: nothing is. Returns 1 and fills `placeholder`;
+ * 0 where it is nobody's placeholder; -1 with errno EAGAIN where it was removed meanwhile. */
+int join_placeholder(int journal, int parent, const char *name, const struct identity *object, struct placeholder *placeholder);
 
 /* Whether the object, open as `object` from before anything was mounted on it, is still as it was made: empty, or with its text. */
 bool is_as_made(const struct placeholder *placeholder, int object);

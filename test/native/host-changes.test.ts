@@ -63,7 +63,52 @@ describe('between commands', () => {
       makeRepository(join(workspace.outside, 'new/deep'))
       writeFileSync(join(workspace.outside, 'new/deep/key'), 'secret')
       renameSync(join(workspace.outside, 'new'), join(workspace.path, 'keys'))
-      expect(await sandbox.exec(['sh', '-c', 'cat keys/deep/key; cat keys/deep/config'])).toMatchObject({ stdout: '[core]\n' })
+      expect(await sandbox.exec(['sh', '-c', 'cat keys/deep/key; cat keys/deep/config'])).toMatchObject({ stdout: '[core]\n', stderr: expect.stringMatching(/^cat: .*key: Permission denied\n$/) })
+    }
+  })
+
+  // As something stands at `keys` until the host moves its folder there, that folder may be taken for it.
+  test('the host puts folders back at the moment in which the first one is seen missing: the denied file is not readable, its neighbour is', async () => {
+    const workspace = makeWorkspace('keys/deep')
+    const keys = join(workspace.path, 'keys')
+    const sandbox = await startSandbox(workspace, [join(keys, 'deep/key')])
+    for (let round = 0; round < 60; round++) {
+      await sandbox.exec(['true'])
+      makeRepository(join(workspace.outside, 'new/deep'))
+      writeFileSync(join(workspace.outside, 'new/deep/key'), 'secret')
+      renameSync(keys, join(workspace.outside, `keys-${round}`))
+      for (let looks = 0; looks < 100_000 && !existsSync(keys); looks++);
+      for (let looks = 0; looks < 20 * (round % 20); looks++) existsSync(keys)
+      renameSync(join(workspace.outside, 'new'), keys)
+      const { stdout, stderr } = await sandbox.exec(['sh', '-c', 'cat keys/deep/key; cat keys/deep/config'])
+      expect({ stdout, stderr }).toEqual({ stdout: '[core]\n', stderr: 'cat: keys/deep/key: Permission denied\n' })
+    }
+  })
+
+  test.each([{ there: true }, { there: false }])('the host takes the folder of several denied files away (there before: $there): commands run, cannot make them, and can use the folder when it is back', async ({ there }) => {
+    const workspace = makeWorkspace('keys/deep', 'keys/deep/config')
+    const keys = join(workspace.path, 'keys')
+    const denied = ['deep/key', 'deep/key-2', 'deep/more/key'].map(name => join(keys, name))
+    mkdirSync(join(keys, 'deep/more'))
+    if (there) for (const file of denied) writeFileSync(file, 'secret')
+    const sandbox = await startSandbox(workspace, denied)
+    const running = await startCommand(sandbox, workspace, 'echo went on')
+    await sandbox.exec(['true'])
+    renameSync(keys, join(workspace.outside, 'away'))
+    for (let round = 0; round < 2; round++) {
+      expect(await sandbox.exec(['sh', '-c', 'mkdir -p keys/deep/more; for key in key key-2 more/key; do echo evil > keys/deep/$key; done; echo ran'])).toMatchObject({ stdout: 'ran\n' })
+      expect(denied.filter(existsSync)).toEqual([])
+      running.go()
+      expect(await running.result).toMatchObject({ stdout: 'went on\n' })
+      // The second time, from nothing: all that stood for what is missing has gone with the last command.
+      await expectNone(() => ['.git', 'keys'].filter(name => existsSync(join(workspace.path, name))))
+    }
+    renameSync(join(workspace.outside, 'away'), keys)
+    // What stood for the files went away with the folder.
+    for (const file of denied) rmSync(file, { recursive: true, force: true })
+    for (const file of denied) writeFileSync(file, 'secret')
+    for (let round = 0; round < 2; round++) {
+      expect(await sandbox.exec(['sh', '-c', 'cat keys/deep/key keys/deep/key-2 keys/deep/more/key; test -r keys/deep/config && echo readable'])).toMatchObject({ stdout: 'readable\n' })
     }
   })
 })

@@ -189,6 +189,26 @@ describe('shared by two sandboxes of one workspace', () => {
     expect(workspace.journal()).toEqual([])
   })
 
+  test.each(['deny', 'protect'] as const)('the other sees it between its commands (%s): what it runs then finds the name closed when the first is gone', async how => {
+    const workspace = makeWorkspace()
+    const key = join(workspace.path, 'key')
+    for (let round = 0; round < 6; round++) {
+      const stop = join(workspace.path, `stop-${round}`)
+      const [first, second] = await Promise.all([0, 1].map(() => createSandbox({ cwd: workspace.path, policy: { mode: 'workspace-write', [how]: [how === 'deny' ? key : 'key'] } })))
+      await first!.exec(['true'])
+      const result = second!.exec(['sh', '-c', `until test -e '${stop}'; do echo evil > key && echo open; rmdir key && echo gone; done 2>&-; true`])
+      await first!.exec(['true'])
+      await first!.close()
+      await second!.exec(['true'])
+      writeFileSync(stop, '')
+      expect(await result).toMatchObject({ exitCode: 0, stdout: '' })
+      expect(readdirSync(key)).toEqual([])
+      await second!.close()
+      expect(existsSync(key)).toBe(false)
+    }
+    expect(workspace.journal()).toEqual([])
+  })
+
   test('it is seen by the plan of another sandbox and gone when that one starts: the name is held all the same', async () => {
     const workspace = makeWorkspace('.git')
     const git = join(workspace.path, '.git')
