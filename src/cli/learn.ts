@@ -15,7 +15,7 @@ import { print } from './print.js'
 import { oneOf, parseCount, parseDurationMs } from './values.js'
 import { refuseWithoutEffect } from './without-effect.js'
 
-/** @returns 0 where the last run had no denial, else 1 */
+/** @returns 0 where the policy is enough for the command, else 1 */
 export async function learn({ verb, options, words }: Arguments): Promise<number> {
   if (words.length === 0) throw new SandboxError('option_missing', { field: 'a command', value: undefined }, { detail: 'nothing to learn from', remedy: 'Give one after --: `codex-sandbox learn -- COMMAND`.' })
   const here = currentFolder()
@@ -45,7 +45,7 @@ export async function learn({ verb, options, words }: Arguments): Promise<number
   if (out !== undefined) writeOut(out, out.isToml ? policyToml(learned.policy) : policyJson(learned.policy))
   if (options.json === true) await print(process.stdout, asJson(learned))
   else if (out === undefined) await print(process.stdout, `${policyJson(learned.policy)}\n# the same for config.toml\n${policyToml(learned.policy)}`)
-  return learned.complete ? 0 : 1
+  return learned.enough ? 0 : 1
 }
 
 const runLine = ({ number, result }: LearnRun): string => `run ${number}: ${endOf(result)}, ${counted(result.denials.length, 'denial')}`
@@ -54,12 +54,12 @@ function endOf({ exitCode, signal, timedOut }: Pick<ExecResult, 'exitCode' | 'si
   return timedOut ? 'timed out' : signal === null ? `exit code ${exitCode}` : `ended by ${signal}`
 }
 
-function* learnedLines({ runs, reasons, withheld, complete }: Learned): Generator<string> {
-  const ends = complete ? 'the last one had no denial' : withheld.length > 0 ? 'the last one had the denials below' : 'the last one still had others'
+function* learnedLines({ runs, reasons, withheld, complete, enough }: Learned): Generator<string> {
+  const ends = complete ? 'the last one had no denial' : enough ? 'the last one ended with exit code 0, with the denials below' : withheld.length > 0 ? 'the last one had the denials below' : 'the last one still had others'
   yield `codex-sandbox: learned from ${counted(runs.length, 'run')}; ${ends}`
   if (reasons.length === 0) yield '  nothing beyond the policy that it began with'
   for (const reason of reasons) yield* reasonLines(reason)
-  if (withheld.length > 0) yield 'codex-sandbox: not proposed, for you to decide:'
+  if (withheld.length > 0) yield `codex-sandbox: not proposed, ${enough ? 'as it is not needed' : 'for you to decide'}:`
   for (const each of withheld) yield* withheldLines(each)
 }
 
@@ -76,10 +76,10 @@ function* withheldLines({ denial, because }: Withheld): Generator<string> {
 
 const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
-function asJson({ policy, reasons, withheld, runs, complete }: Learned): string {
+function asJson({ policy, reasons, withheld, runs, complete, enough }: Learned): string {
   return `${JSON.stringify({
-    complete, policy: policyObject(policy), config: policyToml(policy), reasons,
-    withheld: withheld.map(({ denial, because }) => ({ because, ...denial })),
+    complete, enough, policy: policyObject(policy), config: policyToml(policy), reasons,
+    withheld: withheld.map(({ denial, ...why }) => ({ ...why, ...denial })),
     runs: runs.map(({ policy, result: { exitCode, signal, timedOut, denials } }) => ({ policy: policyObject(policy), exitCode, signal, timedOut, denials })),
   }, null, 2)}\n`
 }

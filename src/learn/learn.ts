@@ -6,7 +6,7 @@ import type { ExecResult } from '../exec/result.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import { followLinks } from '../policy/follow-links.js'
 import type { SandboxPolicy } from '../policy/sandbox-policy.js'
-import { type LearnPlace, propose, type Proposal } from './proposal.js'
+import { type LearnPlace, type Met, type NetworkStep, propose, type Proposal } from './proposal.js'
 
 export interface LearnOptions {
   /** Of the first run; its policy is where learning starts. */
@@ -32,6 +32,8 @@ export interface Learned extends Proposal {
   readonly runs: readonly LearnRun[]
   /** The last run was under `policy`, and had no denial. */
   readonly complete: boolean
+  /** `complete`; or it ended with exit code 0, and what was denied is only what it did without (`Withheld.needless`). */
+  readonly enough: boolean
 }
 
 const MOST_RUNS = 8
@@ -40,26 +42,31 @@ const MOST_RUNS = 8
 export async function learn(options: LearnOptions): Promise<Learned> {
   const { sandbox, mostRuns = MOST_RUNS } = options
   const runs: LearnRun[] = []
-  const denials: Denial[] = []
+  const met: Met[] = []
   let proposal: Proposal = { policy: sandbox.policy, reasons: [], withheld: [] }
   let withNetwork = false
   for (;;) {
-    const run = await runOnce(options, proposal.policy, runs.length + 1)
+    const { policy } = proposal
+    const run = await runOnce(options, policy, runs.length + 1)
     runs.push(run)
     await options.onRun?.(run)
-    if (run.result.denials.length === 0) return { ...proposal, withheld: [], runs, complete: true }
-    denials.push(...run.result.denials)
-    const isSame = ({ policy }: Proposal): boolean => JSON.stringify(policy) === JSON.stringify(proposal.policy)
-    let next = propose(sandbox.policy, denials, placeOf(options), withNetwork)
+    const { denials, exitCode } = run.result
+    if (denials.length === 0) return { ...proposal, withheld: [], runs, complete: true, enough: true }
+    met.push(...denials.map(denial => ({ denial, caches: policy.caches })))
+    const isSame = (next: Proposal): boolean => JSON.stringify(next.policy) === JSON.stringify(policy)
+    const proposeWith = (network: NetworkStep): Proposal => propose(sandbox.policy, met, placeOf(options), network)
+    let next = proposeWith(withNetwork ? 'open' : exitCode === 0 ? 'needless' : 'untried')
     // The network last of all, and only where the command fails without it.
-    if (isSame(next) && !withNetwork && run.result.exitCode !== 0) {
+    if (isSame(next) && !withNetwork && exitCode !== 0) {
       withNetwork = true
-      next = propose(sandbox.policy, denials, placeOf(options), withNetwork)
+      next = proposeWith('open')
     }
     const same = isSame(next)
     // What is withheld is what is denied still.
-    proposal = { ...next, withheld: next.withheld.filter(({ denial }) => run.result.denials.some(({ message }) => message === denial.message)) }
-    if (same || runs.length >= mostRuns) return { ...proposal, runs, complete: false }
+    const withheld = next.withheld.filter(({ denial }) => denials.some(({ message }) => message === denial.message))
+    proposal = { ...next, withheld }
+    const isNeedless = ({ message }: Denial): boolean => withheld.some(({ denial, needless }) => needless === true && denial.message === message)
+    if (same || runs.length >= mostRuns) return { ...proposal, runs, complete: false, enough: same && exitCode === 0 && denials.every(isNeedless) }
   }
 }
 

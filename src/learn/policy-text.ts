@@ -22,6 +22,7 @@ export function policyToml(policy: SandboxPolicy): string {
     ...unsaid.map(key => `# not said here, as config.toml has no key for it: ${key} = ${JSON.stringify(policy[key])}`),
     ...(mode === policy.mode ? [] : ['# wider than what was learned: roots and an open network need workspace-write, which opens the current folder']),
     ...(policy.denySecrets === false ? [] : ['# places of keys and tokens are readable under a config.toml, as in the reference']),
+    ...(policy.caches === 'off' ? [] : ['# caches are those of the home folder under a config.toml, read-only unless writable_roots names them']),
   ]
   const table = {
     ...(roots.length === 0 ? {} : { writable_roots: roots }),

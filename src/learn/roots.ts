@@ -26,15 +26,17 @@ export interface Root {
 /** So many neighbours are taken for their folder. */
 const MANY = 3
 
-/**
- * Folders that belong to one tool, relative to the home folder: what a tool writes in it has other names the next time. `*`: any one
- * name. Only caches and stores, never what a tool reads its settings from or has its programs in.
- */
-const TOOL_FOLDERS = [
-  '.cache/*', '.npm', '.yarn', '.pnpm-store', '.local/share/pnpm', '.bun/install/cache', '.cache/deno', '.cargo/registry', '.cargo/git', 'go/pkg/mod',
-  '.gradle/caches', '.gradle/daemon', '.gradle/wrapper', '.m2/repository', '.ivy2/cache', '.nuget/packages', '.local/share/NuGet', '.pub-cache', '.composer/cache',
-  '.conda/pkgs', '.local/state/*',
+/** Folders relative to the home folder, for which private caches stand in. `*`: any one name. */
+const CACHES = [
+  '.cache/*', '.npm', '.local/share/pnpm', '.bun/install/cache', '.cargo/registry', '.cargo/git', 'go/pkg/mod', '.gradle/caches', '.gradle/daemon', '.gradle/wrapper',
+  '.m2/repository', '.nuget/packages', '.local/share/NuGet',
 ] as const
+
+/**
+ * Folders that belong to one tool, spelled the same way: what a tool writes in it has other names the next time. Only caches and stores,
+ * never what a tool reads its settings from or has its programs in.
+ */
+const TOOL_FOLDERS = [...CACHES, '.yarn', '.pnpm-store', '.ivy2/cache', '.pub-cache', '.composer/cache', '.conda/pkgs', '.local/state/*'] as const
 
 /**
  * In this order: a tool's own folder stands for what lies in it; three or more neighbours stand for their folder, unless that is the
@@ -57,16 +59,19 @@ export function collapseNeeds(place: Place, needs: readonly Need[]): Root[] {
     .sort((a, b) => a.path < b.path ? -1 : 1)
 }
 
-function toolFolder({ platform, home, files }: Place, path: string): string | undefined {
-  if (home === undefined || !isInside(platform, home, path)) return undefined
+/** Whether `path` lies in a cache of the home folder, there or not, for which private caches stand in. */
+export const isInCache = (place: Place, path: string): boolean => foldersOf(place, path, CACHES).length > 0
+
+const toolFolder = (place: Place, path: string): string | undefined =>
+  foldersOf(place, path, TOOL_FOLDERS).find(folder => place.files.entry(folder)?.kind === 'directory')
+
+/** Those of `patterns` in which `path` lies. */
+function foldersOf({ platform, home }: Place, path: string, patterns: readonly string[]): string[] {
+  if (home === undefined || !isInside(platform, home, path)) return []
   const names = namesOf(platform, path).slice(namesOf(platform, home).length)
-  for (const pattern of TOOL_FOLDERS) {
-    const parts = pattern.split('/')
-    if (parts.length > names.length || parts.some((part, index) => part !== '*' && part !== names[index])) continue
-    const folder = joinPath(platform, home, ...names.slice(0, parts.length))
-    if (files.entry(folder)?.kind === 'directory') return folder
-  }
-  return undefined
+  return patterns.map(pattern => pattern.split('/'))
+    .filter(parts => parts.length <= names.length && parts.every((part, index) => part === '*' || part === names[index]))
+    .map(parts => joinPath(platform, home, ...names.slice(0, parts.length)))
 }
 
 const mayStandForAll = ({ platform, home }: Place, folder: string): boolean =>

@@ -54,12 +54,13 @@ describe.each(RUNGS)('the proposed policy runs without a denial, on the rung %s'
     { name: 'git: a look', files: { 'a.txt': 'a' }, before: 'git init -q . && git add -A', command: ['git', 'log', '--all'], policy: { mode: 'read-only' } },
     {
       name: 'npm: a script', files: { 'package.json': '{"name":"a","version":"1.0.0","scripts":{"build":"node -e \\"fs.writeFileSync(\'out.txt\', \'1\')\\""}}' },
-      before: 'mkdir -p ../home/.npm', command: ['npm', 'run', 'build'], policy: { mode: 'workspace-write', excludeTmpdirEnvVar: true, excludeSlashTmp: true, write: ['HOME/.npm'] },
+      command: ['npm', 'run', 'build'], policy: { mode: 'workspace-write', excludeTmpdirEnvVar: true, excludeSlashTmp: true },
     },
+    { name: 'npm: a script that writes nothing', files: { 'package.json': '{"name":"a","version":"1.0.0","scripts":{"test":"node -e 0"}}' }, before: 'mkdir -p ../home/.npm', command: ['npm', 'test'], policy: { mode: 'read-only', caches: 'private' } },
     {
       name: 'npm: an installation from a folder', files: { 'package.json': '{"name":"a","version":"1.0.0","dependencies":{"b":"file:./b"}}', 'b/package.json': '{"name":"b","version":"1.0.0"}' },
       before: 'mkdir -p ../home/.npm', command: ['npm', 'install', '--no-audit', '--no-fund', '--offline'], again: 'rm -rf node_modules package-lock.json',
-      policy: { mode: 'workspace-write', excludeTmpdirEnvVar: true, excludeSlashTmp: true, write: ['HOME/.npm'] },
+      policy: { mode: 'workspace-write', excludeTmpdirEnvVar: true, excludeSlashTmp: true },
     },
     { name: 'make: a compiler', files: { Makefile: MAKEFILE, 'a.c': PROGRAM }, command: ['make'], again: 'rm -rf out', policy: { mode: 'workspace-write', excludeTmpdirEnvVar: true, excludeSlashTmp: true }, supervised: { mode: 'workspace-write', excludeTmpdirEnvVar: true } },
     { name: 'node: a test run', files: { 'a.test.js': 'require("node:test")("x", () => { require("node:fs").writeFileSync("made.txt", "1") })' }, command: ['node', '--test'], policy: { mode: 'workspace-write', excludeTmpdirEnvVar: true, excludeSlashTmp: true } },
@@ -104,9 +105,14 @@ describe('what learning does not open', { timeout: 120_000 }, () => {
   test('the network, where the command ends well without it', () => {
     const place = makePlace()
     const quiet = place.cli('learn', '--json', '--', 'sh', '-c', 'curl -s http://192.0.2.1/; true')
-    expect(JSON.parse(quiet.stdout)).toMatchObject({ complete: false, policy: { mode: 'read-only' }, withheld: [{ because: 'it ended well without the network' }] })
+    expect(JSON.parse(quiet.stdout)).toMatchObject({ complete: false, enough: true, policy: { mode: 'read-only' }, withheld: [{ because: 'the command ended with exit code 0 without it', needless: true }] })
+    expect(quiet.code).toBe(0)
+    expect(quiet.stderr).toContain('the last one ended with exit code 0, with the denials below')
+    expect(quiet.stderr).toContain('not proposed, as it is not needed:')
     const needed = place.cli('learn', '--json', '--runs', '1', '--', 'sh', '-c', 'curl -s http://192.0.2.1/')
-    expect(JSON.parse(needed.stdout).policy).toEqual({ mode: 'read-only', network: 'open' })
+    expect({ code: needed.code, policy: JSON.parse(needed.stdout).policy }).toEqual({ code: 1, policy: { mode: 'read-only', network: 'open' } })
+    const both = place.cli('learn', '--json', '--runs', '1', '--', 'sh', '-c', 'curl -s http://192.0.2.1/; echo x > a')
+    expect({ code: both.code, withheld: JSON.parse(both.stdout).withheld }).toMatchObject({ code: 1, withheld: [{ because: 'the network was not tried: it comes last, and there were no runs left' }] })
   })
 })
 
