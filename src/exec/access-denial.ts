@@ -4,12 +4,14 @@ import type { AccessReport } from '../platform/backend.js'
 import { decide } from '../policy/decide.js'
 import type { Access, Decision, FileAccess, Remedy } from '../policy/decision.js'
 import { describeDecision } from '../policy/explain.js'
-import type { HostSnapshot } from '../policy/host-snapshot.js'
+import type { FileSystemView, HostSnapshot } from '../policy/host-snapshot.js'
 import { isLoopback } from '../policy/decide-host.js'
+import type { FileRequest } from '../policy/judge-path.js'
 import { looksAbsolute, resolveText } from '../policy/path-syntax.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { Denial } from './denial.js'
 import { explainRefusedCall, PAST_PROXY } from './refused-calls.js'
+import type { RememberedAnswers } from './remembered-answers.js'
 
 type Refusal = Extract<Decision, { verdict: 'deny' }>
 
@@ -20,28 +22,42 @@ export interface Circumstances {
   readonly cwd: string
 }
 
-/** Undefined: none of ours. */
-export function denialOf(circumstances: Circumstances, report: AccessReport): Denial | undefined {
+/** What was made of an access to a file, whoever tried it; undefined: none of ours. */
+export type JudgedFile = Omit<Denial, keyof ReturnType<typeof origin>> | undefined
+
+/**
+ * Undefined: none of ours.
+ *
+ * @param remembered  what was made of others before; absent: each is judged anew
+ */
+export function denialOf(circumstances: Circumstances, report: AccessReport, remembered?: RememberedAnswers<JudgedFile>): Denial | undefined {
   switch (report.operation) {
     case 'unix-connect': return socketDenial(circumstances, report)
     case 'connect':      return networkDenial(circumstances, report)
     case 'system-call':  return callDenial(circumstances, report)
-    case 'read': case 'write': case 'create': case 'remove': case 'execute': return fileDenial(circumstances, report, report.operation)
+    case 'read': case 'write': case 'create': case 'remove': case 'execute': return fileDenial(circumstances, report, report.operation, remembered)
     default: return report.operation satisfies never
   }
 }
 
 const origin = ({ pid, program, refused }: AccessReport): Pick<Denial, 'pid' | 'program' | 'certainty'> => ({ ...(pid === undefined ? {} : { pid }), program, certainty: refused ? 'refused' : 'observed' })
 
-function fileDenial({ policy, host }: Circumstances, report: AccessReport, operation: FileAccess): Denial | undefined {
-  const { path } = report
+function fileDenial({ policy, host }: Circumstances, report: AccessReport, operation: FileAccess, remembered: RememberedAnswers<JudgedFile> | undefined): Denial | undefined {
+  const { path, refused, modeRefuses } = report
   if (path === undefined) return unknownDenial(report, operation)
-  const access: Access = { kind: operation, path }
-  const judged = decide(policy, access, host.files)
-  if (judged.verdict === 'allow' || failsAnyway(judged, report, () => host.files.entry(path) !== undefined)) return undefined
+  const judge = (files: FileSystemView): JudgedFile => judgeFile(policy, files, { kind: operation, path }, report)
+  const judged = remembered === undefined ? judge(host.files) : remembered.answer(policy, `${operation} ${refused} ${modeRefuses} ${path}`, host.files, judge)
+  return judged === undefined ? undefined : { ...judged, ...origin(report) }
+}
+
+/** Follows from what it is given, and from what it sees of `files`. */
+function judgeFile(policy: ResolvedPolicy, files: FileSystemView, access: FileRequest, report: Pick<AccessReport, 'refused' | 'modeRefuses'>): JudgedFile {
+  const { kind: operation, path } = access
+  const judged = decide(policy, access, files)
+  if (judged.verdict === 'allow' || failsAnyway(judged, operation, report.refused, () => files.entry(path) !== undefined)) return undefined
   // A mask refuses by its mode as well: what it hides is a rule that denies it.
   const decision: Refusal = report.modeRefuses && !isHidden(judged) ? { ...judged, remedy: NO_REMEDY_FOR_MODE } : judged
-  return { kind: 'file', operation, path, message: describeDecision(access, decision), ...('rule' in decision ? { rule: decision.rule } : {}), remedy: decision.remedy, ...origin(report) }
+  return { kind: 'file', operation, path, message: describeDecision(access, decision), ...('rule' in decision ? { rule: decision.rule } : {}), remedy: decision.remedy }
 }
 
 const isHidden = (decision: Refusal): boolean => decision.because === 'glob' || (decision.because === 'rule' && decision.rule.effect === 'deny')
@@ -49,7 +65,7 @@ const isHidden = (decision: Refusal): boolean => decision.because === 'glob' || 
 const NO_REMEDY_FOR_MODE: Remedy = { text: 'no change of the policy does, as its own mode refuses it too', flags: [], changes: [] }
 
 /** What would have failed without the sandbox too. */
-function failsAnyway(decision: Refusal, { operation, refused }: AccessReport, exists: () => boolean): boolean {
+function failsAnyway(decision: Refusal, operation: FileAccess, refused: boolean, exists: () => boolean): boolean {
   if (refused) return false
   // What stands at a missing protected name is the sandbox's own.
   const placeholder = 'rule' in decision && decision.rule.kind === 'missing'

@@ -1,4 +1,7 @@
 // What judges denials, loaded for the first one.
+import type { JudgedFile } from './access-denial.js'
+import { RememberedAnswers } from './remembered-answers.js'
+
 export type Judging = typeof import('./access-denial.js') & typeof import('./reported-denials.js')
 
 /**
@@ -6,6 +9,8 @@ export type Judging = typeof import('./access-denial.js') & typeof import('./rep
  * `import` of what is loaded already still takes 0.1 ms to find that out.
  */
 export class DenialJudge {
+  /** Agents try the same again and again: `git status` alone the index's lock, each time. */
+  readonly remembered = new RememberedAnswers<JudgedFile>()
   #loaded: Judging | undefined
 
   get loaded(): Judging | undefined {

@@ -50,7 +50,7 @@ export class DenialLog {
     }
     this.#reports++
     this.#waiting.push(report)
-    this.#judging ??= this.#judge().catch(error => { this.#failure ??= { error } })
+    this.#judging ??= this.#judgeSoon()
   }
 
   /** A denial that is one already. */
@@ -66,15 +66,17 @@ export class DenialLog {
   }
 
   /**
-   * All denials, with what the command wrote about them; a promise where some are not judged yet. Mostly there are none: then what judges
-   * them is not even loaded.
+   * All denials, with what the command wrote about them; a promise where what judges them has to be loaded first. Mostly there are none: then
+   * it is not even loaded.
    *
    * @throws what judging threw
    */
   find(text: string): readonly Denial[] | Promise<readonly Denial[]> {
     const { loaded } = this.#options.judge
     const speaks = DENIAL_WORDS.test(text)
-    if (this.#judging !== undefined || (speaks && loaded === undefined)) return this.#findLater(speaks ? text : '')
+    if (loaded === undefined && (speaks || this.#judging !== undefined)) return this.#findLater(speaks ? text : '')
+    // What came with the end itself.
+    if (loaded !== undefined) this.#judge(loaded)
     return this.#all(speaks ? loaded : undefined, text)
   }
 
@@ -94,15 +96,23 @@ export class DenialLog {
     return denials
   }
 
-  async #judge(): Promise<void> {
-    const { denialOf } = await (this.#options.judge.loaded ?? this.#options.judge.load())
-    const waiting = this.#waiting
-    this.#waiting = []
+  async #judgeSoon(): Promise<void> {
+    try {
+      this.#judge(await (this.#options.judge.loaded ?? this.#options.judge.load()))
+    } catch (error) {
+      this.#failure ??= { error }
+    }
     this.#judging = undefined
+  }
+
+  #judge({ denialOf }: Judging): void {
+    const waiting = this.#waiting
+    if (waiting.length === 0) return
+    this.#waiting = []
     const circumstances = this.#options.circumstances()
     for (const report of waiting) {
       this.#blind ||= report.path === undefined
-      const denial = denialOf(circumstances, report)
+      const denial = denialOf(circumstances, report, this.#options.judge.remembered)
       const key = denial === undefined ? '' : keyOf(denial)
       if (denial === undefined || this.#found.has(key)) continue
       this.#found.set(key, denial)

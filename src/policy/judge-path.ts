@@ -83,14 +83,14 @@ const permits = (effect: Effect, needed: 'read' | 'write'): boolean => effect ==
 
 function refuse(policy: ResolvedPolicy, path: string, { effect, rule, glob }: Speaker, needed: 'read' | 'write'): Refusal {
   if (glob !== undefined) return { verdict: 'deny', because: 'glob', pattern: glob.pattern }
-  const noRule: Refusal = { verdict: 'deny', because: 'no-rule', nearest: nearestRoot(policy, path, needed) }
-  if (rule === undefined) return noRule
+  const noRule = (): Refusal => ({ verdict: 'deny', because: 'no-rule', nearest: nearestRoot(policy, path, needed) })
+  if (rule === undefined) return noRule()
   switch (rule.origin) {
     case 'protected': case 'self': return { verdict: 'deny', because: 'protected', rule, owner: rule.owner ?? rootOf(policy.platform, path) }
     case 'rule': case 'secret': return { verdict: 'deny', because: 'rule', rule }
     // These grant reading and say nothing about writing.
     case 'mode': case 'cwd': case 'readable-root': case 'writable-root': case 'tmp': case 'cache':
-      return effect === 'deny' ? { verdict: 'deny', because: 'rule', rule } : noRule
+      return effect === 'deny' ? { verdict: 'deny', because: 'rule', rule } : noRule()
     default: return rule.origin satisfies never
   }
 }

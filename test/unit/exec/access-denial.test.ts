@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
-import { denialOf } from '../../../src/exec/access-denial.js'
+import { denialOf, type JudgedFile } from '../../../src/exec/access-denial.js'
+import { RememberedAnswers } from '../../../src/exec/remembered-answers.js'
 import type { AccessReport } from '../../../src/platform/backend.js'
 import { presetPolicy } from '../../../src/policy/presets.js'
 import { resolve } from '../../../src/policy/resolve.js'
-import { fakeHost } from '../../support/fake-host.js'
+import { fakeFiles, fakeHost } from '../../support/fake-host.js'
 
 const host = fakeHost({ w: { '.git': { config: '' }, notes: '', secret: '', keys: { key: '' }, '.codex': {} }, etc: { hosts: '' }, home: { user: {} }, tmp: {} }, { cwd: '/w' })
 const absent = fakeHost({ w: { notes: '' }, etc: {}, home: { user: {} }, tmp: {} }, { cwd: '/w' })
@@ -43,6 +44,21 @@ test.each<{ name: string; report: AccessReport; denial: ReturnType<typeof flagsO
   { name: 'a socket that the open network permits', report: report('system-call', 'socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)', { refused: true }), denial: { certainty: 'refused', flags: '--network open' } },
 ])('$name', ({ report, denial, by }) => {
   expect(flagsOf(report, by)).toEqual(denial)
+})
+
+test('what was made of an access before is given again, with who tried it this time, and only while it would be made again', () => {
+  const remembered = new RememberedAnswers<JudgedFile>()
+  const judge = (given: AccessReport, files = host.files, by = policy) => denialOf({ policy: by, host: { ...host, files }, cwd: '/w' }, given, remembered)
+  const first = judge(report('create', '/etc/new'))
+  expect(first).toEqual(denialOf({ policy, host, cwd: '/w' }, report('create', '/etc/new')))
+  expect(judge(report('create', '/etc/new', { pid: 8, program: 'cp' }))).toEqual({ ...first, pid: 8, program: 'cp' })
+  expect(judge(report('create', '/etc/new', { refused: true }))).toEqual({ ...first, certainty: 'refused' })
+  expect(judge(report('create', '/etc/new', { modeRefuses: true }))?.remedy.flags).toEqual([])
+  // It is there by now: making it fails without a sandbox too.
+  expect(judge(report('create', '/etc/new'), fakeFiles({ w: {}, etc: { new: '' }, home: { user: {} }, tmp: {} }))).toBeUndefined()
+  expect(judge(report('create', '/etc/new'))).toEqual(first)
+  const wider = resolve({ ...presetPolicy('workspace-write', 'reference'), write: ['/etc'] }, host)
+  expect(judge(report('create', '/etc/new'), host.files, wider)).toBeUndefined()
 })
 
 test('who tried is said, and what decided', () => {

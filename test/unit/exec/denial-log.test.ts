@@ -23,7 +23,7 @@ test('nothing told, nothing said: nothing is even loaded', () => {
   expect(judge.loaded).toBeUndefined()
 })
 
-test('what came while the command ran is judged by its end; only what came with the end has to be waited for', async () => {
+test('what came with the end is judged then and there; only what judges is waited for, once', async () => {
   const judge = new DenialJudge()
   const [first, second, third] = [log({ judge }), log({ judge }), log({ judge })]
   first.add(write('/etc/hosts'))
@@ -31,7 +31,9 @@ test('what came while the command ran is judged by its end; only what came with 
   expect(later).toBeInstanceOf(Promise)
   expect(paths(await later)).toEqual(['observed /etc/hosts'])
   second.add(write('/etc/hosts'))
-  await Promise.resolve().then(() => {})
+  expect(second.find('')).toEqual(await later)
+  // Nor is it judged a second time, by what was to judge it soon.
+  await new Promise(resolve => setImmediate(resolve))
   expect(second.find('')).toEqual(await later)
   // Words alone are looked at then and there.
   expect(third.find('tee: /etc/y: Read-only file system')).toMatchObject([{ path: '/etc/y', certainty: 'reported' }])
@@ -54,6 +56,14 @@ test('where judging fails, the result says so, and nobody else has to catch it',
   kept.add(write('/etc/hosts'))
   await new Promise(resolve => setImmediate(resolve))
   await expect(async () => kept.find('')).rejects.toThrow('no host')
+})
+
+test('where judging fails with the end itself, too', async () => {
+  const judge = new DenialJudge()
+  await judge.load()
+  const kept = new DenialLog({ judge, circumstances: () => { throw new Error('no host') }, observe: 'writes', listener: () => undefined, failed: () => {} })
+  kept.add(write('/etc/hosts'))
+  expect(() => kept.find('')).toThrow('no host')
 })
 
 test('a refused connect comes before what only stderr told, with the process that tried', async () => {
