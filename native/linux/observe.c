@@ -33,7 +33,10 @@ struct seen {
 	size_t path;		/* where the call's own part begins */
 };
 
-static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX]);
+/* What a path's last name is to lead to: what it names, if that is a link too; itself; or nothing, as it is known to be missing. */
+enum last_name { FOLLOWED, ITSELF, MISSING };
+
+static bool resolve(const struct seen *seen, enum last_name last, char resolved[PATH_MAX]);
 
 /* Landlock's own answer, which no question to the kernel from outside its domain gives: whether a rule on a folder above has a right. */
 static bool has_right(const char *path, uint64_t rights)
@@ -51,7 +54,7 @@ static bool is_closed(const struct seen *seen, int mode)
 	char resolved[PATH_MAX];
 	enum effect effect;
 
-	if (!by_rules || mode == F_OK || !resolve(seen, true, resolved))
+	if (!by_rules || mode == F_OK || !resolve(seen, FOLLOWED, resolved))
 		return false;
 	effect = effect_at(get_rules(), resolved);
 	/* Devices have no rule of the policy's, only Landlock's. */
@@ -111,11 +114,21 @@ static int ask_folder(struct seen *seen)
 	return result;
 }
 
+/* Of the path without its last name. */
+static size_t length_above(const char *path, size_t length)
+{
+	while (length > 0 && path[length - 1] == '/')
+		length--;
+	while (length > 0 && path[length - 1] != '/')
+		length--;
+	return length;
+}
+
 /* Where the path leads, with names that cannot be followed kept as they are. False where it is none of ours: through a magic link,
  * which here would be this process's, or into /proc, which is each command's own. */
-static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX])
+static bool resolve(const struct seen *seen, enum last_name last, char resolved[PATH_MAX])
 {
-	struct open_how_ how = { .flags = O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW), .resolve = RESOLVE_NO_MAGICLINKS_ };
+	struct open_how_ how = { .flags = O_PATH | O_CLOEXEC | (last == ITSELF ? O_NOFOLLOW : 0), .resolve = RESOLVE_NO_MAGICLINKS_ };
 	char path[PATH_MAX], link[OWN_PATH_BYTES];
 	const char *rest;
 	size_t whole = strnlen(seen->text + seen->path, sizeof path - 1), length = whole;
@@ -132,6 +145,8 @@ static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX
 		if (base < 0)
 			return false;
 	}
+	if (last == MISSING)
+		length = length_above(path, length);
 	for (;;) {
 		char cut = path[length];
 
@@ -141,10 +156,7 @@ static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX
 		if (fd >= 0 || errno == ELOOP || length == 0)
 			break;
 		how.flags &= ~(uint64_t)O_NOFOLLOW;
-		while (length > 0 && path[length - 1] == '/')
-			length--;
-		while (length > 0 && path[length - 1] != '/')
-			length--;
+		length = length_above(path, length);
 	}
 	if (base >= 0)
 		close(base);
@@ -166,19 +178,19 @@ static bool resolve(const struct seen *seen, bool follow, char resolved[PATH_MAX
 	return !is_at_or_below(resolved, "/proc");
 }
 
-static void tell(const struct seen *seen, enum access_operation operation, bool follow, unsigned flags)
+static void tell(const struct seen *seen, enum access_operation operation, enum last_name last, unsigned flags)
 {
 	char resolved[PATH_MAX];
 
-	if (resolve(seen, follow, resolved))
+	if (resolve(seen, last, resolved))
 		report_access(seen->call, operation, resolved, flags);
 }
 
 /* Reports what the mount or a mode refused; every other error would have come without a sandbox too. */
-static void tell_refusal(const struct seen *seen, int result, enum access_operation operation, bool follow)
+static void tell_refusal(const struct seen *seen, int result, enum access_operation operation, enum last_name last)
 {
 	if (result == -EROFS || result == -EACCES)
-		tell(seen, operation, follow, result == -EACCES ? REPORT_MODE_REFUSES : 0);
+		tell(seen, operation, last, result == -EACCES ? REPORT_MODE_REFUSES : 0);
 }
 
 /* Looks at what is about to be made; as all that look: false where the call fails for another reason. */
@@ -186,7 +198,7 @@ static bool look_at_missing(struct seen *seen)
 {
 	int result = ask_folder(seen);
 
-	tell_refusal(seen, result, ACCESS_CREATE, false);
+	tell_refusal(seen, result, ACCESS_CREATE, MISSING);
 	return result == 0;
 }
 
@@ -199,8 +211,8 @@ static bool look_at_new(struct seen *seen)
 		return look_at_missing(seen);
 	/* What stands there may be the sandbox's own, in the place of a name that nobody may make. */
 	if (result == 0 && is_mount_point(&found))
-		tell(seen, ACCESS_CREATE, false, 0);
-	tell_refusal(seen, result, ACCESS_CREATE, false);
+		tell(seen, ACCESS_CREATE, ITSELF, 0);
+	tell_refusal(seen, result, ACCESS_CREATE, ITSELF);
 	return false;
 }
 
@@ -217,7 +229,7 @@ static bool look_at_removed(struct seen *seen, unsigned as)
 		result = -EROFS;
 	else if (result == 0)
 		result = ask_folder(seen);
-	tell_refusal(seen, result, ACCESS_REMOVE, false);
+	tell_refusal(seen, result, ACCESS_REMOVE, ITSELF);
 	return result != -ENOENT && result != -ENOTDIR;
 }
 
@@ -231,7 +243,7 @@ static bool look_at_replaced(struct seen *seen)
 		return look_at_missing(seen);
 	if (result == 0)
 		result = is_mount_point(&found) ? -EROFS : ask_folder(seen);
-	tell_refusal(seen, result, ACCESS_WRITE, false);
+	tell_refusal(seen, result, ACCESS_WRITE, ITSELF);
 	return result == 0;
 }
 
@@ -239,7 +251,7 @@ static bool look_at_written(struct seen *seen)
 {
 	int result = ask(seen, W_OK);
 
-	tell_refusal(seen, result, ACCESS_WRITE, true);
+	tell_refusal(seen, result, ACCESS_WRITE, FOLLOWED);
 	return result == 0;
 }
 
@@ -262,7 +274,7 @@ static bool look_at_metadata(struct seen *seen, bool follow)
 			result = -EROFS;
 		last[1] = first;
 	}
-	tell_refusal(seen, result, ACCESS_WRITE, follow);
+	tell_refusal(seen, result, ACCESS_WRITE, follow ? FOLLOWED : ITSELF);
 	return result == 0;
 }
 
@@ -271,8 +283,8 @@ static bool look_at_read(struct seen *seen, enum access_operation operation, int
 	char resolved[PATH_MAX];
 	int result = ask(seen, mode);
 
-	tell_refusal(seen, result, operation, true);
-	if (result == 0 && !by_rules && (plan->handled_fs & rights) != 0 && resolve(seen, true, resolved) && !has_right(resolved, rights))
+	tell_refusal(seen, result, operation, FOLLOWED);
+	if (result == 0 && !by_rules && (plan->handled_fs & rights) != 0 && resolve(seen, FOLLOWED, resolved) && !has_right(resolved, rights))
 		report_access(seen->call, operation, resolved, 0);
 	return result == 0;
 }
@@ -294,7 +306,7 @@ static bool look_at_opened(struct seen *seen, uint64_t flags)
 	if (result == -ENOENT && (flags & O_CREAT))
 		return look_at_missing(seen);
 	/* No folder is opened for writing, whatever the mount: at most one stands in the place of a name that nobody may make. */
-	tell_refusal(seen, result, result == -EROFS && stat(seen->text, &found) == 0 && S_ISDIR(found.st_mode) ? ACCESS_CREATE : ACCESS_WRITE, true);
+	tell_refusal(seen, result, result == -EROFS && stat(seen->text, &found) == 0 && S_ISDIR(found.st_mode) ? ACCESS_CREATE : ACCESS_WRITE, FOLLOWED);
 	return result == 0;
 }
 

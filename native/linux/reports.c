@@ -6,11 +6,13 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* The first report after a while goes at once, so that it is judged while its command goes on; one wake-up has all that follow in a while. */
-enum { PASS_NS = 10 * 1000 * 1000, DUE_NS = 1000 * 1000, FULL_BYTES = 64 << 10 };
+/* One wake-up has all reports of a while, and what a command's end is told with needs none: a program that is over in a few milliseconds
+ * would else pay with its own time for Node's on the processor beside it. The very first goes at once, as what judges it is loaded for it. */
+enum { PASS_NS = 10 * 1000 * 1000, FULL_BYTES = 64 << 10 };
 
 enum { BUFFER_BYTES = 256 << 10, MOST_FOLDED = 4096, WAYS = 4, MOST_LOSERS = 64, MOST_SESSIONS = 64 };
 
@@ -33,7 +35,7 @@ static struct {
 	struct folded folded[MOST_FOLDED];	/* WAYS for each hash: one more takes the place of one of them, and may come again */
 	unsigned n_folded, turn;
 	struct session sessions[MOST_SESSIONS];	/* by their id */
-	struct timespec taken;			/* when reports were last passed on */
+	bool any_taken;
 	struct loser losers[MOST_LOSERS];	/* more commands at once than this lose reports without a word */
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -115,14 +117,6 @@ static void count_lost(pid_t init)
 		*free = (struct loser){ init, 1 };
 }
 
-static bool is_due(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (now.tv_sec - state.taken.tv_sec) * 1000000000LL + now.tv_nsec - state.taken.tv_nsec >= DUE_NS;
-}
-
 /* With the lock held. Sees to it that the loop is woken. */
 static void keep(const struct report *report, const char *path)
 {
@@ -131,7 +125,7 @@ static void keep(const struct report *report, const char *path)
 		return;
 	}
 	if (state.used == 0)
-		wake_after(is_due() ? 1 : PASS_NS);
+		wake_after(state.any_taken ? PASS_NS : 1);
 	else if (state.used < FULL_BYTES && state.used + report->size >= FULL_BYTES)
 		wake_after(1);
 	memcpy(state.buffers[state.filling] + state.used, report, sizeof *report);
@@ -149,40 +143,62 @@ static bool is_init_of_command(pid_t process)
 	return found;
 }
 
-static pid_t init_of(const struct ids *ids)
+/* 0: not known. */
+static pid_t init_of_session(pid_t id)
 {
-	pid_t id = ids->session, init = 0;
-	struct session *session = &state.sessions[(unsigned)id % MOST_SESSIONS];
+	const struct session *session = &state.sessions[(unsigned)id % MOST_SESSIONS];
+	pid_t init = 0;
 
 	pthread_mutex_lock(&state.lock);
-	if (id != 0 && session->id == id)
+	if (id > 0 && session->id == id)
 		init = session->init;
 	pthread_mutex_unlock(&state.lock);
+	return init;
+}
+
+static pid_t init_of(const struct ids *ids)
+{
+	pid_t id = ids->session, init = init_of_session(id);
+
 	if (init != 0)
 		return init;
 	init = ids->outer_session != 0 && is_init_of_command(ids->outer_session) ? ids->outer_session : init_above_ids(ids);
 	if (id == 0 || init == 0)
 		return init;
 	pthread_mutex_lock(&state.lock);
-	*session = (struct session){ id, init };
+	state.sessions[(unsigned)id % MOST_SESSIONS] = (struct session){ id, init };
 	pthread_mutex_unlock(&state.lock);
 	return init;
+}
+
+/* Who the caller is. A look at its status costs as much as all else that a report needs: only where its session is not known yet, or
+ * where it is not the first thread of its process. The name of its program is left out where this does not show it. Returns 0, or -1 where it
+ * is gone, or nobody's: then there is no command to tell it of. */
+static int find_caller(pid_t thread, struct report *report)
+{
+	struct ids ids;
+
+	report->process = thread;
+	report->init = init_of_session(getsid(thread));
+	if (report->init != 0 && syscall(SYS_tgkill, thread, thread, 0) == 0)
+		return 0;
+	if (read_ids(thread, &ids) != 0)
+		return -1;
+	report->process = ids.process;
+	report->init = init_of(&ids);
+	if (ids.process == thread)
+		memcpy(report->program, ids.name, sizeof ids.name);
+	return report->init != 0 ? 0 : -1;
 }
 
 void report_access(const struct call *call, enum access_operation operation, const char *path, unsigned flags)
 {
 	struct report report = { .operation = (uint8_t)operation, .flags = (uint8_t)flags };
-	struct ids ids;
 	uint64_t hash;
 	bool known;
 
-	if (read_ids(call->thread, &ids) != 0)
+	if (find_caller(call->thread, &report) != 0)
 		return;
-	report.init = init_of(&ids);
-	/* Nobody's: there is no command to tell it of. */
-	if (report.init == 0)
-		return;
-	report.process = ids.process;
 	report.path_length = (uint16_t)(flags & REPORT_PATH_UNKNOWN ? 0 : strnlen(path, PATH_MAX));
 	report.size = (uint32_t)((sizeof report + report.path_length + 7) & ~(size_t)7);
 	hash = hash_report(&report, path) | 1;
@@ -191,9 +207,7 @@ void report_access(const struct call *call, enum access_operation operation, con
 	pthread_mutex_unlock(&state.lock);
 	if (known)
 		return;
-	if (ids.process == call->thread)
-		memcpy(report.program, ids.name, sizeof ids.name);
-	else
+	if (report.program[0] == 0)
 		program_of(report.process, report.program);
 	/* Its thread's id may have been another's by now, and so may all that was read of it. */
 	if (!still_waits(call))
@@ -218,7 +232,7 @@ size_t take_reports(const struct report **first)
 	used = state.used;
 	if (used > 0) {
 		state.filling ^= 1;
-		clock_gettime(CLOCK_MONOTONIC, &state.taken);
+		state.any_taken = true;
 	}
 	state.used = 0;
 	pthread_mutex_unlock(&state.lock);

@@ -262,6 +262,16 @@ describe.each(RUNGS)('whoever makes the call, on the rung %s', rung => {
     expect(place.entries()).toContain('x')
   })
 
+  test('one after the other in one session: each has its own process, a thread its process, and the name that it has by then', async () => {
+    const place = await start(undefined, { rung })
+    const [first, second, third, last] = ['x1', 'x2', 'x3', 'x4'].map(name => join(place.elsewhere, name))
+    const { denials } = await place.sandbox.exec(['sh', '-c', `true > ${first}; ${ATTEMPT} o_creat ${second}; ${ATTEMPT} threaded ${third}; exec ${ATTEMPT} threaded ${last}`])
+    const [shell, ...others] = denials.map(({ pid }) => pid)
+    expect(denials.map(({ path, program }) => `${program} ${path}`)).toEqual([`sh ${first}`, `attempt ${second}`, `attempt ${third}`, `attempt ${last}`])
+    expect(others[2]).toBe(shell)
+    expect(new Set([shell, ...others]).size).toBe(3)
+  })
+
   test.each(['line\nend', 'back\\slash', '\\n\\\\n', 'longer than fifteen bytes', 'Name:\tx\nTgid:1', 'über'])('its name is told as it is, as far as the kernel keeps it: %j', async name => {
     const place = await start(undefined, { rung })
     copyFileSync(ATTEMPT, join(place.path, name))
