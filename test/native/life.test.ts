@@ -21,8 +21,18 @@ const newWord = (): string => `word-${process.pid}-${++words}`
 /** The child that has children; a guardian has none. */
 const forkerOf = (monitor: number): number => childrenOf(monitor).find(child => childrenOf(child).length > 0)!
 
-async function startSandbox(variant: RungVariant): Promise<{ sandbox: Sandbox; workspace: Workspace; launcher: OwnLauncher; pid: number }> {
-  const workspace = makeWorkspace()
+/** The inits that wait for commands: two, of which a sandbox that has been started has at least the first. */
+async function waitingInits(monitor: number): Promise<number[]> {
+  const forker = forkerOf(monitor)
+  await expect.poll(() => childrenOf(forker), { timeout: 20_000 }).toHaveLength(2)
+  return childrenOf(forker)
+}
+
+/** With these there, what stands for missing names does not end with the last command, nor, inside bwrap, the launcher: its processes stay the same. */
+const STAYING = ['.git', '.codex', '.agents']
+
+async function startSandbox(variant: RungVariant, folders: readonly string[] = []): Promise<{ sandbox: Sandbox; workspace: Workspace; launcher: OwnLauncher; pid: number }> {
+  const workspace = makeWorkspace(...folders)
   const launcher = ownLauncher()
   const sandbox = await startOn(variant, { cwd: workspace.path, launcherPath: launcher.path })
   onTestFinished(() => sandbox.close())
@@ -232,8 +242,8 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
   })
 
   test('starts, however many run, also after the host has killed the inits that wait for commands', async () => {
-    const { sandbox, pid } = await startSandbox(variant)
-    const inits = childrenOf(forkerOf(pid))
+    const { sandbox, pid } = await startSandbox(variant, STAYING)
+    const inits = await waitingInits(pid)
     for (const init of inits) process.kill(init, 'SIGKILL')
     // Until then one may take a command, and end with it.
     await expectNone(() => inits.filter(isRunning))
@@ -249,10 +259,12 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
 test.for([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: an init is killed when it has taken a command and has not said so: the command is over', async (variant, { skip }) => {
   const reason = whyNoTracing()
   if (reason !== undefined) skip(reason)
-  const { sandbox, pid } = await startSandbox(variant)
-  const inits = childrenOf(forkerOf(pid))
+  const { sandbox, pid } = await startSandbox(variant, STAYING)
+  const inits = await waitingInits(pid)
   // Stops it where recvmsg(2) returns, and so before its next instruction.
   const tracer = await trace(inits, 'recvmsg', 'delay_exit=60000000')
+  // One that is attached and has not entered the call anew would return from it unseen.
+  await expect.poll(() => tracer.traced().match(/recvmsg\(/g), { timeout: 20_000 }).toHaveLength(inits.length)
   const result = sandbox.exec(['echo', 'never'])
   const stopped = (): number[] => inits.filter(init => stateOf(init) === 't')
   // Each is stopped for a moment when it enters the call, too.
