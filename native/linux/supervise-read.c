@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 static bool lies_in_listed_folder(const struct place *place)
 {
@@ -32,11 +33,11 @@ static bool is_monitors_to_read(const struct place *place)
 	return is_in_roots_to_read(place) || (S_ISREG(place->status.st_mode) && lies_in_listed_folder(place));
 }
 
-/* Neither a folder nor, in its one spelling, shared memory: what else is opened without following links comes here only because the filter
- * cannot see paths. */
+/* Neither a folder nor shared memory, which has "shm" in each spelling of its path: what else is opened without following links comes here
+ * only because the filter cannot see paths. */
 static bool is_kernels_to_read(const char *path, uint64_t flags)
 {
-	return !reads_are_judged_in_roots() && !reads_are_observed() && (flags & (O_DIRECTORY | O_NOFOLLOW)) == O_NOFOLLOW && !is_shared_memory(path);
+	return !reads_are_judged_in_roots() && !reads_are_observed() && (flags & (O_DIRECTORY | O_NOFOLLOW)) == O_NOFOLLOW && strstr(path, "shm") == NULL;
 }
 
 /* Not a mistake of the caller's, nor what depends on who opens it. */

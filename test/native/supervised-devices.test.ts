@@ -131,6 +131,12 @@ os.mkdir('/dev/shm/folder')
 open('/dev/shm/folder/file', 'w').write('deep')
 made.close()
 `)).toContain('7\n[1, 2]')
+    expect(await python(`
+os.chdir('/dev')
+for at in ('/dev//shm/other', '//dev/shm/other', '/dev/./shm/./other', '/dev/../dev/shm/other', '/dev/shm//other', 'shm/other', './shm/../shm/other'):
+    try: print(at, os.read(os.open(at, os.O_RDONLY | os.O_NOFOLLOW), 10) == b'text')
+    except OSError as error: print(at, error.strerror)
+`)).toBe(['/dev//shm/other', '//dev/shm/other', '/dev/./shm/./other', '/dev/../dev/shm/other', '/dev/shm//other', 'shm/other', './shm/../shm/other'].map(at => `${at} True`).join('\n'))
     expect(await python(`print(os.read(os.open('/dev/shm/other', os.O_RDONLY | os.O_NOFOLLOW), 10), os.stat(os.open('/dev/shm/folder/file', os.O_RDWR)).st_size); os.unlink('/dev/shm/other')`)).toBe('b\'text\' 4')
     await sandbox.close()
     expect(readdirSync('/dev/shm').filter(name => !before.has(name))).toEqual([])
