@@ -47,7 +47,7 @@ static void hear_keeper(struct monitor *monitor)
 	path[length > 0 ? length : 0] = 0;
 	monitor->stale = length > 0 ? strdup(path) : NULL;
 	if (monitor->stale == NULL)
-		monitor->closing = true;
+		monitor->closing = monitor->keeper_is_gone = true;
 	else
 		kill_all(monitor, END_HOST_CHANGED, monitor->stale);
 }
@@ -206,5 +206,5 @@ int run_monitor(int control, int channel, const struct around *around)
 	remove_shared_memory();
 	/* All that was made is gone: nobody need wait for the kernel to take the namespaces down. */
 	shutdown(control, SHUT_RDWR);
-	return 0;
+	return monitor.keeper_is_gone ? KEEPER_IS_GONE : 0;
 }

@@ -169,7 +169,10 @@ export class Sandbox implements AsyncDisposable {
     return this.plan.enforcement
   }
 
-  /** Host process id of the launcher. */
+  /**
+   * Host process id of the launcher. Undefined where there is none, and inside bwrap while none runs: it may end a moment after the last
+   * command, and the next command gets another one (docs/bwrap.md).
+   */
   get pid(): number | undefined {
     return this.#context.launcher.pid
   }

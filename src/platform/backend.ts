@@ -180,7 +180,7 @@ export interface Launcher {
   readonly enforcement: Enforcement
   /** Those of the plan, in its order, that this back end made. Absent: none. */
   readonly listeners?: readonly HeldListener[]
-  /** Host process id of the launcher; undefined for a back end without one. */
+  /** Host process id of the launcher; undefined for a back end without one, and while none runs. */
   readonly pid: number | undefined
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand
   /** Called once if the launcher ends by itself; every running command has then failed with `launcher_lost`. */

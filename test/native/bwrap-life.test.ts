@@ -4,12 +4,15 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { SandboxOptions } from '../../src/exec/options.js'
+import type { SandboxError } from '../../src/errors.js'
 import type { Sandbox } from '../../src/exec/sandbox.js'
 import { locateBwrap } from '../../src/platform/linux/bwrap/find.js'
+import { WarmSandboxes } from '../../src/service/warm-sandboxes.js'
 import { BWRAP, startOn } from '../support/rungs.js'
-import { childrenOf, expectNone, parentOf, processesWithArgument } from './host-processes.js'
+import { childrenOf, expectNone, isRunning, parentOf, processesWithArgument, stateOf } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
-import { makeWorkspace, type Workspace } from './workspace.js'
+import { holdEnd, whyNoTracing } from './tracing.js'
+import { makeWorkspace, PROTECTED_NAMES, type Workspace } from './workspace.js'
 
 beforeEach(context => {
   if (process.platform !== 'linux') context.skip('bwrap is for Linux')
@@ -18,10 +21,9 @@ beforeEach(context => {
 
 let words = 0
 const newWord = (): string => `bwrap-word-${process.pid}-${++words}`
-const PROTECTED = ['.agents', '.codex', '.git']
 
-async function start(options: SandboxOptions = {}): Promise<{ sandbox: Sandbox; workspace: Workspace; launcher: OwnLauncher }> {
-  const workspace = makeWorkspace()
+async function start(options: SandboxOptions = {}, ...folders: readonly string[]): Promise<{ sandbox: Sandbox; workspace: Workspace; launcher: OwnLauncher }> {
+  const workspace = makeWorkspace(...folders)
   const launcher = ownLauncher()
   const sandbox = await startOn(BWRAP, { cwd: workspace.path, launcherPath: launcher.path, ...options })
   onTestFinished(() => sandbox.close())
@@ -56,7 +58,7 @@ describe('killed while a command runs', () => {
     await expectNone(() => processesWithArgument(word))
     // The keeper took nothing away: what it had made is empty, and the next one takes it over.
     if (follows === true) {
-      expect(workspace.entries()).toEqual([...PROTECTED, 'came'])
+      expect(workspace.entries()).toEqual([...PROTECTED_NAMES, 'came'])
       expect(await sandbox.exec(['sh', '-c', 'mkdir .codex/x || echo held'])).toMatchObject({ stdout: 'held\n' })
     } else {
       await expect(sandbox.exec(['true'])).rejects.toMatchObject({ code: 'launcher_lost' })
@@ -67,11 +69,71 @@ describe('killed while a command runs', () => {
   })
 })
 
+test('the keeper is killed and this process hears last of it: the next command starts anew', { timeout: 40_000 }, async context => {
+  const reason = whyNoTracing()
+  if (reason !== undefined) context.skip(reason)
+  const { sandbox, launcher } = await start({}, ...PROTECTED_NAMES)
+  const [keeper, inside] = [keeperOf(sandbox, launcher), sandbox.pid!]
+  const { end } = await holdEnd(keeper)
+  process.kill(keeper, 'SIGKILL')
+  await expectNone(() => [inside].filter(isRunning))
+  await expect.poll(() => sandbox.pid, { timeout: 20_000 }).toBe(undefined)
+  expect(stateOf(keeper)).toBe('Z')
+  expect(await sandbox.exec(['echo', 'ran'])).toMatchObject({ stdout: 'ran\n' })
+  end()
+  await sandbox.close()
+  await expectNone(launcher.processes)
+})
+
+describe('the number of the process inside', () => {
+  test('is another one with each bwrap, and none between two', { timeout: 30_000 }, async () => {
+    const { sandbox, workspace, launcher } = await start()
+    const numbers: (number | undefined)[] = []
+    for (const turn of ['first', 'second']) {
+      const running = sandbox.exec(['sh', '-c', `touch ${turn}; until test -e go-${turn}; do sleep 0.02; done`])
+      await expect.poll(() => workspace.entries(), { timeout: 10_000 }).toContain(turn)
+      numbers.push(sandbox.pid)
+      writeFileSync(join(workspace.path, `go-${turn}`), '')
+      await running
+      await expect.poll(() => sandbox.pid, { timeout: 20_000 }).toBe(undefined)
+      await expectNone(launcher.processes)
+    }
+    expect(new Set(numbers)).toHaveProperty('size', 2)
+    expect(numbers).not.toContain(undefined)
+  })
+
+  test('is missing: the service uses the sandbox again; belongs to a process that was killed: it makes another', { timeout: 30_000 }, async () => {
+    const pool = new WarmSandboxes<Sandbox>()
+    onTestFinished(() => pool.close())
+    const use = async (...folders: readonly string[]): Promise<Sandbox> => {
+      const lease = await pool.borrow(pool, { key: folders.join(), marked: { roots: [], variables: {}, filled: new Set() }, make: async () => (await start({}, ...folders)).sandbox })
+      lease.release()
+      return lease.sandbox
+    }
+    const resting = await use()
+    await expect.poll(() => resting.pid, { timeout: 20_000 }).toBe(undefined)
+    expect(await use()).toBe(resting)
+    const lasting = await use(...PROTECTED_NAMES)
+    const inside = lasting.pid!
+    process.kill(inside, 'SIGKILL')
+    await expect.poll(() => stateOf(inside), { timeout: 20_000 }).toBe(undefined)
+    expect(await use(...PROTECTED_NAMES)).not.toBe(lasting)
+  })
+
+  test('of one that somebody has killed stays what it was', { timeout: 30_000 }, async () => {
+    const { sandbox } = await start({}, ...PROTECTED_NAMES)
+    const inside = sandbox.pid!
+    process.kill(inside, 'SIGKILL')
+    await expect.poll(() => sandbox.exec(['true']).catch((error: SandboxError) => error.code), { timeout: 20_000 }).toBe('launcher_lost')
+    expect(sandbox.pid).toBe(inside)
+  })
+})
+
 describe('what stands at missing names', () => {
   test('goes a moment after the last command, and comes again with the next', { timeout: 30_000 }, async () => {
     const { sandbox, workspace } = await start()
     for (let turn = 0; turn < 2; turn++) {
-      expect(await sandbox.exec(['ls', '-A'])).toMatchObject({ stdout: PROTECTED.map(name => `${name}\n`).join('') })
+      expect(await sandbox.exec(['ls', '-A'])).toMatchObject({ stdout: PROTECTED_NAMES.map(name => `${name}\n`).join('') })
       await expect.poll(() => workspace.entries(), { timeout: 10_000 }).toEqual([])
     }
     expect(workspace.journal()).toEqual([])
@@ -85,7 +147,7 @@ describe('what stands at missing names', () => {
     await expect.poll(() => workspace.entries(), { timeout: 10_000 }).toContain('came')
     await other.exec(['true'])
     await other.close()
-    expect(workspace.entries()).toEqual([...PROTECTED, 'came'])
+    expect(workspace.entries()).toEqual([...PROTECTED_NAMES, 'came'])
     writeFileSync(join(workspace.path, 'go'), '')
     expect(await waiting).toMatchObject({ exitCode: 0 })
     await sandbox.close()

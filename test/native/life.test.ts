@@ -10,7 +10,7 @@ import { ALL_RUNGS, BWRAP_IF_THERE, isSupervised, landlockAbi, onBackend, type R
 import { childrenOf, daemonising, expectNone, expectRunning, isRunning, parentOf, processesWithArgument, stateOf } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { trace, whyNoTracing } from './tracing.js'
-import { makeWorkspace, type Workspace } from './workspace.js'
+import { makeWorkspace, PROTECTED_NAMES, type Workspace } from './workspace.js'
 
 beforeEach(context => { if (process.platform !== 'linux') context.skip('the launcher is for Linux') })
 
@@ -27,9 +27,6 @@ async function waitingInits(monitor: number): Promise<number[]> {
   await expect.poll(() => childrenOf(forker), { timeout: 20_000 }).toHaveLength(2)
   return childrenOf(forker)
 }
-
-/** With these there, what stands for missing names does not end with the last command, nor, inside bwrap, the launcher: its processes stay the same. */
-const STAYING = ['.git', '.codex', '.agents']
 
 async function startSandbox(variant: RungVariant, folders: readonly string[] = []): Promise<{ sandbox: Sandbox; workspace: Workspace; launcher: OwnLauncher; pid: number }> {
   const workspace = makeWorkspace(...folders)
@@ -140,7 +137,7 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: the launcher', variant 
   })
 
   test('is sent signals by a command, by every id that there could be: none reaches it, but those to the command\'s own children do', async () => {
-    const { sandbox, pid } = await startSandbox(variant)
+    const { sandbox, pid } = await startSandbox(variant, PROTECTED_NAMES)
     const forker = forkerOf(pid)
     const script = `sleep 1000 & kill -TERM $!; wait $!; echo $?; for s in USR1 TERM HUP KILL; do for p in ${pid} -${pid} ${forker} -${forker} 1; do kill -$s $p; done; done; kill -KILL -1`
     expect(await sandbox.exec(['sh', '-c', script])).toMatchObject({ stdout: '143\n' })
@@ -242,7 +239,7 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
   })
 
   test('starts, however many run, also after the host has killed the inits that wait for commands', async () => {
-    const { sandbox, pid } = await startSandbox(variant, STAYING)
+    const { sandbox, pid } = await startSandbox(variant, PROTECTED_NAMES)
     const inits = await waitingInits(pid)
     for (const init of inits) process.kill(init, 'SIGKILL')
     // Until then one may take a command, and end with it.
@@ -259,7 +256,7 @@ describe.each([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: a command', variant => 
 test.for([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: an init is killed when it has taken a command and has not said so: the command is over', async (variant, { skip }) => {
   const reason = whyNoTracing()
   if (reason !== undefined) skip(reason)
-  const { sandbox, pid } = await startSandbox(variant, STAYING)
+  const { sandbox, pid } = await startSandbox(variant, PROTECTED_NAMES)
   const inits = await waitingInits(pid)
   // Stops it where recvmsg(2) returns, and so before its next instruction.
   const tracer = await trace(inits, 'recvmsg', 'delay_exit=60000000')

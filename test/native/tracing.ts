@@ -20,3 +20,22 @@ export async function trace(pids: readonly number[], call: string, injection: st
   await expect.poll(() => text.match(/^strace: Process \d+ attached/gm)?.length, { timeout: 20_000 }).toBe(pids.length)
   return { traced: () => text, end }
 }
+
+/** "PTRACE_SEIZE" without a wish, by somebody who never waits. */
+const SEIZE = `import ctypes, signal, sys
+libc = ctypes.CDLL(None)
+libc.ptrace.argtypes = [ctypes.c_long] * 4
+if libc.ptrace(0x4206, int(sys.argv[1]), 0, 0) != 0: sys.exit('refused')
+print('seized', flush=True)
+signal.pause()`
+
+/** Lets a process end, all but for its parent, who hears nothing of it until `end`; that comes by itself when the test is over. Tracers have the first word. */
+export async function holdEnd(pid: number): Promise<{ end: () => void }> {
+  const tracer = spawn('python3', ['-c', SEIZE, String(pid)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const end = (): void => void tracer.kill('SIGKILL')
+  onTestFinished(end)
+  let text = ''
+  tracer.stdout.setEncoding('utf8').on('data', chunk => { text += chunk })
+  await expect.poll(() => text, { timeout: 20_000 }).toBe('seized\n')
+  return { end }
+}

@@ -13,6 +13,9 @@ export interface Workspace {
   readonly outside: string
 }
 
+/** Where all of them exist, nothing has to stand on the host while commands run: the launcher inside bwrap does not end with the last of them. */
+export const PROTECTED_NAMES = ['.agents', '.codex', '.git']
+
 /** Removed when the test ends, after everything that the test starts later has been closed. Sandboxes made meanwhile keep their state and caches here. */
 export function makeWorkspace(...folders: readonly string[]): Workspace {
   const outside = realpathSync(mkdtempSync('/var/tmp/native-test-'))

@@ -1,4 +1,5 @@
 // One bwrap with the launcher inside, and the keeper beside it: from what the host has now to commands that can start.
+import type { ChildProcess } from 'node:child_process'
 import { closeSync, lstatSync, openSync, statSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { SandboxError } from '../../../errors.js'
@@ -18,17 +19,21 @@ const INFO_FD = 8
 /** As inside.c compares them. */
 const NAMESPACES = ['user', 'mnt', 'pid', 'ipc', 'uts', 'net'] as const
 const MOST_WORDS_BYTES = 8192
+/** As monitor.h has it; bwrap ends as the launcher inside does. */
+const KEEPER_IS_GONE = 3
 
 export class Enclosure {
   /** The launcher inside, as this machine has it. */
   readonly pid: number
   readonly #launcher: Launcher
   readonly #keeper: Keeper
+  readonly #bwrap: ChildProcess
   #closed: Promise<void> | undefined
 
-  private constructor(launcher: Launcher, keeper: Keeper, pid: number) {
+  private constructor({ launcher, pid, bwrap }: Started, keeper: Keeper) {
     this.#launcher = launcher
     this.#keeper = keeper
+    this.#bwrap = bwrap
     this.pid = pid
   }
 
@@ -40,9 +45,9 @@ export class Enclosure {
     const frame = planFrame(plan)
     const keeper = await Keeper.start(launcherPath, frame, changed)
     try {
-      const { launcher, pid } = await startBwrap(launcherPath, plan, frame, keeper)
+      const started = await startBwrap(launcherPath, plan, frame, keeper)
       keeper.unref()
-      return new Enclosure(launcher, keeper, pid)
+      return new Enclosure(started, keeper)
     } catch (error) {
       await keeper.close()
       throw error
@@ -52,6 +57,9 @@ export class Enclosure {
   get listeners(): readonly HeldListener[] { return this.#launcher.listeners ?? [] }
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand { return this.#launcher.run(command, handlers) }
   onLost(listener: () => void): void { this.#launcher.onLost(listener) }
+
+  /** Whether it ended by itself because the keeper is gone, of which this process may hear later. */
+  get endedWithKeeper(): boolean { return this.#bwrap.exitCode === KEEPER_IS_GONE }
 
   /** Ends all commands; then what was put on the host is removed, also where the launcher's own end is an error. */
   close(): Promise<void> {
@@ -68,7 +76,9 @@ export class Enclosure {
   }
 }
 
-async function startBwrap(launcherPath: string, plan: LinuxBwrapPlan, frame: Buffer, keeper: Keeper): Promise<{ launcher: Launcher; pid: number }> {
+interface Started { readonly launcher: Launcher; readonly pid: number; readonly bwrap: ChildProcess }
+
+async function startBwrap(launcherPath: string, plan: LinuxBwrapPlan, frame: Buffer, keeper: Keeper): Promise<Started> {
   const { path } = plan.bwrap
   refuseOther(plan)
   refuseLinks(plan)
@@ -98,7 +108,7 @@ async function startBwrap(launcherPath: string, plan: LinuxBwrapPlan, frame: Buf
       throw new SandboxError('set_up_failed', { step: 'bwrap', errno: 'EBADMSG', path }, { detail: 'it does not say which process it started', remedy: 'Install bubblewrap with the system\'s package manager.' })
     }
     keeper.holdUntil(pid)
-    return { launcher, pid }
+    return { launcher, pid, bwrap: child }
   } catch (error) {
     throw explained(error, path, said())
   }

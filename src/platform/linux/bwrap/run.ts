@@ -62,6 +62,7 @@ class BwrapLauncher implements Launcher {
     this.#becameIdle(turn)
   }
 
+  /** Undefined where no bwrap runs: the number may be another process's by now. Of a launcher that is lost it stays, as it does elsewhere. */
   get pid(): number | undefined { return this.#pid }
   get listeners(): readonly HeldListener[] { return this.#listeners }
 
@@ -105,7 +106,7 @@ class BwrapLauncher implements Launcher {
         const made = enclosure.listeners[index]?.server
         if (made !== undefined) passOn(made, server)
       })
-      enclosure.onLost(() => this.#losing(turn))
+      enclosure.onLost(() => enclosure.endedWithKeeper ? this.#retire(turn) : this.#losing(turn))
     }, () => {
       // What waits for it is told; the next command tries again.
       if (this.#turn === turn) this.#turn = undefined
@@ -128,7 +129,10 @@ class BwrapLauncher implements Launcher {
   }
 
   #end(turn: Turn): void {
-    const closing = turn.starting.then(enclosure => enclosure.close().catch((error: unknown) => void this.#failures.push(error)), () => {})
+    const closing = turn.starting.then(enclosure => {
+      if (this.#pid === enclosure.pid && this.#lost === undefined) this.#pid = undefined
+      return enclosure.close().catch((error: unknown) => void this.#failures.push(error))
+    }, () => {})
     this.#closing.add(closing)
     void closing.then(() => this.#closing.delete(closing))
   }
