@@ -1,6 +1,6 @@
 // Names that a file system takes for the same: letter case and Unicode forms.
 import type { HostSnapshot, PlatformName } from './host-snapshot.js'
-import { isInside, joinPath, lastName, parentOf } from './path-syntax.js'
+import { isInside, joinPath, lastName, parentOf, splitNames } from './path-syntax.js'
 
 /**
  * One spelling for all names that a case-insensitive file system may take for the same one: what Linux's casefold,
@@ -28,9 +28,11 @@ export function comparisonKey(platform: PlatformName, caseInsensitiveRoots: read
  * as the folder above it on the same device; where nothing can be asked, as its platform usually does.
  *
  * @param folder   canonical, existing
+ * @param known    paths of which some may lie in it: where one of them tells the letter cases apart, the folder need not be listed
  */
-export function isCaseInsensitive(host: HostSnapshot, folder: string): boolean {
+export function isCaseInsensitive(host: HostSnapshot, folder: string, known: readonly string[] = []): boolean {
   const { platform, files } = host
+  if (known.some(path => path !== folder && isInside(platform, folder, path) && isToldApart(host, folder, path))) return false
   const names = files.children(folder) ?? []
   const listed = new Set(names)
   for (const name of names) {
@@ -41,10 +43,18 @@ export function isCaseInsensitive(host: HostSnapshot, folder: string): boolean {
   const parent = parentOf(platform, folder)
   const [own, above] = [files.entry(folder), files.entry(parent)]
   const swapped = swapCase(lastName(platform, folder))
-  if (parent !== folder && own !== undefined && own.device === above?.device && swapped !== lastName(platform, folder) && files.children(parent)?.includes(swapped) === false) {
-    return sameFile(host, folder, joinPath(platform, parent, swapped))
+  if (parent !== folder && own !== undefined && own.device === above?.device && swapped !== lastName(platform, folder)) {
+    if (isToldApart(host, parent, folder)) return false
+    if (files.children(parent)?.includes(swapped) === false) return sameFile(host, folder, joinPath(platform, parent, swapped))
   }
   return platform !== 'linux'
+}
+
+/** The name in `folder` on the way to `path` is there, and in the swapped case nothing is: no listing could say more. */
+function isToldApart({ platform, files }: HostSnapshot, folder: string, path: string): boolean {
+  const name = splitNames(platform, path.slice(folder.length))[0] ?? ''
+  const swapped = swapCase(name)
+  return swapped !== name && files.entry(joinPath(platform, folder, name)) !== undefined && files.entry(joinPath(platform, folder, swapped)) === undefined
 }
 
 function sameFile(host: HostSnapshot, a: string, b: string): boolean {

@@ -50,7 +50,12 @@ const isPrefix = (outer: string, path: string, separator: string): boolean =>
   path.startsWith(outer) && (path.length === outer.length || outer.endsWith(separator) || path[outer.length] === separator)
 
 /** How many names lie below the root: 0 for `/`. */
-export const depth = (platform: PlatformName, path: string): number => namesOf(platform, path).length
+export function depth(platform: PlatformName, path: string): number {
+  if (platform === 'windows' || lastSeparator(platform, path) === undefined) return namesOf(platform, path).length
+  let count = 0
+  for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) count++
+  return count
+}
 
 /** `/a/b` -> `['a', 'b']`. */
 export function namesOf(platform: PlatformName, path: string): string[] {

@@ -81,7 +81,7 @@ export function resolveBeforeCaches(policy: SandboxPolicy, host: HostSnapshot, o
     ...readRules(view, named.read, rootPaths, dormant, ignored),
     ...denyRules(view, named.deny, rootPaths),
   ]
-  const caseInsensitiveRoots = findCaseInsensitive(view, roots, listed)
+  const caseInsensitiveRoots = findCaseInsensitive(view, roots, listed, [...rootPaths, ...held.flatMap(({ path, entry }) => entry === undefined ? [] : [path])])
   const order = (rules: readonly PathRule[]): Layer => layer({ platform: view.platform, base, caseInsensitiveRoots, paths: orderRules(view.platform, caseInsensitiveRoots, rules) })
 
   // What is readable by mode only widens: inside a writable root it leaves the root writable, as in the reference.
@@ -388,13 +388,18 @@ function foldersOnTheWay({ files, platform }: HostSnapshot, rules: Layer): NonNu
 
 /** What was decided but does not stand, for remedies. */
 function shadowedBy(paths: readonly PathRule[], all: readonly PathRule[]): PathRule[] {
-  const key = ({ path, effect, field }: PathRule) => JSON.stringify([path, effect, field])
+  // None of them holds NUL.
+  const key = ({ path, effect, field = '' }: PathRule) => `${effect}\0${field}\0${path}`
   const standing = new Set(paths.map(key))
-  return [...new Map(all.map(each => [key(each), each])).values()].filter(each => !standing.has(key(each)))
+  return [...new Map(all.map(each => [key(each), each]))].filter(([own]) => !standing.has(own)).map(([, each]) => each)
 }
 
-/** Asks the file system of each writable root, and of each folder in which a path is denied. */
-function findCaseInsensitive(host: HostSnapshot, roots: readonly WritableRoot[], rules: readonly PathRule[]): string[] {
+/**
+ * Asks the file system of each writable root, and of each folder in which a path is denied.
+ *
+ * @param known  existing paths
+ */
+function findCaseInsensitive(host: HostSnapshot, roots: readonly WritableRoot[], rules: readonly PathRule[], known: readonly string[]): string[] {
   const folders = new Set(roots.filter(({ entry }) => entry.kind === 'directory').map(({ path }) => path))
   for (const { effect, path } of rules) {
     if (effect !== 'deny') continue
@@ -403,7 +408,7 @@ function findCaseInsensitive(host: HostSnapshot, roots: readonly WritableRoot[],
   }
   // Outer ones first: what lies in one of them is compared without case anyway.
   return [...folders].sort((a, b) => a.length - b.length).reduce<string[]>((found, folder) =>
-    found.some(root => isInside(host.platform, root, folder)) || !isCaseInsensitive(host, folder) ? found : [...found, folder], [])
+    found.some(root => isInside(host.platform, root, folder)) || !isCaseInsensitive(host, folder, known) ? found : [...found, folder], [])
 }
 
 function refuseDeniedCwd(rules: Layer, cwd: Located & { readonly value: string }): void {

@@ -20,16 +20,15 @@ export interface RuleSet {
  * two equally strict ones the first.
  */
 export function orderRules(platform: PlatformName, caseInsensitiveRoots: readonly string[], rules: readonly PathRule[]): PathRule[] {
-  const byPath = new Map<string, { rule: PathRule; key: string }>()
+  const byPath = new Map<string, { rule: PathRule; key: string; depth: number }>()
   for (const rule of rules) {
     const key = comparisonKey(platform, caseInsensitiveRoots, rule.path)
     // On Windows names are folded that some disks tell apart. Each of two such files has an access list of its own, so both rules stay.
     const own = platform === 'windows' && rule.identity !== undefined ? `${key}\0${rule.identity.device}:${rule.identity.inode}` : key
     const other = byPath.get(own)
-    if (other === undefined || STRICTNESS[rule.effect] > STRICTNESS[other.rule.effect]) byPath.set(own, { rule, key })
+    if (other === undefined || STRICTNESS[rule.effect] > STRICTNESS[other.rule.effect]) byPath.set(own, { rule, key, depth: depth(platform, rule.path) })
   }
   return [...byPath.values()]
-    .map(each => ({ ...each, depth: depth(platform, each.rule.path) }))
     .sort((a, b) => a.depth - b.depth || (a.key === b.key ? STRICTNESS[a.rule.effect] - STRICTNESS[b.rule.effect] : a.rule.path < b.rule.path ? -1 : 1))
     .map(({ rule }) => rule)
 }
