@@ -83,37 +83,59 @@ const foldersOf = ({ parent, own, files, settings }: CacheFolders): string[] => 
 
 export const areMade = (folders: CacheFolders): boolean => foldersOf(folders).every(path => existsSync(path))
 
-/** Who uses a workspace's folders now: a file each, so that nobody removes them under another. */
-const usersOf = ({ own }: CacheFolders): string => join(own, 'users')
+/** Who uses a workspace's folders now: a file each beside them, so that nobody removes them under another. */
+const USER = /^user-(?<pid>\d+)-/
 
-/**
- * Says that a sandbox uses them, until the returned function is called. The last user removes them, if they are empty: a workspace
- * that has cached nothing leaves nothing behind.
- */
-export function useCacheFolders(folders: CacheFolders): () => void {
-  const mark = join(usersOf(folders), `${process.pid}-${randomBytes(6).toString('hex')}`)
+/** Of one sandbox. */
+export interface CacheUse {
+  /** Optional, before `leave`: no command is left that could read the copies of configuration. They go, if `leave` is going to remove the folders. */
+  commandsEnded(): void
+  /** The launcher is gone. The last user removes the folders, if they are empty: a workspace that has cached nothing leaves nothing behind. */
+  leave(): void
+}
+
+/** Says that a sandbox uses them, until it leaves. */
+export function useCacheFolders(folders: CacheFolders): CacheUse {
+  const mark = join(folders.own, `user-${process.pid}-${randomBytes(6).toString('hex')}`)
   try {
-    makeOwnFolder(usersOf(folders))
     unlessTaken(() => closeSync(openSync(mark, 'wx', 0o600)))
   } catch (error) {
-    throw refuse(usersOf(folders), (error as NodeJS.ErrnoException).code ?? 'unknown', 'nothing can be made in it', error)
+    throw refuse(folders.own, (error as NodeJS.ErrnoException).code ?? 'unknown', 'nothing can be made in it', error)
   }
-  return () => {
-    rmSync(mark, { force: true })
-    removeUnused(folders)
+  return {
+    commandsEnded() {
+      rmSync(mark, { force: true })
+      if (!areUsed(folders) && (folders.files === undefined || listed(folders.files).length === 0)) removeSettings(folders)
+    },
+    leave() {
+      rmSync(mark, { force: true })
+      removeUnused(folders)
+    },
   }
 }
 
 /** Never what commands have put there: only names of our own, and folders that are empty. */
 export function removeUnused(folders: CacheFolders): void {
-  const users = usersOf(folders)
-  for (const name of listed(users)) if (!isAlive(Number.parseInt(name, 10))) rmSync(join(users, name), { force: true })
-  if (!removeFolder(users) || (folders.files !== undefined && !removeFolder(folders.files))) return
-  if (folders.settings !== undefined) {
-    for (const name of listed(folders.settings)) rmSync(join(folders.settings, name), { force: true })
-    removeFolder(folders.settings)
-  }
+  if (areUsed(folders) || (folders.files !== undefined && !removeFolder(folders.files))) return
+  removeSettings(folders)
   removeFolder(folders.own)
+}
+
+/** Removes what says so of processes that are gone. */
+function areUsed({ own }: CacheFolders): boolean {
+  for (const name of listed(own)) {
+    const pid = USER.exec(name)?.groups?.['pid']
+    if (pid === undefined) continue
+    if (isAlive(Number(pid))) return true
+    rmSync(join(own, name), { force: true })
+  }
+  return false
+}
+
+function removeSettings({ settings }: CacheFolders): void {
+  if (settings === undefined) return
+  for (const name of listed(settings)) rmSync(join(settings, name), { force: true })
+  removeFolder(settings)
 }
 
 /** True where it is gone. */

@@ -138,14 +138,22 @@ export class Confinements {
     if (this.#policy !== undefined) this.#policy = { ...this.#policy, networkRules }
   }
 
-  /** Ends all commands, and resolves when everything is gone. */
-  async close(graceMs: number): Promise<void> {
+  /**
+   * Ends all commands, and resolves when everything is gone.
+   *
+   * @param whenEnded  called when no command is left, while the launchers go; not at all where one outlasts `graceMs`, or a launcher was on its way out already
+   */
+  async close(graceMs: number, whenEnded: () => void = () => {}): Promise<void> {
     this.#closed = true
     for (const { timer } of this.#kept.values()) clearTimeout(timer)
-    await Promise.all(this.all.map(async ({ launcher, running }) => {
-      await running.cancelAll(graceMs)
-      await launcher.close()
-    }))
+    const closing = this.all
+    await Promise.all(closing.map(({ running }) => running.cancelAll(graceMs)))
+    const gone = Promise.all(closing.map(({ launcher }) => launcher.close()))
+    try {
+      if (closing.every(({ running }) => running.isEmpty) && this.#closing.size === 0) whenEnded()
+    } finally {
+      await gone
+    }
     await this.#granting
     await Promise.all(this.#closing)
   }

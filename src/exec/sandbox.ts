@@ -8,7 +8,7 @@ import type { ResolvedPolicy } from '../policy/resolved-policy.js'
 import type { AdditionalPermissions } from '../policy/additional-permissions.js'
 import type { CommandContext } from './command-run.js'
 import type { ApprovedCommands } from './approved-commands.js'
-import { placesFor, useCacheFolders } from './caches.js'
+import { type CacheUse, placesFor, useCacheFolders } from './caches.js'
 import { Confinements, type Grant, type Recipe } from './confinements.js'
 import type { Explanation } from './decide-access.js'
 import { DenialJudge } from './denial-judge.js'
@@ -66,7 +66,7 @@ export async function startSandbox(preparation: Preparation, options: Pick<Parse
   // What this process's environment says later is not what the sandbox was made with.
   const env = { ...process.env }
   // Before the launcher opens them, so that nobody removes them under it.
-  const leaveCaches = caches === undefined ? undefined : useCacheFolders(caches)
+  const cacheUse = caches === undefined ? undefined : useCacheFolders(caches)
   try {
     const approved = await approvedCommands(preparation)
     const { onApproval, approvalTimeoutMs } = { ...preparation.options, ...(approved === undefined ? {} : { onApproval: approved.onApproval }) }
@@ -75,9 +75,9 @@ export async function startSandbox(preparation: Preparation, options: Pick<Parse
     const starting = starter.start(plan)
     // Found out while the launcher sets up.
     const environment = await withStarting(starting, () => environmentOf({ plan, policy }, preparation, lookAtHost, env))
-    return new Sandbox(policy, plan, await starting, lookAtHost, preparation, leaveCaches, starter, approved, environment)
+    return new Sandbox(policy, plan, await starting, lookAtHost, preparation, cacheUse, starter, approved, environment)
   } catch (error) {
-    leaveCaches?.()
+    cacheUse?.leave()
     throw error
   }
 }
@@ -124,20 +124,20 @@ export class Sandbox implements AsyncDisposable {
   readonly sessions: Sessions
   readonly #confinements: Confinements
   readonly #exposed = new Set<ExposedPort>()
-  readonly #leaveCaches: (() => void) | undefined
+  readonly #caches: CacheUse | undefined
   readonly #starter: LauncherStarter | undefined
   readonly #approved: ApprovedCommands | undefined
   #closed: Promise<void> | undefined
 
   /** Made by `createSandbox`. `first`: of commands in `plan`, where it is known already. */
-  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: LookAtHost, recipe?: Recipe, leaveCaches?: () => void, starter?: LauncherStarter, approved?: ApprovedCommands, first?: Environment) {
+  constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: LookAtHost, recipe?: Recipe, cacheUse?: CacheUse, starter?: LauncherStarter, approved?: ApprovedCommands, first?: Environment) {
     this.sessions = new Sessions(async (argv, sessionOptions) => {
       this.#refuseClosed(argv)
       if (this.#approved !== undefined) await this.#approved.decide(argv, this.#folderOf(sessionOptions.cwd), sessionOptions)
       this.#refuseClosed(argv)
       return startSession(this.#contextFor(sessionOptions), argv, sessionOptions)
     })
-    this.#leaveCaches = leaveCaches
+    this.#caches = cacheUse
     this.#starter = starter
     this.#approved = approved
     const variables = { ...process.env }
@@ -310,11 +310,11 @@ export class Sandbox implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const exposed = [...this.#exposed].map(each => each.close())
-    await this.#confinements.close(CLOSE_GRACE_MS)
+    await this.#confinements.close(CLOSE_GRACE_MS, () => this.#caches?.commandsEnded())
     await Promise.all(exposed)
     await this.#starter?.close()
     await this.#approved?.close()
-    this.#leaveCaches?.()
+    this.#caches?.leave()
   }
 
   get #context(): CommandContext {

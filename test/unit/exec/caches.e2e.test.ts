@@ -330,9 +330,9 @@ describe('the folders', () => {
     const workspace = makeWorkspace()
     const home = coldHome(workspace)
     const sandbox = await start(workspace)
-    const users = join(filesOf(home, workspace), '../users')
+    const own = join(filesOf(home, workspace), '..')
     // Of no process that lives.
-    writeFileSync(join(users, '4194304-dead'), '')
+    writeFileSync(join(own, 'user-4194304-dead'), '')
     await sandbox.close()
     expect(cachesOf(home)).toEqual([])
     const rounds = await Promise.all(Array.from({ length: 4 }, async (_, lane) => {
