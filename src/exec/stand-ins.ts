@@ -1,7 +1,8 @@
 // Configuration that `denySecrets` hides because it may hold tokens, and without which its tool fails: a copy of the lines that are
 // public stands in for it. It is written outside, in a folder that commands only read.
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, normalize } from 'node:path/posix'
+import { textIfReadable } from '../host/unless.js'
 import { isPermitted } from '../policy/decide-path.js'
 import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
@@ -84,13 +85,7 @@ export const inheritedValue = (variables: Variables, name: string): string | und
   name.startsWith('npm_') ? Object.entries(variables).find(([each]) => each.toLowerCase() === name)?.[1] : variables[name]
 
 /** What this user may not read has no public part. */
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}
+const readText = (path: string): string => textIfReadable(path) ?? ''
 
 /** Other sandboxes of the workspace may be reading the old one. */
 function writeCopy(path: string, text: string): void {

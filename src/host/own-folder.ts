@@ -1,5 +1,5 @@
 // Folders of this program's own: for their user alone, and for him whatever the umask is.
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 const MODE = 0o700
@@ -19,6 +19,8 @@ export function makeOwnFolder(path: string): void {
 }
 
 function makeFolder(path: string): void {
+  // Mostly it is: an exception costs more than a look.
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return
   try {
     mkdirSync(path, { mode: MODE })
   } catch (error) {

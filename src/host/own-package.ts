@@ -1,7 +1,7 @@
 // Where this package lies, from wherever this file was built to.
-import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { textIfReadable } from './unless.js'
 
 export const PACKAGE_NAME = 'codex-sandbox'
 
@@ -30,8 +30,10 @@ export function ownFile(): string {
 
 /** Undefined where there is none, or one that is not JSON: it is somebody else's. */
 function describePackage(path: string): { readonly name?: string; readonly version?: string; readonly dependencies?: Record<string, string> } | undefined {
+  const text = textIfReadable(path)
+  if (text === undefined) return undefined
   try {
-    return JSON.parse(readFileSync(path, 'utf8'))
+    return JSON.parse(text)
   } catch {
     return undefined
   }

@@ -1,6 +1,6 @@
 // Windows' subsystem for Linux. Its first version has no Linux kernel: system calls are translated, and nothing that a sandbox needs is
 // there. The second is a virtual machine with Microsoft's own kernel, and counts as Linux.
-import { readFileSync } from 'node:fs'
+import { textIfReadable } from './unless.js'
 
 export type WslVersion = 1 | 2
 
@@ -31,14 +31,6 @@ export function recogniseWsl({ version = '', release = '', interop }: WslFacts):
   return SECOND_VERSION.test(release) || SECOND_VERSION.test(version) || interop !== undefined ? 2 : undefined
 }
 
-/** Of this machine. Linux only. */
+/** Of this machine. Linux only. What is not there, or not to be read, says nothing. */
 export const readWsl = (): WslVersion | undefined =>
-  recogniseWsl(Object.fromEntries(Object.entries(FILES).map(([name, paths]) => [name, paths.map(readText).find(text => text !== undefined)])) as unknown as WslFacts)
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined // not there, or not to be read: it says nothing then
-  }
-}
+  recogniseWsl(Object.fromEntries(Object.entries(FILES).map(([name, paths]) => [name, paths.map(textIfReadable).find(text => text !== undefined)])) as unknown as WslFacts)

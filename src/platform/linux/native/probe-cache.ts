@@ -1,11 +1,12 @@
 // What a probe found, kept for this boot: a probe is a process of its own, and a host seldom changes.
 // Only the happy answer is kept. A layer that has gone since shows as a failed step, and then the host is asked again, so a stale
 // answer costs time and never a layer. What no step tells, that Yama lets nobody look into commands, is in the key.
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LayerReport } from '../../backend.js'
 
 const FILE = 'layers.json'
+const YAMA_SCOPE = '/proc/sys/kernel/yama/ptrace_scope'
 
 /** The layers as an earlier probe on this boot, by this user and with this launcher found them; undefined where none did. */
 export function recallLayers(stateDirectory: string, launcherPath: string): readonly LayerReport[] | undefined {
@@ -45,14 +46,7 @@ function keyOf(launcherPath: string): string {
 }
 
 /** Few kernels have it. */
-function yamaScope(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/yama/ptrace_scope', 'utf8').trim()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'none'
-    throw error
-  }
-}
+const yamaScope = (): string => existsSync(YAMA_SCOPE) ? readFileSync(YAMA_SCOPE, 'utf8').trim() : 'none'
 
 const isAllAvailable = (layers: unknown): layers is readonly LayerReport[] =>
   Array.isArray(layers) && layers.length > 0 && layers.every(each => typeof each === 'object' && each !== null && (each as LayerReport).available === true)
