@@ -116,9 +116,7 @@ static int answer_listener(struct monitor *monitor, int listener, struct failure
 
 static int start_forker(struct monitor *monitor, const struct open_rule *rules, struct failure *failure)
 {
-	struct message_header header;
-	int pair[2], starts[2], reports[2], fds[1];
-	bool answered = false;
+	int pair[2], starts[2], reports[2];
 
 	if (INJECTED(start_forker) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, starts) != 0 || pipe2(reports, O_CLOEXEC) != 0 || fcntl(reports[0], F_SETFL, O_NONBLOCK) != 0 ||
@@ -149,10 +147,20 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 	monitor->forker_socket = pair[0];
 	monitor->starts = starts[0];
 	monitor->reports = reports[0];
+	return 0;
+}
+
+/* Until it is restricted, its calls are answered, and the first command could be taken. */
+static int await_forker(struct monitor *monitor, struct failure *failure)
+{
+	struct message_header header;
+	bool answered = false;
+	int fds[1];
+
 	do {
 		struct forker_failure reported;
 
-		if (receive_header(pair[0], &header, fds, 1) != 1) {
+		if (receive_header(monitor->forker_socket, &header, fds, 1) != 1) {
 			errno = EPIPE;
 			return fail(failure, STEP_start_forker, NULL);
 		}
@@ -161,7 +169,7 @@ static int start_forker(struct monitor *monitor, const struct open_rule *rules, 
 			return -1;
 		answered = answered || header.type == FORKER_LISTENER;
 		if (header.type == FORKER_FAILED) {
-			if (header.length != sizeof reported || receive_exactly(pair[0], &reported, sizeof reported) != 0)
+			if (header.length != sizeof reported || receive_exactly(monitor->forker_socket, &reported, sizeof reported) != 0)
 				return fail(failure, STEP_start_forker, NULL);
 			*failure = (struct failure){ (enum step)reported.step, reported.error, NULL };
 			return -1;
@@ -223,10 +231,14 @@ static int set_up_in_namespaces(struct monitor *monitor, struct failure *failure
 		return fail(failure, STEP_make_not_dumpable, NULL);
 	if (INJECTED(git_operations) || prepare_git_operations(&monitor->plan) != 0)
 		return fail(failure, STEP_git_operations, GIT_OPERATIONS);
-	if (start_holding(&monitor->plan, &monitor->mounts, monitor->journal, &monitor->held, failure) != 0 ||
+	/* While the forker restricts itself what is held is looked at. A change that the look finds is bound again, and what is bound
+	 * reaches the inits that are there by then as it reaches commands. */
+	monitor->held.watch.inotify = -1;
+	if (start_forker(monitor, rules, failure) != 0 ||
+	    start_holding(&monitor->plan, &monitor->mounts, monitor->journal, &monitor->held, failure) != 0 ||
 	    recheck_held(&monitor->held, &changed, failure) < 0)
 		return -1;
-	return start_forker(monitor, rules, failure);
+	return await_forker(monitor, failure);
 }
 
 /* Devices that the policy names must be there; Landlock's rules would leave out what is not. */
@@ -284,7 +296,7 @@ static int set_up_supervised(struct monitor *monitor, struct failure *failure)
 	shared.fence = domains.fence;
 	if (!signals_are_fenced(&monitor->plan) && (INJECTED(start_guardian) || (monitor->guardian = start_guardian_of(monitor)) < 0))
 		return fail(failure, STEP_start_guardian, NULL);
-	return start_forker(monitor, NULL, failure);
+	return start_forker(monitor, NULL, failure) != 0 ? -1 : await_forker(monitor, failure);
 }
 
 /* bwrap has made the namespaces and the mounts, and the keeper holds what is on the host. No capability is left in here, so commands share
@@ -312,7 +324,7 @@ static int set_up_inside(struct monitor *monitor, struct failure *failure)
 		return -1;
 	shared.inner = domains.inner;
 	shared.fence = domains.fence;
-	return start_forker(monitor, NULL, failure);
+	return start_forker(monitor, NULL, failure) != 0 ? -1 : await_forker(monitor, failure);
 }
 
 int set_up(struct monitor *monitor, const struct frame *frame, struct failure *failure)
