@@ -6,6 +6,11 @@ import { type EscapeAttempt, IN_REPOSITORY, node, pause, python, pythonOnTermina
 /** Root's own processes would be out of reach by their capabilities alone, which no command has, whatever the sandbox does. */
 const WITHOUT_CAPABILITIES = process.getuid?.() === 0 && spawnSync('setpriv', ['--bounding-set', '-all', '--inh-caps', '-all', 'true']).status === 0
 
+/** CAP_SETPCAP; what is not root's is lost at the launcher's exec. */
+const MAY_EMPTY_BOUNDING_SET = process.getuid?.() === 0 && (Number.parseInt(/^CapEff:\t[0-9a-f]*([0-9a-f])[0-9a-f]{2}$/m.exec(textOf('/proc/self/status'))?.[1] ?? '0', 16) & 1) === 1
+
+const capabilitiesIn = (sets: string) => sh(`grep -E "^Cap(${sets}):" /proc/self/status | grep -qv "0000000000000000$" && grep ^Cap /proc/self/status >> "$LEAK"; grep -q "^NoNewPrivs:.1" /proc/self/status || echo "no_new_privs is not set" >> "$LEAK"; grep -q "^Seccomp:.2" /proc/self/status || echo "no filter" >> "$LEAK"; :`)
+
 /** A process of the same user outside, with no more rights than commands have, which must live on untouched. */
 function hostProcess(scene: Scene): void {
   const child = WITHOUT_CAPABILITIES ? spawn('setpriv', ['--bounding-set', '-all', '--inh-caps', '-all', 'sleep', '60'], { stdio: 'ignore', detached: true })
@@ -227,7 +232,11 @@ if all(os.isatty(fd) for fd in (0, 1, 2)):
   },
   {
     name: 'use capabilities', failure: 'ours: the command must have none, or mounts come off again',
-    attack: sh('grep -E "^Cap(Inh|Prm|Eff|Bnd|Amb):" /proc/self/status | grep -qv "0000000000000000$" && grep ^Cap /proc/self/status >> "$LEAK"; grep -q "^NoNewPrivs:.1" /proc/self/status || echo "no_new_privs is not set" >> "$LEAK"; grep -q "^Seccomp:.2" /proc/self/status || echo "no filter" >> "$LEAK"; :'),
+    attack: capabilitiesIn('Inh|Prm|Eff|Bnd|Amb'),
+    supervised: {
+      why: 'only who has CAP_SETPCAP can empty the bounding set, which an ordinary user has in no namespace here; with no_new_privs nothing is gained from what is in it',
+      attack: capabilitiesIn(MAY_EMPTY_BOUNDING_SET ? 'Inh|Prm|Eff|Bnd|Amb' : 'Inh|Prm|Eff|Amb'),
+    },
   },
   ...systemCalls(),
   {
