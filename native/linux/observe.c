@@ -187,18 +187,24 @@ static void tell(const struct seen *seen, enum access_operation operation, enum 
 }
 
 /* Reports what the mount or a mode refused; every other error would have come without a sandbox too. */
-static void tell_refusal(const struct seen *seen, int result, enum access_operation operation, enum last_name last)
+static void tell_refusal_with(const struct seen *seen, int result, enum access_operation operation, enum last_name last, unsigned flags)
 {
 	if (result == -EROFS || result == -EACCES)
-		tell(seen, operation, last, result == -EACCES ? REPORT_MODE_REFUSES : 0);
+		tell(seen, operation, last, flags | (result == -EACCES ? REPORT_MODE_REFUSES : 0));
 }
 
-/* Looks at what is about to be made; as all that look: false where the call fails for another reason. */
-static bool look_at_missing(struct seen *seen)
+static void tell_refusal(const struct seen *seen, int result, enum access_operation operation, enum last_name last)
+{
+	tell_refusal_with(seen, result, operation, last, 0);
+}
+
+/* Looks at what is about to be made; as all that look: false where the call fails for another reason. `flags`: REPORT_MISSING, where no
+ * link stands there either, through which it would be made elsewhere. */
+static bool look_at_missing(struct seen *seen, unsigned flags)
 {
 	int result = ask_folder(seen);
 
-	tell_refusal(seen, result, ACCESS_CREATE, MISSING);
+	tell_refusal_with(seen, result, ACCESS_CREATE, MISSING, flags);
 	return result == 0;
 }
 
@@ -208,7 +214,7 @@ static bool look_at_new(struct seen *seen)
 	int result = stat_name(seen->text, &found);
 
 	if (result == -ENOENT)
-		return look_at_missing(seen);
+		return look_at_missing(seen, REPORT_MISSING);
 	/* What stands there may be the sandbox's own, in the place of a name that nobody may make. */
 	if (result == 0 && is_mount_point(&found))
 		tell(seen, ACCESS_CREATE, ITSELF, 0);
@@ -240,7 +246,7 @@ static bool look_at_replaced(struct seen *seen)
 	int result = stat_name(seen->text, &found);
 
 	if (result == -ENOENT)
-		return look_at_missing(seen);
+		return look_at_missing(seen, REPORT_MISSING);
 	if (result == 0)
 		result = is_mount_point(&found) ? -EROFS : ask_folder(seen);
 	tell_refusal(seen, result, ACCESS_WRITE, ITSELF);
@@ -304,7 +310,7 @@ static bool look_at_opened(struct seen *seen, uint64_t flags)
 		return look_at_new(seen);
 	result = ask(seen, flags & (O_ACCMODE | O_TRUNC) ? W_OK : F_OK);
 	if (result == -ENOENT && (flags & O_CREAT))
-		return look_at_missing(seen);
+		return look_at_missing(seen, 0);
 	/* No folder is opened for writing, whatever the mount: at most one stands in the place of a name that nobody may make. */
 	tell_refusal(seen, result, result == -EROFS && stat(seen->text, &found) == 0 && S_ISDIR(found.st_mode) ? ACCESS_CREATE : ACCESS_WRITE, FOLLOWED);
 	return result == 0;

@@ -27,6 +27,7 @@ enum report_flag {
 	REPORT_REFUSED = 1,		/* this process refused the call: certain */
 	REPORT_PATH_UNKNOWN = 2,	/* the caller may not be read; `path` is not looked at */
 	REPORT_MODE_REFUSES = 4,	/* the file's own mode refuses it, or a mask's: without the sandbox it may fail as well */
+	REPORT_MISSING = 8,		/* nothing stood at the name, no link either: made, it would have been new */
 };
 
 /* Before the first call. `inits`: those of running commands, in the forker's PID namespace (0: none), `n_inits` of them. Returns a descriptor that is readable while reports wait, or -1 with errno. */

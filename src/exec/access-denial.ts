@@ -17,6 +17,7 @@ type Refusal = Extract<Decision, { verdict: 'deny' }>
 
 export interface Circumstances {
   readonly policy: ResolvedPolicy
+  /** Looked at where something depends on it. */
   readonly host: HostSnapshot
   /** Of the command. */
   readonly cwd: string
@@ -42,19 +43,20 @@ export function denialOf(circumstances: Circumstances, report: AccessReport, rem
 
 const origin = ({ pid, program, refused }: AccessReport): Pick<Denial, 'pid' | 'program' | 'certainty'> => ({ ...(pid === undefined ? {} : { pid }), program, certainty: refused ? 'refused' : 'observed' })
 
-function fileDenial({ policy, host }: Circumstances, report: AccessReport, operation: FileAccess, remembered: RememberedAnswers<JudgedFile> | undefined): Denial | undefined {
-  const { path, refused, modeRefuses } = report
+function fileDenial(circumstances: Circumstances, report: AccessReport, operation: FileAccess, remembered: RememberedAnswers<JudgedFile> | undefined): Denial | undefined {
+  const { path, refused, modeRefuses, missing = false } = report
   if (path === undefined) return unknownDenial(report, operation)
+  const { policy } = circumstances
   const judge = (files: FileSystemView): JudgedFile => judgeFile(policy, files, { kind: operation, path }, report)
-  const judged = remembered === undefined ? judge(host.files) : remembered.answer(policy, `${operation} ${refused} ${modeRefuses} ${path}`, host.files, judge)
+  const judged = remembered === undefined ? judge(circumstances.host.files) : remembered.answer(policy, `${operation} ${refused} ${modeRefuses} ${missing} ${path}`, () => circumstances.host.files, judge)
   return judged === undefined ? undefined : { ...judged, ...origin(report) }
 }
 
 /** Follows from what it is given, and from what it sees of `files`. */
-function judgeFile(policy: ResolvedPolicy, files: FileSystemView, access: FileRequest, report: Pick<AccessReport, 'refused' | 'modeRefuses'>): JudgedFile {
+function judgeFile(policy: ResolvedPolicy, files: FileSystemView, access: FileRequest, report: Pick<AccessReport, 'refused' | 'modeRefuses' | 'missing'>): JudgedFile {
   const { kind: operation, path } = access
   const judged = decide(policy, access, files)
-  if (judged.verdict === 'allow' || failsAnyway(judged, operation, report.refused, () => files.entry(path) !== undefined)) return undefined
+  if (judged.verdict === 'allow' || failsAnyway(judged, operation, report.refused, () => report.missing !== true && files.entry(path) !== undefined)) return undefined
   // A mask refuses by its mode as well: what it hides is a rule that denies it.
   const decision: Refusal = report.modeRefuses && !isHidden(judged) ? { ...judged, remedy: NO_REMEDY_FOR_MODE } : judged
   return { kind: 'file', operation, path, message: describeDecision(access, decision), ...('rule' in decision ? { rule: decision.rule } : {}), remedy: decision.remedy }

@@ -4,7 +4,9 @@ import { constants } from 'node:os'
 import { SandboxError } from '../errors.js'
 import type { AccessReport, CommandExit, CommandHandlers, Launcher, RunningCommand, StartFailure } from '../platform/backend.js'
 import type { CommandPlan, Enforcement, LaunchPlan } from '../platform/launch-plan.js'
+import type { HostSnapshot } from '../policy/host-snapshot.js'
 import type { ResolvedPolicy } from '../policy/resolved-policy.js'
+import type { Circumstances } from './access-denial.js'
 import { CommandClock } from './command-clock.js'
 import type { Denial } from './denial.js'
 import type { DenialJudge } from './denial-judge.js'
@@ -144,7 +146,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     this.#enforcement = enforcementWith(context.plan, options.limits, context.requireLimits === true)
     this.#log = new DenialLog({
       judge: context.judge,
-      circumstances: () => ({ policy: context.policy, host: context.lookAtHost('files'), cwd: this.#command.cwd.path }),
+      circumstances: () => circumstancesOf(context, this.#command.cwd.path),
       observe: 'observe' in context.plan ? context.plan.observe : 'off',
       listener: () => this.#listener(),
       failed: error => this.abandon(error),
@@ -389,6 +391,18 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     }
   }
 
+}
+
+/** The host as it is when something about it is asked first. */
+function circumstancesOf({ policy, lookAtHost }: CommandContext, cwd: string): Circumstances {
+  let host: HostSnapshot | undefined
+  return {
+    policy, cwd,
+    get host() {
+      host ??= lookAtHost('files')
+      return host
+    },
+  }
 }
 
 const NOTHING_RAN: CommandExit = { exitCode: undefined, signal: undefined, reason: 'none', path: undefined, cpuMs: 0, maxRssBytes: 0, ended: [] }

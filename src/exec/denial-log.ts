@@ -88,9 +88,12 @@ export class DenialLog {
   #all(judging: Judging | undefined, text: string): readonly Denial[] {
     if (this.#failure !== undefined) throw this.#failure.error
     const { circumstances, observe } = this.#options
-    const seen = new Set([...this.#found.values()].map(({ path }) => path))
-    const reported = judging === undefined ? [] : judging.reportedDenials({ ...circumstances(), observe: this.lost > 0 || this.#blind ? 'off' : observe, text, seen })
-    const denials = [...this.#known.values(), ...[...this.#found.values(), ...reported].filter(denial => !this.#known.has(keyOf(denial)))]
+    const found = [...this.#found.values()]
+    const reported = judging === undefined ? [] : judging.reportedDenials({
+      ...circumstances(), observe: this.lost > 0 || this.#blind ? 'off' : observe, text, seen: new Set(found.map(({ path }) => path)),
+    })
+    const others = [...found, ...reported]
+    const denials = this.#known.size === 0 ? others : [...this.#known.values(), ...others.filter(denial => !this.#known.has(keyOf(denial)))]
     // What only stderr told is news, and all is to whoever listens only now.
     this.#tell(denials)
     return denials

@@ -23,12 +23,13 @@ export class RememberedAnswers<Answer> {
   /**
    * @param subject  what the answer is about; another object is another subject, whatever stands in it
    * @param key      all else that `work` takes
+   * @param see      asked for the files where any were looked at
    * @param work     must follow from these two and what it sees in the files that it is given, alone
    */
-  answer(subject: object, key: string, files: FileSystemView, work: (files: FileSystemView) => Answer): Answer {
+  answer(subject: object, key: string, see: () => FileSystemView, work: (files: FileSystemView) => Answer): Answer {
     const kept = this.#kept.get(key)
-    if (kept?.subject === subject && kept.looks.every(({ path, shows, shown }) => shows(files, path) === shown)) return kept.answer
-    const seen = new SeenFiles(files)
+    if (kept?.subject === subject && stillShows(kept.looks, see)) return kept.answer
+    const seen = new SeenFiles(see())
     const answer = work(seen)
     this.#kept.delete(key)
     if (seen.looks === undefined || key.length + seen.characters > MOST_CHARACTERS) return answer
@@ -37,6 +38,12 @@ export class RememberedAnswers<Answer> {
     this.#kept.set(key, { subject, looks: seen.looks, answer })
     return answer
   }
+}
+
+function stillShows(looks: readonly Look[], see: () => FileSystemView): boolean {
+  if (looks.length === 0) return true
+  const files = see()
+  return looks.every(({ path, shows, shown }) => shows(files, path) === shown)
 }
 
 /** The same files, with a list of what was seen of them. */

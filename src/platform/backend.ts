@@ -126,6 +126,8 @@ export interface AccessReport {
   readonly refused: boolean
   /** The file's own mode refuses it, or that of a mask over it. */
   readonly modeRefuses: boolean
+  /** Nothing stood at the name when it was tried. Absent: that was not looked at, or something did. */
+  readonly missing?: true
   /** As seen from the host. Absent: not known there. */
   readonly pid?: number
   readonly program: string

@@ -1,5 +1,5 @@
 // Denials name the exact path of what was tried, and nothing is a denial that is none.
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -111,6 +111,21 @@ describe.each(RUNGS)('what fails anyway is no denial, on the rung %s', rung => {
   ])('$name', async ({ words }) => {
     const place = await start(undefined, { rung }, ({ outside }) => writeFileSync(join(outside, 'elsewhere/file'), ''))
     expect(await place.run(ATTEMPT, ...words(place.elsewhere))).toEqual([])
+  })
+})
+
+describe.each(RUNGS)('through a link that leads to nothing yet, on the rung %s', rung => {
+  test('a file is made in the workspace, and that is no denial', async () => {
+    const place = await start(undefined, { rung }, ({ outside, path }) => symlinkSync(join(path, 'made'), join(outside, 'elsewhere/link')))
+    expect(await place.run(ATTEMPT, 'o_creat', join(place.elsewhere, 'link'))).toEqual([])
+    expect(place.entries()).toContain('made')
+  })
+
+  test('none is made outside', async () => {
+    const place = await start(undefined, { rung }, ({ outside }) => symlinkSync(join(outside, 'elsewhere/made'), join(outside, 'elsewhere/link')))
+    // Mounts refuse it, and where such a link leads is not looked at: only what the program says of it tells.
+    expect(await place.run(ATTEMPT, 'o_creat', join(place.elsewhere, 'link'))).toEqual(rung === 'namespaces' ? [] : [`refused create ${place.elsewhere}/made`])
+    expect(readdirSync(place.elsewhere)).toEqual(['link'])
   })
 })
 

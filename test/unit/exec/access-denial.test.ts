@@ -25,6 +25,7 @@ test.each<{ name: string; report: AccessReport; denial: ReturnType<typeof flagsO
   { name: 'the same, where the file\'s own mode refuses it: no change of the policy helps', report: report('write', '/etc/hosts', { modeRefuses: true }), denial: { certainty: 'observed', flags: '' } },
   { name: 'a write that the policy allows', report: report('write', '/w/notes', { modeRefuses: true }), denial: undefined },
   { name: 'a new file outside', report: report('create', '/etc/new'), denial: { certainty: 'observed', flags: '--write /etc' } },
+  { name: 'one that the launcher saw nothing at, and the host has made meanwhile', report: report('create', '/etc/hosts', { missing: true }), denial: { certainty: 'observed', flags: '--write /etc' } },
   { name: 'a new file at a name that exists', report: report('create', '/etc/hosts'), denial: undefined },
   { name: 'a write in .git', report: report('write', '/w/.git/config'), denial: { certainty: 'observed', flags: '--write /w/.git/config' } },
   { name: 'making .git again', report: report('create', '/w/.git'), denial: undefined },
@@ -54,6 +55,8 @@ test('what was made of an access before is given again, with who tried it this t
   expect(judge(report('create', '/etc/new', { pid: 8, program: 'cp' }))).toEqual({ ...first, pid: 8, program: 'cp' })
   expect(judge(report('create', '/etc/new', { refused: true }))).toEqual({ ...first, certainty: 'refused' })
   expect(judge(report('create', '/etc/new', { modeRefuses: true }))?.remedy.flags).toEqual([])
+  expect(judge(report('create', '/etc/hosts'))).toBeUndefined()
+  expect(judge(report('create', '/etc/hosts', { missing: true }))?.path).toBe('/etc/hosts')
   // It is there by now: making it fails without a sandbox too.
   expect(judge(report('create', '/etc/new'), fakeFiles({ w: {}, etc: { new: '' }, home: { user: {} }, tmp: {} }))).toBeUndefined()
   expect(judge(report('create', '/etc/new'))).toEqual(first)

@@ -14,11 +14,11 @@ function timesWorkedOut(work: (files: FileSystemView) => unknown, after: Tree, m
     times++
     return work(files)
   }
-  remembered.answer(subject, 'key', fakeFiles(before), counted)
-  const first = remembered.answer(subject, 'key', fakeFiles(before), counted)
+  remembered.answer(subject, 'key', () => fakeFiles(before), counted)
+  const first = remembered.answer(subject, 'key', () => fakeFiles(before), counted)
   expect(first).toEqual(work(fakeFiles(before)))
   const same = times
-  const changed = remembered.answer(more.subject ?? subject, more.key ?? 'key', fakeFiles(after), counted)
+  const changed = remembered.answer(more.subject ?? subject, more.key ?? 'key', () => fakeFiles(after), counted)
   expect(changed).toEqual(work(fakeFiles(after)))
   return { same, changed: times }
 }
@@ -43,17 +43,24 @@ test.each<{ name: string; work: (files: FileSystemView) => unknown; after: Tree;
   expect(timesWorkedOut(work, after, more)).toEqual({ same, changed })
 })
 
+test('what depends on no file is given again without a look at the host', () => {
+  const remembered = new RememberedAnswers<string>()
+  const unseen = (): FileSystemView => { throw new Error('looked') }
+  remembered.answer(subject, 'key', () => fakeFiles(before), () => 'always')
+  expect(remembered.answer(subject, 'key', unseen, () => 'again')).toBe('always')
+})
+
 test('an error is nobody\'s answer: it is thrown each time', () => {
   const remembered = new RememberedAnswers<string>()
   const fails = (): string => { throw new Error('no') }
-  for (let time = 0; time < 2; time++) expect(() => remembered.answer(subject, 'key', fakeFiles(before), fails)).toThrow('no')
-  expect(remembered.answer(subject, 'key', fakeFiles(before), () => 'yes')).toBe('yes')
+  for (let time = 0; time < 2; time++) expect(() => remembered.answer(subject, 'key', () => fakeFiles(before), fails)).toThrow('no')
+  expect(remembered.answer(subject, 'key', () => fakeFiles(before), () => 'yes')).toBe('yes')
 })
 
 test('there is room for 128: then the oldest go', () => {
   const remembered = new RememberedAnswers<number>()
   let times = 0
-  const ask = (key: number) => remembered.answer(subject, `${key}`, fakeFiles(before), () => ++times)
+  const ask = (key: number) => remembered.answer(subject, `${key}`, () => fakeFiles(before), () => ++times)
   for (let key = 0; key < 129; key++) ask(key)
   expect(times).toBe(129)
   ask(128)

@@ -49,7 +49,7 @@ function readEnded(payload: Buffer, count: number): { ended: readonly EndedProce
 
 /** As native/linux/reports.h numbers them, from 1. */
 export const ACCESS_OPERATIONS: readonly AccessOperation[] = ['read', 'write', 'create', 'remove', 'execute', 'unix-connect', 'connect', 'system-call']
-const REPORT_FLAG = { refused: 1, pathUnknown: 2, modeRefuses: 4 } as const
+const REPORT_FLAG = { refused: 1, pathUnknown: 2, modeRefuses: 4, missing: 8 } as const
 
 export function readAccessReport(payload: Buffer): AccessReport {
   needAtLeast(payload, 7)
@@ -63,6 +63,7 @@ export function readAccessReport(payload: Buffer): AccessReport {
     path: (flags & REPORT_FLAG.pathUnknown) === 0 ? payload.toString('utf8', pathAt) : undefined,
     refused: (flags & REPORT_FLAG.refused) !== 0,
     modeRefuses: (flags & REPORT_FLAG.modeRefuses) !== 0,
+    ...((flags & REPORT_FLAG.missing) === 0 ? {} : { missing: true as const }),
     ...(payload.readUInt32LE(0) === 0 ? {} : { pid: payload.readUInt32LE(0) }),
     program: payload.toString('utf8', 7, pathAt),
   }

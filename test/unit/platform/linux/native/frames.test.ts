@@ -104,6 +104,7 @@ test.each([
   { name: 'observed', bytes: [7, 0, 0, 0, 2, 0, 2, 0x76, 0x69, 0x2f, 0x78], expected: { operation: 'write', path: '/x', refused: false, modeRefuses: false, pid: 7, program: 'vi' } },
   { name: 'refused', bytes: [7, 0, 0, 0, 8, 1, 0, 0x6d], expected: { operation: 'system-call', path: 'm', refused: true, modeRefuses: false, pid: 7, program: '' } },
   { name: 'a path that is not known, a mode that refuses', bytes: [7, 0, 0, 0, 1, 6, 0], expected: { operation: 'read', path: undefined, refused: false, modeRefuses: true, pid: 7, program: '' } },
+  { name: 'of a name at which nothing stood', bytes: [7, 0, 0, 0, 3, 8, 0, 0x2f], expected: { operation: 'create', path: '/', refused: false, modeRefuses: false, missing: true, pid: 7, program: '' } },
 ])('ACCESS: $name', ({ bytes, expected }) => {
   expect(readAccessReport(Buffer.from(bytes))).toEqual(expected)
 })
