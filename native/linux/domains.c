@@ -294,7 +294,8 @@ int refresh_inner(const struct plan *plan, int inner, struct failure *failure)
 		errno = error;
 		return fail(failure, STEP_refresh_rules, NULL);
 	}
-	return close(ruleset);
+	close(ruleset);
+	return 1;
 }
 
 /* One right has to be handled, and is given on everything. `refer`: under a layer without it each rename and link between two directories

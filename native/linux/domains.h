@@ -27,7 +27,7 @@ int enter_outer_domain(const struct plan *plan, struct supervised_rules *rules, 
 int make_domains_inside(const struct plan *plan, struct domains *domains, struct failure *failure);
 
 /* Before a command starts: makes the ruleset behind the descriptor `inner` anew where something was made or removed in a folder on the way
- * to a closed path, so that the command may read and run what is there now. Returns 0, or -1 with `failure` filled. */
+ * to a closed path, so that the command may read and run what is there now. Returns whether it was, or -1 with `failure` filled. */
 int refresh_inner(const struct plan *plan, int inner, struct failure *failure);
 
 /* The plan's path rules. NULL: no memory. */

@@ -37,6 +37,7 @@ struct forker {
 	uint32_t n_rules;
 	struct job *jobs, *spare;
 	uint32_t n_spare;
+	uint32_t rules_number;		/* of the inner ruleset that inits get */
 	struct forker_failure failure;	/* why there are fewer than there should be; step -1: they are not */
 	bool ready;			/* the monitor was told */
 	bool strays;			/* without PID namespaces: an init was killed, and what it left is ours to end */
@@ -125,13 +126,22 @@ static unsigned char *make_job_memory(void)
 	return memory + GUARD_BYTES;
 }
 
+/* Where an init is gone, the process that it made for its program may live a moment longer, in this memory. */
+static bool is_used(const struct job *job)
+{
+	return __atomic_load_n(&job->program_process, __ATOMIC_SEQ_CST) != 0;
+}
+
 static struct job *take_job(struct forker *forker)
 {
-	struct job *job = forker->spare;
+	struct job **at = &forker->spare, *job;
 	unsigned char *memory;
 
+	while (*at != NULL && is_used(*at))
+		at = &(*at)->next;
+	job = *at;
 	if (job != NULL) {
-		forker->spare = job->next;
+		*at = job->next;
 		forker->n_spare--;
 	} else {
 		job = malloc(sizeof *job);
@@ -150,6 +160,9 @@ static struct job *take_job(struct forker *forker)
 	job->reported = false;
 	job->waits = false;
 	job->ending = false;
+	job->program_process = 0;
+	job->ahead = false;
+	job->rules_number = forker->rules_number;
 	job->failed_step = -1;
 	job->error = 0;
 	job->n_ended = job->ended_length = 0;
@@ -163,7 +176,7 @@ static void give_back(struct forker *forker, struct job *job)
 		munmap(job->large_data, job->large_length);
 	if (job->large_memory != NULL)
 		munmap(job->large_memory, command_memory(job->large_length));
-	if (forker->n_spare == MOST_SPARE) {
+	if (forker->n_spare >= MOST_SPARE && !is_used(job)) {
 		munmap(job->memory - GUARD_BYTES, GUARD_BYTES + JOB_BYTES);
 		free(job);
 		return;
@@ -465,13 +478,27 @@ static void reap(struct forker *forker, int notices)
 		end_strays(forker);
 }
 
+/* For the inits that are made from here on. One that is prepared with the ruleset before it sees that by the number. */
+static void take_rules(struct forker *forker, uint32_t number, int ruleset)
+{
+	if (!without_namespaces(forker) || dup3(ruleset, shared.inner, O_CLOEXEC) < 0)
+		end_everything();
+	close(ruleset);
+	forker->rules_number = number;
+}
+
 static void handle_message(struct forker *forker)
 {
 	struct message_header header;
 	uint32_t signal = SIGKILL;
+	int ruleset;
 
-	if (receive_header(forker->socket, &header, NULL, 0) != 1)
+	if (receive_header(forker->socket, &header, &ruleset, 1) != 1)
 		end_without_monitor(forker);
+	if (header.type == FORKER_RULES) {
+		take_rules(forker, header.id, ruleset);
+		return;
+	}
 	if (header.type == FORKER_SIGNAL) {
 		if (header.length != sizeof signal || receive_exactly(forker->socket, &signal, sizeof signal) != 0)
 			end_everything();

@@ -18,6 +18,7 @@
 enum forker_message_type {
 	FORKER_SIGNAL = 1,	/* to: u32 signal, to the command's process group */
 	FORKER_KILL,		/* to */
+	FORKER_RULES,		/* to: the inner ruleset was made anew; it rides on it, and the id is its number (start_header) */
 	FORKER_LISTENER,	/* from: the listener rides on it; first, where there is one */
 	FORKER_READY,		/* from: an init is prepared */
 	FORKER_FAILED,		/* from: struct forker_failure; id 0: the set-up */
@@ -38,8 +39,8 @@ struct forker_exit {
  * than INLINE_COMMAND_BYTES, nothing more. Descriptors ride on it, in this order: the command's stdin, stdout and stderr; a memory
  * file that has the command, where it is so large; cgroup.procs of its control group, where it has one, and that group's cgroup.kill, where
  * the plan has it end so; the launcher's own program, where its flags say that it runs that; the inner ruleset, where there are no
- * namespaces. */
-struct start_header { uint32_t id, length, slot; };
+ * namespaces. `rules_number` says how often that one was made anew. */
+struct start_header { uint32_t id, length, slot, rules_number; };
 enum { INLINE_COMMAND_BYTES = 32 << 10, START_DESCRIPTORS = 8 };
 
 /* What an init tells the monitor, over a pipe: written at once, so never mixed with another's. */
@@ -78,6 +79,11 @@ struct job {
 	int group_end;			/* and, with PLAN_GROUP_ENDS, one that kills all that is in that */
 	int helper;			/* another, where the program is the launcher's own */
 	int inner;			/* the last, without namespaces: its Landlock ruleset */
+	pid_t program_process;		/* 0: there is none, or it is gone, or it runs the program; the kernel writes that (atomic, futex) */
+	uint32_t program_word;		/* to it, where it was made before its command came (enum program_word; atomic, futex) */
+	bool ahead;			/* it was */
+	uint32_t rules_number;		/* and then of the ruleset that it has entered, */
+	int entered;			/* and in any case the descriptor by which it does */
 	uint16_t n_ended, ended_length;
 	unsigned char ended[ENDED_BYTES];
 	char program[PATH_MAX];
@@ -85,6 +91,7 @@ struct job {
 	size_t large_length;
 	unsigned char *memory;		/* two stacks, then room for a command that came inline */
 };
+enum program_word { PROGRAM_WAITS, PROGRAM_GOES, PROGRAM_LEAVES };
 enum { INIT_STACK_BYTES = 32 << 10, PROGRAM_STACK_BYTES = 32 << 10, COMMAND_BYTES = 224 << 10 };
 
 /* The forker's world as inits see it. */

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 
 /* Where an init keeps what it needs of the forker's descriptors. */
-enum { FD_STARTS = 3, FD_NOTICES, FD_REPORTS, FIRST_FREE_FD };
+enum { FD_STARTS = 3, FD_NOTICES, FD_REPORTS, FD_RULES /* only without namespaces */ };
 
 static void read_usage(uint64_t *cpu_us, uint64_t *max_rss_bytes)
 {
@@ -128,20 +128,21 @@ static long set_common_limits(void)
 	return result < 0 ? result : RAW(SYS_prlimit64, 0, RLIMIT_CORE, &core, NULL, 0);
 }
 
-/* Of the forker's descriptors an init needs three; what is not there cannot be inherited, and a small table is copied sooner. */
+/* Of the forker's descriptors an init needs these; what is not there cannot be inherited, and a small table is copied sooner. */
 static long keep_own_descriptors(void)
 {
-	/* Upwards first, so that none is closed by the copy of another. */
-	long starts = RAW(SYS_fcntl, shared.starts, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
-	long notices = RAW(SYS_fcntl, shared.notices, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
-	long reports = RAW(SYS_fcntl, shared.reports, F_DUPFD_CLOEXEC, FIRST_FREE_FD, 0, 0);
+	const int forkers[] = { shared.starts, shared.notices, shared.reports, shared.inner };
+	const int n = without_namespaces() ? 4 : 3;
+	long above[4];
 
-	if (starts < 0 || notices < 0 || reports < 0)
-		return -EMFILE;
-	if (RAW(SYS_dup3, starts, FD_STARTS, O_CLOEXEC, 0, 0) < 0 || RAW(SYS_dup3, notices, FD_NOTICES, O_CLOEXEC, 0, 0) < 0 ||
-	    RAW(SYS_dup3, reports, FD_REPORTS, O_CLOEXEC, 0, 0) < 0)
-		return -EMFILE;
-	return RAW(NR_close_range, FIRST_FREE_FD, ~0U, 0, 0, 0);
+	/* Upwards first, so that none is closed by the copy of another. */
+	for (int i = 0; i < n; i++)
+		if ((above[i] = RAW(SYS_fcntl, forkers[i], F_DUPFD_CLOEXEC, FD_STARTS + n, 0, 0)) < 0)
+			return -EMFILE;
+	for (int i = 0; i < n; i++)
+		if (RAW(SYS_dup3, above[i], FD_STARTS + i, O_CLOEXEC, 0, 0) < 0)
+			return -EMFILE;
+	return RAW(NR_close_range, FD_STARTS + n, ~0U, 0, 0, 0);
 }
 
 static uint64_t take_signals(struct job *job)
@@ -279,6 +280,9 @@ static void prepare(struct job *job)
 	TRY(job, keep_descriptors, keep_own_descriptors());
 	job->kept = true;
 	TRY(job, keep_descriptors, set_common_limits());
+	/* At the very end, as it inherits all of that. */
+	if (without_namespaces())
+		fork_program_ahead(job, FD_RULES);
 }
 
 /* A command that is too large for a packet lies in a memory file. The mappings are in the memory that the forker shares: it unmaps
@@ -369,7 +373,7 @@ void run_init(void *argument)
 	take_command(job);
 	if (job->command.flags & COMMAND_TERMINAL)
 		TRY(job, own_session, RAW(SYS_ioctl, job->fds[0], TIOCSCTTY, 0, 0, 0));
-	program = INJECTED_RAW(fork_program) ? -EIO : raw_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, job->memory + INIT_STACK_BYTES + PROGRAM_STACK_BYTES, run_program, job, NULL);
+	program = start_program(job);
 	if (program < 0)
 		give_up(job, STEP_fork_program, program);
 	/* The command's ends only: else a reader never sees the end of a stream that the command closed. */

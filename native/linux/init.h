@@ -1,5 +1,5 @@
 /* What the files of a command's init share: its life (init.c), all that its command has started (command-processes.c), and the process
- * that becomes the program (program.c).
+ * that becomes the program (program.c; program-process.c is init's side of it).
  *
  * All of it runs in the forker's memory (copying page tables is what makes a fork dear), so only raw system calls here: errno and the
  * thread's data are the forker's. */
@@ -47,9 +47,16 @@ static inline void copy(char *to, const char *from, size_t length)
 		to[i] = from[i];
 }
 
-/* program.c: becomes the program of `job`, while init waits (CLONE_VFORK), on a stack of its own. Never returns; where a step fails, it
- * is in `job` and the process is gone. */
+/* program.c: becomes the program of `job`, while init waits, on a stack of its own. Where it was made before the command came, it shares
+ * init's descriptors, and waits for its word. Never returns; where a step fails, it is in `job` and the process is gone. */
 void run_program(void *job);
+
+/* program-process.c. Makes it before the command comes, as the kernel copies all rules when it enters the domain of `ruleset` (some hundred, where
+ * something is denied in a large folder). Where it cannot be made, or fails, it is made again when the command comes, and fails then. */
+void fork_program_ahead(struct job *job, int ruleset);
+
+/* Lets it become the program, or makes it. Returns it once it has, or is gone; or -errno. */
+long start_program(struct job *job);
 
 /* command-processes.c. All that the command started, and what that started in turn. */
 

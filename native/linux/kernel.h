@@ -22,6 +22,7 @@
 #define NR_pidfd_send_signal 424
 #define NR_pidfd_open 434
 #define NR_close_range 436
+#define CLOSE_RANGE_UNSHARE_ (1U << 1)
 #define NR_openat2 437
 #define NR_pidfd_getfd 438
 #define NR_mount_setattr 442

@@ -80,6 +80,7 @@ struct monitor {
 	struct running *commands;
 	struct waiting_start *first_start, **last_start;
 	uint32_t n_commands, n_limited;
+	uint32_t rules_number;			/* of the inner ruleset, without namespaces */
 	bool closing, control_waits, any_paused, keeper_is_gone;
 	struct timespec idle_since;
 };

@@ -3,6 +3,7 @@
 #include "init.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -162,6 +163,22 @@ static long exec_program(struct job *job)
 	}
 }
 
+/* Until init has a command for this process. Whether it goes on. */
+static bool wait_for_command(struct job *job)
+{
+	uint32_t word;
+
+	while ((word = __atomic_load_n(&job->program_word, __ATOMIC_SEQ_CST)) == PROGRAM_WAITS)
+		RAW(SYS_futex, &job->program_word, FUTEX_WAIT_PRIVATE, PROGRAM_WAITS, NULL, 0);
+	return word == PROGRAM_GOES;
+}
+
+/* The descriptors that came with the command are init's. From here on each has a table of its own. */
+static long unshare_descriptors(void)
+{
+	return RAW(NR_close_range, ~0U, ~0U, CLOSE_RANGE_UNSHARE_, 0, 0);
+}
+
 void run_program(void *argument)
 {
 	struct job *job = argument;
@@ -170,6 +187,21 @@ void run_program(void *argument)
 	/* Its own process group, in front on the terminal: a stop reaches it and not init, and it is no orphaned group, whose
 	 * stops the kernel would drop, as init in the same session is its parent. */
 	RAW(SYS_setpgid, 0, 0, 0, 0, 0);
+	if (without_namespaces()) {
+		/* Ends with its init, whatever becomes of that; what it starts does not, and is init's to end. */
+		TRY_PROGRAM(job, adopt_orphans, RAW(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+		if (RAW_1(SYS_getppid) != job->init)
+			leave(125);
+		/* What it may do with files; and a fence of its own inside init's: from here on it cannot signal init. First, as that takes
+		 * long where many rules are to be copied, and no step below needs a right that it takes: the group is opened, and the
+		 * directory is opened as a path only. */
+		TRY_PROGRAM(job, program_landlock, RAW(NR_landlock_restrict_self, job->entered, 0, 0, 0, 0));
+	}
+	if (job->ahead) {
+		if (!wait_for_command(job))
+			leave(0);
+		TRY_PROGRAM(job, connect_streams, unshare_descriptors());
+	}
 	if (job->command.flags & COMMAND_TERMINAL) {
 		group = RAW_1(SYS_getpid);
 		RAW(SYS_ioctl, job->fds[0], TIOCSPGRP, &group, 0, 0);
@@ -179,12 +211,6 @@ void run_program(void *argument)
 		TRY_PROGRAM(job, enter_command_group, RAW(SYS_write, job->group, "0", 1, 0, 0));
 	TRY_PROGRAM(job, connect_streams, connect_streams(job));
 	TRY_PROGRAM(job, enter_cwd, enter_cwd(job));
-	if (without_namespaces()) {
-		/* Ends with its init, whatever becomes of that; what it starts does not, and is init's to end. */
-		TRY_PROGRAM(job, adopt_orphans, RAW(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
-		/* What it may do with files; and a fence of its own inside init's: from here on it cannot signal init. */
-		TRY_PROGRAM(job, command_landlock, RAW(NR_landlock_restrict_self, job->inner, 0, 0, 0, 0));
-	}
 	/* Limits last but one: a limit on open files must not fail the steps above. */
 	TRY_PROGRAM(job, set_limits, set_limits(&job->command));
 	reset_signals();

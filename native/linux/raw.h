@@ -22,12 +22,12 @@ static inline long raw6(long n, long a, long b, long c, long d, long e, long f)
 }
 
 /* Starts `run(argument)` in a new process on `stack_top` (16-byte aligned, growing down). `run` must not return. With
- * CLONE_PARENT_SETTID its id is written to `id` before it runs. */
+ * CLONE_PARENT_SETTID its id is written to `id` before it runs; with CLONE_CHILD_CLEARTID that is 0 again when it has left this memory. */
 static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(void *), void *argument, pid_t *id)
 {
 	long result;
 	void **top = stack_top;
-	register long r10 __asm__("r10") = 0;
+	register long r10 __asm__("r10") = (long)id;
 	register long r8 __asm__("r8") = 0;
 	register long r9 __asm__("r9") = OWN_MARK;
 	*--top = argument;
@@ -68,7 +68,7 @@ static inline long raw_clone(unsigned long flags, void *stack_top, void (*run)(v
 	register long x1 __asm__("x1") = (long)top;
 	register long x2 __asm__("x2") = (long)id;
 	register long x3 __asm__("x3") = 0;
-	register long x4 __asm__("x4") = 0;
+	register long x4 __asm__("x4") = (long)id;
 	register long x5 __asm__("x5") = OWN_MARK;
 	__asm__ volatile("svc 0\n\t"
 			 "cbnz x0, 1f\n\t"

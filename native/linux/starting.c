@@ -2,6 +2,7 @@
 #include "domains.h"
 #include "helper.h"
 #include "monitor-state.h"
+#include "socket.h"
 #include "terminals.h"
 
 #include <fcntl.h>
@@ -176,12 +177,14 @@ static size_t packet_length(const struct start_header *header)
 	return header->length > INLINE_COMMAND_BYTES ? 0 : header->length;
 }
 
-static int send_start(const struct monitor *monitor, const struct start_header *header, const void *bytes, const int *fds, int n_fds)
+static int send_start(const struct monitor *monitor, struct start_header *header, const void *bytes, const int *fds, int n_fds)
 {
 	union { struct cmsghdr header; char bytes[CMSG_SPACE(START_DESCRIPTORS * sizeof(int))]; } control = { 0 };
-	struct iovec parts[2] = { { (void *)header, sizeof *header }, { (void *)bytes, packet_length(header) } };
+	struct iovec parts[2] = { { header, sizeof *header }, { (void *)bytes, packet_length(header) } };
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE((size_t)n_fds * sizeof(int)) };
 
+	/* Of the ruleset that rides on it: a command that waited gets the newest one. */
+	header->rules_number = monitor->rules_number;
 	control.header.cmsg_level = SOL_SOCKET;
 	control.header.cmsg_type = SCM_RIGHTS;
 	control.header.cmsg_len = CMSG_LEN((size_t)n_fds * sizeof(int));
@@ -282,6 +285,20 @@ static int give_group(const struct monitor *monitor, struct running *command, co
 	return 0;
 }
 
+/* What commands may read, as the host's folders are now; and what inits prepare for later ones. */
+static int look_at_rules(struct monitor *monitor, struct failure *failure)
+{
+	int made = refresh_inner(&monitor->plan, shared.inner, failure);
+
+	if (made <= 0)
+		return made;
+	monitor->rules_number++;
+	/* Where there is no room, inits prepare what their commands cannot use, and then do without. */
+	if (send_message(monitor->forker_socket, (struct message_header){ FORKER_RULES, monitor->rules_number, 0 }, NULL, shared.inner) != 0 && !is_no_room(errno))
+		monitor->closing = true;
+	return 0;
+}
+
 void start_command(struct monitor *monitor, const struct frame *frame)
 {
 	struct start_header header = { .id = frame->id, .length = frame->length };
@@ -308,7 +325,7 @@ void start_command(struct monitor *monitor, const struct frame *frame)
 		return;
 	}
 	if (look_at_held(monitor, &failure) != 0 || take_placeholders(&monitor->held, &failure) != 0 ||
-	    ((monitor->plan.flags & PLAN_SUPERVISED) && refresh_inner(&monitor->plan, shared.inner, &failure) != 0)) {
+	    ((monitor->plan.flags & PLAN_SUPERVISED) && look_at_rules(monitor, &failure) != 0)) {
 		send_failure(monitor, frame->id, &failure);
 		return;
 	}

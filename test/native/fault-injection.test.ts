@@ -24,7 +24,7 @@ const OF_NAMESPACES = [
   'open_journal', 'unshare_namespaces', 'write_id_maps', 'make_mounts_private', 'clone_devices', 'make_tree_read_only', 'make_devices', 'bind_writable', 'bind_read_only', 'mask', 'pin', 'placeholder',
   'private_directory', 'watch', 'git_operations', 'make_mounts_shared', 'bring_up_loopback', 'forker_death_signal', 'prepare_ruleset', 'recheck', 'slave_mounts', 'mount_proc', 'protect_proc',
 ]
-const OF_SUPERVISION = ['outer_domain', 'adopt_orphans', 'refresh_rules']
+const OF_SUPERVISION = ['outer_domain', 'adopt_orphans', 'refresh_rules', 'program_landlock']
 /** Only inside bwrap. */
 const OF_BWRAP = ['check_namespaces', 'check_mounts']
 /** What bwrap does itself, or what commands that share a PID namespace have not. */
@@ -44,7 +44,7 @@ const OF_HELPERS = ['open_helper']
 const KINDS: readonly MountStep['step'][] = ['bind_writable', 'bind_read_only', 'mask', 'pin', 'placeholder', 'watch', 'private_directory']
 
 /** Steps that are taken for a command, not for the sandbox: the sandbox starts, and each of its commands fails. */
-const OF_A_COMMAND = ['decode_command', 'placeholder', 'refresh_rules', 'make_streams', 'make_command_group', 'enter_command_group', 'fork_program', 'set_limits', 'connect_streams', 'enter_cwd', 'exec']
+const OF_A_COMMAND = ['decode_command', 'placeholder', 'refresh_rules', 'make_streams', 'make_command_group', 'enter_command_group', 'fork_program', 'program_landlock', 'set_limits', 'connect_streams', 'enter_cwd', 'exec']
 
 /** How a failure is told where it is the command's own, and not the sandbox's. */
 const OUTCOMES: Readonly<Record<string, object>> = {

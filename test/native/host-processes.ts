@@ -17,6 +17,9 @@ export const processesWithArgument = (word: string): number[] => processIds().fi
 
 export const childrenOf = (pid: number): number[] => processIds().filter(each => parentOf(each) === pid)
 
+/** The launcher's child that has children; a guardian has none. */
+export const forkerOf = (monitor: number): number => childrenOf(monitor).find(child => childrenOf(child).length > 0)!
+
 /** 0 where it is gone. */
 export function parentOf(pid: number): number {
   const stat = read(`/proc/${pid}/stat`)

@@ -45,9 +45,10 @@ test.for([...ALL_RUNGS])('$name: the user has no room for descriptors on their w
   onTestFinished(() => sandbox.close())
   const neighbour = sandbox.exec(['sh', '-c', 'echo came >came; until test -e go; do sleep 0.05; done; echo went'])
   await sandbox.exec(['sh', '-c', 'until test -e came; do sleep 0.05; done'])
-  const { end } = await trace([sandbox.pid!], 'sendmsg', 'error=ETOOMANYREFS:when=1')
+  // All of them: word of new rules, which comes before where a folder has changed, is not what a command needs.
+  const { end } = await trace([sandbox.pid!], 'sendmsg', 'error=ETOOMANYREFS')
   await expect(sandbox.exec(['true'])).rejects.toMatchObject({ step: 'make_streams', errno: 'ETOOMANYREFS' })
-  end()
+  await end()
   expect(await sandbox.exec(['touch', 'go'])).toMatchObject({ exitCode: 0 })
   expect(await neighbour).toMatchObject({ exitCode: 0, stdout: 'went\n' })
 })

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
 import { ALL_RUNGS, BWRAP_IF_THERE, isSupervised, landlockAbi, onBackend, type RungVariant, startOn, SUPERVISED } from '../support/rungs.js'
-import { childrenOf, daemonising, expectNone, expectRunning, isRunning, parentOf, processesWithArgument, stateOf } from './host-processes.js'
+import { childrenOf, daemonising, expectNone, expectRunning, forkerOf, isRunning, parentOf, processesWithArgument, stateOf } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { trace, whyNoTracing } from './tracing.js'
 import { makeWorkspace, PROTECTED_NAMES, type Workspace } from './workspace.js'
@@ -17,9 +17,6 @@ beforeEach(context => { if (process.platform !== 'linux') context.skip('the laun
 let words = 0
 /** An argument that no other process has. */
 const newWord = (): string => `word-${process.pid}-${++words}`
-
-/** The child that has children; a guardian has none. */
-const forkerOf = (monitor: number): number => childrenOf(monitor).find(child => childrenOf(child).length > 0)!
 
 /** The inits that wait for commands: two, of which a sandbox that has been started has at least the first. */
 async function waitingInits(monitor: number): Promise<number[]> {
@@ -267,7 +264,7 @@ test.for([...ALL_RUNGS, ...BWRAP_IF_THERE])('$name: an init is killed when it ha
   // Each is stopped for a moment when it enters the call, too.
   await expect.poll(async () => { const before = stopped(); await sleep(200); return stopped().filter(init => before.includes(init)) }, { timeout: 20_000 }).toHaveLength(1)
   process.kill(stopped()[0]!, 'SIGKILL')
-  tracer.end()
+  await tracer.end()
   expect(await result).toMatchObject({ signal: 'SIGKILL', stdout: '' })
 })
 
