@@ -133,7 +133,7 @@ function areUsed({ own }: CacheFolders): boolean {
 }
 
 function removeSettings({ settings }: CacheFolders): void {
-  if (settings === undefined) return
+  if (settings === undefined || !existsSync(settings)) return
   for (const name of listed(settings)) rmSync(join(settings, name), { force: true })
   removeFolder(settings)
 }

@@ -57,11 +57,24 @@ export function followLinks(host: HostSnapshot, path: string, field: string, onL
 
 const posixTarget = (target: string): { start: string; names: readonly string[] } => ({ start: rootOf('linux', target), names: splitNames('linux', target) })
 
+/** What follows the links of a folder: `followLinks`, or what remembers it. */
+export type FollowFolder = (host: HostSnapshot, folder: string, field: string) => Located
+
+/** For many names of few folders of one host: each folder is followed once. */
+export function followOnce(): FollowFolder {
+  const known = new Map<string, Located>()
+  return (host, folder, field) => {
+    const found = known.get(folder) ?? followLinks(host, folder, field)
+    known.set(folder, found)
+    return found
+  }
+}
+
 /** Like `followLinks`, but a link that is the last part stays: the link itself is what is named. */
-export function followLinksToParent(host: HostSnapshot, path: string, field: string): Located {
+export function followLinksToParent(host: HostSnapshot, path: string, field: string, follow: FollowFolder = followLinks): Located {
   const { platform, files } = host
   if (path === rootOf(platform, path)) return { path, entry: files.entry(path) }
-  const parent = followLinks(host, parentOf(platform, path), field)
+  const parent = follow(host, parentOf(platform, path), field)
   const kept = spelledAsKnown(host, parent.path, lastName(platform, path), field)
   return { path: kept, entry: files.entry(kept) }
 }
@@ -106,8 +119,8 @@ function isSameFile(files: HostSnapshot['files'], path: string, entry: Entry | u
 }
 
 /** The link itself and what it leads to: one entry where `path` is not a link. */
-export function bothEnds(host: HostSnapshot, path: string, field: string): Located[] {
-  const kept = followLinksToParent(host, path, field)
+export function bothEnds(host: HostSnapshot, path: string, field: string, follow?: FollowFolder): Located[] {
+  const kept = followLinksToParent(host, path, field, follow)
   return kept.entry?.kind === 'symlink' ? [kept, followLinks(host, path, field)] : [kept]
 }
 

@@ -1,6 +1,6 @@
 // `denySecrets`: deny rules for what exists of the table in secrets.ts.
 import { SandboxError } from '../errors.js'
-import { bothEnds, followLinksToParent, type Located } from './follow-links.js'
+import { bothEnds, type FollowFolder, followLinksToParent, followOnce, type Located } from './follow-links.js'
 import { nameMatches, parseGlob } from './glob.js'
 import type { HostSnapshot } from './host-snapshot.js'
 import { absolutePath } from './named-rules.js'
@@ -14,8 +14,11 @@ import { CODEX_SECRETS, SECRET_PLACES } from './secrets.js'
 export interface SecretPlace { readonly ends: readonly Located[]; readonly open: readonly string[] }
 
 /** Looks all of the table up, once for all layers that are made of it. */
-export const secretPlaces = (host: HostSnapshot, { denySecrets }: SandboxPolicy): SecretPlace[] =>
-  denySecrets === false ? [] : places(host).map(({ path, open }) => ({ ends: locate(host, path), open }))
+export function secretPlaces(host: HostSnapshot, { denySecrets }: SandboxPolicy): SecretPlace[] {
+  if (denySecrets === false) return []
+  const follow = followOnce()
+  return places(host).map(({ path, open }) => ({ ends: locate(host, path, follow), open }))
+}
 
 /**
  * Deny rules, and read rules for the public parts inside. A place that is a link is denied at its target too. A rule of
@@ -76,9 +79,9 @@ function publicParts(host: HostSnapshot, folder: string, open: readonly string[]
 }
 
 /** A link in a circle hides nothing but itself. */
-function locate(host: HostSnapshot, path: string): Located[] {
+function locate(host: HostSnapshot, path: string, follow: FollowFolder): Located[] {
   try {
-    return bothEnds(host, path, 'denySecrets')
+    return bothEnds(host, path, 'denySecrets', follow)
   } catch (error) {
     if (!(error instanceof SandboxError && error.code === 'path_symlink_loop')) throw error
     return host.files.entry(path) === undefined ? [] : [followLinksToParent(host, path, 'denySecrets')]

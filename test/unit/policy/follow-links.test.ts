@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { bothEnds, firstMissing, followLinks, followLinksToParent } from '../../../src/policy/follow-links.js'
+import { bothEnds, firstMissing, followLinks, followLinksToParent, followOnce } from '../../../src/policy/follow-links.js'
 import { fakeHost, symlink } from '../../support/fake-host.js'
 import { macHost } from '../../support/macos-host.js'
 
@@ -36,6 +36,18 @@ test('a link that is the last part can be kept', () => {
   expect(followLinksToParent(host, '/a/abs', 'x')).toMatchObject({ path: '/a/abs', entry: { kind: 'symlink' } })
   expect(followLinksToParent(host, '/a/abs/c', 'x').path).toBe('/a/b/c')
   expect(bothEnds(host, '/a/up', 'x').map(end => end.path)).toEqual(['/a/up', '/z'])
+})
+
+test('many names of one folder: it is followed once, and each leads where it does by itself', () => {
+  const asked: string[] = []
+  const files = { ...host.files, entry: (path: string) => { asked.push(path); return host.files.entry(path) } }
+  const names = ['/a/abs/c', '/a/abs/missing', '/a/up', '/a/chain/x', '/a/chain']
+  const follow = followOnce()
+  expect(names.map(name => bothEnds({ ...host, files }, name, 'x', follow))).toEqual(names.map(name => bothEnds(host, name, 'x')))
+  asked.length = 0
+  for (const name of ['c', 'missing', 'other']) followLinksToParent({ ...host, files }, `/a/b/${name}`, 'x', follow)
+  expect(asked).toEqual(['/', '/a', '/a/b', '/a/b/c', '/a/b/missing', '/a/b/other'])
+  expect(() => followLinksToParent(host, '/a/self/x', 'write[0]', followOnce())).toThrowError(expect.objectContaining({ code: 'path_symlink_loop', field: 'write[0]' }))
 })
 
 test('the first missing part of a path', () => {
