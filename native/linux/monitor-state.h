@@ -31,7 +31,7 @@ enum {
 /* EXIT's end reasons, as frames.def has them. */
 enum end_reason { END_NONE, END_KILLED, END_HOST_CHANGED, END_MEMORY, END_PIDS };
 
-enum source_kind { SOURCE_CONTROL, SOURCE_FORKER, SOURCE_STARTS, SOURCE_REPORTS, SOURCE_WATCH, SOURCE_ACCESSES, SOURCE_KEEPER, SOURCE_STDOUT, SOURCE_STDERR, SOURCE_STDIN };
+enum source_kind { SOURCE_CONTROL, SOURCE_FORKER, SOURCE_STARTS, SOURCE_REPORTS, SOURCE_WATCH, SOURCE_ACCESSES, SOURCE_KEEPER, SOURCE_GUARDIAN, SOURCE_STDOUT, SOURCE_STDERR, SOURCE_STDIN };
 struct source { enum source_kind kind; struct running *owner; };
 
 struct stream { struct source source; int fd; uint32_t unconsumed; bool paused, large; size_t before_left; /* bytes to be sent before LEFT */ };
@@ -76,7 +76,7 @@ struct monitor {
 	struct groups groups;
 	struct frame_reader reader;
 	struct frame_queue queue;
-	struct source control_source, forker_source, starts_source, reports_source, watch_source, access_source, keeper_source;
+	struct source control_source, forker_source, starts_source, reports_source, watch_source, access_source, keeper_source, guardian_source;
 	struct running *commands;
 	struct waiting_start *first_start, **last_start;
 	uint32_t n_commands, n_limited;

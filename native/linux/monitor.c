@@ -23,6 +23,7 @@ static int open_loop(struct monitor *monitor)
 	monitor->watch_source.kind = SOURCE_WATCH;
 	monitor->access_source.kind = SOURCE_ACCESSES;
 	monitor->keeper_source.kind = SOURCE_KEEPER;
+	monitor->guardian_source.kind = SOURCE_GUARDIAN;
 	if (monitor->epoll < 0 || watch_source(monitor, EPOLL_CTL_ADD, monitor->control, EPOLLIN, &monitor->control_source) != 0 ||
 	    watch_source(monitor, EPOLL_CTL_ADD, monitor->forker_socket, EPOLLIN, &monitor->forker_source) != 0 ||
 	    watch_source(monitor, EPOLL_CTL_ADD, monitor->starts, 0, &monitor->starts_source) != 0 ||
@@ -31,6 +32,9 @@ static int open_loop(struct monitor *monitor)
 	if (monitor->held.watch.inotify >= 0 && watch_source(monitor, EPOLL_CTL_ADD, monitor->held.watch.inotify, EPOLLIN, &monitor->watch_source) != 0)
 		return -1;
 	if (monitor->around != NULL && watch_source(monitor, EPOLL_CTL_ADD, monitor->around->keeper, EPOLLIN, &monitor->keeper_source) != 0)
+		return -1;
+	/* Of a pipe's writing end, the end of its reader alone is told. */
+	if (monitor->guardian >= 0 && watch_source(monitor, EPOLL_CTL_ADD, monitor->guardian, 0, &monitor->guardian_source) != 0)
 		return -1;
 	return monitor->access_reports < 0 ? 0 : watch_source(monitor, EPOLL_CTL_ADD, monitor->access_reports, EPOLLIN, &monitor->access_source);
 }
@@ -81,6 +85,10 @@ static void handle_source(struct monitor *monitor, const struct source *source, 
 		break;
 	case SOURCE_KEEPER:
 		hear_keeper(monitor);
+		break;
+	/* It was killed: where this process is next, nobody would end the commands. */
+	case SOURCE_GUARDIAN:
+		monitor->closing = true;
 		break;
 	case SOURCE_STDIN:
 		write_stdin(monitor, command);

@@ -289,6 +289,20 @@ test('supervised: the monitor is lost, and taken away just when the forker asks 
   await sandbox.close()
 })
 
+test.for(ALL_RUNGS.filter(({ abi = FIRST_SCOPED_ABI }) => abi < FIRST_SCOPED_ABI))('$name: the guardian is killed, who would end commands without the launcher: they end with it, and later ones are refused', async variant => {
+  const { sandbox, launcher, pid } = await startSandbox(variant)
+  const word = newWord()
+  const result = sandbox.exec(daemonising(word)).catch((error: unknown) => error)
+  await expectRunning(word, 2)
+  const [guardian, ...others] = childrenOf(pid).filter(child => child !== forkerOf(pid))
+  expect(others).toEqual([])
+  process.kill(guardian!, 'SIGKILL')
+  expect(await result).toMatchObject({ code: 'launcher_lost' })
+  expect(processesWithArgument(word)).toEqual([])
+  await expectNone(launcher.processes)
+  await expect(sandbox.exec(['true'])).rejects.toMatchObject({ code: 'launcher_lost' })
+})
+
 test.for(ALL_RUNGS.filter(isSupervised))('$name: monitor and forker are killed at once, and taken away before an init has heard of it: its command ends', async (variant, context) => {
   const { sandbox, launcher, pid } = await startSandbox(variant)
   const forker = forkerOf(pid)
