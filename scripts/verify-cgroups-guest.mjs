@@ -15,6 +15,17 @@ function check(name, found, expected) {
   log(`${same ? 'ok  ' : 'FAIL'} ${name}${same ? '' : `: ${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`}`)
 }
 
+/** Looks until it is so, for as long as a slow machine may need. */
+async function until(look, expected) {
+  const end = performance.now() + 20_000
+  while (JSON.stringify(look()) !== JSON.stringify(expected) && performance.now() < end) await wait(20)
+}
+
+async function checkSoon(name, look, expected) {
+  await until(look, expected)
+  check(name, look(), expected)
+}
+
 /** As systemd delegates: the group and three of its files. */
 function delegate(path, uid) {
   for (const name of ['', '/cgroup.procs', '/cgroup.subtree_control', '/cgroup.threads']) chownSync(path + name, uid, uid)
@@ -97,15 +108,13 @@ async function limits() {
   check('no group of a command is left', groupsOf(sandbox), ['launcher'])
   await Promise.all(Array.from({ length: 50 }, () => sandbox.exec(['true'])))
   for (let i = 0; i < 200; i++) await sandbox.exec(['true'])
-  await wait(100)
-  check('none of 250 leaks', groupsOf(sandbox), ['launcher'])
+  await checkSoon('none of 250 leaks', () => groupsOf(sandbox), ['launcher'])
   check('refused below what can be held', await sandbox.exec(['true'], { limits: { memoryBytes: 1 << 20 } }).then(() => 'it ran', ({ code, field }) => ({ code, field })), { code: 'rule_not_enforceable', field: 'limits.memoryBytes' })
   const running = sandbox.exec(['sleep', '60'])
-  await wait(200)
+  await until(() => groupsOf(sandbox).length, 2)
   await sandbox.close()
   await running.catch(() => {})
-  await wait(500)
-  check('nothing is left after close', ownGroups(), [])
+  await checkSoon('nothing is left after close', ownGroups, [])
 
   await killed(createSandbox)
   for (const step of ['enter_sandbox_group', 'divide_sandbox_group', 'make_command_group', 'enter_command_group']) await failing(createSandbox, step)
@@ -121,17 +130,16 @@ async function ending(createSandbox) {
     check(`a control group ends commands, ${name}`, sandbox.enforcement.treeEnd, 'control-group')
     const abort = new AbortController()
     const running = sandbox.exec(['sh', '-c', 'setsid sh -c "trap : TERM HUP; while :; do sleep 77; done" & while :; do sleep 77; done'], { signal: abort.signal, killGraceMs: 0 })
-    await wait(500)
+    await until(sleepers, 2)
     const before = sleepers()
     abort.abort()
     const { cancelled } = await running
     check('all of a command has ended', { before, after: sleepers(), cancelled }, { before: 2, after: 0, cancelled: true })
     const last = sandbox.exec(['sh', '-c', 'setsid sleep 77 & sleep 77']).catch(error => error.code)
-    await wait(500)
+    await checkSoon('another one runs', sleepers, 2)
     process.kill(sandbox.pid, 'SIGKILL')
     check('the launcher was killed', await last, 'launcher_lost')
-    await wait(500)
-    check('its commands have ended', sleepers(), 0)
+    await checkSoon('its commands have ended', sleepers, 0)
     await sandbox.close()
   }
 }
@@ -147,7 +155,7 @@ const sleepers = () => readdirSync('/proc').filter(name => /^\d+$/.test(name)).f
 async function killed(createSandbox) {
   const sandbox = await createSandbox(options({ memoryBytes: 64 << 20 }))
   const running = sandbox.exec(['sleep', '60']).catch(error => error.code)
-  await wait(300)
+  await until(() => groupsOf(sandbox).length, 2)
   process.kill(sandbox.pid, 'SIGKILL')
   check('the launcher was killed', await running, 'launcher_lost')
   await sandbox.close()
@@ -156,8 +164,7 @@ async function killed(createSandbox) {
   const next = await createSandbox(options({ memoryBytes: 64 << 20 }))
   check('the next start removes them', ownGroups(), [`codex-sandbox-${next.pid}`])
   await next.close()
-  await wait(500)
-  check('and its own', ownGroups(), [])
+  await checkSoon('and its own', ownGroups, [])
 }
 
 async function failing(createSandbox, step) {
@@ -171,8 +178,7 @@ async function failing(createSandbox, step) {
     await sandbox.close()
     return result
   }, told)
-  await wait(300)
-  check(`${step} fails: nothing runs, nothing is left`, { outcome, marker: existsSync(`${given.cwd}/marker`), groups: ownGroups() }, { outcome: { code: 'set_up_failed', step }, marker: false, groups: [] })
+  await checkSoon(`${step} fails: nothing runs, nothing is left`, () => ({ outcome, marker: existsSync(`${given.cwd}/marker`), groups: ownGroups() }), { outcome: { code: 'set_up_failed', step }, marker: false, groups: [] })
 }
 
 async function timing(createSandbox) {
@@ -185,8 +191,7 @@ async function timing(createSandbox) {
     const ran = performance.now()
     await sandbox.close()
     log(`     ${name}: created ${(started - created).toFixed(1)} ms, a command ${((ran - started) / 100).toFixed(2)} ms, closed ${(performance.now() - ran).toFixed(1)} ms`)
-    await wait(200)
-    if (name === 'no limits') check('no group without limits', ownGroups(), [])
+    if (name === 'no limits') await checkSoon('no group without limits', ownGroups, [])
   }
 }
 

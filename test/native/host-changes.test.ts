@@ -85,6 +85,28 @@ describe('between commands', () => {
     }
   })
 
+  test.each<{ how: 'deny' | 'protect'; meanwhile: string }>([{ how: 'deny', meanwhile: '' }, { how: 'protect', meanwhile: '[core]\n' }])('the host takes the folder of a missing path ($how) away and makes another in what stands for it: closed, and open again when no command has run for a moment', async ({ how, meanwhile }) => {
+    const workspace = makeWorkspace('keys/deep')
+    const keys = join(workspace.path, 'keys')
+    const sandbox = await createSandbox({ cwd: workspace.path, policy: { mode: 'workspace-write', [how]: [how === 'deny' ? join(keys, 'deep/key') : 'keys/deep/key'] } })
+    onTestFinished(() => sandbox.close())
+    // Without it, what stands for the folder would be gone on a busy machine before the host makes something in it.
+    const running = await startCommand(sandbox, workspace, 'true')
+    renameSync(keys, join(workspace.outside, 'away'))
+    await expectHeldAgain(sandbox, keys)
+    makeRepository(join(keys, 'deep'))
+    const use = ['sh', '-c', 'cat keys/deep/config; true > keys/deep/key; true > keys/deep/other']
+    expect(await sandbox.exec(use)).toMatchObject({ stdout: meanwhile })
+    expect(Object.keys(contents(keys) as object)).toEqual(['deep'])
+    expect(contents(join(keys, 'deep'))).toEqual({ config: '[core]\n', hooks: {} })
+    running.go()
+    await running.result
+    await expectNone(() => ['.git'].filter(name => existsSync(join(workspace.path, name))))
+    expect(await sandbox.exec(use)).toMatchObject({ stdout: '[core]\n' })
+    await sandbox.close()
+    expect(contents(join(keys, 'deep'))).toEqual({ config: '[core]\n', hooks: {}, other: '' })
+  })
+
   test.each([{ there: true }, { there: false }])('the host takes the folder of several denied files away (there before: $there): commands run, cannot make them, and can use the folder when it is back', async ({ there }) => {
     const workspace = makeWorkspace('keys/deep', 'keys/deep/config')
     const keys = join(workspace.path, 'keys')
