@@ -1,4 +1,5 @@
 // `approval_policy` of config.toml: its spellings, one internal form, and which of two is narrower.
+import { isRecord } from '../policy/record.js'
 
 /** What a user may be asked about. An absent kind of an earlier spelling counts as may. */
 export const QUESTIONS = ['sandbox_approval', 'rules', 'mcp_elicitations', 'skill_approval', 'request_permissions'] as const
@@ -24,11 +25,11 @@ export const APPROVAL_WORDS = `one of ${NAMES.join(', ')}, or a table: { reject 
 export function approvalSetting(value: unknown): ApprovalSetting | undefined {
   const name = NAMES.find(each => each === value)
   if (name !== undefined) return name
-  if (!isTable(value)) return undefined
+  if (!isRecord(value)) return undefined
   const [key, ...others] = Object.keys(value)
   if (key === undefined || others.length > 0) return undefined
   const flags = value[key]
-  if (!isTable(flags) || Object.values(flags).some(flag => typeof flag !== 'boolean')) return undefined
+  if (!isRecord(flags) || Object.values(flags).some(flag => typeof flag !== 'boolean')) return undefined
   const known: readonly string[] = key === 'reject' ? REJECTABLE : QUESTIONS
   if (Object.keys(flags).some(name => !known.includes(name))) return undefined
   switch (key) {
@@ -68,4 +69,3 @@ export const sameApproval = (one: ApprovalSetting, other: ApprovalSetting): bool
   typeof one === 'string' || typeof other === 'string' ? one === other : QUESTIONS.every(question => one.asks[question] === other.asks[question])
 
 const fill = (of: (question: Question) => boolean): Record<Question, boolean> => Object.fromEntries(QUESTIONS.map(question => [question, of(question)])) as Record<Question, boolean>
-const isTable = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value)

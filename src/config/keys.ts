@@ -2,6 +2,7 @@
 import { SandboxError } from '../errors.js'
 import { parseDomainPattern } from '../policy/domain-pattern.js'
 import { expandDomains, isDomainPreset } from '../policy/domain-presets.js'
+import { isRecord } from '../policy/record.js'
 import { APPROVAL_WORDS, approvalSetting } from '../approval/approval-setting.js'
 import type { NarrowingName } from './narrowing.js'
 
@@ -110,4 +111,5 @@ export const TOP_KEYS: readonly ConfigKey[] = [
 /** Tables whose other keys are told with a proposal: a misspelt restriction must not be dropped without a word. */
 export const CLOSED_TABLES = ['sandbox_workspace_write', 'shell_environment_policy', 'network', 'permissions.network', 'network_proxy'] as const
 
-export const isTable = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+/** A date is an object too, and no table. */
+export const isTable = (value: unknown): value is Readonly<Record<string, unknown>> => isRecord(value) && !(value instanceof Date)

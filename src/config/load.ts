@@ -13,7 +13,7 @@ import { boundConfig, boundRequest, refuseMode, type RequirementChange } from '.
 import { codexHomePath } from './codex-home.js'
 import { type ConfigFile, readConfigFile } from './config-file.js'
 import { type Believed, BUILT_IN, type ConfigSandboxMode, type EffectiveConfig, hasRules, networkOf, policyOf, readEffective } from './effective.js'
-import { CONFIG_KEYS } from './keys.js'
+import { CONFIG_KEYS, isTable } from './keys.js'
 import { type CheckedLayer, checkLayer, type ConfigWarning, type LayerName } from './layer.js'
 import { decodePreference, type ManagedPreferences, managedPreferences, PREFERENCE_DOMAIN, type PreferenceKey } from './managed-preferences.js'
 import { type Merged, mergeLayers } from './merge.js'
@@ -217,19 +217,19 @@ function sessionFlags({ overrides = [], overridesFolder, cwd }: LoadConfigOption
 function mergeInto(tree: Tree, config: Readonly<Tree>): void {
   for (const [name, value] of Object.entries(config)) {
     const below = valueAt(tree, [name])
-    if (isPlainTable(value) && isPlainTable(below)) mergeInto(below, value)
-    else setAt(tree, [name], isPlainTable(value) ? copyTree(value) : value)
+    if (isTree(value) && isTree(below)) mergeInto(below, value)
+    else setAt(tree, [name], isTree(value) ? copyTree(value) : value)
   }
 }
 
-const isPlainTable = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+const isTree = (value: unknown): value is Tree => isTable(value)
 
 /** The tables of the user and those above, the stronger over the weaker, key by key. */
 function merge(own: readonly CheckedLayer[], keyPath: readonly string[]): Tree {
   const all = emptyTree()
   for (const { normal } of own) {
     const value = valueAt(normal, keyPath)
-    if (isPlainTable(value)) mergeInto(all, value)
+    if (isTree(value)) mergeInto(all, value)
   }
   return all
 }
@@ -247,7 +247,7 @@ function chooseProfile({ profile, codexHome }: LoadConfigOptions, own: readonly 
   const chooser = own.findLast(({ normal }) => normal['profile'] !== undefined)
   const name = profile ?? chooser?.normal['profile'] as string | undefined
   if (name === undefined) return undefined
-  const holders = own.filter(({ normal }) => isPlainTable(valueAt(normal, ['profiles', name])))
+  const holders = own.filter(({ normal }) => isTree(valueAt(normal, ['profiles', name])))
   const [holder] = holders
   if (holder === undefined) {
     const file = /^[\w-]+$/.test(name) ? readConfigFile(path.join(codexHome, `${name}.config.toml`), 'follow') : undefined
@@ -294,4 +294,4 @@ function showLayer(name: LayerName, at: string | undefined, config: Readonly<Tre
 /** The same tables have the same one, in whatever order they were written. */
 const fingerprint = (config: Readonly<Tree>): string => `sha256:${createHash('sha256').update(JSON.stringify(sorted(config))).digest('hex')}`
 
-const sorted = (value: unknown): unknown => isPlainTable(value) ? Object.keys(value).sort().map(key => [key, sorted(value[key])]) : Array.isArray(value) ? value.map(sorted) : value
+const sorted = (value: unknown): unknown => isTree(value) ? Object.keys(value).sort().map(key => [key, sorted(value[key])]) : Array.isArray(value) ? value.map(sorted) : value

@@ -2,6 +2,7 @@
 // version that package.json names: a test compares it with the schema of that package.
 import { SandboxError } from '../errors.js'
 import { nearestName } from '../policy/nearest-name.js'
+import { isRecord } from '../policy/record.js'
 
 /** What is said of a key that no rule of a policy stands for. */
 export interface SrtNote {
@@ -101,13 +102,13 @@ export interface SrtSettings {
 
 /** @throws SandboxError `policy_unknown_key`, `policy_invalid_value`; `field` is the key in full */
 export function readSrtSettings(input: unknown): SrtSettings {
-  if (!isObject(input)) throw invalid('settings', input, 'an object')
+  if (!isRecord(input)) throw invalid('settings', input, 'an object')
   refuseUnknown(input, '', [...new Set(SRT_KEYS.map(({ key }) => key.split('.')[0] as string))])
   const values = new Map<string, unknown>()
   for (const section of new Set(SRT_KEYS.filter(({ key }) => key.includes('.')).map(({ key }) => key.split('.')[0] as string))) {
     const given = input[section]
     if (given === undefined) continue
-    if (!isObject(given)) throw invalid(section, given, 'an object')
+    if (!isRecord(given)) throw invalid(section, given, 'an object')
     refuseUnknown(given, `${section}.`, SRT_KEYS.filter(({ key }) => key.startsWith(`${section}.`)).map(({ key }) => key.slice(section.length + 1)))
     for (const [name, value] of Object.entries(given)) values.set(`${section}.${name}`, value)
   }
@@ -137,7 +138,7 @@ const TYPES: Readonly<Record<Type, { readonly words: string; readonly holds: (va
   count:   { words: 'a whole number above 0', holds: value => Number.isSafeInteger(value) && (value as number) > 0 },
   text:    { words: 'a text that is not empty', holds: value => typeof value === 'string' && value !== '' },
   texts:   { words: 'a list of texts that are not empty', holds: value => Array.isArray(value) && value.every(each => typeof each === 'string' && each !== '') },
-  object:  { words: 'an object', holds: value => isObject(value) },
+  object:  { words: 'an object', holds: value => isRecord(value) },
   any:     { words: 'anything', holds: () => true },
 }
 
@@ -152,7 +153,7 @@ function credentials(value: unknown, key: string, naming: 'path' | 'name', known
   if (!Array.isArray(value)) throw invalid(key, value, 'a list')
   return value.map((each: unknown, index) => {
     const field = `${key}[${index}]`
-    if (!isObject(each)) throw invalid(field, each, 'an object')
+    if (!isRecord(each)) throw invalid(field, each, 'an object')
     refuseUnknown(each, `${field}.`, known)
     const { [naming]: name, mode } = each
     if (typeof name !== 'string' || name === '') throw invalid(`${field}.${naming}`, name, 'a text that is not empty')
@@ -172,5 +173,3 @@ function refuseUnknown(given: Readonly<Record<string, unknown>>, prefix: string,
 
 const invalid = (field: string, value: unknown, words: string): SandboxError =>
   new SandboxError('policy_invalid_value', { field, value: value ?? null }, { detail: `it must be ${words}`, remedy: 'See the README of @anthropic-ai/sandbox-runtime.' })
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream'
 import type { CommandApprovalOptions } from '../approval/command-approvals.js'
 import { SandboxError } from '../errors.js'
 import { DEGRADATIONS, LINUX_BACKENDS, RUNGS, WINDOWS_MODES } from '../platform/launch-plan.js'
+import { isRecord } from '../policy/record.js'
 import type { Limits } from '../policy/sandbox-policy.js'
 import type { ApprovalChoice, CommandOptions, ExecOptions, OutputOptions, SandboxOptions, SessionOptions, ShellChoice, SpawnOptions } from './options.js'
 
@@ -18,7 +19,7 @@ export const wholeNumber: Check = value => Number.isSafeInteger(value) && (value
 /** setTimeout takes no more. */
 const milliseconds: Check = value => wholeNumber(value) ?? ((value as number) < 2 ** 31 ? undefined : 'it must be less than 2^31')
 const oneOf = (...values: readonly string[]): Check => value => values.includes(value as string) ? undefined : `it must be one of ${values.join(', ')}`
-const record: Check = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'it must be an object'
+const record: Check = value => isRecord(value) ? undefined : 'it must be an object'
 const callback: Check = value => typeof value === 'function' ? undefined : 'it must be a function'
 const listOf = (...values: readonly string[]): Check => value =>
   Array.isArray(value) && value.every(each => values.includes(each as string)) ? undefined : `it must be a list of ${values.join(', ')}`

@@ -3,6 +3,7 @@ import { SandboxError } from '../errors.js'
 import type { Entry, EntryKind, FileSystemView, HostSnapshot, PlatformName, WindowsDrive, WindowsFacts } from '../policy/host-snapshot.js'
 import { foldName } from '../policy/letter-case.js'
 import { joinPath, normalizePath, separatorOf } from '../policy/path-syntax.js'
+import { isRecord } from '../policy/record.js'
 
 /**
  * The form of such a file. Paths are absolute and in the syntax of `platform`; folders above a listed path are there too.
@@ -204,5 +205,3 @@ function withFirmlinks(files: FileSystemView): FileSystemView {
   }
   return { entry: path => files.entry(near(path)), children: path => files.children(near(path)), text: path => files.text(near(path)), bytes: path => files.bytes(near(path)) }
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -41,6 +41,17 @@ def reach_memory(pid):
             if result > 0 or ctypes.get_errno() == errno.EFAULT: leak(f'call {number} reached memory of {pid}')
 `
 
+/** That, and by a descriptor of the process. */
+const REACH_PROCESS = `${REACH_MEMORY}
+def reach_process(pid):
+    try:
+        descriptor = os.pidfd_open(pid)
+        for number in range(8):
+            if syscall(438, descriptor, number, 0) >= 0: leak(f'took descriptor {number} of {pid}')
+    except (OSError, AttributeError): pass
+    reach_memory(pid)
+`
+
 /** The same by way of /proc. The numbers in fd may be listed by their owner; what they lead to may not be seen nor opened. */
 const REACH_THROUGH_PROC = `
 def reach_through_proc(pid):
@@ -106,19 +117,14 @@ for pid in [1, ${scene.notes.get('pid')}, *ancestors()]: reach_through_proc(pid)
   {
     name: 'trace processes outside', failure: 'row 19: srt#183, ptrace of a helper', needs: ['python3'],
     prepare: hostProcess,
-    attack: scene => python(`${REACH_MEMORY}
+    attack: scene => python(`${REACH_PROCESS}
 libc.ptrace.restype = ctypes.c_long
 own = os.readlink('/proc/self/ns/pid') != '${readlinkSync('/proc/self/ns/pid')}'
 if not own: leak('in the PID namespace of the host')
 for pid in ([1] if own else []) + [${scene.notes.get('pid')}]:
     for request in (16, 0x4206):
         if libc.ptrace(request, pid, None, None) == 0: leak(f'traces {pid}')
-    try:
-        descriptor = os.pidfd_open(pid)
-        for number in range(8):
-            if syscall(438, descriptor, number, 0) >= 0: leak(f'took descriptor {number} of {pid}')
-    except (OSError, AttributeError): pass
-    reach_memory(pid)
+    reach_process(pid)
 `)(scene),
     evidence: hostProcessTouched,
     can: { name: 'traces its own child', act: python(`
@@ -131,19 +137,14 @@ os.kill(child, 9)
 `) },
     supervised: {
       why: 'there is one PID namespace: what is outside has a number inside too, and so have the launcher\'s own processes',
-      attack: scene => python(`${REACH_MEMORY}${ANCESTORS}
+      attack: scene => python(`${REACH_PROCESS}${ANCESTORS}
 pids = [1, ${scene.notes.get('pid')}, *ancestors()]
 libc.ptrace.restype = ctypes.c_long
 for pid in pids:
     # Not PTRACE_ATTACH on what must not be stopped.
     for request in ((16, 0x4206) if pid == ${scene.notes.get('pid')} else (0x4206,)):
         if libc.ptrace(request, pid, None, None) == 0: leak(f'traces {pid}')
-    try:
-        descriptor = os.pidfd_open(pid)
-        for number in range(8):
-            if syscall(438, descriptor, number, 0) >= 0: leak(f'took descriptor {number} of {pid}')
-    except (OSError, AttributeError): pass
-    reach_memory(pid)
+    reach_process(pid)
 `)(scene),
     },
   },

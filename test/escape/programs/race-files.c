@@ -31,8 +31,6 @@
 
 enum { WORKERS = 3, DIRECTORY_FD = 100, FILE_FD = 101, PREFIX_BYTES = 8, EXCHANGE = 2 };
 
-/* -- What is shared by all processes -- */
-
 enum operation {
 	OPEN_WRITE, OPEN_APPEND, OPEN_EMPTY, OPEN_CREATE, OPEN_2, OPEN_PROC, CREATE_OLD, OPEN_NAMELESS, OPEN_FIFO, MAKE_DIRECTORY, MAKE_FIFO, MAKE_SYMLINK, REMOVE, REMOVE_DIRECTORY,
 	RENAME_FROM, RENAME_TO, RENAME_EXCHANGE_, LINK_FROM, LINK_TO, LINK_DESCRIPTOR, TRUNCATE, MODE, MODE_AT, MODE_DESCRIPTOR, MODE_PROC, OWNER, OWNER_AT, OWNER_DESCRIPTOR, TIMES, TIMES_OLD,
@@ -74,8 +72,6 @@ static uint64_t next_random(uint64_t *state)
 	*state ^= *state << 17;
 	return *state;
 }
-
-/* -- What changes under the calls -- */
 
 /* Eight bytes, so that one store changes the whole: `src/////config` becomes `.git////config`. The first is the attacker's own. */
 static const char PREFIXES[][PREFIX_BYTES + 1] = { "src/////", ".git////", "secret//", "outs////", "sw//////", "sl//////", "dx/in///", "./././//", ".codex//" };
@@ -171,8 +167,6 @@ static void exchange(void)
 		__atomic_add_fetch(&shared->exchanges, n, __ATOMIC_RELAXED);
 	}
 }
-
-/* -- The calls -- */
 
 /* Writes to what was opened, and tells where it is a file that may not be changed. */
 static long use(int fd)
@@ -419,8 +413,6 @@ static int run_attack(long attempts, long seconds)
 	printf("}}\n");
 	return 0;
 }
-
-/* -- Looking -- */
 
 static uint64_t hash_more(uint64_t hash, const void *bytes, size_t length)
 {

@@ -68,8 +68,6 @@ static _Noreturn void serve(const char *kind, const char *path, const char *file
 	}
 }
 
-/* -- Attacks -- */
-
 static struct sockaddr_un outside;
 static socklen_t outside_length;
 static const char *own;
@@ -217,45 +215,32 @@ static void race_address(void)
 
 static char link_path[128], link_targets[2][128];
 
-static void *flip_link(void *unused)
+/* `make` is symlink(2) or link(2). */
+static void flip_between(int (*make)(const char *, const char *))
 {
 	char next[160];
 
 	snprintf(next, sizeof next, "%s.next", link_path);
 	for (int i = 0; racing; i++) {
 		unlink(next);
-		if (symlink(link_targets[i & 1], next) == 0)
+		if (make(link_targets[i & 1], next) == 0)
 			rename(next, link_path);
 	}
-	return unused;
 }
 
-static void race_link(void)
+static void *flip_link(void *unused)
 {
-	struct sockaddr_un address;
-	socklen_t length;
-
-	snprintf(link_path, sizeof link_path, "%s/link.sock", own);
-	snprintf(link_targets[0], sizeof link_targets[0], "%s", start_inside_server());
-	snprintf(link_targets[1], sizeof link_targets[1], "%s", outside.sun_path);
-	length = make_address(&address, link_path);
-	race(flip_link, NULL, &address, length, -1);
+	flip_between(symlink);
+	return unused;
 }
 
 static void *flip_hard_link(void *unused)
 {
-	char next[160];
-
-	snprintf(next, sizeof next, "%s.next", link_path);
-	for (int i = 0; racing; i++) {
-		unlink(next);
-		if (link(link_targets[i & 1], next) == 0)
-			rename(next, link_path);
-	}
+	flip_between(link);
 	return unused;
 }
 
-static void race_hard_link(void)
+static void race_at_link_path(void *(*flip)(void *))
 {
 	struct sockaddr_un address;
 	socklen_t length;
@@ -264,7 +249,17 @@ static void race_hard_link(void)
 	snprintf(link_targets[0], sizeof link_targets[0], "%s", start_inside_server());
 	snprintf(link_targets[1], sizeof link_targets[1], "%s", outside.sun_path);
 	length = make_address(&address, link_path);
-	race(flip_hard_link, NULL, &address, length, -1);
+	race(flip, NULL, &address, length, -1);
+}
+
+static void race_link(void)
+{
+	race_at_link_path(flip_link);
+}
+
+static void race_hard_link(void)
+{
+	race_at_link_path(flip_hard_link);
 }
 
 /* The number stands for a TCP socket when it is looked at, and for a unix one when it is used. */

@@ -112,8 +112,6 @@ static long do_utimes(void) { return syscall(SYS_utimes, path, NULL); }
 static long do_futimesat(void) { return syscall(SYS_futimesat, folder, path, NULL); }
 #endif
 
-/* -- Calls whose path cannot be read, or ends nowhere -- */
-
 static long open_at(const void *address) { return syscall(SYS_openat, AT_FDCWD, address, (long)(O_WRONLY | O_CREAT), 0600L); }
 static long do_bad_address(void) { return open_at((const void *)1); }
 static long do_unterminated(void)
@@ -147,8 +145,6 @@ static long do_undumpable(void)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	return do_creat_flag();
 }
-
-/* -- From another kind of process -- */
 
 static long status_of(pid_t child)
 {
@@ -216,8 +212,6 @@ static long do_daemon(void)
 	return error == 0 ? 0 : -1;
 }
 
-/* -- Many -- */
-
 /* As Go does to its threads. Each open must come to its end, and be made once. */
 static void ignore(int signal) { (void)signal; }
 static long do_storm(void)
@@ -268,8 +262,6 @@ static long do_dying(void)
 	}
 	return 0;
 }
-
-/* -- Filters -- */
 
 static long install(unsigned long flags)
 {

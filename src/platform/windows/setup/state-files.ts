@@ -1,6 +1,7 @@
 // The files in which set-up keeps what it has made, in a folder of the Codex home that only its user may open: their names and forms. Pure.
 import { SandboxError } from '../../../errors.js'
 import type { WindowsAccount, WindowsFacts, WindowsSetUp } from '../../../policy/host-snapshot.js'
+import { isRecord } from '../../../policy/record.js'
 import { WINDOWS_MODES, type WindowsMode } from '../../launch-plan.js'
 import { isSid } from '../sid.js'
 import { isPort } from './machine-request.js'
@@ -146,7 +147,6 @@ class StateFile {
   }
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isText = (value: unknown): value is string => typeof value === 'string'
 const isNumber = (value: unknown): value is number => typeof value === 'number'
 const isAccount = (value: unknown): value is WindowsAccount => isRecord(value) && isText(value['name']) && isText(value['sid']) && isSid(value['sid'])
