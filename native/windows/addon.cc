@@ -6,7 +6,9 @@
 
 #include "access_list.h"
 #include "accounts.h"
+#include "descriptor_text.h"
 #include "elevation.h"
+#include "entry.h"
 #include "firewall.h"
 #include "groups.h"
 #include "logon_rights.h"
@@ -102,6 +104,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports.Set("unprotectSecret", Napi::Function::New(env, UnprotectSecret));
 	exports.Set("handleCount", Napi::Function::New(env, HandleCount));
 	register_machine(env, exports);
+	register_entry(env, exports);
+	register_descriptor_text(env, exports);
 	register_accounts(env, exports);
 	register_groups(env, exports);
 	register_logon_rights(env, exports);

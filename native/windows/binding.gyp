@@ -9,7 +9,7 @@
     },
   },
   'variables': {
-    'sources_of_the_addon': ['addon.cc', 'token.cc', 'access_list.cc', 'secret.cc', 'file_identity.cc', 'machine.cc', 'accounts.cc', 'account_names.cc', 'groups.cc', 'logon_rights.cc', 'logon_screen.cc', 'firewall.cc', 'objects.cc', 'elevation.cc', 'places.cc', 'read_back.cc'],
+    'sources_of_the_addon': ['addon.cc', 'token.cc', 'access_list.cc', 'secret.cc', 'file_identity.cc', 'machine.cc', 'entry.cc', 'descriptor_text.cc', 'unseen.cc', 'accounts.cc', 'account_names.cc', 'groups.cc', 'logon_rights.cc', 'logon_screen.cc', 'firewall.cc', 'firewall_rules.cc', 'objects.cc', 'elevation.cc', 'places.cc', 'read_back.cc'],
     'sources_of_the_runner': ['runner.cc', 'broker.cc', 'channel.cc', 'command.cc', 'job.cc', 'desktop.cc', 'descriptor.cc', 'terminal.cc', 'token.cc', 'secret.cc', 'read_back.cc'],
     'libraries_of_the_addon': ['advapi32.lib', 'crypt32.lib', 'ole32.lib', 'shell32.lib', 'netapi32.lib', 'userenv.lib', 'oleaut32.lib'],
     'libraries_of_the_runner': ['advapi32.lib', 'crypt32.lib', 'user32.lib'],

@@ -1,4 +1,4 @@
-// Rules of the firewall, each for one account.
+// The firewall's rules and its state, for JavaScript.
 #pragma once
 
 #include <napi.h>

@@ -2,210 +2,20 @@
 
 #include <windows.h>
 
-#include <aclapi.h>
-#include <sddl.h>
 #include <shlobj.h>
-#include <winioctl.h>
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "failure.h"
-#include "file_identity.h"
 #include "handle.h"
 #include "sid.h"
+#include "unseen.h"
 #include "values.h"
 
 namespace {
-
-/* A volume that is not ready answers with an error, and not with a window that asks for it. */
-class NoWindows {
-public:
-	NoWindows() { SetThreadErrorMode(SEM_FAILCRITICALERRORS | SEM_NOOPENFILEERRORBOX, &before_); }
-	~NoWindows() { SetThreadErrorMode(before_, nullptr); }
-	NoWindows(const NoWindows &) = delete;
-	NoWindows &operator=(const NoWindows &) = delete;
-
-private:
-	DWORD before_ = 0;
-};
-
-/* Not there, or not to be looked at by this user: no failure, but nothing. */
-bool is_unseen(DWORD error)
-{
-	switch (error) {
-	case ERROR_FILE_NOT_FOUND:
-	case ERROR_PATH_NOT_FOUND:
-	case ERROR_ACCESS_DENIED:
-	case ERROR_SHARING_VIOLATION:
-	case ERROR_NOT_READY:
-	case ERROR_INVALID_NAME:
-	case ERROR_BAD_NETPATH:
-	case ERROR_BAD_NET_NAME:
-	case ERROR_BAD_PATHNAME:
-	case ERROR_DIRECTORY:
-	case ERROR_FILENAME_EXCED_RANGE:
-	case ERROR_INVALID_DRIVE:
-	case ERROR_CANT_ACCESS_FILE:
-	case ERROR_UNRECOGNIZED_VOLUME:
-	case ERROR_DELETE_PENDING:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* So that a path is taken as it stands, however long it is. The caller has normalised it. */
-std::wstring verbatim(const std::wstring &path)
-{
-	if (path.rfind(L"\\\\?\\", 0) == 0)
-		return path;
-	return path.rfind(L"\\\\", 0) == 0 ? L"\\\\?\\UNC\\" + path.substr(2) : L"\\\\?\\" + path;
-}
-
-/* ---- lookAt ---- */
-
-/* REPARSE_DATA_BUFFER, which only the driver kit's headers have. */
-struct ReparseHead {
-	ULONG tag;
-	USHORT size, reserved;
-	USHORT substitute_offset, substitute_size, print_offset, print_size;
-};
-static_assert(sizeof(ReparseHead) == 16, "as [MS-FSCC] 2.1.2 has it");
-
-/* Of a symbolic link or junction: where it leads, as the file system has it. */
-std::wstring target_of(HANDLE file, ULONG tag)
-{
-	std::vector<BYTE> data(MAXIMUM_REPARSE_DATA_BUFFER_SIZE);
-	DWORD size = 0;
-	require(DeviceIoControl(file, FSCTL_GET_REPARSE_POINT, nullptr, 0, data.data(), static_cast<DWORD>(data.size()), &size, nullptr), "read_link");
-	auto *head = reinterpret_cast<const ReparseHead *>(data.data());
-	/* A symbolic link has four bytes of flags more than a junction. */
-	size_t names = sizeof *head + (tag == IO_REPARSE_TAG_SYMLINK ? 4 : 0);
-	size_t first = names + head->substitute_offset, count = head->substitute_size;
-	if (size < sizeof *head || head->tag != tag || first + count > size)
-		throw StepFailure("read_link", ERROR_INVALID_REPARSE_DATA);
-	return std::wstring(reinterpret_cast<const wchar_t *>(data.data() + first), count / sizeof(wchar_t));
-}
-
-/* Tags that WSL and sockets have, from [MS-FSCC] 2.1.2.1. */
-constexpr ULONG TAG_AF_UNIX = 0x80000023, TAG_LX_FIFO = 0x80000024, TAG_APP_EXEC_LINK = 0x8000001B;
-
-/* Names of EntryKind. What else stands for another file is a device: nothing is known of where it leads. */
-const char *kind_of(DWORD attributes, ULONG tag)
-{
-	if (attributes & FILE_ATTRIBUTE_REPARSE_POINT) {
-		if (tag == IO_REPARSE_TAG_SYMLINK || tag == IO_REPARSE_TAG_MOUNT_POINT)
-			return "symlink";
-		if (tag == TAG_AF_UNIX)
-			return "socket";
-		if (tag == TAG_LX_FIFO)
-			return "fifo";
-		if (IsReparseTagNameSurrogate(tag) || tag == TAG_APP_EXEC_LINK)
-			return "device";
-	}
-	return attributes & FILE_ATTRIBUTE_DIRECTORY ? "directory" : attributes & FILE_ATTRIBUTE_DEVICE ? "device" : "file";
-}
-
-/* { kind, device, inode, target?, isDirectory }, or undefined */
-Napi::Value LookAt(const Napi::CallbackInfo &info)
-{
-	auto env = info.Env();
-	auto path = verbatim(wide(info[0]));
-	NoWindows quiet;
-	Handle file(open_itself(path, FILE_READ_ATTRIBUTES));
-	if (!file) {
-		DWORD error = GetLastError();
-		if (is_unseen(error))
-			return env.Undefined();
-		throw failure(env, "look_at failed (" + std::to_string(error) + ")", "look_at", error);
-	}
-	return guarded(env, [&] {
-		FILE_ATTRIBUTE_TAG_INFO about = {};
-		require(GetFileInformationByHandleEx(file.get(), FileAttributeTagInfo, &about, sizeof about), "look_at");
-		auto identity = identity_of(file.get());
-		std::string kind = kind_of(about.FileAttributes, about.ReparseTag);
-		auto entry = Napi::Object::New(env);
-		entry.Set("kind", kind);
-		entry.Set("device", identity.device);
-		entry.Set("inode", identity.inode);
-		entry.Set("isDirectory", Napi::Boolean::New(env, (about.FileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0));
-		if (kind == "symlink")
-			entry.Set("target", text(env, target_of(file.get(), about.ReparseTag)));
-		return Napi::Value(entry);
-	});
-}
-
-/* ---- readDescriptor ---- */
-
-/* Two letters for a SID (`BA`, `LA`), or the SID itself: in full. Those that depend on a domain mean nothing elsewhere. */
-std::wstring sid_in_full(const std::wstring &written)
-{
-	const char *step = "sid_in_full";
-	return sid_text(Sid(written, step).get(), step);
-}
-
-bool is_alias(const std::wstring &sddl, size_t at)
-{
-	auto upper = [&](size_t i) { return i < sddl.size() && sddl[i] >= L'A' && sddl[i] <= L'Z'; };
-	return upper(at) && upper(at + 1);
-}
-
-/* The same descriptor with every SID in full: `O:` and `G:`, and the sixth field of each entry. */
-std::wstring in_full(const std::wstring &sddl)
-{
-	std::wstring full;
-	int depth = 0, field = 0;
-	bool quoted = false;
-	for (size_t i = 0; i < sddl.size();) {
-		wchar_t letter = sddl[i];
-		bool is_sid = false;
-		if (letter == L'"')
-			quoted = !quoted;
-		else if (!quoted && letter == L'(')
-			depth++, field = depth == 1 ? 0 : field;
-		else if (!quoted && letter == L')')
-			depth--;
-		else if (!quoted && depth == 1 && letter == L';')
-			is_sid = ++field == 5;
-		else if (depth == 0 && letter == L':' && i > 0)
-			is_sid = sddl[i - 1] == L'O' || sddl[i - 1] == L'G';
-		full += letter;
-		i++;
-		if (is_sid && is_alias(sddl, i)) {
-			full += sid_in_full(sddl.substr(i, 2));
-			i += 2;
-		}
-	}
-	return full;
-}
-
-/* SDDL, or undefined */
-Napi::Value ReadDescriptor(const Napi::CallbackInfo &info)
-{
-	auto env = info.Env();
-	auto path = verbatim(wide(info[0]));
-	NoWindows quiet;
-	Handle file(open_itself(path, READ_CONTROL));
-	DWORD error = file ? ERROR_SUCCESS : GetLastError();
-	if (!file && is_unseen(error))
-		return env.Undefined();
-	return guarded(env, [&] {
-		const char *step = "read_descriptor";
-		if (error != ERROR_SUCCESS)
-			throw StepFailure(step, error);
-		SECURITY_INFORMATION parts = OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION | LABEL_SECURITY_INFORMATION;
-		Local<PSECURITY_DESCRIPTOR> descriptor;
-		DWORD failed = GetSecurityInfo(file.get(), SE_FILE_OBJECT, parts, nullptr, nullptr, nullptr, nullptr, descriptor.out());
-		if (failed != ERROR_SUCCESS)
-			throw StepFailure(step, failed);
-		Local<LPWSTR> sddl;
-		require(ConvertSecurityDescriptorToStringSecurityDescriptorW(descriptor.get(), SDDL_REVISION_1, parts, sddl.out(), nullptr), step);
-		return Napi::Value(text(env, in_full(sddl.get())));
-	});
-}
-
-/* ---- machineFacts ---- */
 
 struct Account {
 	std::wstring name, domain, sid;
@@ -346,6 +156,4 @@ Napi::Value MachineFacts(const Napi::CallbackInfo &info)
 void register_machine(Napi::Env env, Napi::Object exports)
 {
 	exports.Set("machineFacts", Napi::Function::New(env, MachineFacts));
-	exports.Set("lookAt", Napi::Function::New(env, LookAt));
-	exports.Set("readDescriptor", Napi::Function::New(env, ReadDescriptor));
 }

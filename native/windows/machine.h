@@ -1,7 +1,7 @@
-// What a machine is like: its drives, accounts and folders, and what stands at a path. Reads only.
+// What a machine is like: its drives, its folders, and the account of this process. Reads only.
 #pragma once
 
 #include <napi.h>
 
-/* machineFacts, lookAt, readDescriptor. */
+/* machineFacts. */
 void register_machine(Napi::Env env, Napi::Object exports);
