@@ -21,7 +21,7 @@ export const ERRORS = {
   launcher_not_found:    { message: 'was not found',                                  remedy: 'Run `npm run build`, or give launcherPath.' },
   launcher_not_known:    { message: 'is not the launcher that this package was built with', remedy: 'Copy it from the package again.' },
   set_up_failed:         { message: 'failed before the command ran',                  remedy: 'Run `codex-sandbox doctor`: it tries each layer alone.' },
-  sandbox_closed:        { message: 'was used after the sandbox was closed',          remedy: 'Create a new sandbox.' },
+  sandbox_closed:        { message: 'is closed',                                      remedy: 'Create a new sandbox.' },
   launcher_lost:         { message: 'ended unexpectedly; all its commands were ended', remedy: 'Create a new sandbox.' },
   too_many_sessions:     { message: 'are the most that one sandbox may have',         remedy: 'End one of them: sandbox.sessions.list() and .kill(id).' },
   session_not_found:     { message: 'is no session of this sandbox',                  remedy: 'See sandbox.sessions.list().' },

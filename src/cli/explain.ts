@@ -27,8 +27,10 @@ export async function explain({ verb, options, words }: Arguments): Promise<numb
   const policy = resolvePolicy({ policy: await policyFromOptions(verb, options, { cwd }), cwd: options.cd === undefined ? cwd : resolve(cwd, options.cd), allowBroadRoots: true }, host)
   const access = parseAccess(word, { write: options.asWrite === true, cwd, exists: path => host.files.entry(path) !== undefined })
   const { decision, text } = explainAccess(policy, host, access)
+  const isHost = access.kind === 'read' && /^[a-z\d-]+(?:\.[a-z\d-]+)+$/i.test(word) && host.files.entry(access.path) === undefined
+  const hint = isHost ? `\n  (no file of that name is there; a host is written with its port, ${word}:443)` : ''
   const flags = decision.verdict === 'deny' && decision.remedy.flags.length > 0 ? `\n  ${decision.remedy.flags.join(' ')}` : ''
-  await print(process.stdout, `${text}${flags}\n`)
+  await print(process.stdout, `${text}${flags}${hint}\n`)
   return decision.verdict === 'allow' ? EXIT.allowed : EXIT.denied
 }
 

@@ -286,7 +286,7 @@ export class Confinements {
   }
 
   #refuseClosed(): void {
-    if (this.#closed) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: 'additionalPermissions' })
+    if (this.#closed) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: undefined })
   }
 }
 

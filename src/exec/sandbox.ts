@@ -132,9 +132,9 @@ export class Sandbox implements AsyncDisposable {
   /** Made by `createSandbox`. `first`: of commands in `plan`, where it is known already. */
   constructor(policy: ResolvedPolicy, plan: LaunchPlan, launcher: Launcher, lookAtHost: LookAtHost, recipe?: Recipe, cacheUse?: CacheUse, starter?: LauncherStarter, approved?: ApprovedCommands, first?: Environment) {
     this.sessions = new Sessions(async (argv, sessionOptions) => {
-      this.#refuseClosed(argv)
+      this.#refuseClosed()
       if (this.#approved !== undefined) await this.#approved.decide(argv, this.#folderOf(sessionOptions.cwd), sessionOptions)
-      this.#refuseClosed(argv)
+      this.#refuseClosed()
       return startSession(this.#contextFor(sessionOptions), argv, sessionOptions)
     })
     this.#caches = cacheUse
@@ -149,7 +149,7 @@ export class Sandbox implements AsyncDisposable {
       return { ...confined, lookAtHost, ...(gitLinks === undefined ? {} : { gitLinks }), judge, environment, sessions: this.sessions, shells: new ShellFinder(confined.policy, environment), requireLimits: recipe?.options.requireLimits === true }
     }, starter?.start, starter === undefined ? undefined : rules => starter.update(rules))
     this.files = makeFiles(plan.backend, () => {
-      this.#refuseClosed(['files'])
+      this.#refuseClosed()
       return this.#context
     })
   }
@@ -182,14 +182,14 @@ export class Sandbox implements AsyncDisposable {
    * what `onOutput` or a stdin source threw.
    */
   async exec<E extends Encoding = 'text'>(argv: readonly string[], options: ExecOptions<E> & ApprovalChoice = {}): Promise<ExecResult<E>> {
-    this.#refuseClosed(argv)
+    this.#refuseClosed()
     if (this.#approved === undefined) return this.#exec(argv, options)
     checkArguments(argv)
     return this.#approved.run(this, argv, this.#folderOf(options.cwd), options, (sandbox, rest) => sandbox.#exec(argv, rest))
   }
 
   async #exec<E extends Encoding>(argv: readonly string[], options: ExecOptions<E>): Promise<ExecResult<E>> {
-    this.#refuseClosed(argv)
+    this.#refuseClosed()
     const context = this.#contextFor(options)
     if (context.starting !== undefined) await context.starting
     return execCommand(context, argv, options)
@@ -197,7 +197,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** The same for a script: `bash` carries it out, or `sh` where there is no `bash`. A script that is a single plain command needs no shell and gets none. */
   async shell<E extends Encoding = 'text'>(script: string, options: ShellOptions<E> & ApprovalChoice = {}): Promise<ExecResult<E>> {
-    this.#refuseClosed([script])
+    this.#refuseClosed()
     if (this.#approved === undefined) return this.#shell(script, options)
     const { choice, rest } = takeShellChoice(script, options)
     const command = this.#context.shells.command(choice, script, rest.env?.['PATH'] !== undefined)
@@ -205,7 +205,7 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async #shell<E extends Encoding>(script: string, options: ShellOptions<E>): Promise<ExecResult<E>> {
-    this.#refuseClosed([script])
+    this.#refuseClosed()
     const context = this.#contextFor(options)
     if (context.starting !== undefined) await context.starting
     return execScript(context, script, options)
@@ -213,7 +213,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** Runs a command with streams. `exited` is its result. */
   spawn<E extends Encoding = 'text'>(argv: readonly string[], options: SpawnOptions<E> = {}): SandboxChild<E> {
-    this.#refuseClosed(argv)
+    this.#refuseClosed()
     if (this.#approved !== undefined) {
       checkArguments(argv)
       this.#approved.refuseUnasked(argv, this.#folderOf(options.cwd), options)
@@ -223,7 +223,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** The same for a script. */
   spawnShell<E extends Encoding = 'text'>(script: string, options: SpawnShellOptions<E> = {}): SandboxChild<E> {
-    this.#refuseClosed([script])
+    this.#refuseClosed()
     if (this.#approved !== undefined) {
       const { choice, rest } = takeShellChoice(script, options)
       this.#approved.refuseUnasked(this.#context.shells.command(choice, script, rest.env?.['PATH'] !== undefined), this.#folderOf(rest.cwd), rest)
@@ -253,13 +253,13 @@ export class Sandbox implements AsyncDisposable {
    * @throws SandboxError `permission_refused`, `path_not_found`, `path_too_broad` and what else the paths may be; nothing has changed then
    */
   async grant(permissions: AdditionalPermissions): Promise<Grant> {
-    this.#refuseClosed(['grant'])
+    this.#refuseClosed()
     return this.#confinements.grant(permissions)
   }
 
   /** `grant` for one folder to be read. Absolute, or relative to the policy's cwd. */
   async addReadRoot(folder: string): Promise<Grant> {
-    this.#refuseClosed(['addReadRoot'])
+    this.#refuseClosed()
     const { findWorkingDirectory } = await import('./working-directory.js')
     findWorkingDirectory(this.plan.cwd, folder, 'folder')
     return this.grant({ fileSystem: { read: [resolvePath(this.plan.cwd.path, folder)] } })
@@ -272,7 +272,7 @@ export class Sandbox implements AsyncDisposable {
    * @throws SandboxError `option_invalid`, `policy_invalid_value`; nothing has changed then
    */
   async updateNetwork(rules: NetworkUpdate): Promise<void> {
-    this.#refuseClosed(['updateNetwork'])
+    this.#refuseClosed()
     if (this.#starter === undefined || this.policy.network !== 'proxied') {
       throw new SandboxError('option_invalid', { field: 'updateNetwork', value: this.policy.network }, { detail: `the network is ${this.policy.network}, which no list of hosts changes`, remedy: 'Create the sandbox with network: "proxied", or with allowedDomains.' })
     }
@@ -289,12 +289,12 @@ export class Sandbox implements AsyncDisposable {
    * @throws SandboxError `port_taken`, `option_invalid`
    */
   async expose(port: number, options: ExposeOptions = {}): Promise<ExposedPort> {
-    this.#refuseClosed(['expose'])
+    this.#refuseClosed()
     const { exposePort } = await import('./expose.js')
     const exposed = await exposePort(port, options, () => this.#confinements.all)
     this.#exposed.add(exposed)
     if (this.#closed !== undefined) await exposed.close()
-    this.#refuseClosed(['expose'])
+    this.#refuseClosed()
     return exposed
   }
 
@@ -330,7 +330,7 @@ export class Sandbox implements AsyncDisposable {
     return this.#confinements.for(options?.additionalPermissions, options?.network)
   }
 
-  #refuseClosed(argv: readonly string[]): void {
-    if (this.#closed !== undefined) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: Array.isArray(argv) ? argv[0] : argv })
+  #refuseClosed(): void {
+    if (this.#closed !== undefined) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: undefined })
   }
 }

@@ -17,7 +17,7 @@ export function startOutcome({ step, errno, path }: StartFailure, command: Comma
     case 'enter_cwd':      return cwdError(command.cwd.path, errno)
     case 'recheck':        return new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) }, { detail: 'it is no longer what it was when the sandbox was made', remedy: 'Create a new sandbox.' })
     case 'launcher_lost':  return new SandboxError('launcher_lost', { step: 'launcher', errno })
-    case 'sandbox_closed': return new SandboxError('sandbox_closed', { field: 'sandbox', value: program })
+    case 'sandbox_closed': return new SandboxError('sandbox_closed', { field: 'sandbox', value: undefined })
     default:               return new SandboxError('set_up_failed', { step, errno, ...(path === undefined ? {} : { path }) }, EXHAUSTED[errno])
   }
 }

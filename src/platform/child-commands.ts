@@ -9,8 +9,8 @@ export class ChildCommands {
   #closed = false
 
   /** @throws SandboxError `sandbox_closed` after `close` */
-  refuseWhenClosed(command: CommandPlan): void {
-    if (this.#closed) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: command.argv[0] })
+  refuseWhenClosed(): void {
+    if (this.#closed) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: undefined })
   }
 
   start(command: CommandPlan, handlers: CommandHandlers, options: ChildOptions): RunningCommand {

@@ -53,7 +53,7 @@ class UnconfinedLauncher implements Launcher {
   }
 
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand {
-    this.#commands.refuseWhenClosed(command)
+    this.#commands.refuseWhenClosed()
     if (command.terminal !== undefined) {
       throw new SandboxError('option_invalid', { field: 'tty', value: command.terminal }, { detail: 'there is no terminal without a sandbox', remedy: 'Leave it out, or choose another mode.' })
     }

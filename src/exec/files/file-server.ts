@@ -125,7 +125,7 @@ export class FileServer implements CommandHandlers, Cancellable {
   onFailed({ step, errno, path }: StartFailure): void {
     const place = { step, errno, ...(path === undefined ? {} : { path }) }
     this.#end(
-      step === 'sandbox_closed' ? new SandboxError('sandbox_closed', { field: 'sandbox', value: 'files' })
+      step === 'sandbox_closed' ? new SandboxError('sandbox_closed', { field: 'sandbox', value: undefined })
       : step === 'launcher_lost' ? new SandboxError('launcher_lost', { step: 'launcher', errno })
       : new SandboxError('set_up_failed', place, EXHAUSTED[errno] ?? (step === 'exec' ? UNREADABLE : undefined)),
     )

@@ -36,7 +36,7 @@ export class SeatbeltLauncher implements Launcher {
   }
 
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand {
-    this.#commands.refuseWhenClosed(command)
+    this.#commands.refuseWhenClosed()
     if (command.helper === true) throw new SandboxError('platform_unsupported', { field: 'helper', value: command.argv[1] }, { detail: 'only the launcher of Linux has such programs' })
     const early = earlyFailure(command)
     if (early !== undefined) return failedCommand(early, handlers)

@@ -122,7 +122,7 @@ class WindowsLauncher implements Launcher {
 
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand {
     if (this.#state === 'gone') throw this.#lostError()
-    if (this.#state !== 'ready') throw new SandboxError('sandbox_closed', { field: 'sandbox', value: command.argv[0] })
+    if (this.#state !== 'ready') throw new SandboxError('sandbox_closed', { field: 'sandbox', value: undefined })
     if (command.helper === true) throw new SandboxError('platform_unsupported', { field: 'helper', value: command.argv[1] }, { detail: 'only the launcher of Linux has such programs' })
     const id = this.#commands.freeId()
     const frame = this.#frameOf(id, command)

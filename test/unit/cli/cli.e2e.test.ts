@@ -261,6 +261,7 @@ describe('explain', () => {
     { name: 'a denied write',        words: ['--write', '/etc/hostname'],              code: 1, says: 'To allow: add "/etc/hostname" to write.\n  --write /etc/hostname\n' },
     { name: 'a write that a folder allows', words: ['--write', '--add-dir', '/etc', '/etc/x'], code: 0, says: 'allowed' },
     { name: 'a host',                words: ['example.org:443'],                       code: 1, says: 'the network is off' },
+    { name: 'a host without its port, which is read as a file', words: ['example.org'],    code: 0, says: '\n  (no file of that name is there; a host is written with its port, example.org:443)\n' },
     { name: 'a host with the network on', words: ['--network', 'open', 'example.org:443'], code: 0, says: 'allowed' },
   ])('$name: $code', ({ words, code, says }) => {
     expect(cli(['explain', ...words])).toMatchObject({ code, stdout: expect.stringContaining(says), stderr: '' })

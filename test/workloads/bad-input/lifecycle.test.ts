@@ -46,7 +46,7 @@ test('close ends what runs; a command after it and a second close are no surpris
   expect(await child.exited).toMatchObject({ signal: 'SIGKILL', cancelled: true })
   await Promise.all(closed)
   await sandbox.close()
-  expect(await failureOf(() => sandbox.exec(['true']))).toMatchObject({ code: 'sandbox_closed' })
+  expect(await failureOf(() => sandbox.exec(['true']))).toMatchObject({ code: 'sandbox_closed', message: 'sandbox is closed. Create a new sandbox.' })
   expect(await failureOf(async () => sandbox.spawn(['true']))).toMatchObject({ code: 'sandbox_closed' })
   await expectNone(launcher.processes)
 })

@@ -68,7 +68,7 @@ class BwrapLauncher implements Launcher {
 
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand {
     if (this.#lost !== undefined) throw this.#lost
-    if (this.#closed !== undefined) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: command.argv[0] })
+    if (this.#closed !== undefined) throw new SandboxError('sandbox_closed', { field: 'sandbox', value: undefined })
     const turn = this.#turn ?? this.#begin()
     clearTimeout(turn.idle)
     turn.running++

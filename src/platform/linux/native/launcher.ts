@@ -156,7 +156,7 @@ class NativeLauncher implements Launcher {
 
   run(command: CommandPlan, handlers: CommandHandlers): RunningCommand {
     if (this.#state === 'gone') throw this.#lostError()
-    if (this.#state !== 'ready') throw new SandboxError('sandbox_closed', { field: 'sandbox', value: command.argv[0] })
+    if (this.#state !== 'ready') throw new SandboxError('sandbox_closed', { field: 'sandbox', value: undefined })
     const frame = encodeCommand(command, this.#encoded(command.env), FRAME_HEADER_BYTES)
     if (frame.length > LARGEST_FRAME_BYTES) throw new SandboxError('arguments_too_large', { field: 'argv', value: `${frame.length} bytes` })
 
