@@ -4,6 +4,7 @@
 
 #include <linux/futex.h>
 #include <sched.h>
+#include <sys/wait.h>
 
 enum { LOOK_NS = 20 * 1000 * 1000 };
 
@@ -72,6 +73,10 @@ long start_program(struct job *job)
 	/* So was its command, which counts as one whose program was killed. */
 	if (job->ahead && say_to_program(job, PROGRAM_LEAVES))
 		return process;
+	/* It has left this memory, but may be a process a moment longer: until it is none, it would count as one that the command started. There
+	 * is no other child yet. */
+	while (job->ahead && RAW(SYS_wait4, -1, NULL, __WALL, NULL, 0) > 0)
+		;
 	job->ahead = false;
 	job->failed_step = -1;
 	job->entered = job->inner;

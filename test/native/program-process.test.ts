@@ -3,12 +3,13 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
 import { ALL_RUNGS, BWRAP_IF_THERE, isSupervised, type RungVariant, startOn, SUPERVISED } from '../support/rungs.js'
-import { childrenOf, expectNone, expectRunning, forkerOf, isRunning, processesWithArgument } from './host-processes.js'
+import { childrenOf, expectNone, expectRunning, forkerOf, isRunning, processesWithArgument, stateOf } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
-import { trace, whyNoTracing } from './tracing.js'
+import { holdEnd, trace, whyNoTracing } from './tracing.js'
 import { makeWorkspace, PROTECTED_NAMES, type Workspace } from './workspace.js'
 
 beforeEach(context => { if (process.platform !== 'linux') context.skip('the launcher is for Linux') })
@@ -97,6 +98,20 @@ describe.each(VARIANTS)('$name: the process that waits for a command', variant =
     const child = started.sandbox.spawn(['sh', '-c', 'test -t 0 && echo from the terminal > /dev/tty'], { tty: true })
     const [output, { exitCode }] = await Promise.all([text(child.stdout), child.exited])
     expect({ output, exitCode }).toEqual({ output: 'from the terminal\r\n', exitCode: 0 })
+  })
+
+  test('is nothing that a command left which did not need it, however long it takes to be gone', async context => {
+    const reason = whyNoTracing()
+    if (reason !== undefined) context.skip(reason)
+    const started = await start(variant)
+    const before = await expectWaiting(started)
+    const holders = await Promise.all(before.map(holdEnd))
+    const child = started.sandbox.spawn(['true'], { tty: true })
+    child.stdout.resume()
+    await expect.poll(() => before.some(pid => stateOf(pid) === 'Z'), { timeout: 20_000 }).toBe(true)
+    await sleep(300)
+    for (const { end } of holders) end()
+    expect(await child.exited).toMatchObject({ exitCode: 0, ended: [] })
   })
 })
 
