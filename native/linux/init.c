@@ -180,10 +180,12 @@ static void pass_on(struct job *job, long program)
 
 static const uint64_t AWAITED = 1ULL << (SIGCHLD - 1) | 1ULL << (FORWARD_SIGNAL - 1) | 1ULL << (ORPHAN_SIGNAL - 1);
 
-/* Only without PID namespaces, where the kernel alone sends that signal: the monitor ends everything then, unless it is gone as well. In one, any
- * process of the command can send it, and the command would count as one that succeeded. */
-static _Noreturn void end_without_forker(const struct job *job)
+/* After ORPHAN_SIGNAL, which others can send as well (in a PID namespace the command, without one the user's other processes), and the command would
+ * count as one that succeeded. The monitor ends everything then, unless it is gone as well. */
+static void end_without_forker(const struct job *job)
 {
+	if (!is_without_forker())
+		return;
 	end_what_is_left(job);
 	leave(0);
 }
@@ -198,7 +200,7 @@ static long wait_for(struct job *job, long program)
 
 		if (signal == FORWARD_SIGNAL)
 			pass_on(job, program);
-		if (signal == ORPHAN_SIGNAL && without_namespaces())
+		if (signal == ORPHAN_SIGNAL)
 			end_without_forker(job);
 		if (signal != SIGCHLD)
 			continue;
@@ -240,8 +242,7 @@ static void wait_for_rest(struct job *job)
 			}
 			break;
 		case ORPHAN_SIGNAL:
-			if (without_namespaces())
-				end_without_forker(job);
+			end_without_forker(job);
 		}
 	}
 }

@@ -17,6 +17,12 @@ static inline bool without_namespaces(void)
 	return shares_processes(shared.plan);
 }
 
+/* The kernel gives an orphan its new parent before it sends the signal that says so. In a PID namespace init goes with the forker. */
+static inline bool is_without_forker(void)
+{
+	return without_namespaces() && RAW_1(SYS_getppid) != shared.forker;
+}
+
 static inline _Noreturn void leave(int code)
 {
 	for (;;)

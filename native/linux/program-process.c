@@ -32,10 +32,7 @@ static pid_t program_process(struct job *job)
 /* Its program is not to run any more. */
 static bool is_to_end(struct job *job)
 {
-	uint64_t waiting = 0;
-
-	RAW(SYS_rt_sigpending, &waiting, sizeof waiting, 0, 0, 0);
-	return (waiting & 1ULL << (ORPHAN_SIGNAL - 1)) || (__atomic_load_n(&job->signals, __ATOMIC_SEQ_CST) & 1ULL << (SIGKILL - 1));
+	return is_without_forker() || (__atomic_load_n(&job->signals, __ATOMIC_SEQ_CST) & 1ULL << (SIGKILL - 1));
 }
 
 /* Says a word to the process that waits for its command, and waits until it has become the program, or is gone: the kernel clears its
