@@ -94,7 +94,6 @@ struct landlock_path_beneath_attr_ { uint64_t allowed_access; int32_t parent_fd;
 #define SECCOMP_SET_MODE_FILTER_ 1
 #define SECCOMP_FILTER_FLAG_NEW_LISTENER_ (1UL << 3)
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV_ (1UL << 5)
-#define SECCOMP_ADDFD_FLAG_SEND_ 2
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS_ 0x40082104UL	/* _IOW('!', 4, __u64) */
 
 #define PIDFD_THREAD_ 0x80	/* O_EXCL */

@@ -68,24 +68,23 @@ bool still_waits(const struct call *call)
 	return ask_kernel(SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
+/* Not with SECCOMP_ADDFD_FLAG_SEND, which answers in one: where this process is stopped or frozen before the caller has taken the descriptor
+ * (SIGSTOP, a container that is paused, a machine that goes to sleep), the kernel takes it back, and the caller is told descriptor 0. */
 struct answer answer_with_descriptor(const struct call *call, int fd, bool close_on_exec)
 {
-	struct seccomp_notif_addfd add = { .id = call->id, .flags = SECCOMP_ADDFD_FLAG_SEND_, .srcfd = (uint32_t)fd, .newfd_flags = close_on_exec ? O_CLOEXEC : 0 };
+	struct seccomp_notif_addfd add = { .id = call->id, .srcfd = (uint32_t)fd, .newfd_flags = close_on_exec ? O_CLOEXEC : 0 };
+	int number = ask_kernel(SECCOMP_IOCTL_NOTIF_ADDFD, &add);
 
-	if (ask_kernel(SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0)
-		return (struct answer){ .kind = ANSWER_GIVEN };
-	/* The call still waits, unless its caller died (ENOENT): an answer to nobody is dropped by the kernel. */
-	return give_result(-errno);
+	/* Where its caller died (ENOENT), an answer to nobody is dropped by the kernel. */
+	return give_result(number >= 0 ? number : -errno);
 }
 
 struct answer hand_descriptor_over(const struct call *call, int fd, bool close_on_exec)
 {
-	struct seccomp_notif_addfd add = { .id = call->id, .srcfd = (uint32_t)fd, .newfd_flags = close_on_exec ? O_CLOEXEC : 0 };
-	int number = ask_kernel(SECCOMP_IOCTL_NOTIF_ADDFD, &add);
-	long result = number >= 0 ? number : -errno;
+	struct answer answer = answer_with_descriptor(call, fd, close_on_exec);
 
 	close(fd);
-	return give_result(result);
+	return answer;
 }
 
 static const struct handled_call *row_of(int number)
@@ -97,8 +96,6 @@ static void send_answer(const struct call *call, struct answer answer)
 {
 	struct seccomp_notif_resp response = { .id = call->id };
 
-	if (answer.kind == ANSWER_GIVEN)
-		return;
 	if (answer.kind == ANSWER_CONTINUE)
 		response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 	else if (answer.result < 0)

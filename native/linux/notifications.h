@@ -21,7 +21,6 @@ struct call {
 enum answer_kind {
 	ANSWER_RESULT,		/* the call returns `result`: a value, or -errno */
 	ANSWER_CONTINUE,	/* the kernel carries the call out, under every rule that holds for the caller */
-	ANSWER_GIVEN,		/* the handler has answered already (answer_with_descriptor) */
 	ANSWER_LATER,		/* it turned out that the call may block: `later(call, state)` answers it beside the others */
 };
 struct answer {

@@ -227,7 +227,7 @@ struct answer make_socket(const struct call *call)
 	pthread_cond_signal(&state.watched);
 	pthread_mutex_unlock(&state.lock);
 	answer = answer_with_descriptor(call, fd, (type & SOCK_CLOEXEC) != 0);
-	if (answer.kind == ANSWER_GIVEN)
+	if (answer.result >= 0)
 		return answer;
 	/* It has no owner. */
 	pthread_mutex_lock(&state.lock);

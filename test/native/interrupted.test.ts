@@ -1,6 +1,9 @@
 // What the kernel interrupts, or has no room for at the moment, is tried again.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { ALL_RUNGS, isSupervised, startOn } from '../support/rungs.js'
+import { ALL_RUNGS, isSupervised, startOn, SUPERVISED, SUPERVISED_BEFORE } from '../support/rungs.js'
 import { ownLauncher } from './own-launcher.js'
 import { trace, whyNoTracing } from './tracing.js'
 import { makeWorkspace } from './workspace.js'
@@ -51,4 +54,32 @@ test.for([...ALL_RUNGS])('$name: the user has no room for descriptors on their w
   await end()
   expect(await sandbox.exec(['touch', 'go'])).toMatchObject({ exitCode: 0 })
   expect(await neighbour).toMatchObject({ exitCode: 0, stdout: 'went\n' })
+})
+
+test.for([SUPERVISED, SUPERVISED_BEFORE])('$name: the launcher is stopped again and again, as in a container that is paused: each file and each socket has a descriptor of its own', async variant => {
+  const workspace = makeWorkspace()
+  const sandbox = await startOn(variant, { cwd: workspace.path })
+  onTestFinished(() => sandbox.close())
+  const script = `
+import os, socket
+opens = wrong = 0
+while not os.path.exists('over'):
+  fd = os.open('file', os.O_CREAT | os.O_RDWR)
+  made = socket.socket(socket.AF_UNIX)
+  opens += 1
+  wrong += fd < 3
+  wrong += made.fileno() < 3
+  for each in [fd, made.detach()]:
+    if each > 2: os.close(each)
+print(opens > 100, wrong)
+`
+  const running = sandbox.exec(['python3', '-c', script])
+  for (let i = 0; i < 400; i++) {
+    process.kill(sandbox.pid!, 'SIGSTOP')
+    await pause(0)
+    process.kill(sandbox.pid!, 'SIGCONT')
+    await pause(1)
+  }
+  writeFileSync(join(workspace.path, 'over'), '')
+  expect(await running).toMatchObject({ exitCode: 0, stdout: 'True 0\n' })
 })
