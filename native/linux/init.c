@@ -276,7 +276,7 @@ static void prepare(struct job *job)
 	TRY(job, command_landlock, restrict_files(job));
 	TRY(job, command_seccomp, install_filter());
 	TRY(job, own_session, RAW_1(SYS_setsid));
-	RAW(SYS_umask, shared.umask, 0, 0, 0, 0);
+	RAW_MARKED(SYS_umask, shared.umask, 0, 0, 0, 0);
 	/* Descriptors last: the ruleset and the forker's own are used above, and the limit may be below their numbers. */
 	TRY(job, keep_descriptors, keep_own_descriptors());
 	job->kept = true;

@@ -45,6 +45,7 @@ static struct {
 	pthread_cond_t changed;
 	bool receiving;
 	int idle, threads, n_blocked[KINDS], n_reserved[KINDS];	/* the latter are among the former */
+	int n_beside;			/* calls in the middle of such work, and those that wait for a thread */
 	struct waiting *first[KINDS], **last[KINDS];
 	struct blocked blocked[KINDS * MOST_AT_ONCE];
 	struct timespec looked;
@@ -154,6 +155,7 @@ static struct blocked *begin_work(const struct work *work)
 	*blocked = (struct blocked){ true, reserved, work->kind, work->command, work->call.id, pthread_self() };
 	__atomic_add_fetch(&state.n_reserved[work->kind], reserved, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&state.n_blocked[work->kind], 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&state.n_beside, 1, __ATOMIC_RELAXED);
 	return blocked;
 }
 
@@ -168,6 +170,7 @@ static void carry_out(const struct work *work, struct blocked *blocked)
 	blocked->busy = false;
 	__atomic_sub_fetch(&state.n_reserved[work->kind], blocked->reserved, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&state.n_blocked[work->kind], 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&state.n_beside, 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&state.lock);
 }
 
@@ -231,6 +234,7 @@ static struct blocked *leave_receiving(struct work *work)
 		pthread_cond_signal(&state.changed);
 	} else if (state.threads > 1 && (waiting = malloc(sizeof *waiting)) != NULL) {
 		*waiting = (struct waiting){ NULL, *work };
+		__atomic_add_fetch(&state.n_beside, 1, __ATOMIC_RELAXED);
 		*state.last[work->kind] = waiting;
 		state.last[work->kind] = &waiting->next;
 	} else {
@@ -242,26 +246,43 @@ static struct blocked *leave_receiving(struct work *work)
 	return blocked;
 }
 
+enum received { RECEIVED, NOTHING, OVER };
+
+/* The next call. While others are carried out beside, it comes back at least each second to look at them (NOTHING). Otherwise it waits in the
+ * kernel's own call: one less for each. OVER: the last process with the filter is gone. */
+static enum received receive_one(struct seccomp_notif *notification)
+{
+	struct pollfd polled = { .fd = state.listener, .events = POLLIN };
+	bool any_beside = __atomic_load_n(&state.n_beside, __ATOMIC_RELAXED) > 0, failed;
+	int n = any_beside ? poll(&polled, 1, LOOK_MS) : 1;
+
+	if (any_beside)
+		look_at_blocked();
+	if (n <= 0)
+		return NOTHING;
+	if (polled.revents & (POLLHUP | POLLERR))
+		return OVER;
+	*notification = (struct seccomp_notif){ 0 };
+	failed = ioctl(state.listener, SECCOMP_IOCTL_NOTIF_RECV, notification) != 0;
+	/* ENOENT: the caller died meanwhile; or all did (since 6.11: before, nobody is told, nor need be: this process ends with the forker). */
+	if (failed && errno == ENOENT && poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLERR)))
+		return OVER;
+	return failed ? NOTHING : RECEIVED;
+}
+
 /* Receives until there is work that this thread should carry out beside the others. Returns NULL where the last process with the
  * filter is gone. */
 static struct blocked *receive(struct work *work)
 {
-	struct pollfd polled = { .fd = state.listener, .events = POLLIN };
 	struct blocked *blocked = NULL;
 
 	while (blocked == NULL) {
-		struct seccomp_notif notification = { 0 };
-		bool any_blocked = __atomic_load_n(&state.n_blocked[BY_ROW], __ATOMIC_RELAXED) + __atomic_load_n(&state.n_blocked[BY_LOOK], __ATOMIC_RELAXED) > 0;
-		int n = poll(&polled, 1, any_blocked ? LOOK_MS : -1);
+		struct seccomp_notif notification;
+		enum received received = receive_one(&notification);
 
-		if (any_blocked)
-			look_at_blocked();
-		if (n <= 0)
-			continue;
-		if (polled.revents & (POLLHUP | POLLERR))
+		if (received == OVER)
 			return NULL;
-		/* ENOENT: the caller died meanwhile. */
-		if (ioctl(state.listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) != 0)
+		if (received == NOTHING)
 			continue;
 		*work = (struct work){ .call = { .id = notification.id, .thread = (pid_t)notification.pid, .number = notification.data.nr }, .kind = BY_ROW };
 		for (int i = 0; i < 6; i++)
@@ -299,6 +320,7 @@ static struct blocked *take_turn(struct work *work)
 		*work = waiting->work;
 		free(waiting);
 		blocked = begin_work(work);
+		__atomic_sub_fetch(&state.n_beside, 1, __ATOMIC_RELAXED);	/* it does not wait any more */
 	} else {
 		state.receiving = true;
 	}

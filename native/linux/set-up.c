@@ -291,7 +291,7 @@ static int set_up_supervised(struct monitor *monitor, struct failure *failure)
 		return fail(failure, STEP_compile_landlock_rules, NULL);
 	if (enter_outer_domain(&monitor->plan, rules, &domains, failure) != 0)
 		return -1;
-	prepare_supervising(&monitor->plan, rules);
+	prepare_supervising(&monitor->plan, rules, shared.umask);
 	shared.inner = domains.inner;
 	shared.fence = domains.fence;
 	if (!signals_are_fenced(&monitor->plan) && (INJECTED(start_guardian) || (monitor->guardian = start_guardian_of(monitor)) < 0))

@@ -3,6 +3,7 @@
 #include "helper.h"
 #include "monitor-state.h"
 #include "socket.h"
+#include "supervise.h"
 #include "terminals.h"
 
 #include <fcntl.h>
@@ -165,7 +166,8 @@ static struct running *new_command(struct monitor *monitor, uint32_t id, const s
 	command->pids = head->flags & COMMAND_GROUP_PIDS ? 0 : head->pids;
 	command->next = monitor->commands;
 	monitor->commands = command;
-	monitor->n_commands++;
+	if (monitor->n_commands++ == 0)
+		expect_first_umask();
 	if (command->memory_bytes != 0 || command->pids != 0)
 		monitor->n_limited++;
 	return command;

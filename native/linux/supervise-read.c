@@ -4,11 +4,14 @@
 #include "caller.h"
 #include "file-systems.h"
 #include "listed-folders.h"
+#include "paths.h"
 #include "shared-memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool lies_in_listed_folder(const struct place *place)
 {
@@ -40,6 +43,29 @@ static bool is_kernels_to_read(const char *path, uint64_t flags)
 	return !reads_are_judged_in_roots() && !reads_are_observed() && (flags & (O_DIRECTORY | O_NOFOLLOW)) == O_NOFOLLOW && strstr(path, "shm") == NULL;
 }
 
+/* An ordinary folder in a place where the kernel judges by itself, which most are. Nothing is decided by what this finds but whether to look
+ * more closely: the kernel goes the way again, under commands' own domain. So it may go by the path as it is, and ask of nobody whether the
+ * caller is still there. Of what cannot be opened the other look knows more. */
+static bool is_ordinary_folder(const struct call *call, int directory_fd, const char *path, uint64_t flags)
+{
+	char way[40 + PATH_MAX], found[PATH_MAX];
+	struct stat status;
+	int fd, start = 0;
+	bool ordinary;
+
+	if (reads_are_judged_in_roots() || reads_are_observed() || !(flags & O_DIRECTORY) || is_at_or_below(path, "/proc") || is_at_or_below(path, "/dev"))
+		return false;
+	if (path[0] != '/')
+		start = directory_fd == AT_FDCWD ? sprintf(way, "/proc/%d/cwd/", call->thread) : sprintf(way, "/proc/%d/fd/%d/", call->thread, directory_fd);
+	strcpy(way + start, path);
+	fd = openat(AT_FDCWD, way, O_PATH | O_DIRECTORY | O_CLOEXEC | (int)(flags & O_NOFOLLOW));
+	if (fd < 0)
+		return false;
+	ordinary = fstat(fd, &status) == 0 && !is_listed_folder(&status) && path_of(fd, found) > 0 && found[0] == '/' && !is_shared_memory(found) && effect_at(get_rules(), found) != EFFECT_DENY;
+	close(fd);
+	return ordinary;
+}
+
 /* Not a mistake of the caller's, nor what depends on who opens it. */
 static bool may_be_opened(const struct place *place, uint64_t flags)
 {
@@ -58,7 +84,7 @@ struct answer supervise_read(const struct call *call, int directory_fd, uint64_t
 	/* The kernel says what is wrong with it. */
 	if (length < 0)
 		return answer;
-	answer.nothing_to_tell = is_kernels_to_read(path, flags);
+	answer.nothing_to_tell = is_kernels_to_read(path, flags) || is_ordinary_folder(call, directory_fd, path, flags);
 	if (answer.nothing_to_tell)
 		return answer;
 	result = go_to_copied(&place, call, directory_fd, path, flags & O_NOFOLLOW ? 0 : WAY_FOLLOW);

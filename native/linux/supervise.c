@@ -9,11 +9,31 @@
 #include <unistd.h>
 
 static const struct plan *plan;
+static mode_t first_umask;		/* with which each command begins */
+static bool umasks_differ;		/* may; set by the thread that receives, and unset by the one that starts commands */
 
-void prepare_supervising(const struct plan *its_plan, struct supervised_rules *rules)
+void prepare_supervising(const struct plan *its_plan, struct supervised_rules *rules, mode_t umask_of_commands)
 {
 	plan = its_plan;
+	first_umask = umask_of_commands;
 	set_rules(rules);
+}
+
+void expect_first_umask(void)
+{
+	__atomic_store_n(&umasks_differ, false, __ATOMIC_RELAXED);
+}
+
+/* Where no command has set another, none need be asked for its own: /proc takes as long for that as the rest of making a file. The call has
+ * not been carried out yet, and what its process makes after it comes here after it. */
+static struct answer notice_umask(const struct call *call)
+{
+	struct answer answer = let_continue();
+
+	if ((call->arguments[0] & 0777) != first_umask)
+		__atomic_store_n(&umasks_differ, true, __ATOMIC_RELAXED);
+	answer.nothing_to_tell = true;
+	return answer;
 }
 
 bool truncation_is_covered(void)
@@ -79,7 +99,7 @@ bool is_closed_elsewhere(const struct place *place)
 
 void begin_making(const struct call *call)
 {
-	umask(umask_of(call->thread));
+	umask(__atomic_load_n(&umasks_differ, __ATOMIC_RELAXED) ? umask_of(call->thread) : first_umask);
 }
 
 /* The launcher's own files have the modes that it names. */
@@ -90,6 +110,7 @@ void end_making(void)
 
 static const struct handled_call FILE_CALLS[] = {
 	{ SYS_openat, false, supervise_open },
+	{ SYS_umask, false, notice_umask },
 	{ SYS_mkdirat, false, supervise_names },
 	{ SYS_mknodat, false, supervise_names },
 	{ SYS_unlinkat, false, supervise_names },

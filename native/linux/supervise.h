@@ -45,7 +45,10 @@ struct answer supervise_metadata(const struct call *call);
 struct answer supervise_truncate(const struct call *call);
 
 /* Before the first call. The plan must stay. */
-void prepare_supervising(const struct plan *plan, struct supervised_rules *rules);
+void prepare_supervising(const struct plan *plan, struct supervised_rules *rules, mode_t umask_of_commands);
+
+/* Whenever a command is about to begin and no other one is there: all that is inside then has the umask that it was given. */
+void expect_first_umask(void);
 
 /* Does commands' domain handle `truncate` (Landlock ABI 3)? */
 bool truncation_is_covered(void);

@@ -92,15 +92,17 @@ static long open_directory(const struct place *place, const char *path, int *fd)
 	return *fd >= 0 ? 0 : errno == ELOOP ? PATH_UNKNOWN : -errno;
 }
 
-/* The real path of `fd` into `path`. Returns its length; 0: it is not known; or -errno. */
-static ssize_t read_path(int fd, char path[PATH_MAX])
+ssize_t path_of(int fd, char path[PATH_MAX])
 {
 	char own[OWN_PATH_BYTES];
 	ssize_t length;
 
 	own_path(own, fd);
 	length = readlink(own, path, PATH_MAX);
-	return length < 0 ? -errno : length == PATH_MAX ? -ENAMETOOLONG : length;
+	if (length < 0 || length == PATH_MAX)
+		return length < 0 ? -errno : -ENAMETOOLONG;
+	path[length] = 0;
+	return length;
 }
 
 /* A directory that lies so deep that no path names it: writes the path of the nearest one above it that has one. All below that is as it
@@ -118,26 +120,24 @@ static ssize_t read_path_above(int fd, char path[PATH_MAX])
 		if (next < 0)
 			return 0;
 		above = next;
-		length = read_path(above, path);
+		length = path_of(above, path);
 	}
 	if (above != fd)
 		close(above);
 	if (length <= 0 || path[0] != '/')
 		return 0;
-	path[length] = 0;
 	return is_above_closed(rules, path) ? 0 : length;
 }
 
 /* Writes the real path of `fd` into `path`, with `name` behind it. Returns 0 or PATH_UNKNOWN. */
 static long write_path(struct place *place, int *fd, const char *name)
 {
-	ssize_t length = read_path(*fd, place->path);
+	ssize_t length = path_of(*fd, place->path);
 
 	if (length == -ENAMETOOLONG)
 		length = read_path_above(*fd, place->path);
 	if (length <= 0)
 		return PATH_UNKNOWN;
-	place->path[length] = 0;
 	if (strcmp(place->path, SHARED_MEMORY) == 0) {
 		/* The host's becomes that of the sandbox. */
 		close_one(fd);

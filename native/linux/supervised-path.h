@@ -62,6 +62,9 @@ long follow_link(struct place *place);
  * those of the missing name. */
 long find(struct place *place, const struct call *call, int directory_fd, uint64_t address, unsigned way);
 
+/* The real path of `fd` into `path`. Returns its length; 0: it is not known; or -errno. */
+ssize_t path_of(int fd, char path[PATH_MAX]);
+
 /* Is a link at the place to be followed? */
 bool is_link_to_follow(const struct place *place);
 

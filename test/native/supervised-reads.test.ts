@@ -12,6 +12,52 @@ beforeEach(context => { if (process.platform !== 'linux') context.skip('the laun
 
 const SECRET = 'the secret'
 
+/**
+ * A thread changes the path, another process what a link leads to: an ordinary folder, the one on the way to the denied one, that one itself.
+ * Counts by what was listed. Its argument is the folder on the way.
+ */
+const FLIPPED_FOLDERS = `
+import ctypes, json, os, sys, threading
+sys.setswitchinterval(1e-5)
+way = sys.argv[1]
+libc = ctypes.CDLL(None)
+path = ctypes.create_string_buffer(len(way) + 16)
+ways = [f'{way}/src', f'{way}/./', f'{way}/keys', 'made/l', f'{way}/keys/.']
+ways = [each.encode().ljust(len(path), bytes(1)) for each in ways]
+os.mkdir('made')
+os.symlink(way, 'made/l')
+done = False
+def flip():
+  i = 0
+  while not done:
+    path.raw = ways[i % len(ways)]
+    i += 1
+child = os.fork()
+if child == 0:
+  i = 0
+  while not os.path.exists('over'):
+    os.symlink([f'{way}/src', way, f'{way}/keys'][i % 3], 'made/next')
+    os.rename('made/next', 'made/l')
+    i += 1
+  os._exit(0)
+threading.Thread(target=flip).start()
+count = {'keys': 0, 'src': 0, 'way': 0}
+def attempt(path):
+  fd = libc.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+  if fd < 0: return
+  names = os.listdir(fd)
+  os.close(fd)
+  count['keys' if 'one' in names else 'src' if 'file' in names else 'way' if 'src' in names else 'none'] += 1
+try:
+  for i in range(1200): attempt(path)
+finally:
+  done = True
+  open('over', 'w').close()
+  os.waitpid(child, 0)
+for each in ways[:3]: attempt(each)
+print(json.dumps(count))
+`
+
 describe.each(ALL_RUNGS)('$name: beside a denied path', variant => {
   async function start(options: (workspace: Workspace) => Partial<SandboxOptions> = () => ({ policy: { mode: 'workspace-write', deny: ['.env', 'keys'] } })): Promise<{ workspace: Workspace; sandbox: Sandbox; sh: (script: string) => Promise<string> }> {
     const workspace = makeWorkspace()
@@ -76,6 +122,18 @@ describe.each(ALL_RUNGS)('$name: beside a denied path', variant => {
     expect(await sh('mkdir made; echo made > made/file; ls made; ls .')).toBe('file\nkeys\nmade\nsrc')
     for (const command of [read(`${way}/keys/one`), `cd ${way} && ${read('keys/one')}`, `ls ${way}/keys`]) expect({ command, result: await sh(command) }).toEqual({ command, result: expect.stringMatching(/denied/i) as string })
     expect((await sandbox.exec(['ls', `${way}/keys`])).denials).toMatchObject([{ operation: 'read', path: join(way, 'keys') }])
+  })
+
+  test('a folder whose path changes while it is opened: the denied one is never listed, the others are', async () => {
+    const { sandbox, workspace } = await start(({ outside }) => {
+      for (const folder of ['keys', 'src']) mkdirSync(join(outside, 'way', folder), { recursive: true })
+      for (const path of ['keys/one', 'src/file']) writeFileSync(join(outside, 'way', path), path === 'src/file' ? 'open' : SECRET)
+      return { policy: { mode: 'workspace-write', deny: [join(outside, 'way/keys')] } }
+    })
+    const { stdout, stderr } = await sandbox.exec(['python3', '-c', FLIPPED_FOLDERS, join(workspace.outside, 'way')])
+    expect(stderr).toBe('')
+    const { keys, src, way } = JSON.parse(stdout) as Record<'keys' | 'src' | 'way', number>
+    expect({ keys, src: src > 0, way: way > 0 }).toEqual({ keys: 0, src: true, way: true })
   })
 
   test('thousands of entries there are no matter', async () => {

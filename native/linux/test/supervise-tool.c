@@ -212,9 +212,8 @@ int main(int argc, char **argv)
 	}
 	close(sockets[1]);
 	close_grants(&grants);
-	umask(0);
 	plan.handled_fs = handled;
-	prepare_supervising(&plan, indexed);
+	prepare_supervising(&plan, indexed, umask(0));
 	if (child < 0 || prepare_reports(NULL, 0) < 0 || start_answering(receive_listener(sockets[0]), calls, (unsigned)(add_file_calls(calls) - calls)) != 0)
 		give_up("start_answering");
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { commandFilter, listenerFilter } from '../../../../../src/platform/linux/seccomp/filters.js'
+import { OWN_MARK } from '../../../../../src/platform/linux/seccomp/filter-rules.js'
 import { interpretFilter } from '../../../../../src/platform/linux/seccomp/interpret.js'
 import { type Architecture, SYSTEM_CALLS, type SystemCallName } from '../../../../../src/platform/linux/seccomp/system-calls.js'
 
@@ -46,6 +47,23 @@ describe.each(ARCHITECTURES)('the supervised rung on %s', arch => {
   ])('open with $name: $action', ({ flags, action }) => {
     expect(judge(listener, 'openat', 0, 0, flags)).toBe(action)
     if (Object.hasOwn(SYSTEM_CALLS[arch], 'open')) expect(judge(listener, 'open', 0, flags)).toBe(action)
+  })
+
+  const O_NOFOLLOW = arch === 'x64' ? 0o400000 : 0o100000
+  const O_CLOEXEC = 0o2000000
+  test.each([
+    { name: 'O_NOFOLLOW and O_CLOEXEC, as shm_open(3) does, comes', flags: O_NOFOLLOW | O_CLOEXEC, action: 'user_notification' },
+    { name: 'O_NONBLOCK as well, as musl\'s does, comes', flags: O_NOFOLLOW | O_CLOEXEC | 0o4000, action: 'user_notification' },
+    { name: 'O_NOFOLLOW alone is the kernel\'s', flags: O_NOFOLLOW, action: 'allow' },
+    { name: 'O_CLOEXEC alone is the kernel\'s', flags: O_CLOEXEC, action: 'allow' },
+    { name: 'O_NOFOLLOW alone comes where it writes', flags: O_NOFOLLOW | 1, action: 'user_notification' },
+  ])('an open that reads with $name', ({ flags, action }) => {
+    expect(judge(listener, 'openat', 0, 0, flags)).toBe(action)
+  })
+
+  test('umask comes, but for the launcher\'s own', () => {
+    expect(judge(listener, 'umask', 0o77)).toBe('user_notification')
+    expect(judge(listener, 'umask', 0o22, 0, 0, 0, 0, OWN_MARK)).toBe('allow')
   })
 
   test.each([
