@@ -32,7 +32,13 @@ const FIELDS: readonly { readonly field: RegExp; readonly key: keyof Options; re
 
 /** What an error says on a terminal: about the option, where its value came by one. */
 export function messageInFlags(error: SandboxError, options: Options = {}): string {
-  const isAlone = options.policy === undefined && options.config === undefined && options.profile === undefined
-  const row = FIELDS.find(({ field, key, shared }) => error.field !== undefined && field.test(error.field) && options[key] !== undefined && (shared === undefined || isAlone))
+  const row = FIELDS.find(({ field, key, shared }) => error.field !== undefined && field.test(error.field) && options[key] !== undefined && (shared === undefined || areAlone(options)))
   return inFlags((row === undefined ? error : error.renamed(row.flag)).message)
 }
+
+/** No file has a part in the policy. */
+const areAlone = ({ policy, config, profile }: Options): boolean => policy === undefined && config === undefined && profile === undefined
+
+/** What a denial says on a terminal, where an option denied it: nobody there wrote a `deny[0]`. */
+export const denialInFlags = (line: string, options: Options): string => options.deny === undefined || !areAlone(options) ? line
+  : line.replace(/ denied: deny\[\d+\] /, ' denied: --deny ').replace(/ To allow: remove deny\[\d+\]\.$/, ' To allow: leave out that --deny.')

@@ -3,15 +3,16 @@ import type { Denial } from '../exec/denial.js'
 import { formatDenials, groupByRemedy } from '../exec/format-denials.js'
 import type { ExecResult } from '../exec/result.js'
 import { TREE_ENDS } from '../platform/launch-plan.js'
+import { denialInFlags } from './in-flags.js'
 import type { Options } from './options.js'
 
 const KINDS: Record<Denial['kind'], string> = { file: 'Files', network: 'Network', 'unix-socket': 'Unix sockets', 'system-call': 'System calls' }
 
 /** Lines without newlines. None after a command that ended well and was not asked about. */
-export function reportLines(result: ExecResult, options: Pick<Options, 'logDenials' | 'verbose' | 'timeout' | 'idleTimeout' | 'memory' | 'pids'>): string[] {
+export function reportLines(result: ExecResult, options: Options): string[] {
   return [
     ...endLines(result, options).map(line => `codex-sandbox: ${line}`),
-    ...(options.logDenials === true ? allDenials(result) : result.exitCode === 0 ? [] : shortDenials(result)),
+    ...(options.logDenials === true ? allDenials(result) : result.exitCode === 0 ? [] : shortDenials(result)).map(line => denialInFlags(line, options)),
     ...(options.verbose === true ? enforcementLines(result).map(line => `codex-sandbox: ${line}`) : []),
   ]
 }

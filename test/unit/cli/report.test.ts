@@ -9,6 +9,7 @@ const denial = (path: string, more: Partial<Denial> = {}): Denial => ({
   kind: 'file', operation: 'write', path, message: `write to "${path}" denied: outside every writable root. To allow: add "${path}" to write.`,
   remedy: { text: `add "${path}" to write`, flags: ['--write', path] }, certainty: 'reported', ...more,
 })
+const closed = (): Denial => denial('/w/.env', { operation: 'read', message: 'read of "/w/.env" denied: deny[0] "/w/.env" denies it. To allow: remove deny[0].', remedy: { text: 'remove deny[0]', flags: [] } })
 const result = (changes: Partial<ExecResult>): ExecResult => ({
   exitCode: 0, signal: null, timedOut: false, cancelled: false, stdout: '', stderr: '', output: '', dropped: { stdout: 0, stderr: 0 }, durationMs: 1,
   usage: { cpuMs: 0, maxRssBytes: 0 }, denials: [], ended: [], environment: { dropped: [] },
@@ -20,6 +21,8 @@ test.each([
   { name: 'nothing after a failure without denials',       result: result({ exitCode: 1 }), options: {}, lines: [] },
   { name: 'nothing of denials that did not matter',        result: result({ denials: [denial('/x')] }), options: {}, lines: [] },
   { name: 'a denial and its flags after a failure',        result: result({ exitCode: 1, denials: [denial('/x')] }), options: {}, lines: ['codex-sandbox: write to "/x" denied: outside every writable root. To allow: add "/x" to write. (--write /x)'] },
+  { name: 'what --deny denied is told by that name',       result: result({ exitCode: 1, denials: [closed()] }), options: { deny: ['.env'] }, lines: ['codex-sandbox: read of "/w/.env" denied: --deny "/w/.env" denies it. To allow: leave out that --deny.'] },
+  { name: 'but not where a policy may have denied it',     result: result({ exitCode: 1, denials: [closed()] }), options: { deny: ['.env'], policy: 'p.json' }, lines: ['codex-sandbox: read of "/w/.env" denied: deny[0] "/w/.env" denies it. To allow: remove deny[0].'] },
   { name: 'a time-out says after how long',                result: result({ exitCode: 124, timedOut: true }), options: { timeout: '30s' }, lines: ['codex-sandbox: timed out after 30s'] },
   { name: 'an idle time-out says so',                      result: result({ exitCode: 124, timedOut: true, timedOutBy: 'idleTimeoutMs' }), options: { timeout: '30s', idleTimeout: '5s' }, lines: ['codex-sandbox: ended: it wrote nothing for 5s'] },
   { name: 'a limit by its option',                          result: result({ exitCode: 137, limit: 'memoryBytes' }), options: { memory: '512M' }, lines: ['codex-sandbox: ended by its limit memoryBytes (--memory 512M)'] },
