@@ -226,11 +226,11 @@ size_t take_reports(const struct report **first)
 	size_t used;
 
 	pthread_mutex_lock(&state.lock);
-	/* Also takes back that it is readable. */
-	wake_after(0);
 	*first = (const struct report *)state.buffers[state.filling];
 	used = state.used;
 	if (used > 0) {
+		/* Also takes back that it is readable. Where nothing waits it is not set. */
+		wake_after(0);
 		state.filling ^= 1;
 		state.any_taken = true;
 	}

@@ -146,7 +146,7 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
     this.#enforcement = enforcementWith(context.plan, options.limits, context.requireLimits === true)
     this.#log = new DenialLog({
       judge: context.judge,
-      circumstances: () => circumstancesOf(context, this.#command.cwd.path),
+      circumstances: () => new CommandCircumstances(context, this.#command.cwd.path),
       observe: 'observe' in context.plan ? context.plan.observe : 'off',
       listener: () => this.#listener(),
       failed: error => this.abandon(error),
@@ -393,15 +393,22 @@ export class CommandRun<E extends Encoding = Encoding> implements CommandHandler
 
 }
 
-/** The host as it is when something about it is asked first. */
-function circumstancesOf({ policy, lookAtHost }: CommandContext, cwd: string): Circumstances {
-  let host: HostSnapshot | undefined
-  return {
-    policy, cwd,
-    get host() {
-      host ??= lookAtHost('files')
-      return host
-    },
+/** With the host as it is when something about it is asked first. */
+class CommandCircumstances implements Circumstances {
+  readonly policy: ResolvedPolicy
+  readonly cwd: string
+  readonly #lookAtHost: LookAtHost
+  #host: HostSnapshot | undefined
+
+  constructor({ policy, lookAtHost }: CommandContext, cwd: string) {
+    this.policy = policy
+    this.cwd = cwd
+    this.#lookAtHost = lookAtHost
+  }
+
+  get host(): HostSnapshot {
+    this.#host ??= this.#lookAtHost('files')
+    return this.#host
   }
 }
 

@@ -89,8 +89,8 @@ export class DenialLog {
     if (this.#failure !== undefined) throw this.#failure.error
     const { circumstances, observe } = this.#options
     const found = [...this.#found.values()]
-    const reported = judging === undefined ? [] : judging.reportedDenials({
-      ...circumstances(), observe: this.lost > 0 || this.#blind ? 'off' : observe, text, seen: new Set(found.map(({ path }) => path)),
+    const reported = judging === undefined ? [] : judging.reportedDenials(circumstances(), {
+      observe: this.lost > 0 || this.#blind ? 'off' : observe, text, seen: new Set(found.map(({ path }) => path)),
     })
     const others = [...found, ...reported]
     const denials = this.#known.size === 0 ? others : [...this.#known.values(), ...others.filter(denial => !this.#known.has(keyOf(denial)))]

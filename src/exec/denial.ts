@@ -34,4 +34,4 @@ export interface Denial {
 
 /** Denials with one key are one. */
 export const keyOf = ({ operation, path, host, port, call, program }: Denial): string =>
-  [operation, path ?? (host === undefined ? call ?? `by ${program}` : `${host}:${port}`)].join(' ')
+  `${operation} ${path ?? (host === undefined ? call ?? `by ${program}` : `${host}:${port}`)}`

@@ -11,7 +11,7 @@ import { absolute, type Circumstances } from './access-denial.js'
 import { type Denial, keyOf } from './denial.js'
 import { readReportedPaths } from './reported-paths.js'
 
-export interface ReportSources extends Circumstances {
+export interface ReportSources {
   /** What the command wrote to stderr. */
   readonly text: string
   /** What the launcher saw of all accesses: of these, only what it told was denied. */
@@ -21,7 +21,7 @@ export interface ReportSources extends Circumstances {
 }
 
 /** Each access once. */
-export function reportedDenials({ policy, host, cwd, text, observe, seen }: ReportSources): Denial[] {
+export function reportedDenials({ policy, host, cwd }: Circumstances, { text, observe, seen }: ReportSources): Denial[] {
   const found = new Map<string, Denial>()
   for (const { path, operations, readOnly } of readReportedPaths(text)) {
     const open = operations.filter(operation => readOnly || !isObserved(operation, observe))

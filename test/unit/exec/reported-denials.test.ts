@@ -7,7 +7,7 @@ import { fakeHost, symlink } from '../../support/fake-host.js'
 const host = fakeHost({ w: { '.git': { config: '' }, 'notes.txt': '', out: symlink('/etc/hosts'), secret: '' }, etc: { hosts: '' }, home: { user: {} }, tmp: {} }, { cwd: '/w' })
 const policy = resolve({ ...presetPolicy('workspace-write', 'reference'), deny: ['secret'] }, host)
 
-const find = (text: string, cwd = '/w', seen: readonly string[] = []): string[] => reportedDenials({ policy, host, cwd, text, observe: 'off', seen: new Set(seen) }).map(({ operation, path, certainty }) => `${operation} ${path} ${certainty}`)
+const find = (text: string, cwd = '/w', seen: readonly string[] = []): string[] => reportedDenials({ policy, host, cwd }, { text, observe: 'off', seen: new Set(seen) }).map(({ operation, path, certainty }) => `${operation} ${path} ${certainty}`)
 
 test.each<{ name: string; text: string; denials: readonly string[]; cwd?: string }>([
   { name: 'a write outside every root', text: 'tee: /etc/hosts: Read-only file system', denials: ['write /etc/hosts reported'] },
@@ -26,7 +26,7 @@ test.each<{ name: string; text: string; denials: readonly string[]; cwd?: string
 })
 
 test('the message and the remedy are those of explain', () => {
-  expect(reportedDenials({ policy, host, cwd: '/w', text: 'cat: secret: Permission denied', observe: 'off', seen: new Set() })[0]).toMatchObject({
+  expect(reportedDenials({ policy, host, cwd: '/w' }, { text: 'cat: secret: Permission denied', observe: 'off', seen: new Set() })[0]).toMatchObject({
     kind: 'file', message: expect.stringMatching(/^read of "\/w\/secret" denied: .*To allow: /), rule: { path: '/w/secret', effect: 'deny' }, remedy: { text: expect.any(String) },
   })
 })
