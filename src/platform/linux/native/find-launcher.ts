@@ -1,8 +1,8 @@
 // Where the built launcher lies, and what of this package runs outside and so must stay read-only inside.
-import { existsSync, readdirSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { SandboxError } from '../../../errors.js'
-import { FileHashes } from '../../../host/file-hashes.js'
 import { findPackage, ownFile, PACKAGE_NAME } from '../../../host/own-package.js'
 
 const PROGRAM = 'codex-sandbox-launcher'
@@ -21,9 +21,6 @@ interface BuiltWith {
 /** Put in by scripts/build.mjs. Not there when run from source, where any launcher is taken. */
 declare const BUILT_WITH: BuiltWith
 const builtWith = typeof BUILT_WITH === 'undefined' ? undefined : BUILT_WITH
-
-/** Of all sandboxes of this process: it says of each file what it is, and nothing of who asked. */
-const HASHES = new FileHashes()
 
 /** A launcher that the caller or the environment names, instead of the package's own. */
 export interface NamedLauncher {
@@ -74,7 +71,7 @@ const whereToCopyFrom = (): string => `Copy the launcher that require.resolve("$
 
 function refuseUnknown(field: string, path: string, expected: string | undefined): void {
   if (builtWith === undefined && expected === undefined) return
-  const found = hashLauncher(field, path)
+  const found = createHash('sha256').update(readLauncher(field, path)).digest('hex')
   if (found === expected?.toLowerCase()) return
   throw new SandboxError('launcher_not_known', { field, value: path }, {
     detail: `its SHA-256 is ${found}${expected === undefined ? '' : `, not ${expected}`}`,
@@ -82,9 +79,9 @@ function refuseUnknown(field: string, path: string, expected: string | undefined
   })
 }
 
-function hashLauncher(field: string, path: string): string {
+function readLauncher(field: string, path: string): Buffer {
   try {
-    return HASHES.sha256(path)
+    return readFileSync(path)
   } catch (error) {
     throw new SandboxError('launcher_not_found', { field, value: path }, { detail: `it cannot be read (${(error as NodeJS.ErrnoException).code})`, cause: error })
   }
