@@ -1,8 +1,8 @@
 #include "observe.h"
 #include "caller.h"
 #include "kernel.h"
-#include "paths.h"
 #include "reports.h"
+#include "seen-path.h"
 #include "supervised-path.h"
 
 #include <errno.h>
@@ -13,190 +13,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { TMPFILE_BIT = 0x400000, WRITE_INTENT = O_ACCMODE | O_CREAT | O_TRUNC | TMPFILE_BIT, PREFIX_BYTES = 48, MOST_NUMBERS = 512 };
-enum { RIGHT_EXECUTE = 1, RIGHT_WRITE = 2, RIGHT_READ = 1 << 2 | 1 << 3 };	/* LANDLOCK_ACCESS_FS_EXECUTE, WRITE_FILE, READ_FILE and READ_DIR */
-
-static const struct plan *plan;
-static bool by_rules;		/* the supervised rung */
-static bool inside_bwrap;
-
-/* A path that a call names, so that this process can look at it: an absolute one as it is, another one through the caller's
- * working directory or descriptor, by a magic link of the caller's in /proc. */
-struct seen {
-	const struct call *call;
-	char text[PREFIX_BYTES + PATH_MAX];
-	size_t path;		/* where the call's own part begins */
-};
-
-/* What a path's last name is to lead to: what it names, if that is a link too; itself; or nothing, as it is known to be missing. */
-enum last_name { FOLLOWED, ITSELF, MISSING };
-
-static bool resolve(const struct seen *seen, enum last_name last, char resolved[PATH_MAX]);
-
-/* Landlock's own answer, which no question to the kernel from outside its domain gives: whether a rule on a folder above has a right. */
-static bool has_right(const char *path, uint64_t rights)
-{
-	bool found = (plan->handled_fs & rights) == 0;
-
-	for (uint32_t i = 0; i < plan->n_rules && !found; i++)
-		found = (plan->rules[i].allowed & rights) != 0 && is_at_or_below(path, plan->rules[i].path);
-	return found;
-}
-
-/* On the supervised rung no mount refuses anything: rules do, of which the kernel's access(2) does not know. */
-static bool is_closed(const struct seen *seen, int mode)
-{
-	char resolved[PATH_MAX];
-	enum effect effect;
-
-	if (!by_rules || mode == F_OK || !resolve(seen, FOLLOWED, resolved))
-		return false;
-	effect = effect_at(get_rules(), resolved);
-	/* Devices have no rule of the policy's, only Landlock's. */
-	return mode == W_OK ? effect != EFFECT_WRITE && !has_right(resolved, RIGHT_WRITE) : effect == EFFECT_DENY;
-}
-
-/* bwrap hides files below a device that its mount does not let be opened, of which access(2) does not know either. */
-static bool is_shut_device(const struct seen *seen, int mode)
-{
-	struct statx_ found;
-	struct statfs file_system;
-
-	if (!inside_bwrap || mode == F_OK || syscall(SYS_statx, AT_FDCWD, seen->text, 0, STATX_TYPE_MODE_, &found) != 0 || !S_ISCHR(found.mode))
-		return false;
-	return statfs(seen->text, &file_system) == 0 && (file_system.f_flags & 4 /* ST_NODEV */) != 0;
-}
-
-/* EROFS: only the mount refuses it, or a rule; EACCES: a mode does, of the file, of a folder on the way, or of a mask. Commands have
- * the same ids and no capability either. What it gives is 0 or -errno. */
-static int ask(const struct seen *seen, int mode)
-{
-	if (syscall(SYS_faccessat, AT_FDCWD, seen->text, mode) != 0)
-		return -errno;
-	if (is_shut_device(seen, mode))
-		return -EACCES;
-	return is_closed(seen, mode) ? -EROFS : 0;
-}
-
-/* Of the name itself: a link is not followed. */
-static int stat_name(const char *path, struct statx_ *found)
-{
-	return syscall(SYS_statx, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW_, STATX_TYPE_MODE_, found) == 0 ? 0 : -errno;
-}
-
-static bool is_read_only(const char *path)
-{
-	struct statfs found;
-
-	return statfs(path, &found) == 0 && (found.f_flags & 1 /* ST_RDONLY */) != 0;
-}
-
-/* What stands at the name is held: it can be neither removed nor replaced. */
-static bool is_mount_point(const struct statx_ *found)
-{
-	return (found->attributes & STATX_ATTR_MOUNT_ROOT_) != 0;
-}
-
-/* Asks about the folder of the last name. */
-static int ask_folder(struct seen *seen)
-{
-	char *last = strrchr(seen->text, '/'), first = last[1];
-	int result;
-
-	last[1] = 0;
-	result = ask(seen, W_OK);
-	last[1] = first;
-	return result;
-}
-
-/* Of the path without its last name. */
-static size_t length_above(const char *path, size_t length)
-{
-	while (length > 0 && path[length - 1] == '/')
-		length--;
-	while (length > 0 && path[length - 1] != '/')
-		length--;
-	return length;
-}
-
-/* Where the path leads, with names that cannot be followed kept as they are. False where it is none of ours: through a magic link,
- * which here would be this process's, or into /proc, which is each command's own. */
-static bool resolve(const struct seen *seen, enum last_name last, char resolved[PATH_MAX])
-{
-	struct open_how_ how = { .flags = O_PATH | O_CLOEXEC | (last == ITSELF ? O_NOFOLLOW : 0), .resolve = RESOLVE_NO_MAGICLINKS_ };
-	char path[PATH_MAX], link[OWN_PATH_BYTES];
-	const char *rest;
-	size_t whole = strnlen(seen->text + seen->path, sizeof path - 1), length = whole;
-	int base = AT_FDCWD, fd = -1;
-	long resolved_length;
-
-	memcpy(path, seen->text + seen->path, whole);
-	path[whole] = 0;
-	if (seen->path > 0) {
-		char start[PREFIX_BYTES];
-
-		snprintf(start, sizeof start, "%.*s", (int)seen->path, seen->text);
-		base = openat(AT_FDCWD, start, O_PATH | O_CLOEXEC);
-		if (base < 0)
-			return false;
-	}
-	if (last == MISSING)
-		length = length_above(path, length);
-	for (;;) {
-		char cut = path[length];
-
-		path[length] = 0;
-		fd = (int)syscall(NR_openat2, base, length == 0 ? "." : path, &how, sizeof how);
-		path[length] = cut;
-		if (fd >= 0 || errno == ELOOP || length == 0)
-			break;
-		how.flags &= ~(uint64_t)O_NOFOLLOW;
-		length = length_above(path, length);
-	}
-	if (base >= 0)
-		close(base);
-	if (fd < 0)
-		return false;
-	own_path(link, fd);
-	resolved_length = readlink(link, resolved, PATH_MAX - 1);
-	close(fd);
-	if (resolved_length <= 0)
-		return false;
-	resolved[resolved_length] = 0;
-	for (rest = path + length; *rest == '/'; rest++)
-		;
-	/* What is missing has no parent to go back to. */
-	if (strstr(rest, "..") != NULL || (size_t)resolved_length + 1 + strlen(rest) >= PATH_MAX)
-		return false;
-	if (*rest != 0)
-		sprintf(resolved + resolved_length, "%s%s", resolved_length == 1 ? "" : "/", rest);
-	return !is_at_or_below(resolved, "/proc");
-}
-
-static void tell(const struct seen *seen, enum access_operation operation, enum last_name last, unsigned flags)
-{
-	char resolved[PATH_MAX];
-
-	if (resolve(seen, last, resolved))
-		report_access(seen->call, operation, resolved, flags);
-}
-
-/* Reports what the mount or a mode refused; every other error would have come without a sandbox too. */
-static void tell_refusal_with(const struct seen *seen, int result, enum access_operation operation, enum last_name last, unsigned flags)
-{
-	if (result == -EROFS || result == -EACCES)
-		tell(seen, operation, last, flags | (result == -EACCES ? REPORT_MODE_REFUSES : 0));
-}
-
-static void tell_refusal(const struct seen *seen, int result, enum access_operation operation, enum last_name last)
-{
-	tell_refusal_with(seen, result, operation, last, 0);
-}
+enum { TMPFILE_BIT = 0x400000, WRITE_INTENT = O_ACCMODE | O_CREAT | O_TRUNC | TMPFILE_BIT, MOST_NUMBERS = 512 };
+enum { RIGHT_EXECUTE = 1, RIGHT_READ = 1 << 2 | 1 << 3 };	/* LANDLOCK_ACCESS_FS_EXECUTE, READ_FILE and READ_DIR */
 
 /* Looks at what is about to be made; as all that look: false where the call fails for another reason. `flags`: REPORT_MISSING, where no
  * link stands there either, through which it would be made elsewhere. */
@@ -217,7 +39,7 @@ static bool look_at_new(struct seen *seen)
 		return look_at_missing(seen, REPORT_MISSING);
 	/* What stands there may be the sandbox's own, in the place of a name that nobody may make. */
 	if (result == 0 && is_mount_point(&found))
-		tell(seen, ACCESS_CREATE, ITSELF, 0);
+		tell_path(seen, ACCESS_CREATE, ITSELF, 0);
 	tell_refusal(seen, result, ACCESS_CREATE, ITSELF);
 	return false;
 }
@@ -255,7 +77,7 @@ static bool look_at_replaced(struct seen *seen)
 
 static bool look_at_written(struct seen *seen)
 {
-	int result = ask(seen, W_OK);
+	int result = ask_path(seen, W_OK);
 
 	tell_refusal(seen, result, ACCESS_WRITE, FOLLOWED);
 	return result == 0;
@@ -267,7 +89,7 @@ static bool look_at_metadata(struct seen *seen, bool follow)
 	int result;
 
 	if (follow) {
-		result = ask(seen, W_OK);
+		result = ask_path(seen, W_OK);
 		/* Its mode does not matter to its owner. */
 		if (result == -EACCES && is_read_only(seen->text) && stat_name(seen->text, &found) == 0 && found.uid == geteuid())
 			result = -EROFS;
@@ -286,12 +108,11 @@ static bool look_at_metadata(struct seen *seen, bool follow)
 
 static bool look_at_read(struct seen *seen, enum access_operation operation, int mode, uint64_t rights)
 {
-	char resolved[PATH_MAX];
-	int result = ask(seen, mode);
+	int result = ask_path(seen, mode);
 
 	tell_refusal(seen, result, operation, FOLLOWED);
-	if (result == 0 && !by_rules && (plan->handled_fs & rights) != 0 && resolve(seen, FOLLOWED, resolved) && !has_right(resolved, rights))
-		report_access(seen->call, operation, resolved, 0);
+	if (result == 0)
+		tell_unreadable(seen, operation, rights);
 	return result == 0;
 }
 
@@ -308,7 +129,7 @@ static bool look_at_opened(struct seen *seen, uint64_t flags)
 		return look_at_written(seen);
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return look_at_new(seen);
-	result = ask(seen, flags & (O_ACCMODE | O_TRUNC) ? W_OK : F_OK);
+	result = ask_path(seen, flags & (O_ACCMODE | O_TRUNC) ? W_OK : F_OK);
 	if (result == -ENOENT && (flags & O_CREAT))
 		return look_at_missing(seen, 0);
 	/* No folder is opened for writing, whatever the mount: at most one stands in the place of a name that nobody may make. */
@@ -376,42 +197,6 @@ static enum access_operation operation_of(enum look look)
 	case LOOK_EXECUTED: return ACCESS_EXECUTE;
 	default: return ACCESS_WRITE;
 	}
-}
-
-/* Everything that names a file is about the last name that is not empty. */
-static bool drop_last_slashes(struct seen *seen)
-{
-	char *path = seen->text + seen->path;
-	size_t length = strlen(path);
-	const char *last;
-
-	while (length > 1 && path[length - 1] == '/')
-		path[--length] = 0;
-	last = strrchr(seen->text, '/') + 1;
-	/* The root itself, `.` and `..` are neither made nor removed. */
-	return *last != 0 && strcmp(last, ".") != 0 && strcmp(last, "..") != 0;
-}
-
-/* `at`: AT_FDCWD, or a descriptor of the caller's. The path's bytes are in `text` behind PREFIX_BYTES already; the prefix is put
- * right before them. Returns false where there is nothing to look at. */
-static bool place_path(struct seen *seen, char *bytes, int at)
-{
-	size_t length = strlen(bytes);
-
-	if (length == 0)
-		return false;	/* the descriptor itself, or ENOENT */
-	if (bytes[0] == '/') {
-		seen->path = 0;
-		/* Each command's own. */
-		if (strncmp(bytes, "/proc/", 6) == 0)
-			return false;
-	} else if (at == AT_FDCWD) {
-		seen->path = (size_t)sprintf(seen->text, "/proc/%d/cwd/", seen->call->thread);
-	} else {
-		seen->path = (size_t)sprintf(seen->text, "/proc/%d/fd/%d/", seen->call->thread, at);
-	}
-	memmove(seen->text + seen->path, bytes, length + 1);
-	return true;
 }
 
 static bool look_at(struct seen *seen, const struct operand *operand)
@@ -490,13 +275,6 @@ static struct answer observe_bind(const struct call *call)
 			look_at_new(&seen);
 	}
 	return let_continue();
-}
-
-void prepare_observing(const struct plan *its_plan)
-{
-	plan = its_plan;
-	by_rules = (plan->flags & PLAN_SUPERVISED) != 0;
-	inside_bwrap = (plan->flags & PLAN_INSIDE) != 0;
 }
 
 static struct answer (*handlers[MOST_NUMBERS])(const struct call *call);

@@ -13,9 +13,6 @@
 #include "notifications.h"
 #include "plan.h"
 
-/* Before the first call; `plan` must stay. */
-void prepare_observing(const struct plan *plan);
-
 /* Has the calls of these rows looked at too, where their own handler leaves them to the kernel, or cannot bind. */
 void observe_handled_calls(struct handled_call *rows, const struct handled_call *end);
 

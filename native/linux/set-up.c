@@ -26,10 +26,10 @@
 #include "listeners.h"
 #include "namespaces.h"
 #include "notifications.h"
-#include "observe.h"
 #include "process-tree.h"
 #include "refuse.h"
 #include "reports.h"
+#include "seen-path.h"
 #include "signals.h"
 #include "socket.h"
 #include "sockets.h"
@@ -106,7 +106,7 @@ static int answer_listener(struct monitor *monitor, int listener, struct failure
 	prepare_refusing(&monitor->plan);
 	prepare_sockets((monitor->plan.flags & PLAN_MAKE_SOCKETS) != 0, monitor->forker);
 	prepare_connecting(&monitor->plan, (monitor->plan.flags & PLAN_SUPERVISED) && (monitor->plan.scopes & LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET_));
-	prepare_observing(&monitor->plan);
+	prepare_seen_paths(&monitor->plan);
 	prepare_identity(&monitor->plan);
 	handlers = handlers_for(&monitor->plan, &n_handlers);
 	if (handlers == NULL || start_answering(listener, handlers, n_handlers) != 0)
