@@ -10,7 +10,7 @@ import { ALL_RUNGS, BWRAP_IF_THERE, isSupervised, type RungVariant, startOn, SUP
 import { childrenOf, expectNone, expectRunning, forkerOf, isRunning, processesWithArgument, stateOf } from './host-processes.js'
 import { type OwnLauncher, ownLauncher } from './own-launcher.js'
 import { holdEnd, trace, whyNoTracing } from './tracing.js'
-import { makeWorkspace, PROTECTED_NAMES, type Workspace } from './workspace.js'
+import { makeQuietWorkspace, PROTECTED_NAMES, type Workspace } from './workspace.js'
 
 beforeEach(context => { if (process.platform !== 'linux') context.skip('the launcher is for Linux') })
 
@@ -18,7 +18,7 @@ interface Started { readonly sandbox: Sandbox; readonly workspace: Workspace; re
 
 /** `outside/keys` is denied, so what lies beside it is named in the rules. */
 async function start(variant: RungVariant): Promise<Started> {
-  const workspace = makeWorkspace(...PROTECTED_NAMES)
+  const workspace = makeQuietWorkspace(...PROTECTED_NAMES)
   mkdirSync(join(workspace.outside, 'keys'))
   const launcher = ownLauncher()
   const sandbox = await startOn(variant, { cwd: workspace.path, launcherPath: launcher.path, policy: { mode: 'workspace-write', deny: [join(workspace.outside, 'keys')] } })
@@ -54,7 +54,7 @@ const VARIANTS = [...ALL_RUNGS.filter(isSupervised), ...BWRAP_IF_THERE]
 describe.each(VARIANTS)('$name: the process that waits for a command', variant => {
   test('becomes its program, and the next ones that wait become the next ones', async () => {
     const started = await start(variant)
-    // What any process makes beside the workspace meanwhile makes those that wait of no use.
+    // A change of the host's on the way to the denied path makes those that wait of no use.
     for (let command = 0; command < 4; command++) await expect.poll(async () => (await expectWaiting(started)).includes(await runsAs(started)), { timeout: 20_000 }).toBe(true)
   })
 

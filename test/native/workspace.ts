@@ -1,5 +1,6 @@
 // A folder for a sandbox to work in, and a state directory of its own; both outside /tmp, which policies treat by rules of its own.
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join, relative } from 'node:path'
 import { onTestFinished } from 'vitest'
 
@@ -17,8 +18,25 @@ export interface Workspace {
 export const PROTECTED_NAMES = ['.agents', '.codex', '.git']
 
 /** Removed when the test ends, after everything that the test starts later has been closed. Sandboxes made meanwhile keep their state and caches here. */
-export function makeWorkspace(...folders: readonly string[]): Workspace {
-  const outside = realpathSync(mkdtempSync('/var/tmp/native-test-'))
+export const makeWorkspace = (...folders: readonly string[]): Workspace => makeWorkspaceIn('/var/tmp', folders)
+
+/**
+ * The same in a folder in which other processes make nothing, for tests of what the launcher keeps as long as the host changes none of the folders on
+ * the way to a denied path: in /var/tmp one that is made by any process of the machine is such a change.
+ */
+export const makeQuietWorkspace = (...folders: readonly string[]): Workspace => makeWorkspaceIn(['/srv', '/opt', homedir()].find(isWritable) ?? '/var/tmp', folders)
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function makeWorkspaceIn(place: string, folders: readonly string[]): Workspace {
+  const outside = realpathSync(mkdtempSync(join(place, 'native-test-')))
   const path = join(outside, 'workspace')
   const state = join(outside, 'state')
   for (const folder of [path, state, ...folders.map(name => join(path, name))]) mkdirSync(folder, { recursive: true })
