@@ -24,9 +24,10 @@ const struct handled_call *handlers_for(const struct plan *plan, unsigned *n_row
 	/* Often called ones first, and what is judged before what is only looked at. */
 	if (plan->flags & PLAN_SUPERVISED) {
 		at = add_file_calls(at);
-		at = add_foreign_calls(at);
 		at = add_signal_calls(at);
 	}
+	if (shares_processes(plan))
+		at = add_foreign_calls(at);
 	if (has_git_operations(plan))
 		at = add_git_operation_calls(at);
 	*at++ = (struct handled_call){ SYS_connect, true, handle_socket_address };

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Sandbox } from '../../src/exec/sandbox.js'
 import { type Architecture, SYSTEM_CALLS, type SystemCallName } from '../../src/platform/linux/seccomp/system-calls.js'
-import { startOn, SUPERVISED, SUPERVISED_BEFORE } from '../support/rungs.js'
+import { BWRAP_IF_THERE, startOn, SUPERVISED, SUPERVISED_BEFORE } from '../support/rungs.js'
 import { makeWorkspace } from './workspace.js'
 
 beforeEach(context => {
@@ -311,3 +311,29 @@ sys.stdin.readline()
     },
   }
 }
+
+describe.each(BWRAP_IF_THERE)('$name: commands and the launcher share a PID namespace', variant => {
+  test.each([
+    { call: 'resource.prlimit(PID, resource.RLIMIT_NOFILE, (50, 60))', within: 'itself' },
+    { call: 'os.setpriority(os.PRIO_PROCESS, PID, 7)', within: 'a child' },
+    { call: 'os.setpriority(os.PRIO_PGRP, PID, 7)', within: 'nothing' },
+    { call: 'os.sched_setaffinity(PID, {min(os.sched_getaffinity(0))})', within: 'a child' },
+    { call: 'os.sched_setscheduler(PID, os.SCHED_BATCH, os.sched_param(0))', within: 'a child' },
+    { call: `system(${number('ioprio_set')}, 1, PID, 3 << 13)`, within: 'a child' },
+  ])('$call: to $within', async ({ call, within }) => {
+    const sandbox = await startOn(variant, { cwd: makeWorkspace().path, policy: 'workspace-write' })
+    onTestFinished(() => sandbox.close())
+    const other = sandbox.spawn(['sh', '-c', 'echo there; exec sleep 60'])
+    onTestFinished(() => void other.kill('SIGKILL'))
+    await once(other.stdout, 'data')
+    const { stdout, stderr } = await sandbox.exec(['python3', '-c', `${PRELUDE}
+others = [int(name) for name in os.listdir('/proc') if name.isdigit() and int(name) != os.getpid()]
+print(len(others) > 5)
+for PID in others: attempt('other', lambda: ${call})
+own = [] if '${within}' == 'nothing' else [os.getpid()] if '${within}' == 'itself' else [os.getpid(), sleeper()]
+for PID in own: attempt('own', lambda: ${call} and None)
+if len(own) == 2: os.kill(PID, 9)
+`])
+    expect(`${[...new Set(stdout.split('\n'))].join('\n')}${stderr}`).toBe(['True', 'other EPERM', ...(within === 'nothing' ? [] : ['own done']), ''].join('\n'))
+  })
+})

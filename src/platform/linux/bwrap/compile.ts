@@ -5,7 +5,7 @@ import type { ResolvedPolicy } from '../../../policy/resolved-policy.js'
 import type { EntryKind } from '../../../policy/host-snapshot.js'
 import { lastName } from '../../../policy/path-syntax.js'
 import type { CompileOptions, LayerReport } from '../../backend.js'
-import { DEGRADATIONS, type BwrapProgram, type DegradationName, type LinuxBwrapPlan, type MountStep } from '../../launch-plan.js'
+import { DEGRADATIONS, type BwrapProgram, type DegradationName, type LinuxBwrapPlan, type LinuxNativePlan, type MountStep } from '../../launch-plan.js'
 import { compileLinuxNative } from '../native/compile.js'
 import { bwrapArguments } from './compile-arguments.js'
 import { holesOf } from './holes.js'
@@ -28,7 +28,7 @@ export function compileLinuxBwrap(policy: ResolvedPolicy, layers: readonly Layer
   needFence(layers)
   const { rung: _, ...given } = options
   const { backend: __, rung: ___, ...native } = compileLinuxNative(policy, layers, {
-    ...given, rung: 'namespaces', groups: { available: false, reason: 'bwrap shows control groups read-only' },
+    ...given, rung: 'namespaces', sharesProcesses: true, groups: { available: false, reason: 'bwrap shows control groups read-only' },
   })
   const plan = { ...native, mounts: native.mounts.map(withoutLinkAtSubmodule) }
   const kinds = kindsOf(policy, plan.mounts)
@@ -46,15 +46,19 @@ export function compileLinuxBwrap(policy: ResolvedPolicy, layers: readonly Layer
       layers: ['bwrap', ...plan.enforcement.layers],
       degraded,
       limits: plan.enforcement.limits,
-      notes: [`namespaces and mounts are made by ${program.path} ${program.package ?? program.version}, and read back by the launcher inside`, ...holed, ...NOTES, ...plan.enforcement.notes],
+      notes: [`namespaces and mounts are made by ${program.path} ${program.package ?? program.version}, and read back by the launcher inside`, ...holed, ...NOTES, reachNote(plan), ...plan.enforcement.notes],
     },
   }
 }
 
 const NOTES = [
   'what the host changes at a protected or denied path while commands run ends them: bwrap\'s mounts cannot follow',
-  'commands share a PID namespace: they see each other\'s processes in /proc and reach none of them (Landlock)',
 ]
+
+const UNJUDGED = 'neither signal them nor look into them (Landlock), but can lower their limits and priorities: the launcher answers no calls here'
+
+const reachNote = ({ seccomp }: Pick<LinuxNativePlan, 'seccomp'>): string =>
+  `commands share a PID namespace: they see each other's processes in /proc and ${seccomp.listener === undefined ? UNJUDGED : 'reach none of them (Landlock, the launcher)'}`
 
 function needBwrap(layers: readonly LayerReport[]): BwrapProgram {
   const report = layers.find(({ layer }) => layer === 'bwrap')

@@ -38,6 +38,11 @@ function keepsGitOperations({ paths }: ResolvedPolicy): boolean {
 /** Places whose rules of the host do not apply inside: every sandbox has its own. */
 const REPLACED = ['/dev', '/proc']
 
+export interface NativeOptions extends CompileOptions {
+  /** Commands share a PID namespace that somebody else makes: bwrap. */
+  readonly sharesProcesses?: boolean
+}
+
 /**
  * Compiles `policy` for this host. Pure. Afterwards each rule is enforced by a step, or named in `plan.degraded`.
  *
@@ -45,7 +50,7 @@ const REPLACED = ['/dev', '/proc']
  * @throws        SandboxError `layer_missing`, `field` = the layer, where one that is needed is missing and going without was
  *                not allowed by name; `rule_not_enforceable` where a rule of the policy cannot be held here
  */
-export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions): LinuxNativePlan {
+export function compileLinuxNative(policy: ResolvedPolicy, layers: readonly LayerReport[], options: NativeOptions): LinuxNativePlan {
   if (policy.base === 'write') throw new Error(`${policy.mode} has nothing to enforce`)
   const rung = chooseRung(policy, layers, options)
   const degraded = findDegradations(policy, layers, options, rung)
@@ -97,7 +102,7 @@ interface Held extends Pick<LinuxNativePlan, 'network' | 'sockets' | 'mounts' | 
   readonly notes: readonly string[]
 }
 
-function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], options: CompileOptions, degraded: ReadonlySet<DegradationName>): Held {
+function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], options: NativeOptions, degraded: ReadonlySet<DegradationName>): Held {
   const { architecture: arch, cwdIdentity } = options
   const network = policy.network === 'open' ? 'host' : 'private'
   const listens = !degraded.has('no-unix-socket-control')
@@ -106,7 +111,7 @@ function inNamespaces(policy: ResolvedPolicy, layers: readonly LayerReport[], op
   const landlock = degraded.has('no-landlock') ? undefined : compileLandlock(policy, versionOf(layers, 'landlock'), { privateNetwork: network === 'private', listens })
   const sockets = socketsBy(layers)
   const makeSockets = listens && sockets === 'made'
-  const listener = !listens ? undefined : planListenerFilter({ arch, network, makeSockets, bind: network === 'host' || makeSockets, gitOperations: keepsGitOperations(policy), observe })
+  const listener = !listens ? undefined : planListenerFilter({ arch, network, makeSockets, bind: network === 'host' || makeSockets, gitOperations: keepsGitOperations(policy), observe, ...(options.sharesProcesses === true ? { sharesProcesses: true } : {}) })
   return {
     network, sockets, mounts, landlock, observe,
     seccomp: { command: planCommandFilter({ arch, network, makeSockets, observe }), ...(listener === undefined ? {} : { listener }) },

@@ -300,6 +300,8 @@ export interface ListenerOptions extends FilterOptions {
   readonly bind: boolean
   /** The launcher makes and removes the folders of git's operations that take several steps (native/linux/git-operations.h). */
   readonly gitOperations?: boolean
+  /** Commands share a PID namespace, as inside bwrap; those that are supervised do in any case. */
+  readonly sharesProcesses?: boolean
 }
 
 /** Calls that the launcher carries out or judges on a command's behalf, and when. */
@@ -313,7 +315,7 @@ interface ListenerRow {
 
 const NOTIFY: Action = 'user_notification'
 const always = (): boolean => true
-const supervises = ({ supervised }: ListenerOptions): boolean => supervised !== undefined
+const sharesProcesses = (options: ListenerOptions): boolean => options.supervised !== undefined || options.sharesProcesses === true
 const observesSupervised = ({ supervised, observe = 'off' }: ListenerOptions): boolean => supervised !== undefined && observe !== 'off'
 const judgesSignals = ({ supervised }: ListenerOptions): boolean => supervised !== undefined && supervised.abi < FIRST_ABI_WITH_SCOPES
 /** What is observed anyway comes to the launcher without a row. */
@@ -338,13 +340,13 @@ const LISTENER_FILTER: readonly ListenerRow[] = [
   { calls: ['openat'], action: NOTIFY, cases: [{ when: [low(2, [0n], O_CREAT)], action: 'allow' }], when: keepsGitOperations,
     reason: 'the same' },
 
-  { calls: ['prlimit64'], action: NOTIFY, cases: [own(low(0, [0n])), own({ argument: 2, width: 64, oneOf: [0n] })], when: supervises,
+  { calls: ['prlimit64'], action: NOTIFY, cases: [own(low(0, [0n])), own({ argument: 2, width: 64, oneOf: [0n] })], when: sharesProcesses,
     reason: 'lowers the limits of any process of the user; 0 is the caller, and without new limits it only asks' },
-  { calls: ['setpriority'], action: NOTIFY, cases: [own(low(0, [PRIO_PROCESS, PRIO_PGRP]), low(1, [0n]))], when: supervises,
+  { calls: ['setpriority'], action: NOTIFY, cases: [own(low(0, [PRIO_PROCESS, PRIO_PGRP]), low(1, [0n]))], when: sharesProcesses,
     reason: 'slows any process of the user down; 0 is the caller, or its group' },
-  { calls: ['ioprio_set'], action: NOTIFY, cases: [own(low(0, [IOPRIO_WHO_PROCESS, IOPRIO_WHO_PGRP]), low(1, [0n]))], when: supervises,
+  { calls: ['ioprio_set'], action: NOTIFY, cases: [own(low(0, [IOPRIO_WHO_PROCESS, IOPRIO_WHO_PGRP]), low(1, [0n]))], when: sharesProcesses,
     reason: 'the same' },
-  { calls: ['sched_setaffinity', 'sched_setscheduler', 'sched_setparam', 'sched_setattr'], action: NOTIFY, cases: [own(low(0, [0n]))], when: supervises,
+  { calls: ['sched_setaffinity', 'sched_setscheduler', 'sched_setparam', 'sched_setattr'], action: NOTIFY, cases: [own(low(0, [0n]))], when: sharesProcesses,
     reason: 'the same' },
 
   { calls: ['ptrace'], action: 'allow', cases: [{ when: [low(0, [PTRACE_ATTACH, PTRACE_SEIZE])], action: NOTIFY }], when: observesSupervised,

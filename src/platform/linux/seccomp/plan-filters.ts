@@ -20,7 +20,8 @@ export function usualFilters(): Record<string, string> {
   const filters = (['x64', 'arm64'] as const).flatMap(arch => {
     const command = { arch, network: 'private', makeSockets: false, observe: 'writes' } as const
     const listener = { arch, network: 'private', makeSockets: false, bind: false, gitOperations: false, observe: 'writes' } as const
-    return [[keyOf('command', command), base64(commandFilter(command))], [keyOf('listener', listener), base64(listenerFilter(listener))]]
+    const insideBwrap = { ...listener, sharesProcesses: true }
+    return [[keyOf('command', command), base64(commandFilter(command))], ...[listener, insideBwrap].map(options => [keyOf('listener', options), base64(listenerFilter(options))])]
   })
   return Object.fromEntries(filters)
 }

@@ -48,10 +48,16 @@ describe('golden plans', () => {
     await expect(printPlan({ ...compile(policy, options), seccomp: { command: '' } })).toMatchFileSnapshot(`../../../../golden/plans/${name}.json`)
   })
 
+  test('without a listener nobody judges what commands do to the limits of others, and the report says so', () => {
+    const notes = (surroundings?: Surroundings): string[] => compile({}, surroundings).enforcement.notes.filter(note => note.includes('PID namespace'))
+    expect(notes()).toEqual(['commands share a PID namespace: they see each other\'s processes in /proc and reach none of them (Landlock, the launcher)'])
+    expect(notes({ layers: layersWith(REPAIRED, linuxLayers({ missing: ['user-notification'] })), allow: ['no-unix-socket-control'] })).toEqual([expect.stringContaining('can lower their limits and priorities')])
+  })
+
   test('all but the arguments is what the launcher alone would carry out', () => {
     const policy = resolved({ denySecrets: { except: [] }, network: 'proxied', networkRules: parsePolicy({ network: { allowedDomains: ['example.com'] } }).networkRules! }, HOST)
     const { backend: _, bwrap: __, degraded: ___, enforcement: ____, ...plan } = compileLinuxBwrap(policy, layersWith(REPAIRED), compileOptions())
-    const { backend: _____, rung: ______, degraded: _______, enforcement: ________, ...native } = compileLinuxNative(policy, linuxLayers(), compileOptions())
+    const { backend: _____, rung: ______, degraded: _______, enforcement: ________, ...native } = compileLinuxNative(policy, linuxLayers(), { ...compileOptions(), sharesProcesses: true })
     expect(plan).toEqual(native)
   })
 })

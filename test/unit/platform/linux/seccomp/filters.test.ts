@@ -250,6 +250,26 @@ describe.each(ARCHITECTURES)('the command filter of %s on the supervised rung, w
   })
 })
 
+describe.each(ARCHITECTURES)('the listener filter of %s: calls about other processes, which another PID namespace hides', arch => {
+  test.each<{ call: SystemCallName; args: readonly (number | bigint)[]; shared: string }>([
+    { call: 'prlimit64', args: [0, 7, 1], shared: 'allow' },
+    { call: 'prlimit64', args: [4242, 7, 0], shared: 'allow' },
+    { call: 'prlimit64', args: [4242, 7, 1], shared: 'user_notification' },
+    { call: 'setpriority', args: [0, 0], shared: 'allow' },
+    { call: 'setpriority', args: [0, 1], shared: 'user_notification' },
+    { call: 'setpriority', args: [2, 0], shared: 'user_notification' },
+    { call: 'ioprio_set', args: [1, 1], shared: 'user_notification' },
+    { call: 'sched_setaffinity', args: [0], shared: 'allow' },
+    { call: 'sched_setaffinity', args: [1], shared: 'user_notification' },
+    { call: 'sched_setscheduler', args: [1], shared: 'user_notification' },
+    { call: 'kill', args: [1, 9], shared: 'allow' },
+  ])('$call($args): $shared inside bwrap, where commands share one', ({ call, args, shared }) => {
+    const options = { arch, network: 'private', bind: false } as const
+    expect(judge(listenerFilter({ ...options, sharesProcesses: true }), arch, call, ...args)).toBe(shared)
+    expect(judge(listenerFilter(options), arch, call, ...args)).toBe('allow')
+  })
+})
+
 describe.each(ARCHITECTURES.flatMap(arch => [6, 5].map(abi => ({ arch, abi }))))('the listener filter of $arch on the supervised rung, Landlock ABI $abi', ({ arch, abi }) => {
   const program = listenerFilter({ arch, network: 'none', bind: true, makeSockets: true, supervised: { abi, reads: 'folders' } })
   const signals = abi < 6 ? 'user_notification' : 'allow'

@@ -17,7 +17,7 @@ test('the usual filters are those that are assembled for their options', () => {
     return [key, base64(kind === 'command' ? commandFilter(options) : listenerFilter(options))]
   }))
   expect(usualFilters()).toEqual(expected)
-  expect(Object.keys(expected)).toHaveLength(4)
+  expect(Object.keys(expected)).toHaveLength(6)
 })
 
 test('run from source, each is assembled', () => {
