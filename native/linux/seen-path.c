@@ -188,7 +188,7 @@ static bool resolve(const struct seen *seen, enum last_name last, char resolved[
 	for (rest = path + length; *rest == '/'; rest++)
 		;
 	/* What is missing has no parent to go back to. */
-	if (strstr(rest, "..") != NULL || (size_t)resolved_length + 1 + strlen(rest) >= PATH_MAX)
+	if (goes_up(rest) || (size_t)resolved_length + 1 + strlen(rest) >= PATH_MAX)
 		return false;
 	if (*rest != 0)
 		sprintf(resolved + resolved_length, "%s%s", resolved_length == 1 ? "" : "/", rest);

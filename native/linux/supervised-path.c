@@ -2,6 +2,7 @@
 #include "caller.h"
 #include "file-systems.h"
 #include "kernel.h"
+#include "paths.h"
 #include "shared-memory.h"
 
 #include <dirent.h>
@@ -191,7 +192,7 @@ static long step(struct place *place)
 			return stay_at(place);
 		}
 	}
-	if (place->base == AT_FDCWD && is_shared_memory(path) && strstr(path, "..") == NULL) {
+	if (place->base == AT_FDCWD && is_shared_memory(path) && !goes_up(path)) {
 		path += strlen(SHARED_MEMORY);
 		path += strspn(path, "/");
 		place->base = open_shared_memory();
@@ -362,7 +363,7 @@ bool is_plain_way(const struct place *place, int base, const char *path)
 	bool same;
 	int fd;
 
-	if (strstr(path, "..") != NULL || strlen(path) >= sizeof directory)
+	if (goes_up(path) || strlen(path) >= sizeof directory)
 		return false;
 	strcpy(directory, path);
 	directory[name == NULL ? 0 : name - path + 1] = 0;

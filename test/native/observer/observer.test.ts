@@ -129,6 +129,12 @@ describe.each(RUNGS)('through a link that leads to nothing yet, on the rung %s',
   })
 })
 
+test.each(RUNGS)('a missing name with two dots in it is told like any other, on the rung %s', async rung => {
+  const { elsewhere, run } = await start(undefined, { rung })
+  // Without a word of the program's own, which would tell it too.
+  for (const name of ['a..b', '..c', 'd..', '...']) expect(await run(ATTEMPT, 'o_creat', join(elsewhere, name))).toEqual([`${rung === 'namespaces' ? 'observed' : 'refused'} create ${elsewhere}/${name}`])
+})
+
 describe.each(RUNGS)('protected paths, on the rung %s', rung => {
   const repository = ({ path }: Workspace): void => {
     for (const name of ['.git/hooks', '.git/refs', '.agents']) mkdirSync(join(path, name), { recursive: true })
