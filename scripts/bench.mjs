@@ -2,7 +2,7 @@
 // markdown; --write puts them into docs/bench.md. Contenders take turns in every round, so that a busy machine is unfair to none;
 // read the ratios, not the milliseconds.
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -19,8 +19,10 @@ const PROGRAMS = {
   'node -e 0': [process.execPath, '-e', '0'],
   'npm run': ['npm', 'run', '--silent', 'noop'],
 }
-/** Every contender gets the same environment: this process keeps nothing else, since a sandbox passes its own on. */
-const ENV = { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: process.env.HOME ?? '/', LANG: 'C.UTF-8' }
+/** Every contender gets the same environment: this process keeps nothing else, since a sandbox passes its own on, and has what it adds for git. */
+const ENV = { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: process.env.HOME ?? '/', LANG: 'C.UTF-8', GIT_OPTIONAL_LOCKS: '0' }
+/** With it `git status` tries to write its index, which is one denial. */
+const WITH_A_DENIAL = { GIT_OPTIONAL_LOCKS: '1' }
 const CODEX = process.env.CODEX_BINARY
 for (const name of Object.keys(process.env)) delete process.env[name]
 Object.assign(process.env, ENV)
@@ -163,6 +165,8 @@ function fillWorkspace(workspace) {
   writeFileSync(join(workspace, 'hello.c'), '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n')
   writeFileSync(join(workspace, 'package.json'), '{"name":"bench","version":"1.0.0","private":true,"scripts":{"noop":"true"}}\n')
   for (let file = 0; file < 500; file++) writeFileSync(join(workspace, `file-${file}`), `${file}\n`)
+  // A repository whose files are older than its index: of others git reads each file again, as it may have changed within the index's own second.
+  for (const file of readdirSync(workspace)) utimesSync(join(workspace, file), 1, 1)
   for (const words of [['init', '--quiet'], ['add', '.'], ['-c', 'user.name=bench', '-c', 'user.email=bench@localhost', 'commit', '--quiet', '-m', 'bench']]) spawnSync('git', words, { cwd: workspace })
 }
 
@@ -185,6 +189,9 @@ async function programs(workspace) {
     observed.push(atMost(`\`${name}\`, writes observed against nothing observed`, times.unobserved, times.ours, 1.03))
     observed.push({ name: `\`${name}\`, reads observed too, against nothing observed`, base: times.unobserved, ours: times.reads, value: times.reads / times.unobserved })
   }
+  const git = PROGRAMS['git status']
+  const denied = await interleave({ ours: () => ours(sandbox, git, WITH_A_DENIAL), unobserved: () => ours(unobserved, git, WITH_A_DENIAL) }, ROUNDS)
+  observed.push({ name: '`git status` that is denied its index, writes observed against nothing observed', base: denied.unobserved, ours: denied.ours, value: denied.ours / denied.unobserved })
   for (const each of [sandbox, unobserved, withReads]) await each.close()
   return [...rows, ...observed]
 }
@@ -336,8 +343,8 @@ async function openSandbox(cwd, policy = {}, more = {}) {
   return createSandbox({ ...more, cwd, policy: Object.keys(policy).length === 0 ? 'workspace-write' : { mode: 'workspace-write', ...policy } })
 }
 
-async function ours(sandbox, argv) {
-  const { exitCode, stderr } = await sandbox.exec(argv)
+async function ours(sandbox, argv, env) {
+  const { exitCode, stderr } = await sandbox.exec(argv, env === undefined ? {} : { env })
   if (exitCode !== 0) throw new Error(`${argv.join(' ')} ended with ${exitCode} in the sandbox: ${stderr}`)
 }
 

@@ -11,6 +11,8 @@ export interface Environment {
   readonly list: readonly string[]
   /** The same for commands on a terminal. */
   readonly terminalList: readonly string[]
+  /** What only commands without a terminal get, for names that are not set otherwise. */
+  readonly withoutTerminal: Readonly<Record<string, string>>
   /** Names that the host has and commands do not get, sorted. */
   readonly dropped: readonly string[]
 }
@@ -34,6 +36,12 @@ const NEVER_PASSED = ['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE'] as c
 /** Without a terminal nobody can answer: what would ask fails or goes on instead. For names that are not set otherwise. */
 const WITHOUT_TERMINAL: Readonly<Record<string, string>> = { GIT_TERMINAL_PROMPT: '0', GIT_EDITOR: 'true', PAGER: 'cat' }
 
+/**
+ * Where `.git` is protected, `git status` and `git diff` are not to try to write the index anew by the way: it would fail, and each be told
+ * as a denial that means nothing. Source: git(1), GIT_OPTIONAL_LOCKS. For names that are not set otherwise.
+ */
+const WITH_GIT_PROTECTED: Readonly<Record<string, string>> = { GIT_OPTIONAL_LOCKS: '0' }
+
 /** Tells programs that they need not try: as the reference has it. */
 const NETWORK_DISABLED = 'CODEX_SANDBOX_NETWORK_DISABLED'
 
@@ -42,8 +50,10 @@ const NETWORK_DISABLED = 'CODEX_SANDBOX_NETWORK_DISABLED'
  *
  * Inherited names come first; secrets go unless they are kept by name; then what is excluded; then what leads to caches and temporary
  * files of the sandbox's, and to its proxy; then what is set; then all but `only`.
+ *
+ * @param protectsGit  whether `.git` is protected
  */
-export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, network: NetworkMode, places: PlaceVariables = NO_PLACES, proxy: ProxyVariables = NO_PROXY_VARIABLES): Environment {
+export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, network: NetworkMode, places: PlaceVariables = NO_PLACES, proxy: ProxyVariables = NO_PROXY_VARIABLES, protectsGit = false): Environment {
   const kept = matcher(policy.keep)
   const inherited = { all: () => true, core: matcher(CORE_NAMES), none: () => false }[policy.inherit]
   const secret = policy.dropSecrets ? matcher(SECRET_NAMES) : () => false
@@ -66,7 +76,8 @@ export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, netw
   for (const [name, value] of Object.entries(places.variables)) add(name, value)
   for (const [name, value] of Object.entries(policy.set)) if (bounded(name)) variables[name] = value
   if (network === 'off') variables[NETWORK_DISABLED] = '1'
-  return { variables, list: listOf({ ...WITHOUT_TERMINAL, ...variables }), terminalList: listOf(variables), dropped: dropped.sort() }
+  const withoutTerminal = protectsGit ? { ...WITHOUT_TERMINAL, ...WITH_GIT_PROTECTED } : WITHOUT_TERMINAL
+  return { variables, list: listOf({ ...withoutTerminal, ...variables }), terminalList: listOf(variables), withoutTerminal, dropped: dropped.sort() }
 }
 
 /**
@@ -77,7 +88,7 @@ export function makeEnvironment(policy: EnvironmentPolicy, host: Variables, netw
  */
 export function mergeEnvironment(base: Environment, changes: Readonly<Record<string, string | null | undefined>> | undefined, terminal = false): readonly string[] {
   if (changes === undefined) return terminal ? base.terminalList : base.list
-  const variables = terminal ? { ...base.variables } : { ...WITHOUT_TERMINAL, ...base.variables }
+  const variables = terminal ? { ...base.variables } : { ...base.withoutTerminal, ...base.variables }
   for (const [name, value] of Object.entries(changes)) {
     if (name === '' || name.includes('=') || name.includes('\0')) throw new SandboxError('option_invalid', { field: 'env', value: name }, { detail: 'it is not a name of a variable', remedy: 'A name is not empty and has no "=" and no NUL.' })
     if (value === undefined) continue

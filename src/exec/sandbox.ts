@@ -96,8 +96,9 @@ async function withStarting<Result>(starting: Promise<Launcher>, step: () => Res
 
 /** What commands of a plan get that ask for no change. */
 function environmentOf(confined: Pick<CommandContext, 'policy' | 'plan'>, recipe: Pick<Recipe, 'caches' | 'options'> | undefined, lookAtHost: LookAtHost, variables: Variables): Environment {
-  const { env, network } = confined.policy
-  return makeEnvironment(env, variables, network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables), proxyVariablesFor(confined, recipe?.options))
+  const { env, network, mode } = confined.policy
+  const protectsGit = (mode === 'read-only' || mode === 'workspace-write') && recipe?.options.policy.git === 'protected'
+  return makeEnvironment(env, variables, network, placesFor(recipe?.caches, confined.policy, lookAtHost('files'), variables), proxyVariablesFor(confined, recipe?.options), protectsGit)
 }
 
 /** What was approved to leave the sandbox has its variables and its folder, and nothing that it held. */

@@ -196,7 +196,7 @@ test('bytes on request', async () => {
 
 test('the environment: the policy\'s, changed by the command, and the names that were dropped', async () => {
   const sandbox = await startFakeSandbox({ env: { inherit: 'none', keep: [], exclude: [], set: { A: '1', B: '2' }, dropSecrets: true } })
-  const { stdout, environment } = await sandbox.exec(['env'], { env: { B: null, C: '3', PAGER: null, GIT_EDITOR: null, GIT_TERMINAL_PROMPT: null } })
+  const { stdout, environment } = await sandbox.exec(['env'], { env: { B: null, C: '3', PAGER: null, GIT_EDITOR: null, GIT_OPTIONAL_LOCKS: null, GIT_TERMINAL_PROMPT: null } })
   expect(stdout.split('\n').sort()).toEqual(['A=1', 'C=3', 'CODEX_SANDBOX_NETWORK_DISABLED=1'])
   expect(environment.dropped).toContain('PATH')
 })

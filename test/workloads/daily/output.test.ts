@@ -1,7 +1,7 @@
 // Output: whole code points, back-pressure, a file for all of it, time-outs, and callers that fail.
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -196,17 +196,33 @@ test('grace: SIGTERM is told first, SIGKILL comes after it', async () => {
 })
 
 test('without a terminal nothing asks and nothing pages; with one all is as it was', async () => {
-  setEnvironment({ GIT_EDITOR: undefined, GIT_TERMINAL_PROMPT: undefined, PAGER: undefined })
+  setEnvironment({ GIT_EDITOR: undefined, GIT_OPTIONAL_LOCKS: undefined, GIT_TERMINAL_PROMPT: undefined, PAGER: undefined })
   const sandbox = await startSandbox()
-  const script = 'echo "${GIT_TERMINAL_PROMPT-unset} ${GIT_EDITOR-unset} ${PAGER-unset}"'
-  expect((await sandbox.exec(['sh', '-c', script])).stdout).toBe('0 true cat\n')
-  expect((await sandbox.exec(['sh', '-c', script], { env: { PAGER: 'more', GIT_EDITOR: null } })).stdout).toBe('0 unset more\n')
+  const script = 'echo "${GIT_TERMINAL_PROMPT-unset} ${GIT_OPTIONAL_LOCKS-unset} ${GIT_EDITOR-unset} ${PAGER-unset}"'
+  expect((await sandbox.exec(['sh', '-c', script])).stdout).toBe('0 0 true cat\n')
+  expect((await sandbox.exec(['sh', '-c', script], { env: { PAGER: 'more', GIT_EDITOR: null, GIT_OPTIONAL_LOCKS: '1' } })).stdout).toBe('0 1 unset more\n')
   const child = sandbox.spawn(['sh', '-c', script], { tty: true })
   let output = ''
   for await (const chunk of child.stdout) output += String(chunk)
-  expect(output).toBe('unset unset unset\r\n')
+  expect(output).toBe('unset unset unset unset\r\n')
   setEnvironment({ PAGER: 'less' })
-  expect((await (await startSandbox()).exec(['sh', '-c', script])).stdout).toBe('0 true less\n')
+  expect((await (await startSandbox()).exec(['sh', '-c', script])).stdout).toBe('0 0 true less\n')
+})
+
+test('git that only looks does not try to write where `.git` is protected, which would be a denial; told to, it tries; where it may, it does', async () => {
+  const workspace = makeWorkspace()
+  spawnSync('git', ['init', '-q', workspace.path])
+  writeFileSync(join(workspace.path, 'file'), 'text')
+  spawnSync('git', ['-C', workspace.path, 'add', '.'])
+  // With another time than the index has it, which git would write down.
+  utimesSync(join(workspace.path, 'file'), 1, 1)
+  const sandbox = await startSandbox({}, workspace)
+  expect(await sandbox.exec(['git', 'status', '--short'])).toMatchObject({ exitCode: 0, stdout: 'A  file\n', denials: [] })
+  expect((await sandbox.exec(['git', 'status', '--short'], { env: { GIT_OPTIONAL_LOCKS: '1' } })).denials).toMatchObject([{ operation: 'create', path: join(workspace.path, '.git/index.lock') }])
+  const index = readFileSync(join(workspace.path, '.git/index'))
+  const commits = await startSandbox({ policy: { git: 'commits' } }, workspace)
+  expect(await commits.exec(['git', 'status', '--short'])).toMatchObject({ stdout: 'A  file\n', denials: [] })
+  expect(readFileSync(join(workspace.path, '.git/index')).equals(index)).toBe(false)
 })
 
 test('git that would ask for a message or a password ends instead of waiting', async () => {

@@ -10,7 +10,7 @@ const bash = spawnSync('bash', ['-c', 'echo']).status === 0 ? undefined : 'bash 
 
 /** What a bare bash makes of it, in the same folder and environment. */
 function bare(script: string, cwd: string): { exitCode: number | null; stdout: string; stderr: string } {
-  const { status, signal, stdout, stderr } = spawnSync('bash', ['-c', script], { cwd, encoding: 'utf8', env: { ...process.env, GIT_TERMINAL_PROMPT: '0', GIT_EDITOR: 'true', PAGER: 'cat' } })
+  const { status, signal, stdout, stderr } = spawnSync('bash', ['-c', script], { cwd, encoding: 'utf8', env: { ...process.env, GIT_TERMINAL_PROMPT: '0', GIT_EDITOR: 'true', GIT_OPTIONAL_LOCKS: '0', PAGER: 'cat' } })
   return { exitCode: signal === null ? status : 137, stdout, stderr }
 }
 
