@@ -40,21 +40,17 @@ const HARMLESS_REQUESTS = [0x4004_9409n, 0x4020_940dn, 0xc018_9436n, 0xc020_660b
 const request = (oneOf: readonly bigint[], mask?: bigint): ArgumentCondition =>
   mask === undefined ? { argument: 1, width: 32, oneOf } : { argument: 1, width: 32, mask, oneOf }
 
-/** O_PATH, O_CLOEXEC, and the two whose numbers differ. Source: include/uapi/asm-generic/fcntl.h, arch/arm64/include/uapi/asm/fcntl.h. */
+/** O_PATH, and the two whose numbers differ. Source: arch/arm64/include/uapi/asm/fcntl.h. */
 const O_PATH = 0o10000000n
-const O_CLOEXEC = 0o2000000n
 const O_DIRECTORY = { x64: 0o200000n, arm64: 0o40000n }
 const O_NOFOLLOW = { x64: 0o400000n, arm64: 0o100000n }
 
-/**
- * Which opens are not the launcher's. shm_open(3) follows no links and closes on exec, in every libc, and little else that reads does both:
- * git reads its `.gitattributes` and `.gitignore` without the second.
- */
+/** Which opens are not the launcher's. shm_open(3) follows no links, and little else that reads does. */
 function keptOpens(argument: 1 | 2, arch: Architecture, reads: JudgedReads): ArgumentCase[] {
   const flags = (mask: bigint, ...oneOf: bigint[]): ArgumentCondition => ({ argument, width: 32, mask, oneOf })
   const opensNothing: ArgumentCase = { when: [flags(O_PATH, O_PATH)], action: 'allow' }
   const folder: ArgumentCase = { when: [flags(O_DIRECTORY[arch], O_DIRECTORY[arch])], action: 'user_notification' }
-  const sharedMemory: ArgumentCase = { when: [flags(O_DIRECTORY[arch] | O_NOFOLLOW[arch] | O_CLOEXEC, O_NOFOLLOW[arch] | O_CLOEXEC)], action: 'user_notification' }
+  const sharedMemory: ArgumentCase = { when: [flags(O_DIRECTORY[arch] | O_NOFOLLOW[arch], O_NOFOLLOW[arch])], action: 'user_notification' }
   const asksOnly: ArgumentCase = { when: [flags(WRITE_INTENT, 0n)], action: 'allow' }
   return reads === 'all' ? [opensNothing] : [opensNothing, ...(reads === 'folders' ? [folder] : []), sharedMemory, asksOnly]
 }

@@ -54,7 +54,7 @@ describe.each(ARCHITECTURES)('the supervised rung on %s', arch => {
   test.each([
     { name: 'O_NOFOLLOW and O_CLOEXEC, as shm_open(3) does, comes', flags: O_NOFOLLOW | O_CLOEXEC, action: 'user_notification' },
     { name: 'O_NONBLOCK as well, as musl\'s does, comes', flags: O_NOFOLLOW | O_CLOEXEC | 0o4000, action: 'user_notification' },
-    { name: 'O_NOFOLLOW alone is the kernel\'s', flags: O_NOFOLLOW, action: 'allow' },
+    { name: 'O_NOFOLLOW alone, as dd(1) does with iflag=nofollow, comes', flags: O_NOFOLLOW, action: 'user_notification' },
     { name: 'O_CLOEXEC alone is the kernel\'s', flags: O_CLOEXEC, action: 'allow' },
     { name: 'O_NOFOLLOW alone comes where it writes', flags: O_NOFOLLOW | 1, action: 'user_notification' },
   ])('an open that reads with $name', ({ flags, action }) => {
