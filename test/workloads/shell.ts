@@ -86,7 +86,7 @@ export const SHELL: readonly Workload[] = [
   { name: 'rsync of a folder', needs: ['rsync'], given: place => place.write('d/a', 'text'), run: 'rsync -a d/ copy/; cat copy/a', prints: 'text' },
   { name: 'sed -i, patch, sort -o, split, cmp', needs: ['patch', 'split'], given: place => place.write('f', 'b\na\n'), run: 'sed -i s/a/c/ f; sort -o f -r f; cat f; cp f g; echo d >> g; diff -u f g > p || patch -s f p; cmp f g; split -l 1 f part-; cat part-aa', prints: 'c\nb\nc\n' },
   { name: 'mktemp in the workspace and in the temporary folder', needs: ['mktemp'], run: 'f=$(mktemp -p .); echo x > "$f"; t=$(mktemp); d=$(mktemp -d); echo x > "$t"; touch "$d/x"; rm -r "$f" "$t" "$d"; echo ok', prints: 'ok\n' },
-  { name: 'flock keeps two processes apart', needs: ['flock'], run: 'flock lock sh -c "sleep 0.2; echo first >> log" & sleep 0.05; flock lock sh -c "echo second >> log"; wait; cat log; flock -n lock flock -n lock true || echo held', prints: 'first\nsecond\nheld\n' },
+  { name: 'flock keeps two processes apart', needs: ['flock'], run: 'flock lock sh -c ": > taken; sleep 0.2; echo first >> log" & until [ -e taken ]; do sleep 0.01; done; flock lock sh -c "echo second >> log"; wait; cat log; flock -n lock flock -n lock true || echo held', prints: 'first\nsecond\nheld\n' },
   { name: 'files: chmod, touch -d, symbolic and hard links, rename across folders, truncate, fallocate, sparse copies', needs: ['truncate', 'fallocate'],
     run: lines`
       mkdir -p a b; echo x > a/f; chmod 750 a/f; touch -d @1000 a/f; ln -s ../a/f b/s; ln a/f b/h; mv a/f b/g; cat b/h; readlink b/s
