@@ -1,5 +1,5 @@
-/* Calls about another process, where no PID namespace hides those of the host or, inside bwrap, of other commands: priorities, processors, limits. A command may change
- * its own processes and no others. The listener filter hands over what is not about the caller itself. */
+/* Calls about another process, where no PID namespace hides those of the host or, inside bwrap, of other commands: priorities, processors,
+ * limits. A command may change its own processes and no others. The listener filter hands over what is not about the caller itself. */
 #ifndef FOREIGN_H
 #define FOREIGN_H
 

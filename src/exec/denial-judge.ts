@@ -9,7 +9,7 @@ export type Judging = typeof import('./access-denial.js') & typeof import('./rep
  * `import` of what is loaded already still takes 0.1 ms to find that out.
  */
 export class DenialJudge {
-  /** Agents try the same again and again: `git status` alone the index's lock, each time. */
+  /** Agents, and the programs that they run, try the same again and again. */
   readonly remembered = new RememberedAnswers<JudgedFile>()
   #loaded: Judging | undefined
 
